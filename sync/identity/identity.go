@@ -1,0 +1,162 @@
+// Package identity is the vocabulary that every part of dirsweep speaks: people, accounts, links between them, and changes.
+// It holds data and the rules of comparing it, does no I/O and imports nothing of ours.
+package identity
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// A PersonID names one human for life: the source that is authoritative for them, and the anchor by which that source knows them
+// whatever their login, name, mail or place in the tree becomes (objectGUID, entryUUID, an employee number).
+type PersonID struct {
+	Source string // the source's name in the config
+	Anchor string // canonical text; binary anchors are rendered by the source kind
+}
+
+// String returns "source/anchor".
+func (id PersonID) String() string { return id.Source + "/" + id.Anchor }
+
+// IsZero reports whether id names nobody.
+func (id PersonID) IsZero() bool { return id == PersonID{} }
+
+// ParsePersonID reads what String wrote.
+func ParsePersonID(s string) (PersonID, error) {
+	source, anchor, ok := strings.Cut(s, "/")
+	if !ok || source == "" || anchor == "" {
+		return PersonID{}, fmt.Errorf("%q is not source/anchor", s)
+	}
+	return PersonID{Source: source, Anchor: anchor}, nil
+}
+
+// Attributes are a directory entry's values by attribute name, spelled as the config spells them. Every value is text: a source
+// renders binary ones (base64, or the canonical text form of a GUID or SID used as anchor).
+type Attributes map[string][]string
+
+// A Group is a group that a person belongs to, directly or through other groups.
+type Group struct {
+	Name string // what people call it: the entry's cn
+	DN   string // its distinguished name, or another unambiguous name where the source has no DNs
+}
+
+// A Person is one human as one source describes them now.
+type Person struct {
+	ID         PersonID
+	Name       string     // short, for messages: the login where there is one
+	DN         string     // where the entry is now
+	Active     bool       // the kind's own judgement; a config's `active` expression overrides it
+	Attributes Attributes // exactly those that the config names, absent ones missing
+	Groups     []Group    // nested ones included, sorted by DN, without duplicates
+}
+
+// Container is the place in the tree that holds the person: the DN less its first component, or "" where there is none.
+// Leavers are grouped by it.
+func (p Person) Container() string { return ParentDN(p.DN) }
+
+// ParentDN returns dn less its first component. A comma escaped by a backslash does not separate components.
+func ParentDN(dn string) string {
+	for i := 0; i < len(dn); i++ {
+		switch dn[i] {
+		case '\\':
+			i++
+		case ',':
+			return strings.TrimLeft(dn[i+1:], " ")
+		}
+	}
+	return ""
+}
+
+// An AccountID is the target's own, immutable identifier of an account.
+type AccountID string
+
+// An Account is what a target holds, or should hold, for one person.
+type Account struct {
+	ID           AccountID        // "" in an account that is only wanted
+	UserName     string           // how people recognise it: the login
+	ExternalID   string           // the mark a provisioning client leaves: the person's anchor, unless the config maps another value
+	Active       bool             //
+	Attributes   map[string]Value // by path, as the config spells it (userName and externalId included where they are mapped); absent ones missing
+	Entitlements []string         // names, sorted, without duplicates; nil where the config does not map them
+	Version      string           // ETag, where the target has one
+}
+
+// Get returns the value at path, whether it is mapped or one of the account's own fields.
+func (a Account) Get(path string) Value {
+	if v, ok := a.Attributes[path]; ok {
+		return v
+	}
+	switch path {
+	case "id":
+		return Text(string(a.ID))
+	case "userName":
+		return Text(a.UserName)
+	case "externalId":
+		return Text(a.ExternalID)
+	}
+	return ""
+}
+
+// A LinkState tells what dirsweep last knew of a linked account.
+type LinkState uint8
+
+// The states of a link.
+const (
+	LinkActive   LinkState = iota // enabled when last seen
+	LinkDisabled                  // seen inactive
+	LinkDeleted                   // seen gone
+)
+
+func (s LinkState) String() string {
+	switch s {
+	case LinkDisabled:
+		return "disabled"
+	case LinkDeleted:
+		return "deleted"
+	default:
+		return "active"
+	}
+}
+
+// Capabilities say what a target can do; plan and sweep leave out the steps it cannot.
+type Capabilities struct {
+	Disable      bool // an account can be made inactive and kept
+	Delete       bool
+	Revoke       bool // sessions or tokens can be ended
+	Entitlements bool
+	Update       bool
+}
+
+// Situation is what correlation says of one account or person.
+type Situation string
+
+// The situations.
+const (
+	Linked    Situation = "linked"    // remembered: this account is this person's
+	Unlinked  Situation = "unlinked"  // not remembered, and exactly one person fits
+	Unmatched Situation = "unmatched" // an orphan account: nobody fits
+	Disputed  Situation = "disputed"  // more than one fits, or it belongs to another person
+	Missing   Situation = "missing"   // remembered, but the target no longer holds it
+)
+
+// Finding is something an operator should know that dirsweep will not, or could not, act on.
+type Finding struct {
+	Kind    string   // a short fixed word: "disputed", "orphan", "unproven", "drift", …
+	Subject string   // what it is about, for people: "wiki: alice"
+	Source  string   // where it concerns one
+	Target  string   // where it concerns one
+	Person  PersonID // where it concerns one
+	Account AccountID
+	Detail  string // one sentence: what was seen, and what to do about it
+}
+
+// SortFindings orders findings so that equal sets read the same.
+func SortFindings(fs []Finding) {
+	slices.SortFunc(fs, func(a, b Finding) int {
+		return strings.Compare(a.sortKey(), b.sortKey())
+	})
+}
+
+func (f Finding) sortKey() string {
+	return strings.Join([]string{f.Kind, f.Target, f.Source, f.Subject, string(f.Account), f.Detail}, "\x00")
+}

@@ -1,0 +1,201 @@
+package identity
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+
+	"golang.org/x/text/unicode/norm"
+)
+
+// A Value is one attribute's value as canonical JSON: object keys sorted, strings in Unicode NFC, no insignificant space. The empty Value
+// means "absent". Being text, values compare with ==, hash and store as they are. null, "", [] and {} are absent too: they cannot
+// be told apart from absence in what applications return.
+type Value string
+
+// Text makes a string value; "" is absent.
+func Text(s string) Value {
+	if s == "" {
+		return ""
+	}
+	return encode(s)
+}
+
+// Bool makes a boolean value.
+func Bool(b bool) Value {
+	if b {
+		return "true"
+	}
+	return "false"
+}
+
+// Texts makes a list of strings, in the order given, empty ones and duplicates left out; no strings at all is absent.
+func Texts(list ...string) Value {
+	items := make([]any, 0, len(list))
+	for _, s := range list {
+		if s != "" && !slices.Contains(items, any(s)) {
+			items = append(items, s)
+		}
+	}
+	if len(items) == 0 {
+		return ""
+	}
+	return encode(items)
+}
+
+// NewValue makes a Value of what encoding/json decodes into an any (nil, bool, string, float64, json.Number, []any, map[string]any).
+func NewValue(v any) (Value, error) {
+	v = prune(v)
+	if v == nil {
+		return "", nil
+	}
+	switch v.(type) {
+	case bool, string, float64, json.Number, []any, map[string]any:
+		return encode(v), nil
+	}
+	return "", fmt.Errorf("%T cannot be an attribute's value", v)
+}
+
+// ParseValue makes a Value of JSON text.
+func ParseValue(raw []byte) (Value, error) {
+	dec := json.NewDecoder(bytes.NewReader(raw))
+	dec.UseNumber()
+	var v any
+	if err := dec.Decode(&v); err != nil {
+		return "", fmt.Errorf("not a JSON value: %w", err)
+	}
+	return NewValue(v)
+}
+
+// Any returns the value as encoding/json decodes it, numbers as json.Number; nil where it is absent.
+func (v Value) Any() any {
+	if v == "" {
+		return nil
+	}
+	dec := json.NewDecoder(strings.NewReader(string(v)))
+	dec.UseNumber()
+	var out any
+	if err := dec.Decode(&out); err != nil {
+		return string(v)
+	}
+	return out
+}
+
+// Text returns a string value's text, any other value's JSON, and "" where it is absent.
+func (v Value) Text() string {
+	if len(v) > 0 && v[0] == '"' {
+		if s, ok := v.Any().(string); ok {
+			return s
+		}
+	}
+	return string(v)
+}
+
+// Covers reports whether have, as a target returned it, already holds all that v asks for. Lists are compared as sets of equal size; a
+// text is covered by an object whose "value" is that text, and an object by one that covers each of its keys, so that what a target
+// adds of its own (type, display, $ref) is no difference. "True" and "true" cover true. Spelling counts, letter case included.
+func (v Value) Covers(have Value) bool {
+	return v == have || covers(v.Any(), have.Any())
+}
+
+func covers(want, have any) bool {
+	if want == nil || have == nil {
+		return want == nil && have == nil
+	}
+	switch w := want.(type) {
+	case []any:
+		h, ok := have.([]any)
+		if !ok {
+			h = []any{have}
+		}
+		return coversAll(w, h)
+	case map[string]any:
+		h, ok := have.(map[string]any)
+		if !ok {
+			return false
+		}
+		for k, item := range w {
+			if !covers(item, h[k]) {
+				return false
+			}
+		}
+		return true
+	}
+	switch h := have.(type) {
+	case map[string]any:
+		return covers(want, h["value"])
+	case []any:
+		return len(h) == 1 && covers(want, h[0])
+	}
+	if b, ok := want.(bool); ok {
+		s, isText := have.(string)
+		return want == have || isText && strings.EqualFold(s, fmt.Sprint(b))
+	}
+	return fmt.Sprint(want) == fmt.Sprint(have)
+}
+
+func coversAll(want, have []any) bool {
+	if len(want) != len(have) {
+		return false
+	}
+	left := slices.Clone(have)
+	for _, w := range want {
+		i := slices.IndexFunc(left, func(h any) bool { return covers(w, h) })
+		if i < 0 {
+			return false
+		}
+		left = slices.Delete(left, i, i+1)
+	}
+	return true
+}
+
+// prune drops what counts as absent and normalises strings; encoding/json sorts the keys.
+func prune(v any) any {
+	switch v := v.(type) {
+	case string:
+		if v == "" {
+			return nil
+		}
+		return norm.NFC.String(v)
+	case []any:
+		out := make([]any, 0, len(v))
+		for _, item := range v {
+			if item = prune(item); item != nil {
+				out = append(out, item)
+			}
+		}
+		if len(out) == 0 {
+			return nil
+		}
+		return out
+	case map[string]any:
+		out := make(map[string]any, len(v))
+		for k, item := range v {
+			if item = prune(item); item != nil {
+				out[norm.NFC.String(k)] = item
+			}
+		}
+		if len(out) == 0 {
+			return nil
+		}
+		return out
+	}
+	return v
+}
+
+func encode(v any) Value {
+	if s, ok := v.(string); ok {
+		v = norm.NFC.String(s)
+	} else if list, ok := v.([]any); ok {
+		v = prune(list)
+	}
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(v); err != nil {
+		return ""
+	}
+	return Value(bytes.TrimRight(b.Bytes(), "\n"))
+}
