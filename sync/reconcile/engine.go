@@ -1,0 +1,159 @@
+// Package reconcile runs one pass, end to end: read the sources, judge the people, sweep the leavers, read the targets, plan, guard, apply.
+// It owns order and isolation, nothing else; each step has a package of its own.
+package reconcile
+
+import (
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+
+	"github.com/dirsweep/dirsweep/sources"
+	"github.com/dirsweep/dirsweep/state"
+	"github.com/dirsweep/dirsweep/sync/apply"
+	"github.com/dirsweep/dirsweep/sync/audit"
+	"github.com/dirsweep/dirsweep/sync/guard"
+	"github.com/dirsweep/dirsweep/sync/identity"
+	"github.com/dirsweep/dirsweep/sync/mapping"
+	"github.com/dirsweep/dirsweep/sync/plan"
+	"github.com/dirsweep/dirsweep/sync/sweep"
+	"github.com/dirsweep/dirsweep/targets"
+)
+
+// A Source is one source block, opened.
+type Source struct {
+	Name    string
+	Source  sources.Source
+	Mapping *mapping.Source
+}
+
+// A Target is one target block, opened.
+type Target struct {
+	Name      string
+	Target    targets.Target
+	Mapping   *mapping.Target
+	Pacer     *apply.Pacer // whose Ordinary was given to the target as targets.Need.Pace
+	Parallel  int          // changes under way at once
+	Sources   []string     // names of the sources it reads; never empty
+	Observe   bool         // plan and report, write nothing
+	Correlate []string     // attributes tried, in this order, for accounts not linked yet
+	Leaver    sweep.Policy
+	LeaverAt  string // where the config says so, for `explain`
+	OnOrphan  string // "report" or "disable"
+	OnDrift   string // "repair" or "report"
+	Guard     guard.Limits
+}
+
+// Options are what an Engine is made of. The caller opens and closes the sources, targets, ledger and trail.
+type Options struct {
+	Sources []Source
+	Targets []Target
+	Shrink  float64 // percent of a source's last accepted snapshot that may be missing from the next (R2)
+	Ledger  *state.Ledger
+	Trail   *audit.Trail
+	Scratch string // a folder for the pass's temporary files; "" for the system's
+	Log     hclog.Logger
+	Now     func() time.Time // nil for time.Now
+}
+
+// A Mode says how much a pass reads.
+type Mode string
+
+// The modes.
+const (
+	Full  Mode = "full"  // every source and every target whole
+	Delta Mode = "delta" // every source, but of the targets only the accounts of people who changed
+)
+
+// A Pass says what one pass is to do. The zero value is a full pass over everything.
+type Pass struct {
+	Mode     Mode
+	Targets  []string // only these; nil for all
+	Person   string   // only this one: a login, DN, anchor or source/anchor; "" for everyone
+	Progress Progress // nil for none
+}
+
+// Progress is told how a pass gets on. Its methods are called from several goroutines, often, and must return at once.
+type Progress interface {
+	// Reading counts people of a source or accounts of a target; total is 0 where it is not known.
+	Reading(name string, done, total int)
+	// Applying counts changes of a target.
+	Applying(target string, done, total int)
+}
+
+// A Report is what a pass found and did.
+type Report struct {
+	Run      state.Run
+	Plan     plan.Plan // what goes ahead, or went ahead
+	Held     []state.Hold
+	Findings []identity.Finding
+	Sources  []Part
+	Targets  []Part
+	Failures []Failure
+	Closed   []Closing // accounts of leavers proven closed by this pass
+}
+
+// A Part is one source's or target's share of a pass.
+type Part struct {
+	Name  string
+	Count int    // people or accounts read
+	Err   string // why it took no part, "" where it did
+}
+
+// A Failure is a change that did not succeed.
+type Failure struct {
+	Change identity.Change
+	Err    string
+}
+
+// A Closing is one account of a leaver, proven closed.
+type Closing struct {
+	Person identity.PersonID
+	Name   string
+	Target string
+	Took   time.Duration // from leaving to proven closed (R19)
+}
+
+// An Outcome sums a report up.
+type Outcome string
+
+// The outcomes, worst first.
+const (
+	Failed    Outcome = "failed"    // a source or target took no part
+	Partial   Outcome = "partial"   // some changes failed
+	Held      Outcome = "held"      // something waits for an operator
+	Converged Outcome = "converged" // everything is as it should be
+)
+
+// Outcome sums the report up: the worst that applies.
+func (r Report) Outcome() Outcome {
+	for _, part := range append(r.Sources[:len(r.Sources):len(r.Sources)], r.Targets...) {
+		if part.Err != "" {
+			return Failed
+		}
+	}
+	switch {
+	case len(r.Failures) > 0:
+		return Partial
+	case len(r.Held) > 0:
+		return Held
+	}
+	return Converged
+}
+
+// An Explanation says how one target stands to one person, for `explain`.
+type Explanation struct {
+	Person    identity.PersonID
+	Name      string
+	DN        string
+	Where     string // what the source says: "in scope", "elsewhere", "gone", …
+	Target    string
+	InScope   bool
+	Because   string             // the config line or the source's word that decides
+	Account   identity.AccountID // "" for none
+	UserName  string
+	Situation identity.Situation
+	Why       string // why that account
+	Changes   []identity.Change
+	Held      string // why a change would wait, "" where none would
+	History   []audit.Record
+}
