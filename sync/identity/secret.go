@@ -1,0 +1,41 @@
+package identity
+
+import "fmt"
+
+// Secret is a text that must never be shown: whatever prints, formats or
+// marshals it writes "(secret)". The zero value is no secret at all.
+type Secret struct {
+	text string
+}
+
+const hidden = "(secret)"
+
+// NewSecret wraps text.
+func NewSecret(text string) Secret { return Secret{text: text} }
+
+// Reveal returns the text itself, for the one call that sends it.
+func (s Secret) Reveal() string { return s.text }
+
+// IsZero reports whether there is no secret.
+func (s Secret) IsZero() bool { return s.text == "" }
+
+// String returns "(secret)", or "" where there is none.
+func (s Secret) String() string {
+	if s.IsZero() {
+		return ""
+	}
+	return hidden
+}
+
+// GoString hides the secret from %#v.
+func (s Secret) GoString() string { return s.String() }
+
+// Format hides the secret from every verb of package fmt, %x and %d among
+// them: without it those would reach the field.
+func (s Secret) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte(s.String())) }
+
+// MarshalText writes what String returns.
+func (s Secret) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
+
+// MarshalJSON writes what String returns, quoted.
+func (s Secret) MarshalJSON() ([]byte, error) { return []byte(`"` + s.String() + `"`), nil }
