@@ -1,0 +1,68 @@
+# `make` alone lists what there is. GO may name another toolchain.
+GO ?= go
+TOOLS := $(CURDIR)/.cache/bin
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+LDFLAGS := -s -w -X main.version=$(VERSION)
+PLATFORMS := linux/amd64 linux/arm64 windows/amd64
+# Tests start real servers and real processes; each package gets this long before it is taken for stuck.
+TEST_TIMEOUT ?= 15m
+export PATH := $(PATH):/usr/sbin:/sbin
+
+.DEFAULT_GOAL := help
+.PHONY: help build demo test needs check format vet staticcheck tidy cross race bench generate lint clean
+
+help: ## list the targets
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1|/' | awk -F'|' '{ printf "  %-12s %s\n", $$1, $$2 }'
+
+build: ## bin/dirsweep, static, for this machine
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/ ./cmd/dirsweep
+
+demo: ## watch joiners, movers and leavers: nothing to set up
+	$(GO) run ./cmd/dirsweep demo
+
+test: needs ## every test, against real servers; installs what they need
+	$(GO) test -timeout $(TEST_TIMEOUT) ./...
+
+needs: ## install slapd and the like where they are missing
+	@packaging/scripts/test-needs
+
+check: format vet staticcheck tidy cross race ## everything a change must pass, besides `make test`
+
+format: $(TOOLS)/gofumpt ## names files that gofumpt would change
+	@out=$$(git ls-files -z '*.go' | xargs -0 $(TOOLS)/gofumpt -l); \
+	if [ -n "$$out" ]; then echo "gofumpt would change:"; echo "$$out"; exit 1; fi
+
+vet: ## go vet, for Linux and for Windows
+	$(GO) vet ./...
+	GOOS=windows CGO_ENABLED=0 $(GO) vet ./...
+
+staticcheck: $(TOOLS)/staticcheck ## staticcheck, all checks
+	$(TOOLS)/staticcheck ./...
+
+tidy: ## go.mod and go.sum say what the code needs
+	$(GO) mod tidy -diff
+
+cross: ## a static binary for each platform, in bin/PLATFORM
+	@set -e; for p in $(PLATFORMS); do \
+		echo "build $$p"; \
+		CGO_ENABLED=0 GOOS=$${p%/*} GOARCH=$${p#*/} $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/$${p%/*}-$${p#*/}/ ./cmd/dirsweep; \
+	done
+
+race: needs ## every test again, under the race detector
+	$(GO) test -race -timeout $(TEST_TIMEOUT) ./...
+
+bench: ## the Go benchmarks
+	$(GO) test -run '^$$' -bench . -benchmem ./...
+
+generate: ## go generate
+	$(GO) generate ./...
+
+lint: ## golangci-lint, where it is installed; optional: `make check` does not need it
+	golangci-lint run
+
+clean: ## remove what was built, and the tools
+	rm -rf bin .cache
+
+$(TOOLS)/gofumpt $(TOOLS)/staticcheck: packaging/tools/go.mod packaging/tools/go.sum
+	cd packaging/tools && GOBIN=$(TOOLS) $(GO) install tool
+	@touch $(TOOLS)/gofumpt $(TOOLS)/staticcheck
