@@ -8,59 +8,61 @@ import (
 
 // A Person is what dirsweep remembers of one person between passes: no attributes, only what it takes to see that they changed or left.
 type Person struct {
-	ID    identity.PersonID
-	Name  string
-	DN    string
-	Print uint64 // identity.Person.Fingerprint when last evaluated
+	ID    identity.PersonID `cbor:"-"`
+	Name  string            `cbor:"1,keyasint,omitempty"`
+	DN    string            `cbor:"2,keyasint,omitempty"`
+	Print uint64            `cbor:"3,keyasint,omitempty"` // identity.Person.Fingerprint when last evaluated
 	// Program is the fingerprint of every expression in the config then; together with Print it tells that nothing has to be evaluated.
-	Program uint64
-	Active  bool
-	Scope   []string // the targets whose scope holds them, sorted
-	Rehire  string   // the declared rehire key's value, "" where none
+	Program uint64   `cbor:"4,keyasint,omitempty"`
+	Active  bool     `cbor:"5,keyasint,omitempty"`
+	Scope   []string `cbor:"6,keyasint,omitempty"` // the targets whose scope holds them, sorted
+	Rehire  string   `cbor:"7,keyasint,omitempty"` // the declared rehire key's value, "" where none
 	// Left is when the person was first seen to have left (by absence, inactivity or a move); zero for one who has not. Where Proven is
 	// set too, absence has been proven and is not asked for again.
-	Left   time.Time
-	Proven bool
+	Left   time.Time `cbor:"8,keyasint,omitzero"`
+	Proven bool      `cbor:"9,keyasint,omitempty"`
 }
 
 // A Link joins a person and an account of a target.
 type Link struct {
-	Target    string
-	Person    identity.PersonID
-	Account   identity.AccountID
-	UserName  string
-	Name      string // the person, for messages
-	Container string // where the person was last seen
-	State     identity.LinkState
-	Created   bool      // dirsweep created the account (else it adopted it)
-	Disabled  time.Time // when dirsweep itself disabled it and read that back; zero where it did not (R10)
+	Target    string             `cbor:"-"`
+	Person    identity.PersonID  `cbor:"-"`
+	Account   identity.AccountID `cbor:"1,keyasint,omitempty"`
+	UserName  string             `cbor:"2,keyasint,omitempty"`
+	Name      string             `cbor:"3,keyasint,omitempty"` // the person, for messages
+	Container string             `cbor:"4,keyasint,omitempty"` // where the person was last seen
+	State     identity.LinkState `cbor:"5,keyasint,omitempty"`
+	Created   bool               `cbor:"6,keyasint,omitempty"` // dirsweep created the account (else it adopted it)
+	Disabled  time.Time          `cbor:"7,keyasint,omitzero"`  // when dirsweep itself disabled it and read that back; zero where it did not (R10)
 	// Want and Have fingerprint the account as it was wanted and as the target then held it, and Person the person it was wanted for;
 	// while all of them stay as they are nothing has to be looked at.
-	PersonPrint, Want, Have uint64
-	Mapping                 uint64   // fingerprint of the target's expressions
-	ScopePrint              uint64   // fingerprint of the target's scope expression when the person was last in scope (R14)
-	Entitlements            []string // what dirsweep granted, sorted
+	PersonPrint  uint64   `cbor:"8,keyasint,omitempty"`
+	Want         uint64   `cbor:"9,keyasint,omitempty"`
+	Have         uint64   `cbor:"10,keyasint,omitempty"`
+	Mapping      uint64   `cbor:"11,keyasint,omitempty"` // fingerprint of the target's expressions
+	ScopePrint   uint64   `cbor:"12,keyasint,omitempty"` // fingerprint of the target's scope expression when the person was last in scope (R14)
+	Entitlements []string `cbor:"13,keyasint,omitempty"` // what dirsweep granted, sorted
 }
 
 // An Intent is a change that may be under way at the target (R7).
 type Intent struct {
-	Seq    uint64
-	Pass   string
-	Change identity.Change
-	At     time.Time
+	Seq    uint64          `cbor:"-"`
+	Pass   string          `cbor:"1,keyasint,omitempty"`
+	Change identity.Change `cbor:"2,keyasint"`
+	At     time.Time       `cbor:"3,keyasint,omitzero"`
 }
 
 // A Case is an open or closed leaver.
 type Case struct {
-	Person identity.PersonID
-	Name   string
-	DN     string
-	Cause  identity.Cause
-	Reason string // for an emergency: what the operator said
-	Proof  string // of absence: the source's answer
-	Left   time.Time
-	Closed time.Time // zero while any step is open
-	Steps  []Step    // sorted by Target and Account
+	Person identity.PersonID `cbor:"-"`
+	Name   string            `cbor:"1,keyasint,omitempty"`
+	DN     string            `cbor:"2,keyasint,omitempty"`
+	Cause  identity.Cause    `cbor:"3,keyasint,omitempty"`
+	Reason string            `cbor:"4,keyasint,omitempty"` // for an emergency: what the operator said
+	Proof  string            `cbor:"5,keyasint,omitempty"` // of absence: the source's answer
+	Left   time.Time         `cbor:"6,keyasint,omitzero"`
+	Closed time.Time         `cbor:"7,keyasint,omitzero"`  // zero while any step is open
+	Steps  []Step            `cbor:"8,keyasint,omitempty"` // sorted by Target and Account
 }
 
 // StepStatus is how far a leaver's account is.
@@ -76,98 +78,98 @@ const (
 
 // A Step is one account of a leaver.
 type Step struct {
-	Target   string
-	Account  identity.AccountID
-	UserName string
-	Status   StepStatus
-	Attempts int
-	Next     time.Time // not before; zero for at once
-	Error    string    // of the last attempt
-	Seen     string    // what the read-back saw: "inactive", "gone"
-	At       time.Time // of Status
-	Delete   time.Time // when grace ends; zero for never (R10)
+	Target   string             `cbor:"1,keyasint,omitempty"`
+	Account  identity.AccountID `cbor:"2,keyasint,omitempty"`
+	UserName string             `cbor:"3,keyasint,omitempty"`
+	Status   StepStatus         `cbor:"4,keyasint,omitempty"`
+	Attempts int                `cbor:"5,keyasint,omitempty"`
+	Next     time.Time          `cbor:"6,keyasint,omitzero"`  // not before; zero for at once
+	Error    string             `cbor:"7,keyasint,omitempty"` // of the last attempt
+	Seen     string             `cbor:"8,keyasint,omitempty"` // what the read-back saw: "inactive", "gone"
+	At       time.Time          `cbor:"9,keyasint,omitzero"`  // of Status
+	Delete   time.Time          `cbor:"10,keyasint,omitzero"` // when grace ends; zero for never (R10)
 }
 
 // A Hold is a part of a plan that waits for an operator.
 type Hold struct {
-	Digest    string // names exactly this hold: another person in it is another digest
-	Kind      string // "cohort" (R6) or "shrink" (R2)
-	Target    string
-	Source    string
-	Cause     identity.Cause
-	Container string
-	People    []HeldPerson // sorted
-	Reason    string       // which limit, and the numbers
-	Since     time.Time
-	Approved  time.Time // zero until approved; an approval releases the hold once
-	Rejected  time.Time
+	Digest    string         `cbor:"-"`                    // names exactly this hold: another person in it is another digest
+	Kind      string         `cbor:"1,keyasint,omitempty"` // "cohort" (R6) or "shrink" (R2)
+	Target    string         `cbor:"2,keyasint,omitempty"`
+	Source    string         `cbor:"3,keyasint,omitempty"`
+	Cause     identity.Cause `cbor:"4,keyasint,omitempty"`
+	Container string         `cbor:"5,keyasint,omitempty"`
+	People    []HeldPerson   `cbor:"6,keyasint,omitempty"` // sorted
+	Reason    string         `cbor:"7,keyasint,omitempty"` // which limit, and the numbers
+	Since     time.Time      `cbor:"8,keyasint,omitzero"`
+	Approved  time.Time      `cbor:"9,keyasint,omitzero"` // zero until approved; an approval releases the hold once
+	Rejected  time.Time      `cbor:"10,keyasint,omitzero"`
 }
 
 // A HeldPerson is one person of a hold.
 type HeldPerson struct {
-	Person   identity.PersonID
-	Name     string
-	Account  identity.AccountID
-	UserName string
+	Person   identity.PersonID  `cbor:"1,keyasint,omitzero"`
+	Name     string             `cbor:"2,keyasint,omitempty"`
+	Account  identity.AccountID `cbor:"3,keyasint,omitempty"`
+	UserName string             `cbor:"4,keyasint,omitempty"`
 }
 
 // A SourceRecord is what dirsweep remembers of a source as a whole.
 type SourceRecord struct {
-	Name     string
-	Accepted int // people in the last accepted snapshot
-	At       time.Time
-	Cursor   []byte // of a Changer
+	Name     string    `cbor:"-"`
+	Accepted int       `cbor:"1,keyasint,omitempty"` // people in the last accepted snapshot
+	At       time.Time `cbor:"2,keyasint,omitzero"`
+	Cursor   []byte    `cbor:"3,keyasint,omitempty"` // of a Changer
 }
 
 // A TargetRecord is what dirsweep remembers of a target as a whole.
 type TargetRecord struct {
-	Name     string
-	Scope    uint64 // fingerprint of the scope expression last applied (R14)
-	Failures int    // in a row
-	Reason   string // of the last failure
-	Since    time.Time
-	Next     time.Time // quarantined until then; zero when healthy (R9)
+	Name     string    `cbor:"-"`
+	Scope    uint64    `cbor:"1,keyasint,omitempty"` // fingerprint of the scope expression last applied (R14)
+	Failures int       `cbor:"2,keyasint,omitempty"` // in a row
+	Reason   string    `cbor:"3,keyasint,omitempty"` // of the last failure
+	Since    time.Time `cbor:"4,keyasint,omitzero"`
+	Next     time.Time `cbor:"5,keyasint,omitzero"` // quarantined until then; zero when healthy (R9)
 }
 
 // A Finding is an identity.Finding with its age.
 type Finding struct {
-	identity.Finding
-	First time.Time
+	identity.Finding `cbor:"1,keyasint"`
+	First            time.Time `cbor:"2,keyasint,omitzero"`
 }
 
 // An Orphan is an account that nobody is linked to.
 type Orphan struct {
-	Target   string
-	Account  identity.AccountID
-	UserName string
-	Active   bool
-	First    time.Time
+	Target   string             `cbor:"-"`
+	Account  identity.AccountID `cbor:"-"`
+	UserName string             `cbor:"1,keyasint,omitempty"`
+	Active   bool               `cbor:"2,keyasint,omitempty"`
+	First    time.Time          `cbor:"3,keyasint,omitzero"`
 }
 
 // A Closure orders the closing of every account of a person, whatever the source says, until it is released.
 type Closure struct {
-	Person identity.PersonID
-	Reason string
-	At     time.Time
+	Person identity.PersonID `cbor:"-"`
+	Reason string            `cbor:"1,keyasint,omitempty"`
+	At     time.Time         `cbor:"2,keyasint,omitzero"`
 }
 
 // A Run is the summary of one pass.
 type Run struct {
-	ID       string
-	Mode     string // "full", "delta", "retry"
-	Started  time.Time
-	Ended    time.Time
-	Digest   string // of the plan
-	People   int
-	Counts   map[string]int // changes done, by operation
-	Held     int
-	Failed   int
-	Findings int
-	Problems []string // sources and targets that took no part, and why
+	ID       string         `cbor:"-"`
+	Mode     string         `cbor:"1,keyasint,omitempty"` // "full", "delta", "retry"
+	Started  time.Time      `cbor:"2,keyasint,omitzero"`
+	Ended    time.Time      `cbor:"3,keyasint,omitzero"`
+	Digest   string         `cbor:"4,keyasint,omitempty"` // of the plan
+	People   int            `cbor:"5,keyasint,omitempty"`
+	Counts   map[string]int `cbor:"6,keyasint,omitempty"` // changes done, by operation
+	Held     int            `cbor:"7,keyasint,omitempty"`
+	Failed   int            `cbor:"8,keyasint,omitempty"`
+	Findings int            `cbor:"9,keyasint,omitempty"`
+	Problems []string       `cbor:"10,keyasint,omitempty"` // sources and targets that took no part, and why
 }
 
 // AuditHead is the last audit record that the state knows of; a shorter trail has been cut.
 type AuditHead struct {
-	Seq  uint64
-	Hash string
+	Seq  uint64 `cbor:"1,keyasint,omitempty"`
+	Hash string `cbor:"2,keyasint,omitempty"`
 }

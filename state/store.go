@@ -28,9 +28,12 @@ type Store interface {
 	Close() error
 }
 
+// MaxKey is the longest key that a Store takes, in bytes. An empty one is refused too.
+const MaxKey = 32768
+
 // A Tx is one transaction.
 type Tx interface {
-	// Get returns nil where there is no such key.
+	// Get returns nil where there is no such key, and an empty slice where its value is empty.
 	Get(t Table, key []byte) ([]byte, error)
 	// Range goes through the keys that begin with prefix, in order. The table may not be written meanwhile.
 	Range(t Table, prefix []byte) iter.Seq2[[]byte, []byte]
@@ -46,6 +49,8 @@ var (
 	ErrDamaged = errors.New("the state cannot be read")
 	// ErrVersion: the store was written by a newer dirsweep.
 	ErrVersion = errors.New("the state was written by a newer version")
+	// ErrClosed: the store has been closed.
+	ErrClosed = errors.New("the state is closed")
 	// ErrReadOnly: a write in a View.
 	ErrReadOnly = errors.New("a view cannot write")
 )

@@ -1,0 +1,244 @@
+package state
+
+import (
+	"encoding/binary"
+	"fmt"
+	"iter"
+	"time"
+
+	"github.com/dirsweep/dirsweep/sync/identity"
+)
+
+// A Reader reads records within one transaction. Look-ups return false where there is no such record; sequences are in the order of keys
+// and end after their first error.
+type Reader struct {
+	tx    Tx
+	codec codec
+}
+
+// Person returns what is remembered of one person.
+func (r *Reader) Person(id identity.PersonID) (Person, bool, error) {
+	return lookup(r, people, key(nil).withPerson(id), decodePerson)
+}
+
+// People returns everyone of one source.
+func (r *Reader) People(source string) iter.Seq2[Person, error] {
+	return scan(r, people, makeKey(source), decodePerson)
+}
+
+// Link returns a person's link in one target.
+func (r *Reader) Link(target string, person identity.PersonID) (Link, bool, error) {
+	return lookup(r, links, makeKey(target).withPerson(person), decodeLink)
+}
+
+// LinkByAccount returns the link that an account of a target has.
+func (r *Reader) LinkByAccount(target string, account identity.AccountID) (Link, bool, error) {
+	person, ok, err := r.owner(target, account)
+	if err != nil || !ok {
+		return Link{}, false, err
+	}
+	return r.Link(target, person)
+}
+
+// Links returns all links of one target, in the order of People.
+func (r *Reader) Links(target string) iter.Seq2[Link, error] {
+	return scan(r, links, makeKey(target), decodeLink)
+}
+
+// LinksOf returns a person's links in every target that has any.
+func (r *Reader) LinksOf(person identity.PersonID) iter.Seq2[Link, error] {
+	return func(yield func(Link, error) bool) {
+		for target := range r.tx.Range(counts, nil) {
+			link, ok, err := lookup(r, links, append(key(nil), target...).withPerson(person), decodeLink)
+			if (ok || err != nil) && !yield(link, err) || err != nil {
+				return
+			}
+		}
+	}
+}
+
+// CountActive returns how many links of a target are in LinkActive.
+func (r *Reader) CountActive(target string) (int, error) {
+	c, err := r.count(target)
+	return int(c.active), err
+}
+
+// Intent returns the intent with that number, while it is not settled.
+func (r *Reader) Intent(seq uint64) (Intent, bool, error) {
+	return lookup(r, intents, makeNumber(seq), decodeIntent)
+}
+
+// Intents returns what has begun and is not settled, oldest first: after a start, what a crash left open.
+func (r *Reader) Intents() iter.Seq2[Intent, error] { return scan(r, intents, nil, decodeIntent) }
+
+// Case returns a leaver's case.
+func (r *Reader) Case(person identity.PersonID) (Case, bool, error) {
+	return lookup(r, cases, key(nil).withPerson(person), decodeCase)
+}
+
+// Cases returns all cases, open and closed.
+func (r *Reader) Cases() iter.Seq2[Case, error] { return scan(r, cases, nil, decodeCase) }
+
+// Hold returns the hold of that digest.
+func (r *Reader) Hold(digest string) (Hold, bool, error) {
+	return lookup(r, holds, makeKey(digest), decodeHold)
+}
+
+// Holds returns all holds, decided ones included.
+func (r *Reader) Holds() iter.Seq2[Hold, error] { return scan(r, holds, nil, decodeHold) }
+
+// Findings returns the findings of the last passes.
+func (r *Reader) Findings() iter.Seq2[Finding, error] { return scan(r, findings, nil, decodeFinding) }
+
+// Orphans returns a target's orphan accounts.
+func (r *Reader) Orphans(target string) iter.Seq2[Orphan, error] {
+	return scan(r, orphans, makeKey(target), decodeOrphan)
+}
+
+// Closures returns everyone who is closed by order.
+func (r *Reader) Closures() iter.Seq2[Closure, error] { return scan(r, closures, nil, decodeClosure) }
+
+// Closure returns the order to close a person, where there is one.
+func (r *Reader) Closure(person identity.PersonID) (Closure, bool, error) {
+	return lookup(r, closures, key(nil).withPerson(person), decodeClosure)
+}
+
+// Runs returns at most limit runs, the newest first.
+func (r *Reader) Runs(limit int) iter.Seq2[Run, error] {
+	return func(yield func(Run, error) bool) {
+		n := 0
+		for run, err := range scan(r, runs, nil, decodeRun) {
+			if n++; n > limit || !yield(run, err) {
+				return
+			}
+		}
+	}
+}
+
+// Source returns what is remembered of a source.
+func (r *Reader) Source(name string) (SourceRecord, bool, error) {
+	return lookup(r, sources, makeKey(name), decodeSource)
+}
+
+// Target returns what is remembered of a target.
+func (r *Reader) Target(name string) (TargetRecord, bool, error) {
+	return lookup(r, targets, makeKey(name), decodeTarget)
+}
+
+// Targets returns what is remembered of every target, also of those that the config no longer has.
+func (r *Reader) Targets() iter.Seq2[TargetRecord, error] { return scan(r, targets, nil, decodeTarget) }
+
+// SweptSince returns how many accounts of a target were last swept at since or later.
+func (r *Reader) SweptSince(target string, since time.Time) (int, error) {
+	n := 0
+	for _, v := range r.tx.Range(swept, makeKey(target)) {
+		at, err := key(v).number()
+		if err != nil {
+			return 0, err
+		}
+		if int64(at) >= since.UnixNano() {
+			n++
+		}
+	}
+	return n, nil
+}
+
+// AuditHead returns the last audit record that the state knows of.
+func (r *Reader) AuditHead() (AuditHead, bool, error) {
+	return lookup(r, single, makeKey("audit"), func(_ key, _ *AuditHead) error { return nil })
+}
+
+func (r *Reader) owner(target string, account identity.AccountID) (identity.PersonID, bool, error) {
+	v, err := r.tx.Get(accounts, makeKey(target, string(account)))
+	if err != nil || v == nil {
+		return identity.PersonID{}, false, err
+	}
+	person, err := key(v).person()
+	return person, err == nil, err
+}
+
+// A linkCount counts the links of one target.
+type linkCount struct{ links, active uint64 }
+
+func (r *Reader) count(target string) (linkCount, error) {
+	v, err := r.tx.Get(counts, makeKey(target))
+	switch {
+	case err != nil || v == nil:
+		return linkCount{}, err
+	case len(v) != 16:
+		return linkCount{}, fmt.Errorf("%w: the count of %s", ErrDamaged, target)
+	}
+	return linkCount{links: binary.BigEndian.Uint64(v), active: binary.BigEndian.Uint64(v[8:])}, nil
+}
+
+// lookup reads one record; complete fills in what the key says.
+func lookup[T any](r *Reader, table Table, k key, complete func(key, *T) error) (record T, ok bool, err error) {
+	v, err := r.tx.Get(table, k)
+	if err != nil || v == nil {
+		return record, false, err
+	}
+	if err = read(r, table, k, v, &record, complete); err != nil {
+		return *new(T), false, err
+	}
+	return record, true, nil
+}
+
+func scan[T any](r *Reader, table Table, prefix key, complete func(key, *T) error) iter.Seq2[T, error] {
+	return func(yield func(T, error) bool) {
+		for k, v := range r.tx.Range(table, prefix) {
+			var record T
+			if err := read(r, table, k, v, &record, complete); err != nil {
+				yield(*new(T), err)
+				return
+			}
+			if !yield(record, nil) {
+				return
+			}
+		}
+	}
+}
+
+func read[T any](r *Reader, table Table, k key, v []byte, record *T, complete func(key, *T) error) error {
+	if err := r.codec.decode(v, record); err != nil {
+		return fmt.Errorf("%s %x: %w", table, []byte(k), err)
+	}
+	if err := complete(k, record); err != nil {
+		return fmt.Errorf("%s: %w", table, err)
+	}
+	return nil
+}
+
+func drain[T any](seq iter.Seq2[T, error]) error {
+	for _, err := range seq {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func decodePerson(k key, p *Person) (err error) { p.ID, err = k.person(); return err }
+
+func decodeLink(k key, l *Link) error {
+	return k.split(&l.Target, &l.Person.Source, &l.Person.Anchor)
+}
+
+func decodeIntent(k key, i *Intent) (err error)   { i.Seq, err = k.number(); return err }
+func decodeCase(k key, c *Case) (err error)       { c.Person, err = k.person(); return err }
+func decodeHold(k key, h *Hold) error             { return k.split(&h.Digest) }
+func decodeFinding(key, *Finding) error           { return nil }
+func decodeClosure(k key, c *Closure) (err error) { c.Person, err = k.person(); return err }
+func decodeSource(k key, s *SourceRecord) error   { return k.split(&s.Name) }
+func decodeTarget(k key, t *TargetRecord) error   { return k.split(&t.Name) }
+
+func decodeOrphan(k key, o *Orphan) error {
+	return k.split(&o.Target, (*string)(&o.Account))
+}
+
+func decodeRun(k key, run *Run) error {
+	if len(k) < 8 {
+		return fmt.Errorf("%w: run %x", ErrDamaged, []byte(k))
+	}
+	run.ID = string(k[8:])
+	return nil
+}

@@ -1,0 +1,301 @@
+package state
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+	"time"
+
+	"github.com/dirsweep/dirsweep/sync/identity"
+)
+
+// A Writer reads and writes records within one transaction.
+type Writer struct{ Reader }
+
+// maxRuns is how many runs are kept (R18).
+const maxRuns = 500
+
+// PutPerson remembers p.
+func (w *Writer) PutPerson(p Person) error {
+	if p.ID.Source == "" || p.ID.Anchor == "" {
+		return fmt.Errorf("remember %q: no anchor", p.Name)
+	}
+	return w.put(people, key(nil).withPerson(p.ID), p)
+}
+
+// DeletePerson forgets a person, not their links.
+func (w *Writer) DeletePerson(id identity.PersonID) error {
+	return w.tx.Delete(people, key(nil).withPerson(id))
+}
+
+// PutLink remembers link. ErrLinked where its account belongs to another person, or its person has another account in that target: such a
+// link has to be deleted first.
+func (w *Writer) PutLink(link Link) error {
+	if link.Target == "" || link.Account == "" || link.Person.Source == "" || link.Person.Anchor == "" {
+		return fmt.Errorf("%s: link %q: no account or no person", link.Target, link.Name)
+	}
+	owner, owned, err := w.owner(link.Target, link.Account)
+	if err != nil {
+		return err
+	}
+	if owned && owner != link.Person {
+		return fmt.Errorf("%s: link %s: account %s belongs to %s: %w", link.Target, link.Person, link.Account, owner, ErrLinked)
+	}
+	old, exists, err := w.Link(link.Target, link.Person)
+	if err != nil {
+		return err
+	}
+	if exists && old.Account != link.Account {
+		return fmt.Errorf("%s: link %s: has account %s, not %s: %w", link.Target, link.Person, old.Account, link.Account, ErrLinked)
+	}
+	if !exists {
+		err = w.tx.Put(accounts, makeKey(link.Target, string(link.Account)), key(nil).withPerson(link.Person))
+	}
+	if err == nil {
+		err = w.recount(link.Target, old, exists, link, true)
+	}
+	if err != nil {
+		return err
+	}
+	return w.put(links, makeKey(link.Target).withPerson(link.Person), link)
+}
+
+// DeleteLink forgets a link.
+func (w *Writer) DeleteLink(target string, person identity.PersonID) error {
+	old, exists, err := w.Link(target, person)
+	if err != nil || !exists {
+		return err
+	}
+	return errors.Join(
+		w.tx.Delete(accounts, makeKey(target, string(old.Account))),
+		w.recount(target, old, true, Link{}, false),
+		w.tx.Delete(links, makeKey(target).withPerson(person)),
+	)
+}
+
+// recount carries one link's change over into its target's count; a target without links has none.
+func (w *Writer) recount(target string, old Link, was bool, link Link, is bool) error {
+	one := func(exists bool) uint64 {
+		if exists {
+			return 1
+		}
+		return 0
+	}
+	c, err := w.count(target)
+	if err != nil {
+		return err
+	}
+	c.links += one(is) - one(was)
+	c.active += one(is && link.State == identity.LinkActive) - one(was && old.State == identity.LinkActive)
+	if c.links == 0 {
+		return w.tx.Delete(counts, makeKey(target))
+	}
+	v := binary.BigEndian.AppendUint64(nil, c.links)
+	return w.tx.Put(counts, makeKey(target), binary.BigEndian.AppendUint64(v, c.active))
+}
+
+// Begin writes intents, before their calls go out (R7), and returns them with their numbers, which only ever grow.
+func (w *Writer) Begin(begun ...Intent) ([]Intent, error) {
+	var last uint64
+	v, err := w.tx.Get(single, makeKey("intent"))
+	if err == nil && v != nil {
+		last, err = key(v).number()
+	}
+	if err != nil {
+		return nil, err
+	}
+	out := slices.Clone(begun)
+	for i := range out {
+		last++
+		out[i].Seq = last
+		if err := w.put(intents, makeNumber(last), out[i]); err != nil {
+			return nil, err
+		}
+	}
+	return out, w.tx.Put(single, makeKey("intent"), makeNumber(last))
+}
+
+// Settle removes an intent: its outcome is known, and what it means for links and cases is written in the same transaction.
+func (w *Writer) Settle(seq uint64) error { return w.tx.Delete(intents, makeNumber(seq)) }
+
+// PutCase remembers a leaver's case.
+func (w *Writer) PutCase(c Case) error { return w.put(cases, key(nil).withPerson(c.Person), c) }
+
+// DeleteCase forgets a leaver's case.
+func (w *Writer) DeleteCase(person identity.PersonID) error {
+	return w.tx.Delete(cases, key(nil).withPerson(person))
+}
+
+// PutHold remembers a hold.
+func (w *Writer) PutHold(h Hold) error { return w.put(holds, makeKey(h.Digest), h) }
+
+// DeleteHold forgets a hold.
+func (w *Writer) DeleteHold(digest string) error { return w.tx.Delete(holds, makeKey(digest)) }
+
+// SetFindings replaces all findings. One that was there already keeps its First; a new one gets now.
+func (w *Writer) SetFindings(fs []identity.Finding, now time.Time) error {
+	return w.SetFindingsWhere(func(identity.Finding) bool { return true }, fs, now)
+}
+
+// SetFindingsWhere is SetFindings for a pass in which not every source and target took part: findings for which took is false stay.
+func (w *Writer) SetFindingsWhere(took func(identity.Finding) bool, fs []identity.Finding, now time.Time) error {
+	first := map[string]time.Time{} // by exact finding, and by all but the detail
+	var gone []key
+	for k, v := range w.tx.Range(findings, nil) {
+		var f Finding
+		if err := read(&w.Reader, findings, k, v, &f, decodeFinding); err != nil {
+			return err
+		}
+		if !took(f.Finding) {
+			continue
+		}
+		gone = append(gone, bytes.Clone(k))
+		first[string(k)] = f.First
+		subject := string(k[:sha256.Size])
+		if old, ok := first[subject]; !ok || f.First.Before(old) {
+			first[subject] = f.First
+		}
+	}
+	for _, k := range gone {
+		if err := w.tx.Delete(findings, k); err != nil {
+			return err
+		}
+	}
+	for _, f := range fs {
+		k := findingKey(f)
+		since, ok := first[string(k)]
+		if !ok {
+			since, ok = first[string(k[:sha256.Size])]
+		}
+		if !ok {
+			since = now
+		}
+		if err := w.put(findings, k, Finding{Finding: f, First: since}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// findingKey is a digest of what makes two findings the same, and one of the detail: it may count or quote, and so change from pass to
+// pass, without being a new finding; and one subject may have several.
+func findingKey(f identity.Finding) key {
+	subject := sha256.Sum256(makeKey(f.Kind, f.Target, f.Source, f.Subject, string(f.Account)).withPerson(f.Person))
+	detail := sha256.Sum256([]byte(f.Detail))
+	return append(subject[:], detail[:8]...)
+}
+
+// SetOrphans replaces the orphan accounts of a target. One that was there already keeps its First.
+func (w *Writer) SetOrphans(target string, list []Orphan) error {
+	first := map[identity.AccountID]time.Time{}
+	for o, err := range w.Orphans(target) {
+		if err != nil {
+			return err
+		}
+		first[o.Account] = o.First
+	}
+	for account := range first {
+		if err := w.tx.Delete(orphans, makeKey(target, string(account))); err != nil {
+			return err
+		}
+	}
+	for _, o := range list {
+		if since, ok := first[o.Account]; ok {
+			o.First = since
+		}
+		if err := w.put(orphans, makeKey(target, string(o.Account)), o); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// PutClosure orders a person closed.
+func (w *Writer) PutClosure(c Closure) error {
+	return w.put(closures, key(nil).withPerson(c.Person), c)
+}
+
+// DeleteClosure releases a person.
+func (w *Writer) DeleteClosure(person identity.PersonID) error {
+	return w.tx.Delete(closures, key(nil).withPerson(person))
+}
+
+// AddRun remembers a run, and forgets the oldest beyond 500. A run that is remembered already is replaced.
+func (w *Writer) AddRun(run Run) error {
+	next := uint64(math.MaxUint64)
+	var place key
+	var spare []key
+	n := 0
+	for k := range w.tx.Range(runs, nil) {
+		if len(k) < 8 {
+			return fmt.Errorf("%w: run %x", ErrDamaged, k)
+		}
+		if n == 0 {
+			next = binary.BigEndian.Uint64(k) - 1
+		}
+		if string(k[8:]) == run.ID {
+			place = bytes.Clone(k)
+		}
+		if n++; n >= maxRuns {
+			spare = append(spare, bytes.Clone(k))
+		}
+	}
+	if place != nil {
+		return w.put(runs, place, run)
+	}
+	for _, k := range spare {
+		if err := w.tx.Delete(runs, k); err != nil {
+			return err
+		}
+	}
+	return w.put(runs, append(makeNumber(next), run.ID...), run)
+}
+
+// PutSource remembers a source as a whole.
+func (w *Writer) PutSource(s SourceRecord) error { return w.put(sources, makeKey(s.Name), s) }
+
+// PutTarget remembers a target as a whole.
+func (w *Writer) PutTarget(t TargetRecord) error { return w.put(targets, makeKey(t.Name), t) }
+
+// AddSwept remembers that an account was swept.
+func (w *Writer) AddSwept(target string, account identity.AccountID, at time.Time) error {
+	return w.tx.Put(swept, makeKey(target, string(account)), makeNumber(uint64(at.UnixNano())))
+}
+
+// PruneSwept forgets what was last swept before cutoff.
+func (w *Writer) PruneSwept(cutoff time.Time) error {
+	var old []key
+	for k, v := range w.tx.Range(swept, nil) {
+		at, err := key(v).number()
+		if err != nil {
+			return err
+		}
+		if int64(at) < cutoff.UnixNano() {
+			old = append(old, bytes.Clone(k))
+		}
+	}
+	for _, k := range old {
+		if err := w.tx.Delete(swept, k); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// SetAuditHead remembers the last audit record.
+func (w *Writer) SetAuditHead(head AuditHead) error { return w.put(single, makeKey("audit"), head) }
+
+func (w *Writer) put(table Table, k key, record any) error {
+	v, err := w.codec.encode(record)
+	if err != nil {
+		return fmt.Errorf("%s: %w", table, err)
+	}
+	if err := w.tx.Put(table, k, v); err != nil {
+		return fmt.Errorf("%s: %w", table, err)
+	}
+	return nil
+}
