@@ -1,0 +1,110 @@
+package plan
+
+import (
+	"slices"
+
+	"github.com/dirsweep/dirsweep/sync/identity"
+)
+
+// Diff says what leads from have to want: the attributes at paths that have does not hold as wanted (R12: no others), and, where
+// want maps entitlements, those to grant and those to withdraw. Only entitlements that dirsweep granted are withdrawn.
+func Diff(want, have identity.Account, paths, granted []string) identity.Delta {
+	var d identity.Delta
+	for _, path := range paths {
+		w, h := want.Attributes[path], have.Get(path)
+		if !w.Covers(h) {
+			d.Attributes = append(d.Attributes, identity.AttributeChange{Path: path, Before: h, After: w})
+		}
+	}
+	slices.SortFunc(d.Attributes, func(a, b identity.AttributeChange) int {
+		if a.Path < b.Path {
+			return -1
+		}
+		return 1
+	})
+	if want.Entitlements == nil {
+		return d
+	}
+	for _, name := range want.Entitlements {
+		if !slices.Contains(have.Entitlements, name) {
+			d.Grant = append(d.Grant, name)
+		}
+	}
+	for _, name := range granted {
+		if slices.Contains(have.Entitlements, name) && !slices.Contains(want.Entitlements, name) {
+			d.Withdraw = append(d.Withdraw, name)
+		}
+	}
+	slices.Sort(d.Grant)
+	slices.Sort(d.Withdraw)
+	return d
+}
+
+// Creation is the delta of a Create: every wanted attribute, from nothing.
+func Creation(want identity.Account, paths []string) identity.Delta {
+	return Diff(want, identity.Account{}, paths, nil)
+}
+
+// An Intended account is one person's account on one target as a pass sees it: desired, recorded and observed.
+type Intended struct {
+	Want     identity.Account // as mapped
+	Have     identity.Account // as observed
+	Paths    []string         // mapped, sorted
+	Granted  []string         // entitlements recorded as granted
+	Disabled bool             // recorded as closed
+	Known    bool             // recorded as linked
+	// Unchanged: the person and the mapping are as they were when the account was last written, so a difference is drift.
+	Unchanged bool
+	// Settled: Unchanged, and the target holds what it held after the last write, so a difference is the target's own spelling.
+	Settled bool
+	// Repair: drift is put back (on_drift = "repair").
+	Repair bool
+}
+
+// Steps returns the operations that bring one account of an active person in scope to what is wanted, with their cause and delta; and
+// the drift that is only reported.
+func Steps(a Intended) (steps []Step, reported *Step) {
+	cause := identity.Changed
+	switch {
+	case !a.Known:
+		cause = identity.Adopted
+		steps = append(steps, Step{Op: identity.Link, Cause: cause})
+	case a.Unchanged:
+		cause = identity.Drifted
+	}
+	if !a.Have.Active {
+		enable := Step{Op: identity.Enable, Cause: cause}
+		if a.Disabled {
+			enable.Cause = identity.Rehired
+		} else if a.Known {
+			enable.Cause = identity.Drifted
+		}
+		if enable.Cause == identity.Drifted && !a.Repair {
+			reported = &enable
+		} else {
+			steps = append(steps, enable)
+		}
+	}
+	if a.Settled {
+		return steps, reported
+	}
+	if d := Diff(a.Want, a.Have, a.Paths, a.Granted); !d.IsZero() {
+		update := Step{Op: identity.Update, Cause: cause, Delta: d}
+		if cause == identity.Drifted && a.Disabled {
+			update.Cause = identity.Rehired
+		}
+		if update.Cause == identity.Drifted && !a.Repair {
+			reported = &update
+		} else {
+			steps = append(steps, update)
+		}
+	}
+	return steps, reported
+}
+
+// A Step is one operation of a plan before it is addressed to a target and a person.
+type Step struct {
+	Op    identity.Op
+	Cause identity.Cause
+	Delta identity.Delta
+}
