@@ -1,0 +1,14 @@
+// Package all lists every kind of source.
+package all
+
+import (
+	"github.com/dirsweep/dirsweep/sources"
+	"github.com/dirsweep/dirsweep/sources/ldap"
+)
+
+// Kinds returns the kinds in the order of their names.
+func Kinds() []sources.Kind {
+	return []sources.Kind{
+		ldap.Kind(),
+	}
+}
