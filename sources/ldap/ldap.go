@@ -1,0 +1,220 @@
+// Package ldap reads people from LDAP version 3 directories: OpenLDAP, 389 Directory Server, eDirectory, PingDirectory and, as far as
+// plain LDAP goes, Active Directory.
+package ldap
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"time"
+
+	"github.com/go-ldap/ldap/v3"
+	"github.com/hashicorp/go-hclog"
+
+	"github.com/dirsweep/dirsweep/sources"
+	"github.com/dirsweep/dirsweep/sync/identity"
+)
+
+// source is one opened block.
+type source struct {
+	block
+	name string
+	need sources.Need
+	log  hclog.Logger
+	idle chan *session // connections that look-ups have left open
+	now  func() time.Time
+}
+
+// maxIdle connections are kept between look-ups.
+const maxIdle = 4
+
+func (b block) open(name string, need sources.Need) (*source, error) {
+	if need.Groups && b.groups == nil {
+		return nil, fmt.Errorf(`%s: member_of() and person.groups need a groups block: groups { base_dn = "ou=groups,…" }`, name)
+	}
+	if !need.Groups {
+		b.groups = nil
+	}
+	if _, err := b.tlsConfig(""); err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	log := need.Log
+	if log == nil {
+		log = hclog.NewNullLogger()
+	}
+	if b.insecure {
+		log.Warn("the directory's certificate is NOT verified", "source", name, "argument", "tls_insecure")
+	}
+	return &source{block: b, name: name, need: need, log: log, idle: make(chan *session, maxIdle), now: time.Now}, nil
+}
+
+// errStopped: the consumer of a sequence wants no more.
+var errStopped = errors.New("stopped by the consumer")
+
+// People implements sources.Source. Servers are tried in order until one has yielded a person; from then on that one has to finish.
+func (s *source) People(ctx context.Context) iter.Seq2[identity.Person, error] {
+	return func(yield func(identity.Person, error) bool) {
+		var troubles []error
+		for _, url := range s.urls {
+			started := false
+			err := s.stream(ctx, url, func(p identity.Person, err error) bool {
+				started = true
+				return yield(p, err)
+			})
+			if errors.Is(err, errStopped) {
+				return
+			}
+			if err == nil {
+				err = ctx.Err()
+			}
+			if err == nil {
+				return
+			}
+			troubles = append(troubles, err)
+			var unreachable *unreachableError
+			if started || !errors.As(err, &unreachable) || ctx.Err() != nil {
+				break
+			}
+			s.log.Warn("the directory server is not available", "source", s.name, "url", url, "error", err)
+		}
+		yield(identity.Person{}, s.incomplete(errors.Join(troubles...)))
+	}
+}
+
+// incomplete names the source and makes err an ErrIncomplete where it is none yet.
+func (s *source) incomplete(err error) error {
+	if errors.Is(err, sources.ErrIncomplete) {
+		return fmt.Errorf("%s: %w", s.name, err)
+	}
+	return fmt.Errorf("%s: %w", s.name, &shortfall{reason: sources.ErrIncomplete.Error(), next: remedy(err), err: err})
+}
+
+// stream reads everyone from one server.
+func (s *source) stream(ctx context.Context, url string, yield func(identity.Person, error) bool) error {
+	session, err := s.dial(ctx, url)
+	if err != nil {
+		return err
+	}
+	defer session.close()
+	if err := s.visible(ctx, session); err != nil {
+		return err
+	}
+	var groups *membership
+	if s.groups != nil {
+		if groups, err = session.readGroups(ctx, s.groups, s.bounds()); err != nil {
+			return err
+		}
+	}
+	p := s.portrayer(s.name, s.need.Attributes, s.now())
+	p.complete = session.rest
+	for _, base := range s.bases {
+		for entries, err := range session.pages(ctx, s.query(base, p.ask), s.bounds()) {
+			if err != nil {
+				return err
+			}
+			for _, entry := range entries {
+				who, err := p.portray(ctx, entry)
+				var personal *sources.PersonError
+				if err != nil && !errors.As(err, &personal) {
+					return err
+				}
+				if groups != nil {
+					who.Groups = groups.of(who.DN, who.logins)
+				}
+				if ctx.Err() != nil {
+					return context.Cause(ctx)
+				}
+				if !yield(who.Person, err) {
+					return errStopped
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// visible fails where a base DN cannot be seen at all: some servers then answer with success and nobody.
+func (s *source) visible(ctx context.Context, session *session) error {
+	for _, base := range s.bases {
+		entry, err := session.read(ctx, base, "1.1")
+		if err != nil {
+			return &shortfall{reason: "base_dn " + base, next: remedy(err), err: err}
+		}
+		if entry == nil {
+			return &shortfall{reason: "base_dn " + base + " cannot be seen", next: "it does not exist, or the bind DN may not see it"}
+		}
+	}
+	return nil
+}
+
+func (s *source) query(base string, attributes []string) query {
+	return query{base, s.scope, s.filter, attributes}
+}
+
+func (s *source) bounds() bounds {
+	return bounds{pageSize: s.pageSize, maxEntries: s.maxEntries, ignored: s.ignored}
+}
+
+// Close implements sources.Source.
+func (s *source) Close() error {
+	for {
+		select {
+		case session := <-s.idle:
+			session.close()
+		default:
+			return nil
+		}
+	}
+}
+
+// ask runs fn on an idle connection or a new one, at the first server that can be reached, and keeps the connection if it still stands.
+// fn may run more than once: an idle connection may have died unseen.
+func (s *source) ask(ctx context.Context, fn func(*session) error) error {
+	var unreachable *unreachableError
+	for kept := true; kept; {
+		select {
+		case session := <-s.idle:
+			err := fn(session)
+			s.keep(session)
+			if !errors.As(err, &unreachable) || ctx.Err() != nil {
+				return err
+			}
+		default:
+			kept = false
+		}
+	}
+	var troubles []error
+	for _, url := range s.urls {
+		session, err := s.dial(ctx, url)
+		if err == nil {
+			err = fn(session)
+			s.keep(session)
+			if err == nil {
+				return nil
+			}
+		}
+		troubles = append(troubles, err)
+		if !errors.As(err, &unreachable) || ctx.Err() != nil {
+			break
+		}
+	}
+	return errors.Join(troubles...)
+}
+
+func (s *source) keep(session *session) {
+	if session.usable() {
+		select {
+		case s.idle <- session:
+			return
+		default:
+		}
+	}
+	session.close()
+}
+
+// compile checks that a filter can be sent.
+func compile(filter string) error {
+	_, err := ldap.CompileFilter(filter)
+	return err
+}
