@@ -1,0 +1,286 @@
+package scim
+
+import (
+	_ "embed"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/agext/levenshtein"
+	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/gohcl"
+	"github.com/zclconf/go-cty/cty"
+	"github.com/zclconf/go-cty/cty/convert"
+	"github.com/zclconf/go-cty/cty/gocty"
+
+	"github.com/dirsweep/dirsweep/sync/identity"
+	"github.com/dirsweep/dirsweep/targets"
+	"github.com/dirsweep/dirsweep/targets/internal/rest"
+)
+
+//go:embed sample.hcl
+var sample string
+
+// Kind is the target kind "scim".
+func Kind() targets.Kind { return targets.Kind{Name: "scim", Sample: sample, Decode: decode} }
+
+// A spec is a decoded block.
+type spec struct {
+	name        string
+	url         string
+	auth        rest.Auth
+	caFile      string
+	profile     profile
+	pageSize    int
+	timeout     time.Duration
+	userType    string
+	allowDelete bool
+	tlsInsecure bool
+}
+
+// block is the shape of the kind's part of a target block. Expressions are kept, so that mistakes are told at their place.
+type block struct {
+	URL         hcl.Expression `hcl:"url"`
+	BearerToken hcl.Expression `hcl:"bearer_token,optional"`
+	CertFile    hcl.Expression `hcl:"cert_file,optional"`
+	KeyFile     hcl.Expression `hcl:"key_file,optional"`
+	CAFile      hcl.Expression `hcl:"ca_file,optional"`
+	Profile     hcl.Expression `hcl:"profile,optional"`
+	PageSize    hcl.Expression `hcl:"page_size,optional"`
+	Timeout     hcl.Expression `hcl:"timeout,optional"`
+	UserType    hcl.Expression `hcl:"user_type,optional"`
+	AllowDelete hcl.Expression `hcl:"allow_delete,optional"`
+	TLSInsecure hcl.Expression `hcl:"tls_insecure,optional"`
+	Basic       *basicBlock    `hcl:"basic,block"`
+	OAuth       *oauthBlock    `hcl:"oauth,block"`
+}
+
+type basicBlock struct {
+	Username hcl.Expression `hcl:"username"`
+	Password hcl.Expression `hcl:"password"`
+}
+
+type oauthBlock struct {
+	TokenURL     hcl.Expression `hcl:"token_url"`
+	ClientID     hcl.Expression `hcl:"client_id"`
+	ClientSecret hcl.Expression `hcl:"client_secret"`
+	Scopes       hcl.Expression `hcl:"scopes,optional"`
+}
+
+func decode(body hcl.Body, env targets.Env) (targets.Spec, hcl.Diagnostics) {
+	var b block
+	d := &decoder{env: env}
+	d.diags = gohcl.DecodeBody(body, env.Eval, &b)
+	if d.diags.HasErrors() {
+		return nil, d.diags
+	}
+	s := &spec{
+		name: env.Name, url: d.text(b.URL), caFile: d.file(b.CAFile), userType: d.text(b.UserType),
+		auth: rest.Auth{Bearer: d.secret(b.BearerToken, "bearer_token"), CertFile: d.file(b.CertFile), KeyFile: d.file(b.KeyFile)},
+	}
+	d.value(b.AllowDelete, cty.Bool, &s.allowDelete)
+	d.value(b.TLSInsecure, cty.Bool, &s.tlsInsecure)
+	d.value(b.PageSize, cty.Number, &s.pageSize)
+	if s.pageSize < 0 || s.pageSize > 10_000 {
+		d.fail(b.PageSize, "page_size out of range", "A page holds 1 to 10000 accounts.")
+	}
+	if text := d.text(b.Timeout); text != "" {
+		var err error
+		if s.timeout, err = time.ParseDuration(text); err != nil || s.timeout <= 0 {
+			d.fail(b.Timeout, "Not a duration", `A timeout is written like "30s".`)
+		}
+	}
+	d.profile(b.Profile, s)
+	d.auth(&b, s)
+	base, err := rest.CheckURL(s.url)
+	switch {
+	case err != nil:
+		d.fail(b.URL, "Address not accepted", err.Error()+".")
+	case s.tlsInsecure && !rest.Loopback(base.Hostname()):
+		d.fail(b.TLSInsecure, "tls_insecure refused", "Only loopback may go unverified. Name the issuer's certificate in ca_file.")
+	case s.tlsInsecure:
+		d.warn(b.TLSInsecure, "TLS is not verified", "Whoever answers at "+base.Host+" gets the credentials.")
+	}
+	return s, d.diags
+}
+
+func (d *decoder) profile(e hcl.Expression, s *spec) {
+	name := d.text(e)
+	if name == "" {
+		return
+	}
+	var names []string
+	for _, p := range profiles() {
+		if p.name == name {
+			s.profile = p
+			return
+		}
+		names = append(names, p.name)
+	}
+	detail := "Known profiles: " + strings.Join(names, ", ") + "."
+	nearest := slices.MinFunc(names, func(a, b string) int {
+		return levenshtein.Distance(name, a, nil) - levenshtein.Distance(name, b, nil)
+	})
+	if levenshtein.Distance(name, nearest, nil) <= 3 {
+		detail = fmt.Sprintf("Did you mean %q? %s", nearest, detail)
+	}
+	d.fail(e, fmt.Sprintf("No profile %q", name), detail)
+}
+
+func (d *decoder) auth(b *block, s *spec) {
+	ways := 0
+	if !isNull(b.BearerToken) {
+		ways++
+	}
+	if b.Basic != nil {
+		ways++
+		s.auth.Basic = &rest.Basic{Username: d.text(b.Basic.Username), Password: d.secret(b.Basic.Password, "password")}
+	}
+	if b.OAuth != nil {
+		ways++
+		s.auth.OAuth = &rest.OAuth{
+			TokenURL: d.text(b.OAuth.TokenURL), ClientID: d.text(b.OAuth.ClientID), ClientSecret: d.secret(b.OAuth.ClientSecret, "client_secret"),
+		}
+		d.value(b.OAuth.Scopes, cty.List(cty.String), &s.auth.OAuth.Scopes)
+		if _, err := rest.CheckURL(s.auth.OAuth.TokenURL); err != nil {
+			d.fail(b.OAuth.TokenURL, "Address not accepted", err.Error()+".")
+		}
+	}
+	switch {
+	case ways > 1:
+		d.fail(b.URL, "More than one way to sign in", "Give one of bearer_token, basic and oauth.")
+	case ways == 0 && s.auth.CertFile == "":
+		d.fail(b.URL, "No way to sign in", "Give bearer_token, basic, oauth, or cert_file with key_file.")
+	}
+	if (s.auth.CertFile == "") != (s.auth.KeyFile == "") {
+		d.fail(b.URL, "Half a client certificate", "cert_file and key_file go together.")
+	}
+}
+
+func (s *spec) Accepts(name string) error {
+	p, err := parsePath(name)
+	if err != nil {
+		return err
+	}
+	if p.schema != "" {
+		return nil
+	}
+	switch p.attr {
+	case "active":
+		return errors.New("active is not mapped: dirsweep decides it")
+	case "id", "meta", "schemas", "groups":
+		return fmt.Errorf("%s belongs to the application and can't be written", p.attr)
+	case "password":
+		return errors.New("a password can't be read back, so it can't be kept true")
+	}
+	return nil
+}
+
+func (s *spec) Required() []string {
+	return append([]string{"userName"}, s.profile.required...)
+}
+
+func (s *spec) Correlate() []string { return []string{"externalId", "userName"} }
+
+func (s *spec) Open(need targets.Need) (targets.Target, error) {
+	t := &target{spec: s, profile: s.profile, need: need, paths: make(map[string]path, len(need.Paths)), log: need.Log}
+	for _, name := range need.Paths {
+		p, err := parsePath(name)
+		if err != nil {
+			return nil, err
+		}
+		t.paths[name] = p
+	}
+	media := "application/scim+json"
+	accept := media + ", application/json;q=0.9"
+	if s.profile.json {
+		media, accept = "application/json", "application/json"
+	}
+	var err error
+	t.rest, err = rest.New(rest.Options{
+		URL: s.url, Auth: s.auth, CAFile: s.caFile, TLSInsecure: s.tlsInsecure, Timeout: s.timeout,
+		UserAgent: "dirsweep", Accept: accept, ContentType: media, Pace: need.Pace, Log: need.Log,
+	})
+	if err != nil {
+		return nil, err
+	}
+	if t.log == nil {
+		return nil, errors.New("a logger is needed")
+	}
+	return t, nil
+}
+
+// A decoder evaluates expressions and gathers every mistake.
+type decoder struct {
+	env   targets.Env
+	diags hcl.Diagnostics
+}
+
+func isNull(e hcl.Expression) bool {
+	v, diags := e.Value(nil)
+	return !diags.HasErrors() && v.IsNull()
+}
+
+func (d *decoder) value(e hcl.Expression, want cty.Type, into any) {
+	v, diags := e.Value(d.env.Eval)
+	d.diags = append(d.diags, diags...)
+	if diags.HasErrors() {
+		return
+	}
+	v, _ = v.UnmarkDeep()
+	if v.IsNull() {
+		return
+	}
+	v, err := convert.Convert(v, want)
+	if err == nil && v.IsWhollyKnown() {
+		err = gocty.FromCtyValue(v, into)
+	}
+	if err != nil {
+		d.fail(e, "Wrong kind of value", fmt.Sprintf("Expected %s: %s.", want.FriendlyName(), err))
+	}
+}
+
+func (d *decoder) text(e hcl.Expression) string {
+	var s string
+	d.value(e, cty.String, &s)
+	return s
+}
+
+func (d *decoder) file(e hcl.Expression) string {
+	name := d.text(e)
+	if name == "" || filepath.IsAbs(name) {
+		return name
+	}
+	return filepath.Join(d.env.Dir, name)
+}
+
+// secret reads a secret, and says so where it stands in the file itself.
+func (d *decoder) secret(e hcl.Expression, name string) identity.Secret {
+	text := strings.TrimSpace(d.text(e))
+	if isNull(e) {
+		return identity.Secret{}
+	}
+	if _, diags := e.Value(nil); !diags.HasErrors() {
+		d.warn(e, "A secret in the config file", name+" is better kept outside: env(), file() or credential().")
+	}
+	if text == "" && !d.diags.HasErrors() {
+		d.fail(e, "An empty secret", name+" is empty.")
+	}
+	return identity.NewSecret(text)
+}
+
+func (d *decoder) fail(e hcl.Expression, summary, detail string) {
+	d.add(hcl.DiagError, e, summary, detail)
+}
+
+func (d *decoder) warn(e hcl.Expression, summary, detail string) {
+	d.add(hcl.DiagWarning, e, summary, detail)
+}
+
+func (d *decoder) add(severity hcl.DiagnosticSeverity, e hcl.Expression, summary, detail string) {
+	at := e.Range()
+	d.diags = append(d.diags, &hcl.Diagnostic{Severity: severity, Summary: summary, Detail: detail, Subject: &at})
+}
