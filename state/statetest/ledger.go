@@ -1,0 +1,395 @@
+package statetest
+
+import (
+	"errors"
+	"fmt"
+	"iter"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/dirsweep/dirsweep/state"
+	"github.com/dirsweep/dirsweep/sync/identity"
+)
+
+var (
+	day0  = time.Date(2026, 3, 1, 8, 0, 0, 123456789, time.UTC)
+	day1  = day0.Add(24 * time.Hour)
+	day2  = day0.Add(48 * time.Hour)
+	alice = identity.PersonID{Source: "corp", Anchor: "0b6f2c1e-8d57-4a4e-9c3b-0f3d0a1b2c3d"}
+	bob   = identity.PersonID{Source: "corp", Anchor: "b\x00/\xff\xfe"}
+	carol = identity.PersonID{Source: "corp2", Anchor: "c"}
+)
+
+func write(t *testing.T, l *state.Ledger, fn func(*state.Writer) error) {
+	t.Helper()
+	if err := l.Update(t.Context(), fn); err != nil {
+		t.Fatal("update:", err)
+	}
+}
+
+func check(t *testing.T, l *state.Ledger, fn func(*state.Reader) error) {
+	t.Helper()
+	if err := l.View(t.Context(), fn); err != nil {
+		t.Fatal("view:", err)
+	}
+	if err := l.Verify(t.Context()); err != nil {
+		t.Error("verify:", err)
+	}
+}
+
+func collect[T any](t *testing.T, seq iter.Seq2[T, error]) (out []T) {
+	t.Helper()
+	for v, err := range seq {
+		if err != nil {
+			t.Fatal("list:", err)
+		}
+		out = append(out, v)
+	}
+	return out
+}
+
+func same(t *testing.T, what string, want, got any) {
+	t.Helper()
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("%s (-want +got):\n%s", what, diff)
+	}
+}
+
+// found checks one look-up against its record.
+func found[T any](t *testing.T, want T) func(T, bool, error) {
+	return func(got T, ok bool, err error) {
+		t.Helper()
+		if err != nil || !ok {
+			t.Errorf("%T: found %t, %v", want, ok, err)
+		}
+		same(t, fmt.Sprintf("%T", want), want, got)
+	}
+}
+
+// Samples are one of each record with every field set.
+type Samples struct {
+	Person  state.Person
+	Link    state.Link
+	Intent  state.Intent
+	Case    state.Case
+	Hold    state.Hold
+	Source  state.SourceRecord
+	Target  state.TargetRecord
+	Finding state.Finding
+	Orphan  state.Orphan
+	Closure state.Closure
+	Run     state.Run
+	Head    state.AuditHead
+}
+
+// NewSamples returns them.
+func NewSamples() Samples {
+	return Samples{
+		Person: state.Person{
+			ID: alice, Name: "alice", DN: "uid=alice,ou=people,dc=example,dc=org", Print: 1<<64 - 1, Program: 2, Active: true,
+			Scope: []string{"chat", "wiki"}, Rehire: "4711", Left: day1, Proven: true,
+		},
+		Link: state.Link{
+			Target: "wiki", Person: alice, Account: "9d1c6a30-55f7-4b8f-8a63-1f7f6f0a9b11", UserName: "alice", Name: "alice",
+			Container: "ou=people,dc=example,dc=org", State: identity.LinkDisabled, Created: true, Disabled: day1,
+			PersonPrint: 1, Want: 2, Have: 3, Mapping: 4, ScopePrint: 5, Entitlements: []string{"wiki-admins", "wiki-users"},
+		},
+		Intent: state.Intent{Seq: 1, Pass: "p1", At: day0, Change: identity.Change{
+			Op: identity.Update, Cause: identity.Changed, Rule: "config.hcl:31", Target: "wiki", Person: alice, Name: "alice",
+			Account: "a\x00\xff", UserName: "alice", Container: "ou=people", PersonPrint: 1, WantPrint: 2,
+			Delta: identity.Delta{
+				Attributes: []identity.AttributeChange{{Path: "displayName", Before: `"A"`, After: `"B"`}},
+				Grant:      []string{"g"}, Withdraw: []string{"w"},
+			},
+		}},
+		Case: state.Case{
+			Person: bob, Name: "bob", DN: "uid=bob", Cause: identity.Deleted, Reason: "r", Proof: "gone", Left: day0, Closed: day2,
+			Steps: []state.Step{{
+				Target: "wiki", Account: "b1", UserName: "bob", Status: state.StepProven, Attempts: 3, Next: day1, Error: "503",
+				Seen: "inactive", At: day1, Delete: day2,
+			}, {Target: "chat", Account: "b2", UserName: "bob", Status: state.StepOpen}},
+		},
+		Hold: state.Hold{
+			Digest: "abc", Kind: "cohort", Target: "wiki", Source: "corp", Cause: identity.Deleted, Container: "ou=people",
+			People: []state.HeldPerson{{Person: alice, Name: "alice", Account: "a", UserName: "alice"}},
+			Reason: "60 of 50", Since: day0, Approved: day1, Rejected: day2,
+		},
+		Source: state.SourceRecord{Name: "corp", Accepted: 12, At: day0, Cursor: []byte{0, 1, 0xff}},
+		Target: state.TargetRecord{Name: "wiki", Scope: 7, Failures: 3, Reason: "503", Since: day0, Next: day1},
+		Finding: state.Finding{First: day0, Finding: identity.Finding{
+			Kind: "disputed", Subject: "wiki: alice", Source: "corp", Target: "wiki", Person: alice, Account: "a", Detail: "two fit",
+		}},
+		Orphan:  state.Orphan{Target: "wiki", Account: "o\xff", UserName: "old\xff", Active: true, First: day0},
+		Closure: state.Closure{Person: bob, Reason: "stolen laptop", At: day0},
+		Run: state.Run{
+			ID: "r1", Mode: "full", Started: day0, Ended: day1, Digest: "d", People: 9, Counts: map[string]int{"create": 1, "disable": 2},
+			Held: 1, Failed: 2, Findings: 3, Problems: []string{"chat: down"},
+		},
+		Head: state.AuditHead{Seq: 12, Hash: "ff00"},
+	}
+}
+
+// Put writes all of them.
+func (s Samples) Put(w *state.Writer) error {
+	begun, err := w.Begin(s.Intent)
+	if err == nil && begun[0].Seq != s.Intent.Seq {
+		err = fmt.Errorf("intent %d", begun[0].Seq)
+	}
+	return errors.Join(err, w.PutPerson(s.Person), w.PutLink(s.Link), w.PutCase(s.Case), w.PutHold(s.Hold), w.PutSource(s.Source),
+		w.PutTarget(s.Target), w.SetFindings([]identity.Finding{s.Finding.Finding}, s.Finding.First),
+		w.SetOrphans(s.Orphan.Target, []state.Orphan{s.Orphan}), w.PutClosure(s.Closure), w.AddRun(s.Run), w.SetAuditHead(s.Head))
+}
+
+func testRecords(t *testing.T, store state.Store, _ Suite) {
+	l := state.NewLedger(store)
+	s := NewSamples()
+	write(t, l, s.Put)
+	check(t, l, func(r *state.Reader) error {
+		found(t, s.Person)(r.Person(alice))
+		found(t, s.Link)(r.Link("wiki", alice))
+		found(t, s.Link)(r.LinkByAccount("wiki", s.Link.Account))
+		found(t, s.Intent)(r.Intent(1))
+		found(t, s.Case)(r.Case(bob))
+		found(t, s.Hold)(r.Hold("abc"))
+		found(t, s.Source)(r.Source("corp"))
+		found(t, s.Target)(r.Target("wiki"))
+		found(t, s.Closure)(r.Closure(bob))
+		found(t, s.Head)(r.AuditHead())
+		same(t, "intents", []state.Intent{s.Intent}, collect(t, r.Intents()))
+		same(t, "cases", []state.Case{s.Case}, collect(t, r.Cases()))
+		same(t, "holds", []state.Hold{s.Hold}, collect(t, r.Holds()))
+		same(t, "findings", []state.Finding{s.Finding}, collect(t, r.Findings()))
+		same(t, "orphans", []state.Orphan{s.Orphan}, collect(t, r.Orphans("wiki")))
+		same(t, "closures", []state.Closure{s.Closure}, collect(t, r.Closures()))
+		same(t, "runs", []state.Run{s.Run}, collect(t, r.Runs(10)))
+		same(t, "targets", []state.TargetRecord{s.Target}, collect(t, r.Targets()))
+		if _, ok, err := r.Person(bob); ok || err != nil {
+			t.Errorf("a person nobody put: %t, %v", ok, err)
+		}
+		return nil
+	})
+	write(t, l, func(w *state.Writer) error {
+		return errors.Join(w.DeletePerson(alice), w.DeleteLink("wiki", alice), w.DeleteLink("wiki", alice), w.DeleteCase(bob),
+			w.DeleteHold("abc"), w.DeleteClosure(bob), w.Settle(1))
+	})
+	check(t, l, func(r *state.Reader) error {
+		_, person, _ := r.Person(alice)
+		_, link, _ := r.Link("wiki", alice)
+		_, byAccount, _ := r.LinkByAccount("wiki", s.Link.Account)
+		_, ofCase, _ := r.Case(bob)
+		_, hold, _ := r.Hold("abc")
+		_, closure, _ := r.Closure(bob)
+		if person || link || byAccount || ofCase || hold || closure || len(collect(t, r.Intents())) > 0 {
+			t.Error("something deleted is still there")
+		}
+		return nil
+	})
+}
+
+func newLink(target string, person identity.PersonID, account string) state.Link {
+	return state.Link{Target: target, Person: person, Account: identity.AccountID(account), Name: person.Anchor}
+}
+
+func testLists(t *testing.T, store state.Store, _ Suite) {
+	l := state.NewLedger(store)
+	write(t, l, func(w *state.Writer) error {
+		for _, id := range []identity.PersonID{alice, bob, carol} {
+			err := errors.Join(w.PutPerson(state.Person{ID: id}), w.PutLink(newLink("wiki", id, "w"+id.Anchor)))
+			if err != nil {
+				return err
+			}
+		}
+		return errors.Join(w.PutLink(newLink("wik", alice, "1")), w.PutLink(newLink("wikis", alice, "1")))
+	})
+	check(t, l, func(r *state.Reader) error {
+		var people, links []identity.PersonID
+		for _, p := range collect(t, r.People("corp")) {
+			people = append(people, p.ID)
+		}
+		same(t, "people", []identity.PersonID{alice, bob}, people)
+		for _, link := range collect(t, r.Links("wiki")) {
+			links = append(links, link.Person)
+		}
+		same(t, "links", []identity.PersonID{alice, bob, carol}, links)
+		same(t, "alice's links", []state.Link{
+			newLink("wik", alice, "1"), newLink("wiki", alice, "w"+alice.Anchor), newLink("wikis", alice, "1"),
+		}, collect(t, r.LinksOf(alice)))
+		same(t, "carol's links", []state.Link{newLink("wiki", carol, "wc")}, collect(t, r.LinksOf(carol)))
+		return nil
+	})
+}
+
+func testLinked(t *testing.T, store state.Store, _ Suite) {
+	l := state.NewLedger(store)
+	write(t, l, func(w *state.Writer) error { return w.PutLink(newLink("wiki", alice, "1")) })
+	for name, link := range map[string]state.Link{
+		"another's account": newLink("wiki", bob, "1"), "another account": newLink("wiki", alice, "2"),
+	} {
+		if err := l.Update(t.Context(), func(w *state.Writer) error { return w.PutLink(link) }); !errors.Is(err, state.ErrLinked) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	for name, link := range map[string]state.Link{
+		"no account": newLink("wiki", bob, ""), "no person": newLink("wiki", identity.PersonID{}, "3"), "no target": newLink("", bob, "3"),
+	} {
+		if err := l.Update(t.Context(), func(w *state.Writer) error { return w.PutLink(link) }); err == nil {
+			t.Errorf("%s: no error", name)
+		}
+	}
+	write(t, l, func(w *state.Writer) error {
+		return errors.Join(w.PutLink(newLink("wiki", alice, "1")), w.PutLink(newLink("chat", bob, "1")),
+			w.DeleteLink("wiki", alice), w.PutLink(newLink("wiki", bob, "1")), w.PutLink(newLink("wiki", alice, "2")))
+	})
+	check(t, l, func(r *state.Reader) error {
+		found(t, newLink("wiki", bob, "1"))(r.LinkByAccount("wiki", "1"))
+		found(t, newLink("wiki", alice, "2"))(r.LinkByAccount("wiki", "2"))
+		found(t, newLink("chat", bob, "1"))(r.LinkByAccount("chat", "1"))
+		return nil
+	})
+}
+
+func testCount(t *testing.T, store state.Store, _ Suite) {
+	l := state.NewLedger(store)
+	link := newLink("wiki", alice, "1")
+	for _, step := range []struct {
+		do   func(*state.Writer) error
+		want int
+	}{
+		{func(w *state.Writer) error { return nil }, 0},
+		{func(w *state.Writer) error { return errors.Join(w.PutLink(link), w.PutLink(newLink("wiki", bob, "2"))) }, 2},
+		{func(w *state.Writer) error { return w.PutLink(link) }, 2},
+		{func(w *state.Writer) error { link.State = identity.LinkDisabled; return w.PutLink(link) }, 1},
+		{func(w *state.Writer) error { link.State = identity.LinkActive; return w.PutLink(link) }, 2},
+		{func(w *state.Writer) error { link.State = identity.LinkDeleted; return w.PutLink(link) }, 1},
+		{func(w *state.Writer) error { return w.DeleteLink("wiki", alice) }, 1},
+		{func(w *state.Writer) error { return w.DeleteLink("wiki", bob) }, 0},
+	} {
+		write(t, l, step.do)
+		check(t, l, func(r *state.Reader) error {
+			got, err := r.CountActive("wiki")
+			same(t, "active", step.want, got)
+			return err
+		})
+	}
+}
+
+func testIntents(t *testing.T, store state.Store, _ Suite) {
+	l := state.NewLedger(store)
+	seqs := func() (out []uint64) {
+		check(t, l, func(r *state.Reader) error {
+			out = nil
+			for _, i := range collect(t, r.Intents()) {
+				out = append(out, i.Seq)
+			}
+			return nil
+		})
+		return out
+	}
+	begin := func(n int) func(*state.Writer) error {
+		return func(w *state.Writer) error {
+			_, err := w.Begin(make([]state.Intent, n)...)
+			return err
+		}
+	}
+	write(t, l, begin(3))
+	same(t, "begun", []uint64{1, 2, 3}, seqs())
+	write(t, l, func(w *state.Writer) error { return errors.Join(w.Settle(3), w.Settle(1), w.Settle(99)) })
+	same(t, "settled", []uint64{2}, seqs())
+	if err := l.Update(t.Context(), func(w *state.Writer) error { return errors.Join(begin(5)(w), errStop) }); !errors.Is(err, errStop) {
+		t.Error(err)
+	}
+	write(t, l, begin(1))
+	same(t, "never used twice", []uint64{2, 4}, seqs())
+}
+
+func testFindings(t *testing.T, store state.Store, _ Suite) {
+	l := state.NewLedger(store)
+	drift := identity.Finding{Kind: "drift", Subject: "wiki: alice", Target: "wiki", Detail: "1 attribute"}
+	more := drift
+	more.Detail = "2 attributes"
+	orphan := identity.Finding{Kind: "orphan", Subject: "chat: old", Target: "chat"}
+	firsts := func() map[string]time.Time {
+		out := map[string]time.Time{}
+		check(t, l, func(r *state.Reader) error {
+			clear(out)
+			for _, f := range collect(t, r.Findings()) {
+				out[f.Kind+" "+f.Detail] = f.First
+			}
+			return nil
+		})
+		return out
+	}
+	set := func(now time.Time, fs ...identity.Finding) {
+		t.Helper()
+		write(t, l, func(w *state.Writer) error { return w.SetFindings(fs, now) })
+	}
+	set(day0, drift)
+	set(day1, orphan, drift)
+	same(t, "kept and new", map[string]time.Time{"drift 1 attribute": day0, "orphan ": day1}, firsts())
+	set(day2, more)
+	same(t, "another detail, and one gone", map[string]time.Time{"drift 2 attributes": day0}, firsts())
+	set(day2, more, orphan)
+	write(t, l, func(w *state.Writer) error {
+		return w.SetFindingsWhere(func(f identity.Finding) bool { return f.Target == "wiki" }, nil, day2)
+	})
+	same(t, "a target that took no part", map[string]time.Time{"orphan ": day2}, firsts())
+}
+
+func testOrphans(t *testing.T, store state.Store, _ Suite) {
+	l := state.NewLedger(store)
+	orphan := func(target, account string, first time.Time) state.Orphan {
+		return state.Orphan{Target: target, Account: identity.AccountID(account), First: first}
+	}
+	write(t, l, func(w *state.Writer) error {
+		return errors.Join(w.SetOrphans("wiki", []state.Orphan{orphan("wiki", "a", day0), orphan("wiki", "b", day0)}),
+			w.SetOrphans("wiki2", []state.Orphan{orphan("wiki2", "a", day0)}))
+	})
+	write(t, l, func(w *state.Writer) error {
+		return w.SetOrphans("wiki", []state.Orphan{orphan("wiki", "a", day1), orphan("wiki", "c", day1)})
+	})
+	check(t, l, func(r *state.Reader) error {
+		same(t, "orphans", []state.Orphan{orphan("wiki", "a", day0), orphan("wiki", "c", day1)}, collect(t, r.Orphans("wiki")))
+		same(t, "another target's", []state.Orphan{orphan("wiki2", "a", day0)}, collect(t, r.Orphans("wiki2")))
+		return nil
+	})
+}
+
+func testRuns(t *testing.T, store state.Store, _ Suite) {
+	l := state.NewLedger(store)
+	const total = 510
+	write(t, l, func(w *state.Writer) error {
+		for i := range total {
+			if err := w.AddRun(state.Run{ID: fmt.Sprint(i)}); err != nil {
+				return err
+			}
+		}
+		return w.AddRun(state.Run{ID: fmt.Sprint(total - 2), Mode: "again"})
+	})
+	check(t, l, func(r *state.Reader) error {
+		all := collect(t, r.Runs(1000))
+		same(t, "kept", 500, len(all))
+		same(t, "oldest", fmt.Sprint(total-500), all[len(all)-1].ID)
+		same(t, "newest", []state.Run{{ID: fmt.Sprint(total - 1)}, {ID: fmt.Sprint(total - 2), Mode: "again"}}, collect(t, r.Runs(2)))
+		same(t, "none asked for", 0, len(collect(t, r.Runs(0))))
+		return nil
+	})
+}
+
+func testSwept(t *testing.T, store state.Store, _ Suite) {
+	l := state.NewLedger(store)
+	count := func(target string, since time.Time) (n int) {
+		check(t, l, func(r *state.Reader) (err error) { n, err = r.SweptSince(target, since); return err })
+		return n
+	}
+	write(t, l, func(w *state.Writer) error {
+		return errors.Join(w.AddSwept("wiki", "a", day0), w.AddSwept("wiki", "b", day1), w.AddSwept("wiki", "b", day2), w.AddSwept("chat", "a", day1))
+	})
+	same(t, "all", 2, count("wiki", day0))
+	same(t, "the bound itself counts", 1, count("wiki", day2))
+	same(t, "none", 0, count("wiki", day2.Add(1)))
+	write(t, l, func(w *state.Writer) error { return w.PruneSwept(day1) })
+	same(t, "pruned", 1, count("wiki", day0))
+	same(t, "another target", 1, count("chat", day0))
+}
