@@ -1,0 +1,267 @@
+package mapping
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/hashicorp/hcl/v2/hclsyntax"
+)
+
+// call compiles the functions that configs use most; every other call is the interpreter's.
+func (c *compiler) call(e *hclsyntax.FunctionCallExpr) (compiled, bool) {
+	if e.ExpandFinal {
+		return compiled{}, false
+	}
+	switch e.Name {
+	case "values":
+		return c.values(e)
+	case "member_of":
+		return c.memberOf(e)
+	}
+	args := make([]compiled, len(e.Args))
+	for i, a := range e.Args {
+		arg, ok := c.compile(a)
+		if !ok {
+			return compiled{}, false
+		}
+		args[i] = arg
+	}
+	switch e.Name {
+	case "coalesce", "try":
+		return choose(args, e.Name == "coalesce")
+	case "default":
+		return fallback(args)
+	case "concat_ws":
+		return concatenation(args)
+	}
+	if f, ok := oneText(e.Name); ok {
+		return textCall(args, f)
+	}
+	if f, ok := twoTexts(e.Name); ok {
+		return testCall(args, f)
+	}
+	return otherCall(e.Name, args)
+}
+
+func (c *compiler) values(e *hclsyntax.FunctionCallExpr) (compiled, bool) {
+	name, ok := literalText(e.Args[0])
+	names := c.unit.names[name]
+	return compiled{func(f *frame) (val, bool) {
+		list := f.attribute(names)
+		for i, s := range list {
+			if normal := nfc(s); normal != s {
+				list = slices.Clone(list) // the person's own stay as they are
+				for j := i; j < len(list); j++ {
+					list[j] = nfc(list[j])
+				}
+				break
+			}
+		}
+		return mkTexts(list), true
+	}, texts}, ok
+}
+
+func (c *compiler) memberOf(e *hclsyntax.FunctionCallExpr) (compiled, bool) {
+	if len(e.Args) != 1 {
+		return compiled{}, false
+	}
+	group, ok := c.compile(e.Args[0])
+	if !ok || group.kind != text {
+		return compiled{}, false
+	}
+	return compiled{func(f *frame) (val, bool) {
+		v, ok := group.run(f)
+		if !ok || v.kind != text {
+			return val{}, false
+		}
+		return mkFlag(memberOf(f.person, v.s)), true
+	}, flag}, true
+}
+
+// choose compiles coalesce and try over arguments of one kind: the first that is not null, or the first at all.
+func choose(args []compiled, skipNull bool) (compiled, bool) {
+	if len(args) == 0 || !sameKind(args, args[0].kind) || args[0].kind != text && args[0].kind != flag {
+		return compiled{}, false
+	}
+	return compiled{func(f *frame) (val, bool) {
+		for _, a := range args {
+			v, ok := a.run(f)
+			if !ok || !skipNull || v.kind != null {
+				return v, ok
+			}
+		}
+		return val{}, false
+	}, args[0].kind}, true
+}
+
+func sameKind(args []compiled, k kind) bool {
+	return !slices.ContainsFunc(args, func(a compiled) bool { return a.kind != k })
+}
+
+func fallback(args []compiled) (compiled, bool) {
+	if len(args) != 2 || !sameKind(args, text) {
+		return compiled{}, false
+	}
+	value, other := args[0].run, args[1].run
+	return compiled{func(f *frame) (val, bool) {
+		v, ok := value(f)
+		if !ok || v.kind == text && v.s != "" {
+			return v, ok
+		}
+		return other(f)
+	}, text}, true
+}
+
+func concatenation(args []compiled) (compiled, bool) {
+	if len(args) == 0 || args[0].kind != text ||
+		slices.ContainsFunc(args, func(a compiled) bool { return a.kind != text && a.kind != texts && a.kind != null }) {
+		return compiled{}, false
+	}
+	return compiled{func(f *frame) (val, bool) {
+		separator, ok := args[0].run(f)
+		if !ok || separator.kind != text {
+			return val{}, false
+		}
+		var b strings.Builder
+		any := false
+		add := func(s string) {
+			if s == "" {
+				return
+			}
+			if any {
+				b.WriteString(separator.s)
+			}
+			b.WriteString(s)
+			any = true
+		}
+		for _, a := range args[1:] {
+			v, ok := a.run(f)
+			if !ok {
+				return val{}, false
+			}
+			add(v.s)
+			for _, s := range v.l {
+				add(s)
+			}
+		}
+		if !any {
+			return val{}, true
+		}
+		return mkText(b.String()), true
+	}, text}, true
+}
+
+// oneText returns functions of one text that is not null.
+func oneText(name string) (func(string) string, bool) {
+	switch name {
+	case "lower":
+		return strings.ToLower, true
+	case "upper":
+		return strings.ToUpper, true
+	case "trimspace":
+		return strings.TrimSpace, true
+	}
+	return nil, false
+}
+
+func textCall(args []compiled, f func(string) string) (compiled, bool) {
+	if len(args) != 1 || args[0].kind != text {
+		return compiled{}, false
+	}
+	arg := args[0].run
+	return compiled{func(fr *frame) (val, bool) {
+		v, ok := arg(fr)
+		if !ok || v.kind != text {
+			return val{}, false
+		}
+		return mkText(f(v.s)), true
+	}, text}, true
+}
+
+// twoTexts returns tests of two texts that are not null.
+func twoTexts(name string) (func(a, b string) bool, bool) {
+	switch name {
+	case "startswith":
+		return strings.HasPrefix, true
+	case "endswith":
+		return strings.HasSuffix, true
+	case "strcontains":
+		return strings.Contains, true
+	}
+	return nil, false
+}
+
+func testCall(args []compiled, f func(a, b string) bool) (compiled, bool) {
+	if len(args) != 2 || !sameKind(args, text) {
+		return compiled{}, false
+	}
+	first, second := args[0].run, args[1].run
+	return compiled{func(fr *frame) (val, bool) {
+		a, aOK := first(fr)
+		b, bOK := second(fr)
+		if !aOK || !bOK || a.kind != text || b.kind != text {
+			return val{}, false
+		}
+		return mkFlag(f(a.s, b.s)), true
+	}, flag}, true
+}
+
+// otherCall compiles the calls whose arguments and results are of several kinds.
+func otherCall(name string, args []compiled) (compiled, bool) {
+	kinds := make([]kind, len(args))
+	for i, a := range args {
+		kinds[i] = a.kind
+	}
+	takes := func(want ...kind) bool { return slices.Equal(kinds, want) }
+	switch {
+	case name == "normalize" && takes(text):
+		return apply(args, text, true, func(a []val) val { return orNull(normalize(a[0].s)) })
+	case name == "replace" && takes(text, text, text):
+		return apply(args, text, false, func(a []val) val { return mkText(strings.ReplaceAll(a[0].s, a[1].s, a[2].s)) })
+	case name == "trim" && takes(text, text):
+		return apply(args, text, false, func(a []val) val { return mkText(strings.Trim(a[0].s, a[1].s)) })
+	case name == "trimprefix" && takes(text, text):
+		return apply(args, text, false, func(a []val) val { return mkText(strings.TrimPrefix(a[0].s, a[1].s)) })
+	case name == "trimsuffix" && takes(text, text):
+		return apply(args, text, false, func(a []val) val { return mkText(strings.TrimSuffix(a[0].s, a[1].s)) })
+	case name == "join" && takes(text, texts):
+		return apply(args, text, false, func(a []val) val { return mkText(strings.Join(a[1].l, a[0].s)) })
+	case name == "split" && takes(text, text):
+		return apply(args, texts, false, func(a []val) val { return mkTexts(strings.Split(a[1].s, a[0].s)) })
+	case name == "contains" && takes(texts, text):
+		return apply(args, flag, false, func(a []val) val { return mkFlag(slices.Contains(a[0].l, a[1].s)) })
+	case name == "first" && takes(texts):
+		return apply(args, text, false, func(a []val) val {
+			if len(a[0].l) == 0 {
+				return val{}
+			}
+			return mkText(a[0].l[0])
+		})
+	}
+	return compiled{}, false
+}
+
+func orNull(s string) val {
+	if s == "" {
+		return val{}
+	}
+	return mkText(s)
+}
+
+// apply runs f on arguments of which none is null; with nullable, a null one makes the result null.
+func apply(args []compiled, k kind, nullable bool, f func([]val) val) (compiled, bool) {
+	return compiled{func(fr *frame) (val, bool) {
+		list := make([]val, len(args))
+		for i, a := range args {
+			v, ok := a.run(fr)
+			if !ok {
+				return val{}, false
+			}
+			if v.kind == null && a.kind != null {
+				return val{}, nullable
+			}
+			list[i] = v
+		}
+		return f(list), true
+	}, k}, true
+}

@@ -1,0 +1,336 @@
+// Package mapping turns people into the accounts they should have, by the HCL expressions of a config. It is pure: expressions see one
+// person, the clock that was passed in and the logins already taken, and can reach no file, no environment and no network.
+package mapping
+
+import (
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/hashicorp/hcl/v2"
+
+	"github.com/dirsweep/dirsweep/sync/identity"
+)
+
+// A Schema is the attribute names that expressions over one source may use.
+type Schema struct {
+	Attributes    []string // in the source's own spelling
+	CaseSensitive bool     // whether names that differ in letter case are different attributes
+	Open          bool     // every name is accepted, as it is written
+}
+
+// Env is what compiling needs besides the expressions.
+type Env struct {
+	Files map[string]*hcl.File // the files the expressions were parsed from, by the name in their ranges; fingerprints are of their text
+	Clock func() time.Time     // what now() returns; time.Now where nil
+}
+
+// SourceExpressions are a source block's expressions; nil where the block has none.
+type SourceExpressions struct {
+	Active hcl.Expression
+	Rehire hcl.Expression
+}
+
+// TargetExpressions are a target block's expressions; nil where the block has none.
+type TargetExpressions struct {
+	Scope        hcl.Expression
+	Account      hcl.Expression // an object: path = expression
+	Entitlements hcl.Expression
+}
+
+// Logins tells unique_login what is taken on the target.
+type Logins struct {
+	// Current is the login that the person already has there, "" for a joiner. unique_login returns it as it is.
+	Current string
+	// Taken reports whether another account has the login. nil: none is taken.
+	Taken func(login string) (bool, error)
+}
+
+// An Error says why an expression has no usable result for one person. It names no attribute's value.
+type Error struct {
+	At     string // "config.hcl:31"
+	Path   string // the mapped path, or "scope", "active", "rehire", "entitlements"
+	Person string // the person's short name
+	Reason string // what failed, and what to do about it
+	Err    error  // where looking a login up failed: that error; nil otherwise
+}
+
+func (e *Error) Error() string {
+	text := e.At + ": " + e.Path + " of " + e.Person + ": " + e.Reason
+	if e.Err != nil {
+		text += ": " + e.Err.Error()
+	}
+	return text
+}
+
+// Unwrap returns Err.
+func (e *Error) Unwrap() error { return e.Err }
+
+// Source is the compiled part of one source block: who is active, and the rehire key. It is safe for concurrent use.
+type Source struct {
+	unit   *unit
+	active *expression
+	rehire *expression
+}
+
+// CompileSource checks and compiles a source block's expressions against the source's own schema. The diagnostics hold every mistake
+// and warning found; the Source is usable where they hold no error.
+func CompileSource(in SourceExpressions, schema Schema, env Env) (*Source, hcl.Diagnostics) {
+	u, diags := newUnit([]Schema{schema}, env), hcl.Diagnostics(nil)
+	s := &Source{unit: u}
+	if in.Active != nil {
+		s.active = u.compile("active", in.Active, wantFlag, &diags)
+	}
+	if in.Rehire != nil {
+		s.rehire = u.compile("rehire", in.Rehire, wantText, &diags)
+	}
+	return s, diags
+}
+
+// Active reports whether the person is active: the kind's judgement where the config has no expression.
+func (s *Source) Active(p identity.Person) (bool, error) {
+	if s.active == nil {
+		return p.Active, nil
+	}
+	return s.active.flag(s.unit.frame(&p, nil))
+}
+
+// Rehire returns the key by which a returning person is recognised under a new anchor, "" where none is declared or the person has none.
+func (s *Source) Rehire(p identity.Person) (string, error) {
+	if s.rehire == nil {
+		return "", nil
+	}
+	v, err := s.rehire.value(s.unit.frame(&p, nil))
+	return v.Text(), err
+}
+
+// Print fingerprints the text of the expressions; white space and comments do not count.
+func (s *Source) Print() uint64 { return printOf(s.active, s.rehire) }
+
+// Timed reports whether a result depends on now(), and so may change while the person does not.
+func (s *Source) Timed() bool { return timed(s.active, s.rehire) }
+
+// Needs returns the attributes of schema that the expressions name, in its spelling, sorted.
+func (s *Source) Needs(schema Schema) []string { return needs(schema, s.active, s.rehire) }
+
+// NeedsGroups reports whether an expression asks for the person's groups.
+func (s *Source) NeedsGroups() bool { return needsGroups(s.active, s.rehire) }
+
+// Target is the compiled part of one target block. It is safe for concurrent use.
+type Target struct {
+	unit         *unit
+	scope        *expression
+	attributes   []*expression // sorted by path
+	entitlements *expression
+}
+
+// CompileTarget checks and compiles a target block's expressions against the schemas of all sources that the target reads: a name that
+// one of them has is accepted, and null for the people of the others. The diagnostics hold every mistake and warning found; the
+// Target is usable where they hold no error.
+func CompileTarget(in TargetExpressions, schemas []Schema, env Env) (*Target, hcl.Diagnostics) {
+	u, diags := newUnit(schemas, env), hcl.Diagnostics(nil)
+	t := &Target{unit: u}
+	if in.Scope != nil {
+		t.scope = u.compile("scope", in.Scope, wantFlag, &diags)
+	}
+	if in.Account != nil {
+		for _, kv := range accountPairs(in.Account, &diags) {
+			t.attributes = append(t.attributes, u.compile(kv.path, kv.expr, wantValue, &diags))
+		}
+	}
+	if in.Entitlements != nil {
+		t.entitlements = u.compile("entitlements", in.Entitlements, wantTexts, &diags)
+	}
+	slices.SortFunc(t.attributes, func(a, b *expression) int { return strings.Compare(a.path, b.path) })
+	return t, diags
+}
+
+// InScope evaluates the scope expression, and nothing else: whether the person should have an account if they are active. It is true
+// where the config has no scope.
+func (t *Target) InScope(p identity.Person) (bool, error) {
+	if t.scope == nil {
+		return true, nil
+	}
+	return t.scope.flag(t.unit.frame(&p, nil))
+}
+
+// Account returns the account that the person should have: every mapped attribute and the entitlements, Active true. ExternalID is the
+// person's anchor where the config does not map it. An error is an *Error, about this person only.
+func (t *Target) Account(p identity.Person, login Logins) (identity.Account, error) {
+	f := t.unit.frame(&p, &login)
+	a := identity.Account{Active: true, ExternalID: p.ID.Anchor, Attributes: make(map[string]identity.Value, len(t.attributes))}
+	for _, e := range t.attributes {
+		v, err := e.value(f)
+		if err != nil {
+			return identity.Account{}, err
+		}
+		switch e.path {
+		case "userName":
+			if a.UserName = v.Text(); a.UserName == "" {
+				return identity.Account{}, e.fail(f, "it is empty, and an account needs a login: fill the attribute, or leave such people out by scope")
+			}
+		case "externalId":
+			a.ExternalID = v.Text()
+		}
+		if v != "" {
+			a.Attributes[e.path] = v
+		}
+	}
+	if t.entitlements != nil {
+		list, err := t.entitlements.texts(f)
+		if err != nil {
+			return identity.Account{}, err
+		}
+		a.Entitlements = list
+	}
+	return a, nil
+}
+
+// Paths returns the mapped paths, sorted.
+func (t *Target) Paths() []string {
+	paths := make([]string, len(t.attributes))
+	for i, e := range t.attributes {
+		paths[i] = e.path
+	}
+	return paths
+}
+
+// MapsEntitlements reports whether the config maps entitlements.
+func (t *Target) MapsEntitlements() bool { return t.entitlements != nil }
+
+// UsesUnique reports whether a login comes from unique_login.
+func (t *Target) UsesUnique() bool {
+	return slices.ContainsFunc(t.all(), func(e *expression) bool { return e != nil && e.unique })
+}
+
+// Print fingerprints the text of all expressions; white space and comments do not count.
+func (t *Target) Print() uint64 { return printOf(t.all()...) }
+
+// ScopePrint fingerprints the text of the scope expression alone.
+func (t *Target) ScopePrint() uint64 { return printOf(t.scope) }
+
+// ScopeAt returns where the scope stands, "config.hcl:31", or "" where there is none.
+func (t *Target) ScopeAt() string {
+	if t.scope == nil {
+		return ""
+	}
+	return t.scope.at
+}
+
+// At returns where path is mapped, "config.hcl:33"; "" where it is not. "entitlements" is a path here.
+func (t *Target) At(path string) string {
+	if e := t.find(path); e != nil {
+		return e.at
+	}
+	return ""
+}
+
+// Range returns where path is mapped, for diagnostics; nil where it is not.
+func (t *Target) Range(path string) *hcl.Range {
+	if e := t.find(path); e != nil {
+		return e.expr.Range().Ptr()
+	}
+	return nil
+}
+
+func (t *Target) find(path string) *expression {
+	if path == "entitlements" {
+		return t.entitlements
+	}
+	for _, e := range t.attributes {
+		if e.path == path {
+			return e
+		}
+	}
+	return nil
+}
+
+// Timed reports whether any result depends on now(), and so may change while the person does not.
+func (t *Target) Timed() bool { return timed(t.all()...) }
+
+// ScopeTimed reports whether the scope depends on now().
+func (t *Target) ScopeTimed() bool { return timed(t.scope) }
+
+// Needs returns the attributes of schema that the expressions name, in its spelling, sorted.
+func (t *Target) Needs(schema Schema) []string { return needs(schema, t.all()...) }
+
+// NeedsGroups reports whether an expression asks for the person's groups.
+func (t *Target) NeedsGroups() bool { return needsGroups(t.all()...) }
+
+func (t *Target) all() []*expression {
+	return append(slices.Clone(t.attributes), t.scope, t.entitlements)
+}
+
+// pair is one entry of an account object.
+type pair struct {
+	path string
+	expr hcl.Expression
+}
+
+func accountPairs(account hcl.Expression, diags *hcl.Diagnostics) []pair {
+	kvs, found := hcl.ExprMap(account)
+	if found.HasErrors() {
+		*diags = append(*diags, problem(account.Range(), "The account is not an object",
+			`Write account = { userName = …, displayName = … }.`))
+		return nil
+	}
+	if len(kvs) == 0 {
+		*diags = append(*diags, problem(account.Range(), "Empty account", "Map at least the login: userName = lower(person.uid)."))
+	}
+	var pairs []pair
+	seen := make(map[string]hcl.Range)
+	for _, kv := range kvs {
+		key, keyDiags := kv.Key.Value(nil)
+		if keyDiags.HasErrors() || key.IsNull() || !key.IsKnown() || key.Type().FriendlyName() != "string" {
+			*diags = append(*diags, problem(kv.Key.Range(), "A path must be a plain name",
+				`Quote paths that have dots, brackets or colons: "name.givenName" = ….`))
+			continue
+		}
+		path := key.AsString()
+		if why := refusePath(path); why != "" {
+			*diags = append(*diags, problem(kv.Key.Range(), "This path cannot be mapped", why))
+			continue
+		}
+		folded := strings.ToLower(path)
+		if first, twice := seen[folded]; twice {
+			*diags = append(*diags, problem(kv.Key.Range(), "Mapped twice", fmt.Sprintf("%q is mapped at %s already.", path, place(first))))
+			continue
+		}
+		seen[folded] = kv.Key.Range()
+		pairs = append(pairs, pair{path, kv.Value})
+	}
+	return pairs
+}
+
+func refusePath(path string) string {
+	switch strings.ToLower(path) {
+	case "":
+		return "A path is a name."
+	case "active":
+		return "Whether an account is active follows from scope and from the source's active, never from the mapping."
+	case "id":
+		return "The target itself gives every account its id."
+	}
+	for _, fixed := range []string{"userName", "externalId", "entitlements"} {
+		if path != fixed && strings.EqualFold(path, fixed) {
+			return fmt.Sprintf("Letter case counts. Did you mean %q?", fixed)
+		}
+	}
+	if path == "entitlements" {
+		return "Write entitlements = [ … ] beside the account, not in it."
+	}
+	return ""
+}
+
+// place renders a range as "config.hcl:31".
+func place(r hcl.Range) string { return fmt.Sprintf("%s:%d", filepath.Base(r.Filename), r.Start.Line) }
+
+func problem(at hcl.Range, summary, detail string) *hcl.Diagnostic {
+	return &hcl.Diagnostic{Severity: hcl.DiagError, Summary: summary, Detail: detail, Subject: &at}
+}
+
+func warning(at hcl.Range, summary, detail string) *hcl.Diagnostic {
+	return &hcl.Diagnostic{Severity: hcl.DiagWarning, Summary: summary, Detail: detail, Subject: &at}
+}
