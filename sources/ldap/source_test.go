@@ -1,9 +1,8 @@
-//go:build unix
-
 package ldap
 
 import (
-	"fmt"
+	"errors"
+	"iter"
 	"strings"
 	"testing"
 
@@ -12,9 +11,23 @@ import (
 	"github.com/hashicorp/hcl/v2/hclparse"
 
 	"github.com/dirsweep/dirsweep/sources"
-	"github.com/dirsweep/dirsweep/sources/ldap/slapdtest"
 	"github.com/dirsweep/dirsweep/sync/identity"
 )
+
+func gather(seq iter.Seq2[identity.Person, error]) (people []identity.Person, personal []*sources.PersonError, err error) {
+	for p, e := range seq {
+		var one *sources.PersonError
+		switch {
+		case errors.As(e, &one):
+			personal = append(personal, one)
+		case e != nil:
+			err = e
+		default:
+			people = append(people, p)
+		}
+	}
+	return people, personal, err
+}
 
 // parse decodes the body of a source block.
 func parse(t testing.TB, text string) (sources.Spec, hcl.Diagnostics) {
@@ -46,16 +59,6 @@ func open(t testing.TB, need sources.Need, lines ...string) *source {
 		}
 	})
 	return opened.(*source)
-}
-
-// as are the lines of a block that reads s; later lines of the caller's are added.
-func as(s *slapdtest.Server, dn string, lines ...string) []string {
-	return append([]string{
-		fmt.Sprintf("url = %q", s.URL()),
-		fmt.Sprintf("bind_dn = %q", dn),
-		fmt.Sprintf("bind_password = %q", s.Password()),
-		fmt.Sprintf("base_dn = %q", s.PeopleDN()),
-	}, lines...)
 }
 
 // everyone reads a source to its end; personal errors are counted, not returned.

@@ -14,6 +14,8 @@ import (
 	"strings"
 	"testing"
 	"unicode/utf8"
+
+	"github.com/go-ldap/ldap/v3"
 )
 
 // UID is the login of the person of number i, from 1.
@@ -23,10 +25,10 @@ func UID(i int) string { return fmt.Sprintf("user%06d", i) }
 func GroupName(g int) string { return fmt.Sprintf("group%03d", g) }
 
 // PersonDN is where the person of that login is loaded or added.
-func (s *Server) PersonDN(uid string) string { return "uid=" + uid + "," + s.PeopleDN() }
+func (s *Server) PersonDN(uid string) string { return "uid=" + ldap.EscapeDN(uid) + "," + s.PeopleDN() }
 
 // GroupDN is where the group of that name is.
-func (s *Server) GroupDN(name string) string { return "cn=" + name + "," + s.GroupsDN() }
+func (s *Server) GroupDN(name string) string { return "cn=" + ldap.EscapeDN(name) + "," + s.GroupsDN() }
 
 // load writes the directory with slapadd, at some ten thousand entries a second.
 func (s *Server) load(t testing.TB, o Options) {
