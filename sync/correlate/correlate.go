@@ -148,30 +148,32 @@ func (m *Matcher) settle(match *Match, claims []claim, why string) {
 	match.People = slices.Compact(match.People)
 }
 
-// Keys are the values of an account's attribute as correlation compares them: every value of a list, letter case ignored unless the attribute
-// is an identifier (RFC 7643 §2.2: userName is not caseExact, externalId is).
+// Keys are the values of an account's attribute as correlation compares them: letter case ignored unless the attribute is an identifier
+// (RFC 7643 §2.2: userName is not caseExact, externalId is).
 func Keys(attribute string, a identity.Account) []string {
-	var keys []string
-	add := func(s string) {
-		if s = strings.TrimSpace(s); s == "" {
-			return
+	keys := Values(attribute, a)
+	if attribute != "externalId" && attribute != "id" {
+		for i, s := range keys {
+			keys[i] = strings.ToLower(s)
 		}
-		if attribute != "externalId" && attribute != "id" {
-			s = strings.ToLower(s)
-		}
-		keys = append(keys, s)
 	}
-	items, isList := a.Get(attribute).Any().([]any)
+	return keys
+}
+
+// Values are the texts that an attribute holds: every value of a list, the "value" of an object.
+func Values(attribute string, a identity.Account) (out []string) {
+	value := a.Get(attribute).Any()
+	items, isList := value.([]any)
 	if !isList {
-		items = []any{a.Get(attribute).Any()}
+		items = []any{value}
 	}
 	for _, item := range items {
 		if object, ok := item.(map[string]any); ok {
 			item = object["value"]
 		}
-		if s, ok := item.(string); ok {
-			add(s)
+		if s, ok := item.(string); ok && strings.TrimSpace(s) != "" {
+			out = append(out, strings.TrimSpace(s))
 		}
 	}
-	return keys
+	return out
 }

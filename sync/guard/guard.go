@@ -142,12 +142,13 @@ func (l Limits) Protected(userName string) (glob string, ok bool) {
 
 // A Shrink is a snapshot too small to believe (R2).
 type Shrink struct {
-	Digest string // names this source, this count and the one accepted before
+	Digest string // names this source, these people and the number accepted before
 	Reason string
 }
 
-// Shrunk judges the size of a complete snapshot against the last accepted one, and returns nil where it may be believed.
-func Shrunk(maxPercent float64, source string, accepted, count int) *Shrink {
+// Shrunk judges the size of a complete snapshot against the last accepted one, and returns nil where it may be believed. people is a hash
+// of who is in it.
+func Shrunk(maxPercent float64, source string, accepted, count int, people uint64) *Shrink {
 	switch {
 	case count == 0:
 		return &Shrink{
@@ -156,7 +157,7 @@ func Shrunk(maxPercent float64, source string, accepted, count int) *Shrink {
 		}
 	case float64(accepted-count)*100 > maxPercent*float64(accepted):
 		return &Shrink{
-			Digest: hash([]string{"shrink", source, fmt.Sprint(accepted), fmt.Sprint(count)}),
+			Digest: hash([]string{"shrink", source, fmt.Sprint(accepted), fmt.Sprint(count), fmt.Sprint(people)}),
 			Reason: fmt.Sprintf("%s shrank from %d to %d people, more than max_shrink_percent = %g", source, accepted, count, maxPercent),
 		}
 	}

@@ -94,9 +94,10 @@ type Report struct {
 
 // A Part is one source's or target's share of a pass.
 type Part struct {
-	Name  string
-	Count int    // people or accounts read
-	Err   string // why it took no part, "" where it did
+	Name    string
+	Count   int    // people or accounts read
+	Err     string // why it took no part, "" where it did
+	Orphans int    // of a target: accounts that are nobody's
 }
 
 // A Failure is a change that did not succeed.

@@ -1,0 +1,208 @@
+package reconcile
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"github.com/dirsweep/dirsweep/sources"
+	"github.com/dirsweep/dirsweep/state"
+	"github.com/dirsweep/dirsweep/sync/audit"
+	"github.com/dirsweep/dirsweep/sync/identity"
+	"github.com/dirsweep/dirsweep/sync/sweep"
+)
+
+// Explain says, target by target, how things stand for one person: what the source says, whether they are in scope and by which line, which
+// account is theirs and why, and what a pass would do. It writes nothing.
+func (e *Engine) Explain(ctx context.Context, who string) ([]Explanation, error) {
+	e.passes.Lock()
+	defer e.passes.Unlock()
+	r, err := e.begin(Pass{Mode: Delta, Person: who}, false)
+	if err != nil {
+		return nil, err
+	}
+	defer r.spool.close()
+	for _, step := range []func(context.Context) error{r.recover, r.readSources, r.judgePeople, r.judgeLeavers} {
+		if err := step(ctx); err != nil {
+			return nil, err
+		}
+	}
+	r.serveTargets(ctx)
+	id := r.matches[0]
+	history, err := e.history(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	base := Explanation{Person: id, Name: id.Anchor, Where: r.whereabouts(ctx, id)}
+	if i, ok := r.roster.find(id); ok {
+		entry, err := r.roster.entry(i)
+		if err != nil {
+			return nil, err
+		}
+		base.Name, base.DN = entry.Person.Name, entry.Person.DN
+	}
+	var out []Explanation
+	for _, l := range r.lanes {
+		x := base
+		x.Target = l.Name
+		for _, rec := range history {
+			if rec.Target == l.Name {
+				x.History = append(x.History, rec)
+			}
+		}
+		if err := r.explain(ctx, l, id, &x); err != nil {
+			return nil, err
+		}
+		out = append(out, x)
+	}
+	return out, nil
+}
+
+func (r *run) whereabouts(ctx context.Context, id identity.PersonID) string {
+	if i, ok := r.roster.find(id); ok {
+		if r.roster.rows[i].active {
+			return string(sources.InScope)
+		}
+		return "in scope, not active"
+	}
+	n := slices.IndexFunc(r.o.Sources, func(s Source) bool { return s.Name == id.Source })
+	if n < 0 {
+		return "its source is not in the config"
+	}
+	if !r.whole[n] {
+		return "not known: the source could not be read whole"
+	}
+	d, left, err := sweep.Prove(ctx, r.o.Sources[n].Source, id.Anchor)
+	switch {
+	case err != nil:
+		return "not known: " + err.Error()
+	case !left:
+		return string(sources.InScope)
+	}
+	return fmt.Sprintf("%s (%s)", d.Cause, d.Proof)
+}
+
+// explain fills in one target's part.
+func (r *run) explain(ctx context.Context, l *lane, id identity.PersonID, x *Explanation) error {
+	var link state.Link
+	var linked bool
+	err := r.o.Ledger.View(ctx, func(v *state.Reader) (err error) {
+		link, linked, err = v.Link(l.Name, id)
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("read the state: %w", err)
+	}
+	i, here := r.roster.find(id)
+	x.InScope = here && l.scope.has(i)
+	switch {
+	case r.closure[id] != "":
+		x.InScope, x.Because = false, "swept by an operator: "+r.closure[id]
+	case !here:
+		x.Because = "the source: " + x.Where
+	case l.unsure.has(i):
+		x.Because = "not known: an expression failed, see the findings"
+	case !r.roster.rows[i].active:
+		x.Because = "the person is not active"
+	case l.Mapping.ScopeAt() == "":
+		x.Because = "the target has no scope, so everyone active is in scope"
+	default:
+		x.Because = "scope at " + l.Mapping.ScopeAt()
+	}
+	for _, c := range l.changes {
+		if c.Person == id {
+			x.Changes = append(x.Changes, c)
+		}
+	}
+	for _, h := range l.holds {
+		if slices.ContainsFunc(h.People, func(p state.HeldPerson) bool { return p.Person == id }) {
+			x.Held = h.Digest + ": " + h.Reason
+		}
+	}
+	switch {
+	case linked:
+		x.Situation, x.Account, x.UserName = identity.Linked, link.Account, link.UserName
+		x.Why = "linked since dirsweep adopted it"
+		if link.Created {
+			x.Why = "linked since dirsweep created it"
+		}
+		if link.State != identity.LinkActive {
+			x.Why += ", now " + link.State.String()
+		}
+	case len(x.Changes) > 0 && x.Changes[0].Account != "":
+		x.Situation, x.Account, x.UserName = identity.Unlinked, x.Changes[0].Account, x.Changes[0].UserName
+		x.Why = "the only account that fits by " + fmt.Sprint(l.Correlate)
+	}
+	for _, f := range r.findings {
+		if f.Target == l.Name && f.Person == id {
+			x.Why = f.Detail
+			if f.Kind == "disputed" {
+				x.Situation = identity.Disputed
+			}
+		}
+	}
+	if l.err != nil {
+		x.Why = "the target could not be read: " + l.err.Error()
+	}
+	return nil
+}
+
+func (e *Engine) history(ctx context.Context, id identity.PersonID) (out []audit.Record, err error) {
+	for rec, err := range e.o.Trail.Person(id) {
+		if err != nil {
+			return nil, err
+		}
+		if ctx.Err() != nil {
+			return nil, context.Cause(ctx)
+		}
+		out = append(out, rec)
+	}
+	return out, nil
+}
+
+// Evidence makes a leaver's file.
+func (e *Engine) Evidence(ctx context.Context, who string) (sweep.Evidence, error) {
+	id, err := e.leaverNamed(ctx, who)
+	if err != nil {
+		return sweep.Evidence{}, err
+	}
+	var c state.Case
+	var ok bool
+	err = e.o.Ledger.View(ctx, func(v *state.Reader) (err error) {
+		c, ok, err = v.Case(id)
+		return err
+	})
+	switch {
+	case err != nil:
+		return sweep.Evidence{}, fmt.Errorf("read the state: %w", err)
+	case !ok:
+		return sweep.Evidence{}, fmt.Errorf("%q has not left, so there is no evidence; `dirsweep explain` tells how they stand", who)
+	}
+	records, err := e.history(ctx, id)
+	if err != nil {
+		return sweep.Evidence{}, err
+	}
+	return sweep.NewEvidence(c, records, e.o.Now())
+}
+
+// leaverNamed looks a person up among the cases first: a leaver's login may be somebody else's by now.
+func (e *Engine) leaverNamed(ctx context.Context, who string) (id identity.PersonID, err error) {
+	err = e.o.Ledger.View(ctx, func(v *state.Reader) error {
+		for c, err := range v.Cases() {
+			if err != nil {
+				return err
+			}
+			if named(who, c.Person, c.Name, c.DN) {
+				id = c.Person
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return id, fmt.Errorf("read the state: %w", err)
+	}
+	if !id.IsZero() {
+		return id, nil
+	}
+	return e.remembered(ctx, who)
+}

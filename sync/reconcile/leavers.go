@@ -1,0 +1,465 @@
+package reconcile
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/dirsweep/dirsweep/state"
+	"github.com/dirsweep/dirsweep/sync/apply"
+	"github.com/dirsweep/dirsweep/sync/audit"
+	"github.com/dirsweep/dirsweep/sync/guard"
+	"github.com/dirsweep/dirsweep/sync/identity"
+	"github.com/dirsweep/dirsweep/sync/sweep"
+)
+
+// A leaver is one account that has to be closed.
+type leaver struct {
+	guard.Leaver
+	link  state.Link
+	rule  string
+	proof string
+	left  time.Time // zero for since this pass
+	owed  bool      // accepted by an earlier pass and not yet closed
+}
+
+func (l leaver) change(target string) identity.Change {
+	return identity.Change{
+		Cause: l.Cause, Rule: l.rule, Target: target, Person: l.Person, Name: l.Name, Account: l.Account, UserName: l.UserName, Container: l.Container,
+	}
+}
+
+// judgeLeavers goes through every link: who stays in scope, and whose account has to be closed. No target has to be asked for that, so the
+// guard sees the leavers of all targets before any of them is touched, and a target that cannot be read delays nobody's closing.
+func (r *run) judgeLeavers(ctx context.Context) error {
+	if r.write {
+		if err := r.rememberPeople(ctx); err != nil {
+			return err
+		}
+		if err := r.forgive(ctx); err != nil {
+			return err
+		}
+	}
+	for _, l := range r.lanes {
+		if l.skip {
+			continue
+		}
+		leavers, err := r.linkedLeavers(ctx, l)
+		if err != nil {
+			return err
+		}
+		if l.accepted, err = r.guard(ctx, l, leavers); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// rememberPeople writes down what changed about the people of whole sources.
+func (r *run) rememberPeople(ctx context.Context) error {
+	records := r.records
+	for n := range r.o.Sources {
+		if !r.whole[n] {
+			continue
+		}
+		for i := range r.roster.of(n) {
+			if !r.roster.rows[i].dirty {
+				continue
+			}
+			e, err := r.roster.entry(i)
+			if err != nil {
+				return err
+			}
+			if records = append(records, e.Record); len(records) >= chunk {
+				if err := r.putPeople(ctx, records); err != nil {
+					return err
+				}
+				records = records[:0]
+			}
+		}
+	}
+	return r.putPeople(ctx, records)
+}
+
+// forgive takes back what people still owe who are in scope again before it was closed.
+func (r *run) forgive(ctx context.Context) error {
+	return r.o.Ledger.Update(ctx, func(w *state.Writer) error {
+		var back []state.Step
+		var who []identity.PersonID
+		for c, err := range w.Cases() {
+			if err != nil {
+				return err
+			}
+			i, ok := r.roster.find(c.Person)
+			if !ok || r.closure[c.Person] != "" {
+				continue
+			}
+			for _, s := range c.Steps {
+				at := slices.IndexFunc(r.lanes, func(l *lane) bool { return l.Name == s.Target })
+				if at >= 0 && s.Status != state.StepProven && r.lanes[at].scope.has(i) {
+					back, who = append(back, s), append(who, c.Person)
+				}
+			}
+		}
+		for n, s := range back {
+			if err := sweep.Return(w, who[n], s.Target, r.now); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+func (r *run) putPeople(ctx context.Context, records []state.Person) error {
+	if len(records) == 0 {
+		return nil
+	}
+	err := r.o.Ledger.Update(ctx, func(w *state.Writer) error {
+		for _, p := range records {
+			if err := w.PutPerson(p); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("write the state: %w", err)
+	}
+	return nil
+}
+
+// linkedLeavers sorts a target's links into those who stay (their bits are set) and the leavers.
+func (r *run) linkedLeavers(ctx context.Context, l *lane) (leavers []leaver, err error) {
+	err = r.o.Ledger.View(ctx, func(v *state.Reader) error {
+		for link, err := range v.Links(l.Name) {
+			if err != nil {
+				return err
+			}
+			out, leaving := r.departure(l, link)
+			if !leaving {
+				r.stay(l, link)
+				continue
+			}
+			c, _, err := v.Case(link.Person)
+			if err != nil {
+				return err
+			}
+			step := stepOf(c, l.Name, link.Account)
+			out.owed = step != nil && step.Status == state.StepOpen
+			if out.owed {
+				out.Cause, out.left = c.Cause, c.Left
+				if out.proof == "" {
+					out.proof = c.Proof
+				}
+			}
+			if link.State != identity.LinkActive && !out.owed || !r.selected(link.Person) {
+				continue
+			}
+			if p, ok, err := v.Person(link.Person); err != nil {
+				return err
+			} else if ok && out.left.IsZero() && out.Cause != identity.OutOfScope && out.Cause != identity.Rescoped {
+				out.left = p.Left
+			}
+			leavers = append(leavers, out)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read the state: %w", err)
+	}
+	return leavers, nil
+}
+
+// stay notes of a link whose person is in scope that it is there, and whether anything about the person or the config changed since.
+func (r *run) stay(l *lane, link state.Link) {
+	id := link.Person
+	if now, back := r.rehired[id]; back {
+		id = now
+	}
+	i, ok := r.roster.find(id)
+	if !ok || l.unsure.has(i) {
+		if ok {
+			l.linked.set(i)
+		}
+		return
+	}
+	l.linked.set(i)
+	if l.scope.has(i) && !current(l, link, r.roster.rows[i].print, id) {
+		l.stale.set(i)
+	}
+}
+
+// current reports whether nothing that a link's account was made from has changed.
+func current(l *lane, link state.Link, print uint64, id identity.PersonID) bool {
+	return link.Person == id && link.State == identity.LinkActive && link.PersonPrint == print &&
+		link.Mapping == l.Mapping.Print() && link.ScopePrint == l.Mapping.ScopePrint() && !l.Mapping.Timed()
+}
+
+// departure says whether, and why, a linked person may not keep the account. What is not known for sure is not a departure.
+func (r *run) departure(l *lane, link state.Link) (out leaver, leaving bool) {
+	out = leaver{link: link, rule: l.LeaverAt, Leaver: guard.Leaver{
+		Person: link.Person, Name: link.Name, Account: link.Account, UserName: link.UserName, Container: link.Container,
+	}}
+	if reason, ok := r.closure[link.Person]; ok {
+		out.Cause, out.rule, out.proof = identity.Emergency, "sweep --reason "+reason, "ordered by an operator: "+reason
+		return out, true
+	}
+	if _, back := r.rehired[link.Person]; back || !r.sourceWhole(link.Person.Source) || !slices.Contains(l.Sources, link.Person.Source) {
+		return out, false
+	}
+	i, ok := r.roster.find(link.Person)
+	switch {
+	case !ok:
+		gone, proven := r.gone[link.Person]
+		out.Cause, out.proof = gone.Cause, gone.Proof
+		return out, proven
+	case l.scope.has(i) || l.unsure.has(i):
+		return out, false
+	case !r.roster.rows[i].active:
+		out.Cause, out.proof = identity.Inactive, "the source, or the `active` expression, says that the person is not active"
+	case link.ScopePrint != l.Mapping.ScopePrint():
+		out.Cause, out.rule = identity.Rescoped, l.Mapping.ScopeAt()
+		out.proof = "the scope at " + out.rule + " was edited and no longer holds the person"
+	default:
+		out.Cause, out.rule = identity.OutOfScope, l.Mapping.ScopeAt()
+		out.proof = "the scope at " + out.rule + " no longer holds the person"
+	}
+	return out, true
+}
+
+// guard decides which of a target's leavers go ahead (R6), puts the others on hold, and opens cases. It may be called twice in a pass: for the
+// leavers known from links, and for those that only reading the target shows.
+func (r *run) guard(ctx context.Context, l *lane, leavers []leaver) (accepted []leaver, err error) {
+	var judged, owed []leaver
+	for _, out := range leavers {
+		switch glob, protected := l.Guard.Protected(out.UserName); {
+		case protected:
+			r.find(identity.Finding{
+				Kind: "protected", Subject: l.Name + ": " + out.UserName, Target: l.Name, Person: out.Person, Account: out.Account,
+				Detail: fmt.Sprintf("would be closed (%s), but %q protects it: close it by hand, or take the glob out of guard { protect }", out.Cause, glob),
+			})
+			l.reported = append(l.reported, out)
+		case l.Leaver.Action == sweep.ActionReport && out.Cause != identity.Emergency && !out.Person.IsZero():
+			r.find(identity.Finding{
+				Kind: "leaver", Subject: l.Name + ": " + out.UserName, Target: l.Name, Person: out.Person, Account: out.Account,
+				Detail: fmt.Sprintf("left (%s) and still has an account; leaver { action = \"report\" } leaves it to you", out.Cause),
+			})
+			l.reported = append(l.reported, out)
+		case out.owed:
+			owed = append(owed, out)
+		default:
+			judged = append(judged, out)
+		}
+	}
+	v, released, err := r.verdict(ctx, l, judged, len(owed))
+	if err != nil {
+		return nil, err
+	}
+	byAccount := map[identity.AccountID]leaver{}
+	for _, out := range judged {
+		byAccount[out.Account] = out
+	}
+	accepted = owed
+	for _, pass := range v.Go {
+		accepted = append(accepted, byAccount[pass.Account])
+		if pass.Cause != identity.Emergency && !released[pass.Account] {
+			l.counted++
+		}
+	}
+	for _, cohort := range v.Held {
+		l.holds = append(l.holds, heldCohort(l, cohort, r.now))
+	}
+	if l.Observe {
+		l.watched = append(l.watched, accepted...)
+		accepted = nil
+	}
+	if !r.write {
+		return accepted, r.agree(ctx, l)
+	}
+	return accepted, r.open(ctx, l, accepted, v.Held, byAccount)
+}
+
+// verdict asks the guard, with the numbers it needs.
+func (r *run) verdict(ctx context.Context, l *lane, judged []leaver, owed int) (v guard.Verdict, released map[identity.AccountID]bool, err error) {
+	var active, swept int
+	released = map[identity.AccountID]bool{}
+	err = r.o.Ledger.View(ctx, func(view *state.Reader) (err error) {
+		if active, err = view.CountActive(l.Name); err != nil {
+			return err
+		}
+		if swept, err = view.SweptSince(l.Name, r.now.Add(-l.Guard.Window)); err != nil {
+			return err
+		}
+		for h, err := range view.Holds() {
+			if err != nil {
+				return err
+			}
+			if h.Kind != "cohort" || h.Target != l.Name || h.Approved.IsZero() {
+				continue
+			}
+			for _, p := range h.People {
+				released[p.Account] = true
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return v, nil, fmt.Errorf("read the state: %w", err)
+	}
+	leavers := make([]guard.Leaver, len(judged))
+	for i, out := range judged {
+		leavers[i] = out.Leaver
+	}
+	// Accounts closed within the window are no longer active, but the limit is a share of what there was before them.
+	return guard.Judge(l.Guard, l.Name, active+swept, swept+owed+l.counted, leavers, func(g guard.Leaver) bool { return released[g.Account] }), released, nil
+}
+
+func heldCohort(l *lane, cohort guard.Cohort, now time.Time) state.Hold {
+	h := state.Hold{
+		Digest: cohort.Digest, Kind: "cohort", Target: l.Name, Cause: cohort.Cause, Container: cohort.Container, Reason: cohort.Reason, Since: now,
+	}
+	for _, out := range cohort.Leavers {
+		h.People = append(h.People, state.HeldPerson{Person: out.Person, Name: out.Name, Account: out.Account, UserName: out.UserName})
+	}
+	return h
+}
+
+// open writes holds and cases before anything is closed.
+func (r *run) open(ctx context.Context, l *lane, accepted []leaver, held []guard.Cohort, byAccount map[identity.AccountID]leaver) error {
+	if err := r.agree(ctx, l); err != nil {
+		return err
+	}
+	if err := r.tellHolds(ctx, l.holds); err != nil {
+		return err
+	}
+	owe := func(list []leaver, status state.StepStatus) error {
+		for batch := range slices.Chunk(list, chunk) {
+			if err := r.o.Ledger.Update(ctx, func(w *state.Writer) error { return r.owe(w, l, batch, status) }); err != nil {
+				return fmt.Errorf("write the state: %w", err)
+			}
+		}
+		return nil
+	}
+	if err := owe(accepted, state.StepOpen); err != nil {
+		return err
+	}
+	for _, cohort := range held {
+		var list []leaver
+		for _, out := range cohort.Leavers {
+			list = append(list, byAccount[out.Account])
+		}
+		if err := owe(list, state.StepHeld); err != nil {
+			return err
+		}
+	}
+	return owe(l.reported, state.StepReported)
+}
+
+func (r *run) owe(w *state.Writer, l *lane, batch []leaver, status state.StepStatus) error {
+	for _, out := range batch {
+		if out.Person.IsZero() {
+			continue
+		}
+		c := state.Case{Person: out.Person, Name: out.Name, Cause: out.Cause, Proof: out.proof, Left: out.left}
+		if c.Left.IsZero() {
+			c.Left = r.now
+		}
+		if out.Cause == identity.Emergency {
+			c.Reason = r.closure[out.Person]
+		}
+		if p, ok, err := w.Person(out.Person); err != nil {
+			return err
+		} else if ok {
+			c.DN = p.DN
+		}
+		step := state.Step{Target: l.Name, Account: out.Account, UserName: out.UserName, Status: status, At: r.now}
+		if err := sweep.Owe(w, c, step); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// agree gives holds that were there before their age, and leaves out what an operator rejected from what is shown as waiting.
+func (r *run) agree(ctx context.Context, l *lane) error {
+	return r.o.Ledger.View(ctx, func(v *state.Reader) error {
+		for i, h := range l.holds {
+			known, ok, err := v.Hold(h.Digest)
+			if err != nil {
+				return err
+			}
+			if ok {
+				l.holds[i].Since, l.holds[i].Rejected = known.Since, known.Rejected
+			}
+		}
+		return nil
+	})
+}
+
+// tellHolds writes holds down, and tells the audit trail of new ones.
+func (r *run) tellHolds(ctx context.Context, holds []state.Hold) error {
+	var told []audit.Record
+	fresh := map[string]bool{}
+	err := r.o.Ledger.Update(ctx, func(w *state.Writer) error {
+		clear(fresh)
+		for _, h := range holds {
+			if _, ok, err := w.Hold(h.Digest); err != nil {
+				return err
+			} else if !ok {
+				fresh[h.Digest] = true
+			}
+			if err := w.PutHold(h); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("write the state: %w", err)
+	}
+	for _, h := range holds {
+		if fresh[h.Digest] {
+			r.o.Log.Warn("held", "target", h.Target, "cause", h.Cause, "people", len(h.People), "reason", h.Reason, "release", "dirsweep approve "+h.Digest)
+			told = append(told, audit.Record{
+				At: r.now, Pass: r.id, Kind: audit.Hold, Target: h.Target, Cause: string(h.Cause), Outcome: "held",
+				Note: fmt.Sprintf("%s: %d people of %s%s: %s", h.Digest, len(h.People), h.Container, h.Source, h.Reason),
+			})
+		}
+	}
+	return apply.Told(ctx, r.o.Ledger, r.o.Trail, told...)
+}
+
+// dropHolds forgets a target's holds that no longer stand for anybody.
+func (r *run) dropHolds(ctx context.Context, l *lane) error {
+	stand := map[string]bool{}
+	for _, h := range l.holds {
+		stand[h.Digest] = true
+	}
+	return r.o.Ledger.Update(ctx, func(w *state.Writer) error {
+		over := map[string]bool{}
+		for h, err := range w.Holds() {
+			if err != nil {
+				return err
+			}
+			if h.Kind == "cohort" && h.Target == l.Name && !stand[h.Digest] {
+				over[h.Digest] = true
+			}
+		}
+		for _, digest := range slices.Sorted(maps.Keys(over)) {
+			if err := w.DeleteHold(digest); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+func stepOf(c state.Case, target string, account identity.AccountID) *state.Step {
+	i := slices.IndexFunc(c.Steps, func(s state.Step) bool { return s.Target == target && s.Account == account })
+	if i < 0 {
+		return nil
+	}
+	return &c.Steps[i]
+}

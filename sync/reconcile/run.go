@@ -1,0 +1,440 @@
+package reconcile
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/dirsweep/dirsweep/state"
+	"github.com/dirsweep/dirsweep/sync/apply"
+	"github.com/dirsweep/dirsweep/sync/audit"
+	"github.com/dirsweep/dirsweep/sync/identity"
+	"github.com/dirsweep/dirsweep/sync/plan"
+	"github.com/dirsweep/dirsweep/sync/sweep"
+)
+
+// An Engine runs passes, one at a time; open cases may be retried meanwhile.
+type Engine struct {
+	o      Options
+	passes sync.Mutex
+
+	mu       sync.Mutex
+	sweeping map[string]bool // accounts being closed, "target/account"
+}
+
+// New returns an engine.
+func New(o Options) *Engine {
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	return &Engine{o: o, sweeping: map[string]bool{}}
+}
+
+// Run makes one pass. Its error says that the pass could not be made at all (the state cannot be used, ctx is done, nobody fits Pass.Person);
+// trouble with a source, a target or a change is in the report.
+func (e *Engine) Run(ctx context.Context, p Pass) (Report, error) {
+	return e.pass(ctx, p, true)
+}
+
+// Plan says what Run would do, and writes nothing anywhere.
+func (e *Engine) Plan(ctx context.Context, p Pass) (Report, error) {
+	return e.pass(ctx, p, false)
+}
+
+// pass is one pass, end to end.
+func (e *Engine) pass(ctx context.Context, p Pass, write bool) (Report, error) {
+	e.passes.Lock()
+	defer e.passes.Unlock()
+	r, err := e.begin(p, write)
+	if err != nil {
+		return Report{}, err
+	}
+	defer r.spool.close()
+
+	if err := r.recover(ctx); err != nil { // R7: what a crash left open
+		return r.report, err
+	}
+	if err := r.readSources(ctx); err != nil { // R2: whole or not at all
+		return r.report, err
+	}
+	if err := r.judgePeople(ctx); err != nil { // R1: who left, with proof
+		return r.report, err
+	}
+	if err := r.judgeLeavers(ctx); err != nil { // R6: what of it waits
+		return r.report, err
+	}
+	r.serveTargets(ctx) // R4, R9: sweep, read, plan, guard, apply; each target on its own
+	return r.report, r.finish(ctx)
+}
+
+// A run is one pass under way.
+type run struct {
+	e      *Engine
+	o      Options
+	pass   Pass
+	write  bool
+	id     string
+	now    time.Time
+	spool  *spool
+	roster *roster
+	lanes  []*lane
+	exec   *apply.Executor
+
+	programs []uint64 // by source: fingerprint of everything that is evaluated for its people
+	whole    []bool   // by source: read whole and believed
+	picked   key      // of Pass.Person
+	matches  []identity.PersonID
+
+	gone    map[identity.PersonID]sweep.Departure
+	rehired map[identity.PersonID]identity.PersonID // who left → who came back as somebody new
+	closure map[identity.PersonID]string            // ordered closed, with the reason
+
+	planned, swept *gate
+
+	mu       sync.Mutex // guards what follows, and the lanes' bits while sources are read
+	report   Report
+	findings []identity.Finding
+	records  []state.Person
+}
+
+func (e *Engine) begin(p Pass, write bool) (*run, error) {
+	if p.Mode == "" {
+		p.Mode = Full
+	}
+	spool, err := newSpool(e.o.Scratch)
+	if err != nil {
+		return nil, err
+	}
+	now := e.o.Now()
+	r := &run{
+		e: e, o: e.o, pass: p, write: write, now: now, id: now.UTC().Format("20060102T150405.000000"), spool: spool, roster: newRoster(spool),
+		whole: make([]bool, len(e.o.Sources)), programs: make([]uint64, len(e.o.Sources)),
+		gone: map[identity.PersonID]sweep.Departure{}, rehired: map[identity.PersonID]identity.PersonID{}, closure: map[identity.PersonID]string{},
+	}
+	r.report.Sources = make([]Part, len(e.o.Sources))
+	r.exec = e.executor(r.id)
+	var names []string
+	for _, t := range e.o.Targets {
+		skip := len(p.Targets) > 0 && !slices.Contains(p.Targets, t.Name)
+		l := &lane{Target: t, skip: skip, apply: newApplyLane(t)}
+		r.lanes = append(r.lanes, l)
+		if !skip {
+			names = append(names, t.Name)
+		}
+	}
+	for _, name := range p.Targets {
+		if !slices.ContainsFunc(e.o.Targets, func(t Target) bool { return t.Name == name }) {
+			spool.close()
+			return nil, fmt.Errorf("there is no target %q in the config", name)
+		}
+	}
+	r.planned, r.swept = newGate(names), newGate(names)
+	for i, s := range e.o.Sources {
+		r.report.Sources[i].Name = s.Name
+		r.programs[i] = s.Mapping.Print()
+		for _, l := range r.lanes {
+			if slices.Contains(l.Sources, s.Name) {
+				r.programs[i] = mix(r.programs[i], l.Mapping.Print(), l.Mapping.ScopePrint())
+			}
+		}
+	}
+	return r, nil
+}
+
+func (e *Engine) executor(pass string) *apply.Executor {
+	return &apply.Executor{Ledger: e.o.Ledger, Trail: e.o.Trail, Log: e.o.Log, Now: e.o.Now, Pass: pass}
+}
+
+func newApplyLane(t Target) *apply.Lane {
+	return &apply.Lane{Name: t.Name, Target: t.Target, Pacer: t.Pacer, Paths: t.Mapping.Paths()}
+}
+
+// mix combines fingerprints; the order counts.
+func mix(prints ...uint64) (out uint64) {
+	for _, p := range prints {
+		out = (out ^ p) * 0x9E3779B97F4A7C15
+		out ^= out >> 29
+	}
+	return out
+}
+
+// recover settles, target by target, what an earlier process left open. A target that gives no answer takes no part in this pass.
+func (r *run) recover(ctx context.Context) error {
+	open := map[string][]state.Intent{}
+	var closures []state.Closure
+	err := r.o.Ledger.View(ctx, func(v *state.Reader) error {
+		for intent, err := range v.Intents() {
+			if err != nil {
+				return err
+			}
+			open[intent.Change.Target] = append(open[intent.Change.Target], intent)
+		}
+		for c, err := range v.Closures() {
+			if err != nil {
+				return err
+			}
+			closures = append(closures, c)
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("read the state: %w", err)
+	}
+	for _, c := range closures {
+		r.closure[c.Person] = c.Reason
+	}
+	if !r.write {
+		return nil
+	}
+	var wg sync.WaitGroup
+	for _, l := range r.lanes {
+		intents := open[l.Name]
+		if len(intents) == 0 || l.Observe {
+			continue
+		}
+		wg.Go(func() {
+			r.o.Log.Info("looking into changes left open", "target", l.Name, "changes", len(intents))
+			if err := r.exec.Recover(ctx, l.apply, intents, func(c identity.Change) apply.Job { return r.reopen(ctx, l, c) }); err != nil {
+				r.fail(l, err)
+			}
+		})
+	}
+	wg.Wait()
+	return context.Cause(ctx)
+}
+
+// reopen makes of a recorded change the job it was.
+func (r *run) reopen(ctx context.Context, l *lane, c identity.Change) apply.Job {
+	job := apply.Job{Change: c, Have: identity.Account{ID: c.Account, UserName: c.UserName}, Mapping: l.Mapping.Print(), Scope: l.Mapping.ScopePrint()}
+	if c.Op == identity.Create {
+		job.Want = identity.Account{UserName: c.UserName, ExternalID: c.Person.Anchor, Active: true, Attributes: map[string]identity.Value{}}
+		for _, a := range c.Delta.Attributes {
+			job.Want.Attributes[a.Path] = a.After
+			if a.Path == "externalId" {
+				job.Want.ExternalID = a.After.Text()
+			}
+		}
+		job.Want.Entitlements = c.Delta.Grant
+	}
+	_ = r.o.Ledger.View(ctx, func(v *state.Reader) (err error) {
+		job.Link, _, err = v.Link(c.Target, c.Person)
+		return err
+	})
+	return job
+}
+
+// fail takes a target out of this pass, with the reason.
+func (r *run) fail(l *lane, err error) {
+	l.apply.Break(err)
+	l.mu.Lock()
+	first := l.err == nil
+	if first {
+		l.err = err
+	}
+	l.mu.Unlock()
+	if first {
+		r.o.Log.Error("target takes no further part in this pass", "target", l.Name, "error", err)
+	}
+}
+
+// find notes a finding.
+func (r *run) find(f identity.Finding) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.findings = append(r.findings, f)
+}
+
+// selected reports whether the pass is for this person.
+func (r *run) selected(id identity.PersonID) bool {
+	return r.pass.Person == "" || keyOf(id) == r.picked
+}
+
+// pick settles whom Pass.Person means.
+func (r *run) pick(ctx context.Context) error {
+	if r.pass.Person == "" {
+		return nil
+	}
+	if len(r.matches) == 0 {
+		id, err := r.e.remembered(ctx, r.pass.Person)
+		if err != nil {
+			return err
+		}
+		r.matches = append(r.matches, id)
+	}
+	slices.SortFunc(r.matches, func(a, b identity.PersonID) int { return strings.Compare(a.String(), b.String()) })
+	r.matches = slices.Compact(r.matches)
+	if len(r.matches) > 1 {
+		return fmt.Errorf("%q fits %d people (%s, %s, …): name one by its DN or anchor", r.pass.Person, len(r.matches), r.matches[0], r.matches[1])
+	}
+	r.picked = keyOf(r.matches[0])
+	return nil
+}
+
+// ErrNobody says that no person fits what was asked for.
+var ErrNobody = errors.New("no such person in the sources or in the state")
+
+// remembered looks a person up in the state.
+func (e *Engine) remembered(ctx context.Context, who string) (found identity.PersonID, err error) {
+	var ids []identity.PersonID
+	err = e.o.Ledger.View(ctx, func(v *state.Reader) error {
+		for _, s := range e.o.Sources {
+			for p, err := range v.People(s.Name) {
+				if err != nil {
+					return err
+				}
+				if named(who, p.ID, p.Name, p.DN) {
+					ids = append(ids, p.ID)
+				}
+			}
+		}
+		for _, t := range e.o.Targets {
+			for link, err := range v.Links(t.Name) {
+				if err != nil {
+					return err
+				}
+				if (named(who, link.Person, link.Name, "") || strings.EqualFold(who, link.UserName)) && !slices.Contains(ids, link.Person) {
+					ids = append(ids, link.Person)
+				}
+			}
+		}
+		return nil
+	})
+	switch {
+	case err != nil:
+		return found, fmt.Errorf("read the state: %w", err)
+	case len(ids) == 0:
+		return found, fmt.Errorf("%q: %w", who, ErrNobody)
+	case len(ids) > 1:
+		return found, fmt.Errorf("%q fits %d people (%s, %s, …): name one by its DN or anchor", who, len(ids), ids[0], ids[1])
+	}
+	return ids[0], nil
+}
+
+// named reports whether who is a way to name this person.
+func named(who string, id identity.PersonID, name, dn string) bool {
+	return who == id.Anchor || who == id.String() || strings.EqualFold(who, name) || dn != "" && strings.EqualFold(who, dn)
+}
+
+// finish writes down what the pass learned and sums it up.
+func (r *run) finish(ctx context.Context) error {
+	settling, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+	defer cancel()
+	identity.SortFindings(r.findings)
+	r.report.Findings = r.findings
+	var all []identity.Change
+	people := 0
+	for _, part := range r.report.Sources {
+		people += part.Count
+	}
+	counts := map[string]int{}
+	for _, l := range r.lanes {
+		if l.skip {
+			continue
+		}
+		part := Part{Name: l.Name, Count: l.count, Orphans: len(l.orphans)}
+		if l.err != nil {
+			part.Err = l.err.Error()
+		}
+		r.report.Targets = append(r.report.Targets, part)
+		r.report.Failures = append(r.report.Failures, l.failures...)
+		r.report.Closed = append(r.report.Closed, l.closed...)
+		r.report.Held = append(r.report.Held, l.holds...)
+		for op, n := range l.done {
+			counts[string(op)] += n
+		}
+		all = append(all, l.changes...)
+	}
+	r.report.Plan = plan.New(all)
+	r.report.Run = state.Run{
+		ID: r.id, Mode: string(r.pass.Mode), Started: r.now, Ended: r.o.Now(), Digest: r.report.Plan.Digest, People: people, Counts: counts,
+		Held: len(r.report.Held), Failed: len(r.report.Failures), Findings: len(r.findings), Problems: r.problems(),
+	}
+	if !r.write {
+		return context.Cause(ctx)
+	}
+	err := r.o.Ledger.Update(settling, func(w *state.Writer) error { return r.remember(w) })
+	if err == nil {
+		err = apply.Told(settling, r.o.Ledger, r.o.Trail, audit.Record{
+			At: r.report.Run.Ended, Pass: r.id, Kind: audit.Pass, Outcome: string(r.report.Outcome()),
+			Note: fmt.Sprintf("%s pass over %d people: %v", r.pass.Mode, people, counts),
+		})
+	}
+	return errors.Join(err, context.Cause(ctx))
+}
+
+func (r *run) problems() (out []string) {
+	for _, part := range append(slices.Clone(r.report.Sources), r.report.Targets...) {
+		if part.Err != "" {
+			out = append(out, part.Name+": "+part.Err)
+		}
+	}
+	return out
+}
+
+// remember writes the findings, orphans and health of those that took part.
+func (r *run) remember(w *state.Writer) error {
+	if r.pass.Person == "" {
+		took := func(f identity.Finding) bool {
+			return r.pass.Mode == Full && (f.Target == "" || r.tookPart(f.Target)) && (f.Source == "" || r.sourceWhole(f.Source))
+		}
+		if err := w.SetFindingsWhere(took, r.findings, r.now); err != nil {
+			return err
+		}
+	}
+	var window time.Duration
+	for _, l := range r.lanes {
+		if l.skip {
+			continue
+		}
+		if l.complete && r.pass.Mode == Full && r.pass.Person == "" {
+			if err := w.SetOrphans(l.Name, l.orphans); err != nil {
+				return err
+			}
+		}
+		if err := r.health(w, l); err != nil {
+			return err
+		}
+		window = max(window, l.Guard.Window)
+	}
+	if err := w.PruneSwept(r.now.Add(-2 * window)); err != nil {
+		return err
+	}
+	return w.AddRun(r.report.Run)
+}
+
+func (r *run) tookPart(target string) bool {
+	return slices.ContainsFunc(r.lanes, func(l *lane) bool { return l.Name == target && l.complete })
+}
+
+func (r *run) sourceWhole(source string) bool {
+	i := slices.IndexFunc(r.o.Sources, func(s Source) bool { return s.Name == source })
+	return i >= 0 && r.whole[i]
+}
+
+// quarantineAfter is how many passes in a row a target may fail before delta passes leave it alone for a while (R9).
+const quarantineAfter = 3
+
+func (r *run) health(w *state.Writer, l *lane) error {
+	rec, _, err := w.Target(l.Name)
+	if err != nil {
+		return err
+	}
+	rec.Name = l.Name
+	if l.err == nil {
+		rec.Failures, rec.Reason, rec.Since, rec.Next = 0, "", time.Time{}, time.Time{}
+		return w.PutTarget(rec)
+	}
+	if rec.Failures == 0 {
+		rec.Since = r.now
+	}
+	rec.Failures++
+	rec.Reason = l.err.Error()
+	if rec.Failures >= quarantineAfter {
+		rec.Next = r.now.Add(min(time.Minute<<min(rec.Failures-quarantineAfter, 6), time.Hour))
+	}
+	return w.PutTarget(rec)
+}

@@ -1,0 +1,346 @@
+package reconcile
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/dirsweep/dirsweep/state"
+	"github.com/dirsweep/dirsweep/sync/apply"
+	"github.com/dirsweep/dirsweep/sync/correlate"
+	"github.com/dirsweep/dirsweep/sync/identity"
+	"github.com/dirsweep/dirsweep/sync/sweep"
+	"github.com/dirsweep/dirsweep/targets"
+)
+
+// A lane is one target's way through a pass.
+type lane struct {
+	Target
+	skip  bool
+	apply *apply.Lane
+	caps  identity.Capabilities
+
+	// One bit a row of the roster: in scope, not known to be in scope or out of it, linked, linked and changed since, seen in the target.
+	scope, unsure, linked, stale, seen bits
+
+	accepted []leaver // to be closed
+	watched  []leaver // would be closed, were the target not in observe mode
+	reported []leaver // are to be closed by somebody else
+	counted  int      // accepted in this pass, as the guard counts
+	holds    []state.Hold
+
+	matcher  *correlate.Matcher
+	parked   map[identity.AccountID]int64 // unlinked accounts in the spool
+	taken    map[string]bool              // userNames in use, lower case
+	joiners  []joiner
+	work     []work
+	refresh  []state.Link // links whose fingerprints are to be written anew
+	orphans  []state.Orphan
+	count    int  // accounts read
+	listed   bool // every account of it was read
+	complete bool // read whole, planned and guarded
+
+	mu       sync.Mutex // guards what follows
+	err      error
+	changes  []identity.Change
+	done     map[identity.Op]int
+	failures []Failure
+	closed   []Closing
+}
+
+// work is what is to be done to one account, in order.
+type work struct {
+	changes []identity.Change
+	have    identity.Account
+	link    state.Link
+	row     int // of the person
+}
+
+// serveTargets takes each target through its pass, side by side. They meet twice: nobody applies before all plans are made (R6), and nobody creates
+// or updates before all have swept (R4). One that stands still is not waited for (R9).
+func (r *run) serveTargets(ctx context.Context) {
+	var wg sync.WaitGroup
+	for _, l := range r.lanes {
+		if l.skip {
+			continue
+		}
+		wg.Go(func() {
+			defer r.swept.arrive(l.Name)
+			defer r.planned.arrive(l.Name)
+			if err := r.serve(ctx, l); err != nil {
+				r.fail(l, err)
+			}
+		})
+	}
+	wg.Wait()
+}
+
+func (r *run) serve(ctx context.Context, l *lane) error {
+	if err := r.ready(ctx, l); err != nil {
+		r.postpone(ctx, l, err)
+		return err
+	}
+	r.close(ctx, l, l.accepted)
+	if err := l.apply.Down(); err != nil {
+		return err
+	}
+	first := len(l.accepted)
+	if err := r.survey(ctx, l); err != nil {
+		return err
+	}
+	l.complete = true
+	r.planned.arrive(l.Name)
+	if err := r.planned.wait(ctx); err != nil {
+		return err
+	}
+	if !r.write {
+		return nil
+	}
+	if r.pass.Mode == Full && r.pass.Person == "" {
+		if err := r.dropHolds(ctx, l); err != nil {
+			return err
+		}
+	}
+	r.close(ctx, l, l.accepted[first:])
+	r.bury(ctx, l)
+	r.swept.arrive(l.Name)
+	if err := r.swept.wait(ctx); err != nil {
+		return err
+	}
+	if err := r.putRefreshed(ctx, l); err != nil {
+		return err
+	}
+	r.applyWork(ctx, l)
+	if err := l.apply.Down(); err != nil {
+		return err
+	}
+	return context.Cause(ctx)
+}
+
+// ready asks what the target can do.
+func (r *run) ready(ctx context.Context, l *lane) error {
+	if l.err != nil {
+		return l.err
+	}
+	if r.pass.Mode == Delta && r.pass.Person == "" {
+		if err := r.quarantined(ctx, l); err != nil {
+			return err
+		}
+	}
+	caps, err := l.Target.Target.Capabilities(ctx)
+	if err != nil {
+		return err
+	}
+	l.caps = caps
+	for _, out := range l.accepted {
+		l.changes = append(l.changes, l.account(out).Changes(caps)...)
+	}
+	for _, out := range l.watched {
+		l.changes = append(l.changes, l.account(out).Changes(caps)...)
+	}
+	return nil
+}
+
+// quarantined keeps delta passes away from a target that failed repeatedly, until its next attempt is due.
+func (r *run) quarantined(ctx context.Context, l *lane) error {
+	return r.o.Ledger.View(ctx, func(v *state.Reader) error {
+		rec, ok, err := v.Target(l.Name)
+		if err == nil && ok && rec.Next.After(r.now) {
+			err = fmt.Errorf("quarantined since %s, next attempt %s: %s", rec.Since.Format(time.RFC3339), rec.Next.Format(time.RFC3339), rec.Reason)
+		}
+		return err
+	})
+}
+
+func (l *lane) account(out leaver) sweep.Account {
+	policy := l.Leaver
+	if out.Person.IsZero() {
+		policy = sweep.Policy{Action: sweep.ActionDisable, Revoke: policy.Revoke}
+	}
+	if policy.Action == sweep.ActionReport {
+		policy.Action = sweep.ActionDisable // an emergency
+	}
+	return sweep.Account{Change: out.change(l.Name), Link: out.link, Policy: policy}
+}
+
+// close closes leavers' accounts, several at once.
+func (r *run) close(ctx context.Context, l *lane, leavers []leaver) {
+	if !r.write {
+		return
+	}
+	done := 0
+	l.parallel(len(leavers), func(i int) {
+		r.closeOne(ctx, l, leavers[i])
+		r.planned.alive(l.Name)
+		r.swept.alive(l.Name)
+		l.mu.Lock()
+		done++
+		n := done
+		l.mu.Unlock()
+		if r.pass.Progress != nil {
+			r.pass.Progress.Applying(l.Name, n, len(leavers)+len(l.work))
+		}
+	})
+}
+
+func (r *run) closeOne(ctx context.Context, l *lane, out leaver) {
+	if !r.e.claim(l.Name, out.Account) {
+		return // a retry has it in hand
+	}
+	defer r.e.unclaim(l.Name, out.Account)
+	a := l.account(out)
+	closed := sweep.Close(ctx, r.exec, l.apply, l.caps, a)
+	took, err := r.e.note(ctx, a, out.Person, closed)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, op := range closed.Ops {
+		l.tally(op)
+	}
+	if err = errors.Join(closed.Err, err); err != nil {
+		c := closed.Failed
+		if c.Target == "" {
+			c = a.Change
+		}
+		l.failures = append(l.failures, Failure{Change: c, Err: err.Error()})
+		r.o.Log.Error("not closed", "target", l.Name, "account", out.UserName, "person", out.Name, "cause", out.Cause, "error", err)
+		return
+	}
+	r.o.Log.Info("closed", "target", l.Name, "account", out.UserName, "person", out.Name, "cause", out.Cause, "seen", closed.Seen, "took", took)
+	if !out.Person.IsZero() {
+		l.closed = append(l.closed, Closing{Person: out.Person, Name: out.Name, Target: l.Name, Took: took})
+	}
+}
+
+// tally counts one change done; l.mu is held.
+func (l *lane) tally(op identity.Op) {
+	if l.done == nil {
+		l.done = map[identity.Op]int{}
+	}
+	l.done[op]++
+}
+
+// postpone notes on the steps of leavers that their target is not there; they stay owed (R9).
+func (r *run) postpone(ctx context.Context, l *lane, cause error) {
+	if !r.write {
+		return
+	}
+	for _, out := range l.accepted {
+		closed := sweep.Closed{Err: cause, Failed: out.change(l.Name)}
+		closed.Failed.Op = identity.Disable
+		if _, err := r.e.note(ctx, l.account(out), out.Person, closed); err != nil {
+			r.o.Log.Error("write the state", "error", err)
+		}
+		l.failures = append(l.failures, Failure{Change: closed.Failed, Err: cause.Error()})
+	}
+}
+
+// parallel runs fn for 0 to n-1, as many at once as the target's rate says.
+func (l *lane) parallel(n int, fn func(int)) {
+	next := make(chan int)
+	var wg sync.WaitGroup
+	for range min(max(l.Parallel, 1), n) {
+		wg.Go(func() {
+			for i := range next {
+				fn(i)
+			}
+		})
+	}
+	for i := range n {
+		next <- i
+	}
+	close(next)
+	wg.Wait()
+}
+
+// applyWork carries out everything that is not a sweep.
+func (r *run) applyWork(ctx context.Context, l *lane) {
+	if l.Observe {
+		return
+	}
+	done := 0
+	l.parallel(len(l.work), func(i int) {
+		if ctx.Err() != nil {
+			return
+		}
+		r.applyOne(ctx, l, l.work[i])
+		l.mu.Lock()
+		done++
+		n := done
+		l.mu.Unlock()
+		if r.pass.Progress != nil {
+			r.pass.Progress.Applying(l.Name, n, len(l.work))
+		}
+	})
+}
+
+func (r *run) applyOne(ctx context.Context, l *lane, w work) {
+	have, link := w.have, w.link
+	for _, c := range w.changes {
+		job := apply.Job{Change: c, Have: have, Link: link, Mapping: l.Mapping.Print(), Scope: l.Mapping.ScopePrint()}
+		if c.Op == identity.Create {
+			e, want, err := r.want(ctx, l, w.row, w.link.UserName)
+			if err != nil {
+				l.failed(c, err)
+				return
+			}
+			job.Want = want
+			job.Change = l.creation(c, e, want)
+		}
+		res := r.exec.Do(ctx, l.apply, job)
+		switch {
+		case errors.Is(res.Err, apply.ErrTaken):
+			r.find(l.disputed(c, res.Err.Error()))
+			return
+		case res.Err != nil:
+			l.failed(c, res.Err)
+			r.o.Log.Error("not done", "target", l.Name, "op", c.Op, "account", c.UserName, "person", c.Name, "error", res.Err)
+			if errors.Is(res.Err, targets.ErrUnauthorized) {
+				r.fail(l, res.Err)
+			}
+			return
+		}
+		l.mu.Lock()
+		l.tally(c.Op)
+		l.mu.Unlock()
+		r.o.Log.Info("done", "target", l.Name, "op", c.Op, "account", c.UserName, "person", c.Name, "cause", c.Cause)
+		have, link = res.Account, res.Link
+	}
+	if err := r.e.returned(ctx, link, l.Name); err != nil {
+		r.o.Log.Error("write the state", "error", err)
+	}
+}
+
+func (l *lane) failed(c identity.Change, err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	c.Delta = identity.Delta{}
+	l.failures = append(l.failures, Failure{Change: c, Err: err.Error()})
+}
+
+func (l *lane) disputed(c identity.Change, detail string) identity.Finding {
+	return identity.Finding{Kind: "disputed", Subject: l.Name + ": " + c.UserName, Target: l.Name, Person: c.Person, Account: c.Account, Detail: detail}
+}
+
+// putRefreshed writes links that turned out to be as wanted though something about them had changed.
+func (r *run) putRefreshed(ctx context.Context, l *lane) error {
+	if l.Observe {
+		return nil
+	}
+	for start := 0; start < len(l.refresh); start += chunk {
+		batch := l.refresh[start:min(start+chunk, len(l.refresh))]
+		err := r.o.Ledger.Update(ctx, func(w *state.Writer) error {
+			for _, link := range batch {
+				if err := w.PutLink(link); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			return fmt.Errorf("write the state: %w", err)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,99 @@
+package sweep
+
+import (
+	"cmp"
+	"slices"
+	"time"
+
+	"github.com/dirsweep/dirsweep/state"
+	"github.com/dirsweep/dirsweep/sync/identity"
+)
+
+const (
+	soonest = 30 * time.Second // the first retry of a step: within a minute (R8)
+	latest  = 15 * time.Minute // between later ones, for ever
+)
+
+// Retry is when a step that failed attempts times is tried again.
+func Retry(attempts int, now time.Time) time.Time {
+	wait := soonest
+	for range min(attempts-1, 10) {
+		wait = min(2*wait, latest)
+	}
+	return now.Add(wait)
+}
+
+// Owe opens the leaver's case, or adds to it, with one step for an account that has to be closed. A step that is there already keeps its clock
+// and its attempts, unless it was proven and the account has come back (R11).
+func Owe(w *state.Writer, c state.Case, step state.Step) error {
+	known, ok, err := w.Case(c.Person)
+	if err != nil {
+		return err
+	}
+	if ok {
+		if known.Closed.IsZero() {
+			c.Left = known.Left
+		}
+		if c.Proof == "" {
+			c.Proof = known.Proof
+		}
+		c.Steps = known.Steps
+	}
+	i := find(c.Steps, step.Target, step.Account)
+	switch {
+	case i < 0:
+		c.Steps = append(c.Steps, step)
+		slices.SortFunc(c.Steps, func(a, b state.Step) int {
+			return cmp.Or(cmp.Compare(a.Target, b.Target), cmp.Compare(a.Account, b.Account))
+		})
+	case c.Steps[i].Status == step.Status && step.Status != state.StepProven:
+		return nil
+	default:
+		c.Steps[i] = step
+	}
+	return w.PutCase(settled(c, step.At))
+}
+
+// Note records how far a step came.
+func Note(w *state.Writer, person identity.PersonID, target string, account identity.AccountID, note func(*state.Step), now time.Time) error {
+	c, ok, err := w.Case(person)
+	if err != nil || !ok {
+		return err
+	}
+	i := find(c.Steps, target, account)
+	if i < 0 {
+		return nil
+	}
+	note(&c.Steps[i])
+	return w.PutCase(settled(c, now))
+}
+
+// Return takes back what a person owes on one target, because they are in scope of it again. A case without steps is forgotten; its history is in
+// the audit trail.
+func Return(w *state.Writer, person identity.PersonID, target string, now time.Time) error {
+	c, ok, err := w.Case(person)
+	if err != nil || !ok {
+		return err
+	}
+	c.Steps = slices.DeleteFunc(c.Steps, func(s state.Step) bool { return s.Target == target })
+	if len(c.Steps) == 0 {
+		return w.DeleteCase(person)
+	}
+	return w.PutCase(settled(c, now))
+}
+
+// settled closes a case whose steps are all done, and opens it again where one is not.
+func settled(c state.Case, now time.Time) state.Case {
+	owed := slices.ContainsFunc(c.Steps, func(s state.Step) bool { return s.Status == state.StepOpen || s.Status == state.StepHeld })
+	switch {
+	case owed:
+		c.Closed = time.Time{}
+	case c.Closed.IsZero():
+		c.Closed = now
+	}
+	return c
+}
+
+func find(steps []state.Step, target string, account identity.AccountID) int {
+	return slices.IndexFunc(steps, func(s state.Step) bool { return s.Target == target && s.Account == account })
+}
