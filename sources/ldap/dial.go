@@ -144,11 +144,16 @@ func (s *session) do(ctx context.Context, request func() error) error {
 		return cause
 	}
 	var answer *ldap.Error
-	if err != nil && (!errors.As(err, &answer) || answer.ResultCode >= ldap.ErrorNetwork ||
-		answer.ResultCode == ldap.LDAPResultBusy || answer.ResultCode == ldap.LDAPResultUnavailable) {
+	if err == nil {
+		return nil
+	}
+	if !errors.As(err, &answer) || answer.ResultCode >= ldap.ErrorNetwork {
 		return &unreachableError{err}
 	}
-	return err
+	if answer.ResultCode == ldap.LDAPResultBusy || answer.ResultCode == ldap.LDAPResultUnavailable {
+		return &unreachableError{&refusal{answer}}
+	}
+	return &refusal{answer}
 }
 
 // close ends the connection. The socket goes first: an orderly goodbye could wait for a server that no longer reads.

@@ -25,7 +25,7 @@ type shortfall struct {
 func (e *shortfall) Error() string {
 	text := e.reason
 	if e.err != nil {
-		text += ": " + plain(e.err)
+		text += ": " + e.err.Error()
 	}
 	if e.next != "" {
 		text += " (" + e.next + ")"
@@ -40,18 +40,19 @@ func (e *shortfall) Unwrap() []error {
 	return []error{sources.ErrIncomplete, e.err}
 }
 
-// plain writes a server's answer as people know it: the name of the code, the code, and the server's own words.
-func plain(err error) string {
-	var answer *ldap.Error
-	if !errors.As(err, &answer) || answer.ResultCode >= ldap.ErrorNetwork {
-		return err.Error()
-	}
-	text := fmt.Sprintf("%s (%d)", strings.ToLower(ldap.LDAPResultCodeMap[answer.ResultCode]), answer.ResultCode)
-	if answer.Err != nil && answer.Err.Error() != "" {
-		text += ", " + answer.Err.Error()
+// A refusal is a server's answer with another result code than success, written as people know it: the name of the code, the code, and
+// the server's own words.
+type refusal struct{ answer *ldap.Error }
+
+func (e *refusal) Error() string {
+	text := fmt.Sprintf("%s (%d)", strings.ToLower(ldap.LDAPResultCodeMap[e.answer.ResultCode]), e.answer.ResultCode)
+	if e.answer.Err != nil && e.answer.Err.Error() != "" {
+		text += ", " + e.answer.Err.Error()
 	}
 	return text
 }
+
+func (e *refusal) Unwrap() error { return e.answer }
 
 // remedy is the next step for a result code.
 func remedy(err error) string {

@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"github.com/go-ldap/ldap/v3"
+
+	"github.com/dirsweep/dirsweep/sync/identity"
 )
 
 // edit runs fn on a connection of the administrator.
@@ -49,7 +51,7 @@ func (s *Server) Add(t testing.TB, dn string, attributes map[string][]string) {
 // AddUnit adds an organizational unit and returns its DN.
 func (s *Server) AddUnit(t testing.TB, name, parent string) string {
 	t.Helper()
-	dn := "ou=" + name + "," + parent
+	dn := "ou=" + ldap.EscapeDN(name) + "," + parent
 	s.Add(t, dn, map[string][]string{"objectClass": {"organizationalUnit"}, "ou": {name}})
 	return dn
 }
@@ -64,14 +66,13 @@ func (s *Server) Delete(t testing.TB, dn string) {
 func (s *Server) Rename(t testing.TB, dn, rdn string) string {
 	t.Helper()
 	s.edit(t, "rename "+dn, func(c *ldap.Conn) error { return c.ModifyDN(ldap.NewModifyDNRequest(dn, rdn, true, "")) })
-	_, parent, _ := strings.Cut(dn, ",")
-	return rdn + "," + parent
+	return rdn + "," + identity.ParentDN(dn)
 }
 
 // Move puts an entry, with all that is below, under parent, and returns the new DN.
 func (s *Server) Move(t testing.TB, dn, parent string) string {
 	t.Helper()
-	rdn, _, _ := strings.Cut(dn, ",")
+	rdn := strings.TrimSuffix(dn, ","+identity.ParentDN(dn))
 	s.edit(t, "move "+dn, func(c *ldap.Conn) error { return c.ModifyDN(ldap.NewModifyDNRequest(dn, rdn, true, parent)) })
 	return rdn + "," + parent
 }

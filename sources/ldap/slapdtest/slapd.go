@@ -260,7 +260,7 @@ threads 4
 loglevel none
 timelimit unlimited
 sizelimit size.soft=500 size.hard=500 size.unchecked=unlimited size.pr=1000 size.prtotal=unlimited
-authz-regexp "^gidNumber=[0-9]+\+uidNumber=[0-9]+,cn=peercred,cn=external,cn=auth$" "cn=reader,%[2]s"
+authz-regexp "^gidNumber=[0-9]+[+]uidNumber=[0-9]+,cn=peercred,cn=external,cn=auth$" "cn=reader,%[2]s"
 authz-regexp "^cn=client$" "cn=reader,%[2]s"
 
 database config
