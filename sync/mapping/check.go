@@ -90,7 +90,7 @@ func (u *unit) compile(path string, expr hcl.Expression, want want, diags *hcl.D
 	v, found := expr.Value(c.ctx)
 	c.diags = append(c.diags, found...)
 	if !c.diags.HasErrors() {
-		c.result(v.Type(), want)
+		c.result(v, want)
 		if node, ok := expr.(hclsyntax.Expression); ok {
 			c.advise(node)
 		}
@@ -248,8 +248,12 @@ func anything() function.Function {
 }
 
 // result checks the type of what the expression gives.
-func (c *checker) result(t cty.Type, want want) {
-	at := c.e.expr.Range()
+func (c *checker) result(v cty.Value, want want) {
+	at, t := c.e.expr.Range(), v.Type()
+	if want != wantValue && v.IsKnown() && v.IsNull() {
+		c.diags = append(c.diags, problem(at, "Always null", c.e.path+" is null for every person."))
+		return
+	}
 	if t == cty.DynamicPseudoType {
 		return
 	}

@@ -1,0 +1,104 @@
+# dirsweep's config, complete: everything that can be set, with the value it has when it is left out unless a comment says otherwise.
+# `dirsweep check` reads it, tries every connection and changes nothing. Relative paths start at the folder of this file; instead
+# of one file, a folder of *.hcl files will do.
+#
+# Secrets come from env("NAME"), file("path") or credential("name") (systemd's LoadCredential); never write them here.
+
+state {
+  path = "/var/lib/dirsweep/state.db" # the platform's data folder
+}
+
+schedule {
+  full  = "0 2 * * *" # cron: minute, hour, day, month, weekday. Reads every source and every target whole
+  delta = "@every 1m" # changed people only; and at once whenever a source pushes
+}
+
+# More leavers than this wait for an operator: `dirsweep holds`, `dirsweep approve DIGEST`. The first limit that is reached counts.
+guard {
+  max_sweep_percent  = 5     # of a target's linked active accounts, per window
+  max_sweep_count    = 50    # per target and window
+  window             = "24h" # 90m, 24h, 30d, 1w
+  max_shrink_percent = 10    # of a source's last accepted snapshot: one that shrank more is not believed
+
+  # Accounts that are never written, by userName; case does not count, * stands for anything. None where it is left out.
+  protect = ["administrator", "svc-*"]
+}
+
+# The console, and the JSON API behind it. Without this block there is none.
+console {
+  listen = "127.0.0.1:8686"
+}
+
+# A source is an authoritative directory. Its second label names it.
+source "ldap" "corp" {
+  url           = "ldaps://ldap.example.org" # or a list, tried in order. ldap:// asks for starttls = true, or loopback
+  ca_file       = "ca.pem"                   # left out: the system's authorities
+  bind_dn       = "cn=dirsweep,dc=example,dc=org"
+  bind_password = env("LDAP_PASSWORD")
+  base_dn       = "ou=people,dc=example,dc=org"
+  filter        = "(objectClass=inetOrgPerson)"
+
+  anchor      = "entryUUID" # what names a person for life. 389 DS: "nsUniqueId"; Active Directory: "objectGUID"
+  name        = "uid"       # what messages call a person by
+  scope_depth = "subtree"   # or "one": only what is directly below base_dn
+  page_size   = 500         # no more than the server allows; 0 reads without pages
+  max_entries = 10000000    # a read that exceeds it is refused
+  timeout     = "60s"       # of one page
+  attributes  = ["leaveDate"] # attributes of your own schema that expressions name; none where it is left out
+
+  # Who still works here. Left out, the kind knows how directories lock accounts. An attribute that a person lacks is null; a date that is
+  # absent or means "never" is neither before nor after anything.
+  active = person.nsAccountLock != "TRUE" && !date_after(now(), person.leaveDate)
+
+  # Who returns under a new anchor is known by this key, and gets the old account back. Left out, only the anchor counts.
+  rehire = person.employeeNumber
+
+  groups {
+    base_dn = "ou=groups,dc=example,dc=org" # makes member_of() and person.groups work, nested groups included
+  }
+}
+
+# A target is an application that holds accounts.
+target "scim" "wiki" {
+  url          = "https://wiki.example.org/scim/v2"
+  bearer_token = file("wiki.token")
+
+  mode    = "enforce"  # or "observe": plan and report, write nothing
+  sources = ["corp"]   # left out: every source
+
+  # Who should have an account, if they are active. Left out: everyone.
+  scope = member_of("wiki-users")
+
+  # How an account that is not linked yet finds its person: by the first of these that exactly one account has.
+  correlate = ["externalId", "userName"]
+
+  # What accounts look like. Only what is named here is ever written. Paths with dots and extension URNs are quoted.
+  account = {
+    userName          = lower(person.uid)
+    displayName       = person.cn
+    "name.givenName"  = person.givenName
+    "name.familyName" = person.sn
+    emails            = values("mail") # a list; person.mail is the first value, null where absent
+    title             = default(person.title, person.employeeType)
+    phoneNumbers      = [for n in values("telephoneNumber") : phone(n, "DE")]
+
+    "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User:department" = dn_part(person.dn, "ou")
+  }
+  entitlements = [for g in person.groups : g if startswith(g, "wiki-")]
+
+  leaver {
+    action       = "disable" # or "delete", or "report": change nothing
+    revoke       = true      # end sessions and tokens, where the application can
+    strip        = true      # take entitlements away
+    delete_after = "30d"     # counted from the proven disable. Left out: never
+  }
+  on_orphan = "report" # accounts that are nobody's; or "disable", under the guard
+  on_drift  = "repair" # what was changed behind our back is put back; or "report"
+  rate      = { per_second = 20, parallel = 8 }
+
+  # Limits of this target alone; whatever is left out is as in the general guard. What it protects is added.
+  guard {
+    max_sweep_count = 20
+    protect         = ["wiki-bot"]
+  }
+}
