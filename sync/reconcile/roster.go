@@ -74,6 +74,7 @@ func (r *roster) find(id identity.PersonID) (int, bool) {
 // entry reads a person back.
 func (r *roster) entry(n int) (e entry, err error) {
 	err = r.spool.get(r.rows[n].at, &e)
+	e.Record.ID = e.Person.ID // the record leaves out what is its key in the state
 	return e, err
 }
 
