@@ -75,10 +75,10 @@ func harness(t *testing.T, profile string, s *scimtest.Server) *targettest.Harne
 		Text: "displayName", Clearable: "title", FindBy: []string{"externalId", "emails"},
 		Look: func(t *testing.T, id identity.AccountID) (identity.Account, bool) { return look(t, s, groups, id) },
 		Meddle: func(t *testing.T, id identity.AccountID) func() bool {
-			s.Patch(t, "/Users/"+string(id), "add", "nickName", "Nick")
+			s.Change(t, string(id), func(doc map[string]any) { doc["locale"] = "de-DE" })
 			return func() bool {
 				doc := s.User(t, string(id))
-				return doc["nickName"] == "Nick" && len(doc["emails"].([]any)) == 2
+				return doc["locale"] == "de-DE" && len(doc["emails"].([]any)) == 2
 			}
 		},
 		Groups: []string{"wiki-admins", `wiki "editors"`}, Conflicts: true,

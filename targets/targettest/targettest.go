@@ -337,6 +337,9 @@ func find(t *testing.T, h *Harness) {
 		}
 		for _, attribute := range h.FindBy {
 			value := want.Get(attribute).Text()
+			if list, ok := want.Get(attribute).Any().([]any); ok {
+				value = fmt.Sprint(list[0])
+			}
 			found, err := target.Find(t.Context(), attribute, value)
 			if err != nil || len(found) != 1 || found[0].ID != a.ID {
 				t.Errorf("%s %q: %v, %v", attribute, value, found, err)

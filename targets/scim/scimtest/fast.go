@@ -181,7 +181,7 @@ func (f *Fast) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case !one && r.Method == http.MethodPost:
 		f.create(w, r, s)
 	case one && r.Method == http.MethodGet:
-		f.read(w, s, id)
+		f.read(w, r, s, id)
 	case one:
 		f.write(w, r, s, id)
 	default:
@@ -358,13 +358,14 @@ func (f *Fast) create(w http.ResponseWriter, r *http.Request, s *stack) {
 	default:
 		e := f.add(s, doc)
 		w.Header().Set("Location", "/scim/v2/Users/"+e.id)
-		f.answer(w, http.StatusCreated, e)
+		f.answer(w, r, http.StatusCreated, e)
 	}
 }
 
-func (f *Fast) answer(w http.ResponseWriter, status int, e *entry) {
-	if f.quirks.NoBody && status != http.StatusOK {
-		w.WriteHeader(http.StatusCreated)
+// answer shows the entry, unless it is quirky and not told otherwise (RFC 7240).
+func (f *Fast) answer(w http.ResponseWriter, r *http.Request, status int, e *entry) {
+	if f.quirks.NoBody && r.Method != http.MethodGet && r.Header.Get("Prefer") == "" {
+		w.WriteHeader(map[bool]int{true: status, false: http.StatusNoContent}[status == http.StatusCreated])
 		return
 	}
 	w.Header().Set("Content-Type", "application/scim+json")
@@ -372,7 +373,7 @@ func (f *Fast) answer(w http.ResponseWriter, status int, e *entry) {
 	_, _ = w.Write(e.encoded)
 }
 
-func (f *Fast) read(w http.ResponseWriter, s *stack, id string) {
+func (f *Fast) read(w http.ResponseWriter, r *http.Request, s *stack, id string) {
 	f.mu.RLock()
 	defer f.mu.RUnlock()
 	e := s.byID[id]
@@ -383,7 +384,7 @@ func (f *Fast) read(w http.ResponseWriter, s *stack, id string) {
 	if s == f.groups && f.quirks.HiddenMembers {
 		e = &entry{encoded: e.shown(true)}
 	}
-	f.answer(w, http.StatusOK, e)
+	f.answer(w, r, http.StatusOK, e)
 }
 
 func (f *Fast) write(w http.ResponseWriter, r *http.Request, s *stack, id string) {
@@ -417,11 +418,7 @@ func (f *Fast) write(w http.ResponseWriter, r *http.Request, s *stack, id string
 		return
 	}
 	f.store(s, e, doc)
-	if f.quirks.NoBody {
-		w.WriteHeader(http.StatusNoContent)
-		return
-	}
-	f.answer(w, http.StatusOK, e)
+	f.answer(w, r, http.StatusOK, e)
 }
 
 func (f *Fast) change(r *http.Request, e *entry) (map[string]any, error) {

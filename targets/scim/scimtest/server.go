@@ -61,6 +61,7 @@ func (s *Server) Raw(tb testing.TB, method, path string, body any) (int, map[str
 	req.Header.Set("Authorization", "Bearer "+token)
 	req.Header.Set("Content-Type", "application/scim+json")
 	req.Header.Set("Accept", "application/scim+json, application/json")
+	req.Header.Set("Prefer", "return=representation")
 	rec := httptest.NewRecorder()
 	s.app.ServeHTTP(rec, req)
 	var doc map[string]any
@@ -134,6 +135,18 @@ func (s *Server) Patch(tb testing.TB, path, op, attribute string, value any) {
 	})
 	if status >= 300 {
 		tb.Fatalf("PATCH %s: %d %v", path, status, doc)
+	}
+}
+
+// Change reads an account past the gate, lets edit change it, and replaces it.
+func (s *Server) Change(tb testing.TB, id string, edit func(doc map[string]any)) {
+	tb.Helper()
+	doc := s.User(tb, id)
+	edit(doc)
+	delete(doc, "meta")
+	delete(doc, "groups")
+	if status, got := s.Raw(tb, http.MethodPut, "/Users/"+url.PathEscape(id), doc); status >= 300 {
+		tb.Fatalf("PUT /Users/%s: %d %v", id, status, got)
 	}
 }
 

@@ -11,7 +11,7 @@ class Store {
 
   constructor(unique) { this.unique = unique; }
 
-  name(record) { return String(record[this.unique]).toLowerCase(); }
+  keyOf(record) { return String(record[this.unique]).toLowerCase(); }
 
   get(id) {
     const record = this.records.get(id);
@@ -22,12 +22,12 @@ class Store {
   ingress = (resource, data) => {
     const id = resource.id ?? crypto.randomUUID(), now = new Date();
     const old = resource.id ? this.get(id) : undefined;
-    const holder = this.byName.get(this.name(data));
+    const holder = this.byName.get(this.keyOf(data));
     if (holder && holder !== id) throw new SCIMMY.Types.Error(409, "uniqueness", `${this.unique} '${data[this.unique]}' is already in use`);
-    if (old) this.byName.delete(this.name(old));
+    if (old) this.byName.delete(this.keyOf(old));
     const record = { ...JSON.parse(JSON.stringify(data)), id, meta: { created: old?.meta?.created ?? now, lastModified: now } };
     this.records.set(id, record);
-    this.byName.set(this.name(record), id);
+    this.byName.set(this.keyOf(record), id);
     return record;
   };
 
@@ -47,14 +47,15 @@ class Store {
   }
 
   degress = (resource) => {
-    this.byName.delete(this.name(this.get(resource.id)));
+    this.byName.delete(this.keyOf(this.get(resource.id)));
     this.records.delete(resource.id);
   };
 }
 
+const handlers = ({ ingress, egress, degress }) => ({ ingress, egress, degress });
 const token = process.env.SCIM_TOKEN;
-SCIMMY.Resources.declare(SCIMMY.Resources.User.extend(SCIMMY.Schemas.EnterpriseUser, false), new Store("userName"));
-SCIMMY.Resources.declare(SCIMMY.Resources.Group, new Store("displayName"));
+SCIMMY.Resources.declare(SCIMMY.Resources.User.extend(SCIMMY.Schemas.EnterpriseUser, false), handlers(new Store("userName")));
+SCIMMY.Resources.declare(SCIMMY.Resources.Group, handlers(new Store("displayName")));
 const app = express();
 app.use("/scim/v2", new SCIMMYRouters({
   type: "bearer",
