@@ -1,0 +1,60 @@
+package cli
+
+import (
+	"errors"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/dirsweep/dirsweep/cmd/internal/daemon"
+	"github.com/dirsweep/dirsweep/sync/audit"
+)
+
+func (a *app) auditCommand() *cobra.Command {
+	c := &cobra.Command{Use: "audit", Short: "Check the audit trail", Args: cobra.NoArgs}
+	c.AddCommand(a.auditVerifyCommand(), a.auditStartOverCommand())
+	return c
+}
+
+func (a *app) auditVerifyCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "verify",
+		Short: "Find any cut, edit or reorder of the audit trail, also while the daemon runs",
+		Args:  cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			var s audit.Summary
+			if err := a.ask(c.Context(), daemon.CmdAudit, daemon.Ask{}, &s); err != nil {
+				return err
+			}
+			return a.show(s, func() {
+				a.printf("The trail is whole: %s from %s to %s, the last one %s.\n",
+					count(s.Records, "record", "records"), clock(s.From), clock(s.To), s.Head.Hash)
+			})
+		},
+	}
+}
+
+func (a *app) auditStartOverCommand() *cobra.Command {
+	var reason string
+	c := &cobra.Command{
+		Use:   "start-over --reason TEXT",
+		Short: "Set a broken trail aside and begin a new one that says so",
+		Args:  cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			if strings.TrimSpace(reason) == "" {
+				return errors.New("audit start-over: say why with --reason TEXT; the new trail begins with it")
+			}
+			cfg, err := a.loadConfig()
+			if err != nil {
+				return err
+			}
+			if err := daemon.StartOver(c.Context(), cfg.State.Path, actor(), reason); err != nil {
+				return err
+			}
+			answer := map[string]string{"trail": daemon.TrailPath(cfg.State.Path)}
+			return a.show(answer, func() { a.printf("%s is a new trail; the old files end in .broken.\n", answer["trail"]) })
+		},
+	}
+	c.Flags().StringVar(&reason, "reason", "", "why (required)")
+	return c
+}

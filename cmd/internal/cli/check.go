@@ -1,0 +1,99 @@
+package cli
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/hashicorp/go-hclog"
+	"github.com/spf13/cobra"
+
+	"github.com/dirsweep/dirsweep/cmd/internal/config"
+	"github.com/dirsweep/dirsweep/cmd/internal/daemon"
+)
+
+// A checked is what check prints as JSON.
+type checked struct {
+	Config   string         `json:"config"`
+	Digest   string         `json:"digest"`
+	Warnings []string       `json:"warnings"`
+	Parts    []daemon.Check `json:"parts"` // none with --offline
+}
+
+func (a *app) checkCommand() *cobra.Command {
+	var offline bool
+	c := &cobra.Command{
+		Use:   "check",
+		Short: "Check the config, then connectivity and rights of each source and target",
+		Args:  cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			cfg, err := a.loadConfig()
+			if err != nil {
+				return err
+			}
+			out := checked{Config: cfg.Path, Digest: cfg.Digest, Warnings: warnings(cfg), Parts: []daemon.Check{}}
+			if !offline {
+				log, err := a.logger(a.err, hclog.Error)
+				if err != nil {
+					return err
+				}
+				if out.Parts, err = daemon.CheckAll(c.Context(), cfg, log); err != nil {
+					return err
+				}
+			}
+			if err := a.show(out, func() { a.printCheck(cfg, out, offline) }); err != nil {
+				return err
+			}
+			for _, part := range out.Parts {
+				if part.Error != "" {
+					return exit(ExitFailed)
+				}
+			}
+			return nil
+		},
+	}
+	c.Flags().BoolVar(&offline, "offline", false, "check the config alone")
+	return c
+}
+
+func (a *app) printCheck(cfg *config.Config, out checked, offline bool) {
+	a.printf("%s  config %s: %s, %s\n", a.style.add("ok"), cfg.Path,
+		count(len(cfg.Sources), "source", "sources"), count(len(cfg.Targets), "target", "targets"))
+	for _, w := range out.Warnings {
+		a.printf("%s   %s\n", a.style.change("!"), w)
+	}
+	failed := 0
+	for _, part := range out.Parts {
+		mark := a.style.add("ok")
+		if part.Error != "" {
+			mark = a.style.warn("!!")
+			failed++
+		}
+		a.printf("%s  %s (%s)\n", mark, part.Name, part.Kind)
+		for _, step := range part.Steps {
+			a.printf("      %s\n", clean(step))
+		}
+		if part.Error != "" {
+			a.printf("      %s\n", a.style.warn(clean(part.Error)))
+		}
+	}
+	switch {
+	case offline:
+		a.printf("The config is good. `dirsweep check` without --offline also tries every source and target.\n")
+	case failed > 0:
+		a.printf("%s cannot take part in a pass.\n", count(failed, "source or target", "sources and targets"))
+	default:
+		a.printf("Everything is ready. `dirsweep plan` shows what a pass would do.\n")
+	}
+}
+
+func warnings(cfg *config.Config) []string {
+	list := []string{}
+	for _, w := range cfg.Warnings {
+		line := w.Summary + ": " + w.Detail
+		if w.Subject != nil {
+			line = fmt.Sprintf("%s:%d: %s", w.Subject.Filename, w.Subject.Start.Line, line)
+		}
+		list = append(list, strings.ReplaceAll(line, "\n", " "))
+	}
+	return list
+}

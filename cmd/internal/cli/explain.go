@@ -1,0 +1,94 @@
+package cli
+
+import (
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/dirsweep/dirsweep/cmd/internal/daemon"
+)
+
+func (a *app) explainCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "explain PERSON",
+		Short: "Say how each target stands to a person, and by which line of the config",
+		Long:  "PERSON is a login, DN, anchor or source/anchor.",
+		Args:  cobra.ExactArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			var list []daemon.Explanation
+			if err := a.ask(c.Context(), daemon.CmdExplain, daemon.Ask{Person: args[0]}, &list); err != nil {
+				return err
+			}
+			return a.show(list, func() { a.printExplanations(list) })
+		},
+	}
+}
+
+func (a *app) printExplanations(list []daemon.Explanation) {
+	person := ""
+	for _, e := range list {
+		if e.Person != person {
+			person = e.Person
+			a.printf("%s  %s\n", a.style.bold(clean(first(e.Name, e.Person))), clean(e.Person))
+			a.printFacts([][2]string{{"dn", e.DN}, {"source says", e.Where}})
+		}
+		if e.Target == "" {
+			continue
+		}
+		scope := "not in scope"
+		if e.InScope {
+			scope = "in scope"
+		}
+		account := "none"
+		if e.Account != "" {
+			account = first(e.UserName, e.Account) + " (" + e.Account + ")"
+		}
+		a.printf("\n  %s\n", a.style.bold(e.Target))
+		a.printFacts([][2]string{
+			{"scope", scope + because(e.Because)}, {"account", account}, {"situation", strings.TrimSuffix(e.Situation+because(e.Why), ": ")},
+			{"held", e.Held},
+		})
+		a.printExplained(e)
+	}
+}
+
+func because(why string) string {
+	if why == "" {
+		return ""
+	}
+	return ": " + why
+}
+
+func (a *app) printFacts(facts [][2]string) {
+	for _, f := range facts {
+		if f[1] != "" {
+			a.printf("    %-12s %s\n", f[0], clean(f[1]))
+		}
+	}
+}
+
+func (a *app) printExplained(e daemon.Explanation) {
+	steps := group(e.Changes, e.Target)
+	if len(steps) == 0 {
+		a.printf("    %-12s nothing\n", "would change")
+	} else {
+		a.printf("    would change\n")
+	}
+	for _, s := range steps {
+		a.printStep(s, len(s.ops()))
+	}
+	for i, h := range e.History {
+		word := ""
+		if i == 0 {
+			word = "history"
+		}
+		text := strings.Join(strings.Fields(strings.Join([]string{clock(h.At), first(h.Op, h.Kind), h.Outcome, h.Error}, " ")), " ")
+		if cause := why(daemon.Change{Cause: h.Cause, Rule: h.Rule}); cause != "" {
+			text += " (" + cause + ")"
+		}
+		if h.Actor != "" {
+			text += " by " + h.Actor
+		}
+		a.printf("    %-12s %s\n", word, clean(text))
+	}
+}

@@ -1,0 +1,28 @@
+package cli
+
+import (
+	"github.com/spf13/cobra"
+
+	"github.com/dirsweep/dirsweep/cmd/internal/daemon"
+)
+
+func (a *app) findingsCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "findings",
+		Short: "Show what dirsweep saw and did not, or could not, act on",
+		Args:  cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			var list []daemon.Finding
+			if err := a.ask(c.Context(), daemon.CmdFindings, daemon.Ask{}, &list); err != nil {
+				return err
+			}
+			return a.show(list, func() {
+				var rows [][]string
+				for _, f := range list {
+					rows = append(rows, []string{f.Kind, clean(f.Subject), clock(f.First), clean(f.Detail)})
+				}
+				a.printTable("No findings.", []string{"kind", "about", "first seen", "detail"}, rows)
+			})
+		},
+	}
+}

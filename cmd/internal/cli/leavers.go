@@ -1,0 +1,69 @@
+package cli
+
+import (
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/dirsweep/dirsweep/cmd/internal/daemon"
+)
+
+func (a *app) leaversCommand() *cobra.Command {
+	var ask daemon.Ask
+	c := &cobra.Command{
+		Use:   "leavers",
+		Short: "Show open leavers, and how long each account has waited",
+		Args:  cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			var list []daemon.Leaver
+			if err := a.ask(c.Context(), daemon.CmdLeavers, ask, &list); err != nil {
+				return err
+			}
+			return a.show(list, func() { a.printLeavers(list) })
+		},
+	}
+	c.Flags().BoolVar(&ask.All, "all", false, "closed ones too")
+	return c
+}
+
+func (a *app) printLeavers(list []daemon.Leaver) {
+	var rows [][]string
+	for _, l := range list {
+		for _, s := range l.Steps {
+			rows = append(rows, []string{clean(l.Name), l.Cause, clock(l.Left), s.Target, clean(s.UserName), a.stepText(s), stepClock(l, s)})
+		}
+		if len(l.Steps) == 0 {
+			rows = append(rows, []string{clean(l.Name), l.Cause, clock(l.Left), "", "", "no accounts", ""})
+		}
+	}
+	a.printTable("No open leavers.", []string{"person", "cause", "left", "target", "account", "status", "clock"}, rows)
+}
+
+func (a *app) stepText(s daemon.Step) string {
+	switch s.Status {
+	case "proven":
+		text := a.style.add("proven " + s.Seen)
+		if !s.Delete.IsZero() {
+			text += ", delete after " + clock(s.Delete)
+		}
+		return text
+	case "open":
+		text := a.style.warn("open")
+		if s.Attempts > 0 {
+			text += fmt.Sprintf(", %s", count(s.Attempts, "attempt", "attempts"))
+		}
+		if s.Error != "" {
+			text += ": " + clean(s.Error)
+		}
+		return text
+	}
+	return s.Status
+}
+
+// stepClock is how long closing took, or has been waited for.
+func stepClock(l daemon.Leaver, s daemon.Step) string {
+	if s.Status == "proven" {
+		return span(s.At.Sub(l.Left))
+	}
+	return age(l.Left)
+}

@@ -1,0 +1,32 @@
+package cli
+
+import (
+	"github.com/spf13/cobra"
+
+	"github.com/dirsweep/dirsweep/cmd/internal/daemon"
+)
+
+func (a *app) orphansCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "orphans",
+		Short: "Show accounts that belong to nobody",
+		Args:  cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			var list []daemon.Orphan
+			if err := a.ask(c.Context(), daemon.CmdOrphans, daemon.Ask{}, &list); err != nil {
+				return err
+			}
+			return a.show(list, func() {
+				var rows [][]string
+				for _, o := range list {
+					state := "inactive"
+					if o.Active {
+						state = a.style.change("active")
+					}
+					rows = append(rows, []string{o.Target, clean(o.UserName), clean(o.Account), state, clock(o.First)})
+				}
+				a.printTable("No orphan accounts.", []string{"target", "userName", "account", "state", "first seen"}, rows)
+			})
+		},
+	}
+}

@@ -1,0 +1,119 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/user"
+	"path/filepath"
+	"runtime"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+
+	"github.com/dirsweep/dirsweep/cmd/internal/config"
+	"github.com/dirsweep/dirsweep/cmd/internal/daemon"
+	"github.com/dirsweep/dirsweep/state"
+)
+
+// configPath returns the config to read: --config, $DIRSWEEP_CONFIG, or the first default that exists.
+func (a *app) configPath() (string, error) {
+	if a.config != "" {
+		return a.config, nil
+	}
+	if path := os.Getenv("DIRSWEEP_CONFIG"); path != "" {
+		return path, nil
+	}
+	for _, path := range []string{"config.hcl", "dirsweep.hcl", platformConfig()} {
+		if _, err := os.Stat(path); err == nil {
+			return path, nil
+		} else if !errors.Is(err, fs.ErrNotExist) {
+			return "", fmt.Errorf("look for a config: %w", err)
+		}
+	}
+	return "", fmt.Errorf("no config: neither ./config.hcl nor ./dirsweep.hcl nor %s exists; name one with --config, "+
+		"or begin with `dirsweep sample ldap > config.hcl`", platformConfig())
+}
+
+func platformConfig() string {
+	if runtime.GOOS == "windows" {
+		return filepath.Join(os.Getenv("ProgramData"), "dirsweep", "config.hcl")
+	}
+	return "/etc/dirsweep/config.hcl"
+}
+
+func (a *app) loadConfig() (*config.Config, error) {
+	path, err := a.configPath()
+	if err != nil {
+		return nil, err
+	}
+	return config.Load(path)
+}
+
+// startPatience is how long a command waits for a daemon that has the state and does not answer yet.
+const startPatience = 3 * time.Second
+
+// A line is who answers commands, and how to hang up.
+type line struct {
+	daemon.Caller
+	cfg    *config.Config
+	remote bool // a daemon answers
+	close  func() error
+}
+
+// reach returns the daemon where one runs, otherwise a desk on the state itself. progress is what a desk here tells of long work.
+func (a *app) reach(ctx context.Context, progress *progress) (*line, error) {
+	cfg, err := a.loadConfig()
+	if err != nil {
+		return nil, err
+	}
+	log, err := a.logger(a.err, hclog.Warn)
+	if err != nil {
+		return nil, err
+	}
+	give := time.Now().Add(startPatience)
+	for {
+		client, err := daemon.Dial(ctx, cfg.State.Path)
+		if err == nil {
+			return &line{Caller: client, cfg: cfg, remote: true, close: client.Close}, nil
+		}
+		if !errors.Is(err, daemon.ErrNoDaemon) {
+			return nil, err
+		}
+		instance, err := daemon.Build(ctx, cfg, log)
+		if err == nil {
+			desk := daemon.NewDesk(instance)
+			if progress != nil {
+				desk.Progress = progress
+			}
+			return &line{Caller: desk, cfg: cfg, close: instance.Close}, nil
+		}
+		if !errors.Is(err, state.ErrLocked) || time.Now().After(give) {
+			return nil, err
+		}
+	}
+}
+
+// ask runs one command whoever answers it.
+func (a *app) ask(ctx context.Context, command daemon.Command, ask daemon.Ask, answer any) (err error) {
+	l, err := a.reach(ctx, nil)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, l.close()) }()
+	return l.Call(ctx, command, ask, answer)
+}
+
+// actor is who runs this command, for the trail.
+func actor() string {
+	name := "unknown"
+	if u, err := user.Current(); err == nil {
+		name = u.Username
+	}
+	if by := os.Getenv("SUDO_USER"); by != "" && by != name {
+		return by + " as " + name
+	}
+	return name
+}

@@ -1,0 +1,25 @@
+package cli
+
+import (
+	"github.com/spf13/cobra"
+
+	"github.com/dirsweep/dirsweep/cmd/internal/daemon"
+)
+
+func (a *app) releaseCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "release PERSON",
+		Short: "Take an emergency sweep back: the source decides about the person again",
+		Args:  cobra.ExactArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			ask := daemon.Ask{Person: args[0], Actor: actor()}
+			if err := a.ask(c.Context(), daemon.CmdRelease, ask, nil); err != nil {
+				return err
+			}
+			answer := map[string]string{"released": args[0]}
+			return a.show(answer, func() {
+				a.printf("Released %s. The next pass gives back what the source and the scopes say.\n", clean(args[0]))
+			})
+		},
+	}
+}

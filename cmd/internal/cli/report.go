@@ -1,0 +1,297 @@
+package cli
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/dirsweep/dirsweep/cmd/internal/daemon"
+	"github.com/dirsweep/dirsweep/sync/identity"
+)
+
+// A tense says whether a report's changes are to come.
+type tense bool
+
+const (
+	planned tense = false
+	done    tense = true
+)
+
+// opOrder is how summaries list operations: what takes access away first, as a pass runs them.
+var opOrder = []identity.Op{
+	identity.Disable, identity.Revoke, identity.Strip, identity.Delete, identity.Link, identity.Enable, identity.Create, identity.Update,
+}
+
+// heldShown is how many people of a hold are named; `holds --json` has them all.
+const heldShown = 5
+
+// printReport prints a pass: each target's changes, leavers first, then what did not go ahead and why, then one line that sums it up.
+func (a *app) printReport(r daemon.Report, t tense) {
+	for _, target := range targetsOf(r) {
+		a.printTarget(r, target)
+	}
+	a.printHeld(r.Held)
+	a.printFailures(r.Failures)
+	a.printFindings(r.Findings)
+	a.printAbsent("source", r.Sources)
+	a.printAbsent("target", r.Targets)
+	a.printClosed(r.Closed)
+	a.printSummary(r, t)
+}
+
+func targetsOf(r daemon.Report) []string {
+	var names []string
+	for _, part := range r.Targets {
+		names = append(names, part.Name)
+	}
+	for _, c := range r.Changes {
+		if !slices.Contains(names, c.Target) {
+			names = append(names, c.Target)
+		}
+	}
+	return names
+}
+
+func (a *app) printTarget(r daemon.Report, target string) {
+	steps := group(r.Changes, target)
+	if len(steps) == 0 {
+		return
+	}
+	a.printf("%s\n", a.style.bold(target))
+	wide := 0
+	for _, s := range steps {
+		wide = max(wide, len(s.ops()))
+	}
+	for _, s := range steps {
+		a.printStep(s, wide)
+	}
+	a.printf("\n")
+}
+
+// A step is what happens to one account: changes that follow each other.
+type step []daemon.Change
+
+func group(changes []daemon.Change, target string) []step {
+	var steps []step
+	for _, c := range changes {
+		if c.Target != target {
+			continue
+		}
+		if n := len(steps); n > 0 && steps[n-1].takes(c) {
+			steps[n-1] = append(steps[n-1], c)
+			continue
+		}
+		steps = append(steps, step{c})
+	}
+	return steps
+}
+
+func (s step) takes(c daemon.Change) bool {
+	last := s[len(s)-1]
+	return last.Person == c.Person && last.Account == c.Account && last.Name == c.Name &&
+		last.Cause == c.Cause && last.Rule == c.Rule && c.Account != ""
+}
+
+func (s step) ops() string {
+	var ops []string
+	for _, c := range s {
+		ops = append(ops, c.Op)
+	}
+	return strings.Join(ops, ", ")
+}
+
+func (a *app) printStep(s step, wide int) {
+	first := s[0]
+	symbol, paint := "~", a.style.change
+	switch op := identity.Op(first.Op); {
+	case op.Sweeps():
+		symbol, paint = "-", a.style.remove
+	case op == identity.Create:
+		symbol, paint = "+", a.style.add
+	}
+	a.printf("  %s %s  %s  %s\n", paint(symbol), paint(fmt.Sprintf("%-*s", wide, s.ops())), who(first), a.style.faint(why(first)))
+	for _, c := range s {
+		a.printDelta(c)
+	}
+}
+
+// who names the account and the person: the login, and where in the directory they are.
+func who(c daemon.Change) string {
+	text := first(c.UserName, c.Name, c.Account)
+	if c.Name != "" && c.Name != text {
+		text += ", " + c.Name
+	}
+	if c.Container != "" {
+		text += " (" + c.Container + ")"
+	}
+	return clean(text)
+}
+
+func why(c daemon.Change) string {
+	if c.Rule == "" {
+		return c.Cause
+	}
+	return c.Cause + ", " + c.Rule
+}
+
+func (a *app) printDelta(c daemon.Change) {
+	wide := 0
+	for _, at := range c.Attributes {
+		wide = max(wide, len(at.Path))
+	}
+	for _, at := range c.Attributes {
+		if identity.Op(c.Op) == identity.Create {
+			a.printf("      %-*s  %s\n", wide, at.Path, value(at.After, "(none)"))
+			continue
+		}
+		a.printf("      %-*s  %s -> %s\n", wide, at.Path, value(at.Before, "(none)"), value(at.After, "(cleared)"))
+	}
+	if len(c.Grant) > 0 {
+		a.printf("      %s %s\n", a.style.add("grant"), clean(strings.Join(c.Grant, ", ")))
+	}
+	if len(c.Withdraw) > 0 {
+		a.printf("      %s %s\n", a.style.remove("withdraw"), clean(strings.Join(c.Withdraw, ", ")))
+	}
+}
+
+func value(v json.RawMessage, absent string) string {
+	if len(v) == 0 || string(v) == "null" {
+		return absent
+	}
+	return clean(string(v))
+}
+
+func (a *app) printHeld(held []daemon.Hold) {
+	for _, h := range held {
+		a.printf("%s %s: %s: %s\n", a.style.warn("! held"), h.Digest, holdName(h), clean(h.Reason))
+		if len(h.People) > 0 {
+			a.printf("      %s\n", people(h.People))
+		}
+		a.printf("      release it with `dirsweep approve %s`, drop it with `dirsweep reject %s`\n", h.Digest, h.Digest)
+	}
+	if len(held) > 0 {
+		a.printf("\n")
+	}
+}
+
+// holdName says what waits: "40 of wiki, deleted, from ou=sales,…".
+func holdName(h daemon.Hold) string {
+	text := count(len(h.People), "person", "people")
+	if len(h.People) == 0 {
+		text = h.Kind
+	}
+	for _, p := range []struct{ word, what string }{{" in ", first(h.Target, h.Source)}, {", ", h.Cause}, {", from ", h.Container}} {
+		if p.what != "" {
+			text += p.word + p.what
+		}
+	}
+	return clean(text)
+}
+
+func people(list []daemon.HeldPerson) string {
+	var names []string
+	for _, p := range list[:min(len(list), heldShown)] {
+		names = append(names, first(p.UserName, p.Name, p.Account))
+	}
+	text := strings.Join(names, ", ")
+	if n := len(list) - heldShown; n > 0 {
+		text += fmt.Sprintf(" and %d more", n)
+	}
+	return clean(text)
+}
+
+func (a *app) printFailures(failures []daemon.Failure) {
+	for _, f := range failures {
+		a.printf("%s %s: %s %s: %s\n", a.style.warn("! failed"), f.Change.Target, f.Change.Op, who(f.Change), clean(f.Error))
+	}
+	if len(failures) > 0 {
+		a.printf("\n")
+	}
+}
+
+func (a *app) printFindings(findings []daemon.Finding) {
+	for _, f := range findings {
+		a.printf("%s %s: %s: %s\n", a.style.change("!"), f.Kind, clean(f.Subject), clean(f.Detail))
+	}
+	if len(findings) > 0 {
+		a.printf("\n")
+	}
+}
+
+func (a *app) printAbsent(what string, parts []daemon.Part) {
+	for _, part := range parts {
+		if part.Error != "" {
+			a.printf("%s %s %s took no part: %s\n", a.style.warn("!"), what, part.Name, clean(part.Error))
+		}
+	}
+}
+
+func (a *app) printClosed(closed []daemon.Closing) {
+	var rows [][]string
+	for _, c := range closed {
+		rows = append(rows, []string{clean(c.Name), c.Target, seconds(c.Seconds)})
+	}
+	if len(rows) > 0 {
+		a.printTable("", []string{"proven closed", "target", "after leaving"}, rows)
+		a.printf("\n")
+	}
+}
+
+func (a *app) printSummary(r daemon.Report, t tense) {
+	var parts []string
+	for _, op := range opOrder {
+		if n := r.Counts[string(op)]; n > 0 {
+			if t == planned {
+				parts = append(parts, fmt.Sprintf("%d to %s", n, op))
+			} else {
+				parts = append(parts, fmt.Sprintf("%d %s", n, past(op)))
+			}
+		}
+	}
+	text := strings.Join(parts, ", ")
+	switch {
+	case text == "" && r.Outcome == outcomeFailed:
+		text = "Nothing was changed"
+	case text == "":
+		text = "Nothing to change"
+	case t == planned:
+		text = "Plan: " + text
+	default:
+		text = "Done: " + text
+	}
+	if n := len(r.Failures); n > 0 {
+		text += fmt.Sprintf("; %d failed", n)
+	}
+	held := 0
+	for _, h := range r.Held {
+		held += max(len(h.People), 1)
+	}
+	if held > 0 {
+		text += fmt.Sprintf("; %d held", held)
+	}
+	a.printf("%s.\n", a.style.bold(text))
+	if r.Digest != "" {
+		a.printf("%s\n", a.style.faint("digest "+r.Digest))
+	}
+}
+
+func past(op identity.Op) string {
+	switch op {
+	case identity.Strip:
+		return "stripped"
+	case identity.Link:
+		return "linked"
+	}
+	return strings.TrimSuffix(string(op), "e") + "ed"
+}
+
+// first returns the first text that is not empty.
+func first(texts ...string) string {
+	for _, s := range texts {
+		if s != "" {
+			return s
+		}
+	}
+	return ""
+}

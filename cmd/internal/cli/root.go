@@ -1,0 +1,128 @@
+// Package cli is the command line: one file a subcommand.
+package cli
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"github.com/hashicorp/go-hclog"
+	"github.com/jedib0t/go-pretty/v6/text"
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	"github.com/dirsweep/dirsweep/cmd/internal/config"
+)
+
+// An app is what the subcommands share.
+type app struct {
+	out, err io.Writer
+	version  string
+
+	config   string // --config, "" for the default
+	json     bool   // --json
+	logLevel string // --log-level, "" for the command's own
+	style    style
+}
+
+// Main runs one command and returns its exit code.
+func Main(ctx context.Context, args []string, stdout, stderr io.Writer, version string) int {
+	a := &app{out: stdout, err: stderr, version: version, style: newStyle(colored(stdout))}
+	if !colored(stdout) {
+		text.DisableColors()
+	}
+	root := a.rootCommand()
+	root.SetArgs(args)
+	err := root.ExecuteContext(ctx)
+	var code exit
+	switch {
+	case err == nil:
+		return ExitOK
+	case errors.As(err, &code):
+		return int(code)
+	}
+	a.complain(err)
+	return ExitFailed
+}
+
+// complain tells what went wrong: of a config every mistake with its line, of anything else one line.
+func (a *app) complain(err error) {
+	var mistakes *config.Problems
+	if !errors.As(err, &mistakes) {
+		_, _ = fmt.Fprintln(a.err, "dirsweep: "+strings.TrimSpace(err.Error()))
+		return
+	}
+	if err := mistakes.Write(a.err, colored(a.err)); err != nil {
+		_, _ = fmt.Fprintln(a.err, "dirsweep: "+mistakes.Error())
+	}
+}
+
+func (a *app) rootCommand() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "dirsweep",
+		Short: "Keeps application accounts true to the company directory",
+		Long: "dirsweep reads the company directory, compares it with what it remembers and with what each application holds, and creates,\n" +
+			"updates and closes accounts. When a person leaves, every account they hold is closed, and read back to prove it.",
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		Args:          cobra.NoArgs,
+		RunE:          func(c *cobra.Command, _ []string) error { return c.Help() },
+	}
+	root.SetOut(a.out)
+	root.SetErr(a.err)
+	root.CompletionOptions.HiddenDefaultCmd = true
+	flags := root.PersistentFlags()
+	flags.StringVar(&a.config, "config", "", "config file or folder (default: $DIRSWEEP_CONFIG, ./config.hcl, ./dirsweep.hcl, "+platformConfig()+")")
+	flags.BoolVar(&a.json, "json", false, "print JSON")
+	flags.StringVar(&a.logLevel, "log-level", "", "trace, debug, info, warn or error (default: info of run, warn of everything else)")
+	root.AddCommand(
+		a.checkCommand(), a.planCommand(), a.syncCommand(), a.runCommand(),
+		a.statusCommand(), a.leaversCommand(), a.orphansCommand(), a.findingsCommand(), a.holdsCommand(),
+		a.approveCommand(), a.rejectCommand(), a.explainCommand(), a.sweepCommand(), a.releaseCommand(),
+		a.evidenceCommand(), a.auditCommand(), a.sampleCommand(), a.configCommand(), a.serviceCommand(), a.stateCommand(),
+		a.versionCommand(),
+	)
+	return root
+}
+
+// logger writes to w, which is a.err except under a service manager that has no standard error.
+func (a *app) logger(w io.Writer, level hclog.Level) (hclog.Logger, error) {
+	if a.logLevel != "" {
+		if level = hclog.LevelFromString(a.logLevel); level == hclog.NoLevel {
+			return nil, fmt.Errorf("--log-level %q is none of trace, debug, info, warn, error", a.logLevel)
+		}
+	}
+	color := hclog.ColorOff
+	if colored(w) {
+		color = hclog.ForceColor
+	}
+	return hclog.New(&hclog.LoggerOptions{Name: "dirsweep", Level: level, Output: w, JSONFormat: a.json, Color: color}), nil
+}
+
+// show prints v as JSON where --json asks for it, otherwise as print does.
+func (a *app) show(v any, print func()) error {
+	if !a.json {
+		print()
+		return nil
+	}
+	enc := json.NewEncoder(a.out)
+	enc.SetIndent("", "  ")
+	enc.SetEscapeHTML(false)
+	return enc.Encode(v)
+}
+
+func (a *app) printf(format string, args ...any) { _, _ = fmt.Fprintf(a.out, format, args...) }
+
+// colored reports whether w is a terminal that wants colours.
+func colored(w io.Writer) bool {
+	return isTerminal(w) && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"
+}
+
+func isTerminal(w io.Writer) bool {
+	f, ok := w.(*os.File)
+	return ok && term.IsTerminal(int(f.Fd()))
+}

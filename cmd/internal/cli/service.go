@@ -1,0 +1,138 @@
+package cli
+
+import (
+	_ "embed"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"runtime"
+
+	"github.com/kardianos/service"
+	"github.com/spf13/cobra"
+)
+
+//go:embed dirsweep.service
+var systemdUnit string
+
+// A serviceFlags names the service and its account.
+type serviceFlags struct{ name, user string }
+
+func (a *app) serviceCommand() *cobra.Command {
+	var f serviceFlags
+	c := &cobra.Command{
+		Use:   "service",
+		Short: "Install and control the daemon as a service of this system",
+		Args:  cobra.NoArgs,
+	}
+	c.PersistentFlags().StringVar(&f.name, "name", "dirsweep", "the service's name")
+	install := a.serviceAction(&f, "install", "Install the service, with the config that is in use now", a.install)
+	install.Flags().StringVar(&f.user, "user", "", "the account to run as; it must exist (default: root, or the local system)")
+	c.AddCommand(install,
+		a.serviceAction(&f, "uninstall", "Remove the service; config and state stay", service.Service.Uninstall),
+		a.serviceAction(&f, "start", "Start the service", service.Service.Start),
+		a.serviceAction(&f, "stop", "Stop the service", service.Service.Stop),
+		a.serviceStatusCommand(&f),
+	)
+	return c
+}
+
+func (a *app) serviceAction(f *serviceFlags, use, short string, act func(service.Service) error) *cobra.Command {
+	return &cobra.Command{
+		Use:   use,
+		Short: short,
+		Args:  cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error {
+			s, err := a.service(f, use == "install")
+			if err != nil {
+				return err
+			}
+			if err := act(s); err != nil {
+				return fmt.Errorf("service %s %s: %w", f.name, use, err)
+			}
+			return a.show(map[string]string{"service": f.name, "done": use}, func() { a.printf("%s: %s done.\n", f.name, use) })
+		},
+	}
+}
+
+// install takes a half-made service away again: on Windows the service stays behind where setting its recovery fails.
+func (a *app) install(s service.Service) error {
+	if _, err := s.Status(); !errors.Is(err, service.ErrNotInstalled) {
+		return errors.New("it is installed already; uninstall it first")
+	}
+	if err := s.Install(); err != nil {
+		_ = s.Uninstall()
+		return err
+	}
+	return nil
+}
+
+func (a *app) serviceStatusCommand(f *serviceFlags) *cobra.Command {
+	return &cobra.Command{
+		Use:   "status",
+		Short: "Say whether the service is installed and runs",
+		Long:  "Exit code 0 it runs, 1 it does not.",
+		Args:  cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error {
+			s, err := a.service(f, false)
+			if err != nil {
+				return err
+			}
+			text, err := serviceState(s)
+			if err != nil {
+				return fmt.Errorf("service %s: %w", f.name, err)
+			}
+			if err := a.show(map[string]string{"service": f.name, "status": text}, func() { a.printf("%s: %s\n", f.name, text) }); err != nil {
+				return err
+			}
+			if text != "running" {
+				return exit(ExitFailed)
+			}
+			return nil
+		},
+	}
+}
+
+func serviceState(s service.Service) (string, error) {
+	switch status, err := s.Status(); {
+	case errors.Is(err, service.ErrNotInstalled):
+		return "not installed", nil
+	case err != nil:
+		return "", err
+	case status == service.StatusRunning:
+		return "running", nil
+	default:
+		return "stopped", nil
+	}
+}
+
+// service describes the service; only an install needs a config that loads, since its path is written into the service.
+func (a *app) service(f *serviceFlags, withConfig bool) (service.Service, error) {
+	c := &service.Config{
+		Name: f.name, DisplayName: f.name, UserName: f.user,
+		Description: "Keeps application accounts true to the company directory",
+		Option: service.KeyValue{
+			"SystemdScript": systemdUnit, "ReloadSignal": "HUP",
+			"DelayedAutoStart": true, "OnFailure": "restart", "OnFailureDelayDuration": "5s", "OnFailureResetPeriod": 3600,
+		},
+	}
+	if withConfig {
+		cfg, err := a.loadConfig()
+		if err != nil {
+			return nil, err
+		}
+		path, err := filepath.Abs(cfg.Path)
+		if err != nil {
+			return nil, err
+		}
+		c.Arguments = []string{"run", "--config", path}
+		c.WorkingDirectory = filepath.Dir(path)
+		if runtime.GOOS == "windows" {
+			c.Arguments = append(c.Arguments, "--as-service", f.name)
+		}
+	}
+	s, err := service.New(nil, c)
+	if err != nil {
+		return nil, fmt.Errorf("this system's service manager: %w", err)
+	}
+	return s, nil
+}

@@ -1,0 +1,45 @@
+package cli
+
+import (
+	"github.com/spf13/cobra"
+
+	"github.com/dirsweep/dirsweep/cmd/internal/daemon"
+	"github.com/dirsweep/dirsweep/sync/reconcile"
+)
+
+const outcomeFailed = string(reconcile.Failed)
+
+func (a *app) syncCommand() *cobra.Command {
+	var ask daemon.Ask
+	c := &cobra.Command{
+		Use:   "sync",
+		Short: "Run one full pass, then exit",
+		Long:  "Exit code 0 everything is as it should be, 1 failed, 3 something is held, 4 some changes failed.",
+		Args:  cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			report, err := a.pass(c, daemon.CmdSync, ask)
+			if err != nil {
+				return err
+			}
+			if err := a.show(report, func() { a.printReport(report, done) }); err != nil {
+				return err
+			}
+			return outcome(report)
+		},
+	}
+	passFlags(c, &ask)
+	return c
+}
+
+// outcome is the exit code of a pass that was run.
+func outcome(r daemon.Report) error {
+	switch reconcile.Outcome(r.Outcome) {
+	case reconcile.Failed:
+		return exit(ExitFailed)
+	case reconcile.Held:
+		return exit(ExitHeld)
+	case reconcile.Partial:
+		return exit(ExitPartial)
+	}
+	return nil
+}

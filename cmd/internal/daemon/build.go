@@ -1,0 +1,200 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+
+	"github.com/hashicorp/go-hclog"
+
+	"github.com/dirsweep/dirsweep/cmd/internal/config"
+	"github.com/dirsweep/dirsweep/sources"
+	"github.com/dirsweep/dirsweep/sync/apply"
+	"github.com/dirsweep/dirsweep/sync/mapping"
+	"github.com/dirsweep/dirsweep/sync/reconcile"
+	"github.com/dirsweep/dirsweep/targets"
+)
+
+// An Instance is one config brought to life: its sources and targets, opened, and the engine between them.
+type Instance struct {
+	Config *config.Config
+	Engine *reconcile.Engine
+	Memory *Memory
+
+	parts   *parts
+	ownsAll bool // Close closes the memory too
+}
+
+// Build opens the state that cfg names and everything else that a pass needs. It touches no network: sources and targets connect when they
+// are first asked. The caller closes the instance.
+func Build(ctx context.Context, cfg *config.Config, log hclog.Logger) (*Instance, error) {
+	m, err := OpenMemory(ctx, cfg.State.Path)
+	if err != nil {
+		return nil, err
+	}
+	scratch, err := m.scratch()
+	if err != nil {
+		return nil, errors.Join(err, m.Close())
+	}
+	i, err := m.build(cfg, scratch, log)
+	if err != nil {
+		return nil, errors.Join(err, m.Close())
+	}
+	i.ownsAll = true
+	return i, nil
+}
+
+// build brings cfg to life on a memory that is open already and stays so.
+func (m *Memory) build(cfg *config.Config, scratch string, log hclog.Logger) (*Instance, error) {
+	p, err := open(cfg, log)
+	if err != nil {
+		return nil, err
+	}
+	return &Instance{Config: cfg, Memory: m, parts: p, Engine: reconcile.New(reconcile.Options{
+		Sources: p.sources,
+		Targets: p.targets,
+		Shrink:  cfg.Guard.MaxShrinkPercent,
+		Ledger:  m.Ledger,
+		Trail:   m.Trail,
+		Scratch: scratch,
+		Log:     log,
+	})}, nil
+}
+
+// Close ends every connection, and the memory where Build opened it. Nothing may be under way.
+func (i *Instance) Close() error {
+	err := i.parts.close()
+	if i.ownsAll {
+		err = errors.Join(err, i.Memory.Close())
+	}
+	return err
+}
+
+// Parts are the opened sources and targets.
+type parts struct {
+	sources []reconcile.Source
+	targets []reconcile.Target
+}
+
+func open(cfg *config.Config, log hclog.Logger) (*parts, error) {
+	p := &parts{}
+	for _, s := range cfg.Sources {
+		if err := p.addSource(s, log); err != nil {
+			return nil, errors.Join(fmt.Errorf("%s: %w", s.Name, err), p.close())
+		}
+	}
+	for _, t := range cfg.Targets {
+		if err := p.addTarget(t, log); err != nil {
+			return nil, errors.Join(fmt.Errorf("%s: %w", t.Name, err), p.close())
+		}
+	}
+	return p, nil
+}
+
+func (p *parts) addSource(s config.Source, log hclog.Logger) error {
+	need := s.Need
+	need.Log = log.Named(s.Name)
+	opened, err := s.Spec.Open(need)
+	if err != nil {
+		return err
+	}
+	p.sources = append(p.sources, reconcile.Source{Name: s.Name, Source: opened, Mapping: s.Mapping})
+	return nil
+}
+
+func (p *parts) addTarget(t config.Target, log hclog.Logger) error {
+	pacer := apply.NewPacer(t.Rate)
+	opened, err := t.Spec.Open(targets.Need{
+		Paths:        paths(t.Mapping, t.Correlate),
+		Entitlements: t.Mapping.MapsEntitlements() || t.Leaver.Strip,
+		Pace:         pacer.Ordinary,
+		Log:          log.Named(t.Name),
+	})
+	if err != nil {
+		return err
+	}
+	p.targets = append(p.targets, reconcile.Target{
+		Name: t.Name, Target: opened, Mapping: t.Mapping, Pacer: pacer, Parallel: t.Rate.Parallel, Sources: t.Sources,
+		Observe: t.Mode == "observe", Correlate: t.Correlate, Leaver: t.Leaver, LeaverAt: t.LeaverAt,
+		OnOrphan: t.OnOrphan, OnDrift: t.OnDrift, Guard: t.Guard,
+	})
+	return nil
+}
+
+func paths(m *mapping.Target, correlate []string) []string {
+	all := slices.Concat(m.Paths(), correlate)
+	slices.Sort(all)
+	return slices.Compact(all)
+}
+
+func (p *parts) close() error {
+	var errs []error
+	for _, s := range p.sources {
+		errs = append(errs, s.Source.Close())
+	}
+	for _, t := range p.targets {
+		errs = append(errs, t.Target.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// A Check is what trying one source or target out has shown.
+type Check struct {
+	Name  string   `json:"name"`
+	Kind  string   `json:"kind"`
+	Steps []string `json:"steps"`           // what was seen, one line a step
+	Error string   `json:"error,omitempty"` // the first failure
+}
+
+// CheckAll tries every source and target of cfg out, all at once, without the state and without a write. The answers are in the config's
+// order, sources first.
+func CheckAll(ctx context.Context, cfg *config.Config, log hclog.Logger) ([]Check, error) {
+	p, err := open(cfg, log)
+	if err != nil {
+		return nil, err
+	}
+	var checks []Check
+	var tries []func() ([]string, error)
+	for i, s := range cfg.Sources {
+		checks = append(checks, Check{Name: s.Name, Kind: s.Kind})
+		tries = append(tries, trySource(ctx, p.sources[i].Source))
+	}
+	for i, t := range cfg.Targets {
+		checks = append(checks, Check{Name: t.Name, Kind: t.Kind})
+		tries = append(tries, tryTarget(ctx, p.targets[i].Target))
+	}
+	var all sync.WaitGroup
+	for i, try := range tries {
+		all.Go(func() {
+			steps, err := try()
+			checks[i].Steps = append([]string{}, steps...)
+			if err != nil {
+				checks[i].Error = err.Error()
+			}
+		})
+	}
+	all.Wait()
+	return checks, p.close()
+}
+
+func trySource(ctx context.Context, s sources.Source) func() ([]string, error) {
+	c, ok := s.(sources.Checker)
+	if !ok {
+		return untried
+	}
+	return func() ([]string, error) { return c.Check(ctx) }
+}
+
+func tryTarget(ctx context.Context, t targets.Target) func() ([]string, error) {
+	if c, ok := t.(targets.Checker); ok {
+		return func() ([]string, error) { return c.Check(ctx) }
+	}
+	return func() ([]string, error) {
+		_, err := t.Capabilities(ctx)
+		return []string{"answers"}, err
+	}
+}
+
+func untried() ([]string, error) { return []string{"this kind has no check"}, nil }

@@ -1,0 +1,70 @@
+package daemon
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/dirsweep/dirsweep/cmd/internal/config"
+	"github.com/dirsweep/dirsweep/sync/audit"
+)
+
+// reload takes the config on disk over if it is good and not the one in use; otherwise the old one goes on (R14).
+func (d *Daemon) reload(ctx context.Context) {
+	cfg, err := d.options.Load(d.options.Path)
+	if err != nil {
+		d.refuse(ctx, err)
+		return
+	}
+	d.mu.Lock()
+	same := cfg.Digest == d.newest.Digest
+	if same {
+		d.refused = ""
+	}
+	d.mu.Unlock()
+	if same {
+		return
+	}
+	if err := d.takeOver(cfg); err != nil {
+		d.refuse(ctx, err)
+		return
+	}
+	d.warn(cfg)
+	d.log.Info("new config taken over", "digest", cfg.Digest)
+	d.note(ctx, audit.Record{Kind: audit.Config, Outcome: audit.Done, Note: "config " + cfg.Digest})
+}
+
+func (d *Daemon) takeOver(cfg *config.Config) error {
+	if cfg.State.Path != d.memory.Path {
+		return fmt.Errorf("state.path cannot change while the daemon runs (from %s to %s): stop it, move the files, start it",
+			d.memory.Path, cfg.State.Path)
+	}
+	i, err := d.memory.build(cfg, d.scratch, d.log)
+	if err != nil {
+		return err
+	}
+	d.mu.Lock()
+	d.newest, d.loaded, d.refused = cfg, time.Now(), ""
+	d.mu.Unlock()
+	d.stage.replace(i)
+	return nil
+}
+
+// refuse tells of a bad config once, however often its folder stirs.
+func (d *Daemon) refuse(ctx context.Context, err error) {
+	d.mu.Lock()
+	known := d.refused == err.Error()
+	d.refused = err.Error()
+	d.mu.Unlock()
+	if known {
+		return
+	}
+	d.log.Error("new config refused, the old one goes on", "mistakes", err)
+	d.note(ctx, audit.Record{Kind: audit.Config, Outcome: audit.Failed, Error: err.Error()})
+}
+
+func (d *Daemon) note(ctx context.Context, r audit.Record) {
+	if err := d.memory.Note(ctx, r); err != nil && ctx.Err() == nil {
+		d.log.Error("the audit trail cannot be written", "error", err)
+	}
+}

@@ -1,0 +1,81 @@
+package daemon
+
+import (
+	"context"
+	"time"
+
+	"github.com/robfig/cron/v3"
+
+	"github.com/dirsweep/dirsweep/sync/reconcile"
+)
+
+// A rota says which pass is next and when. Passes never overlap: what comes due while one is under way runs after it, once, however many
+// times it came due.
+type rota struct {
+	// times are read before each decision, since a reload may change them. A nil schedule never comes due.
+	times func() (full, delta cron.Schedule)
+	// pass runs one pass; its errors are its own business.
+	pass func(ctx context.Context, mode reconcile.Mode)
+	// full asks for a full pass at once; buffered by one.
+	full chan struct{}
+}
+
+// run runs passes until ctx is done. last is when the last full pass began, zero where there was none: one that came due since, while
+// the daemon was down, is caught up at once. Otherwise the first pass is a delta.
+func (r *rota) run(ctx context.Context, last time.Time) {
+	fullAt, _ := r.next(last, last)
+	mode := reconcile.Delta
+	if last.IsZero() || due(fullAt, time.Now()) {
+		mode = reconcile.Full
+	}
+	for ctx.Err() == nil {
+		began := time.Now()
+		r.pass(ctx, mode)
+		if mode == reconcile.Full {
+			last = began
+			fullAt, _ = r.next(began, time.Now())
+		}
+		_, deltaAt := r.next(began, time.Now())
+		mode = r.wait(ctx, fullAt, deltaAt)
+	}
+}
+
+// wait returns which pass is to run as soon as it is due. A full pass does all that a delta does, so it wins a tie.
+func (r *rota) wait(ctx context.Context, fullAt, deltaAt time.Time) reconcile.Mode {
+	mode, at := reconcile.Full, fullAt
+	if fullAt.IsZero() || !deltaAt.IsZero() && deltaAt.Before(fullAt) {
+		mode, at = reconcile.Delta, deltaAt
+	}
+	var alarm <-chan time.Time
+	if !at.IsZero() {
+		timer := time.NewTimer(time.Until(at))
+		defer timer.Stop()
+		alarm = timer.C
+	}
+	select {
+	case <-ctx.Done():
+	case <-r.full:
+		mode = reconcile.Full
+	case <-alarm:
+	}
+	return mode
+}
+
+// next returns the instants that follow a pass that began and ended then. One that ended after it was due again is not made up for.
+func (r *rota) next(began, ended time.Time) (fullAt, deltaAt time.Time) {
+	full, delta := r.times()
+	return follow(full, began, ended), follow(delta, began, ended)
+}
+
+func follow(s cron.Schedule, began, ended time.Time) time.Time {
+	if s == nil {
+		return time.Time{}
+	}
+	at := s.Next(began)
+	if !at.IsZero() && at.Before(ended) {
+		at = s.Next(ended)
+	}
+	return at
+}
+
+func due(at, now time.Time) bool { return !at.IsZero() && !at.After(now) }

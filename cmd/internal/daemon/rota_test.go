@@ -1,0 +1,120 @@
+package daemon
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/robfig/cron/v3"
+
+	"github.com/dirsweep/dirsweep/sync/reconcile"
+)
+
+// played runs a rota in fake time from the bubble's midnight and returns which passes began when: "delta 00:01:00".
+func played(t *testing.T, full, delta string, last, takes, lasts time.Duration, during func(r *rota)) []string {
+	t.Helper()
+	var began []string
+	synctest.Test(t, func(t *testing.T) {
+		began = play(t, full, delta, last, takes, lasts, during)
+	})
+	return began
+}
+
+func play(t *testing.T, full, delta string, last, takes, lasts time.Duration, during func(r *rota)) (began []string) {
+	midnight := time.Now().Truncate(24 * time.Hour)
+	under := false
+	r := &rota{
+		times: func() (cron.Schedule, cron.Schedule) { return parse(t, full), parse(t, delta) },
+		full:  make(chan struct{}, 1),
+		pass: func(ctx context.Context, mode reconcile.Mode) {
+			if under {
+				t.Error("two passes at once")
+			}
+			under = true
+			began = append(began, fmt.Sprintf("%s %s", mode, time.Since(midnight).Truncate(time.Second)))
+			pause(ctx, takes, nil)
+			under = false
+		},
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), lasts)
+	defer cancel()
+	if during != nil {
+		go during(r)
+	}
+	var lastFull time.Time
+	if last != 0 {
+		lastFull = time.Now().Add(-last)
+	}
+	r.run(ctx, lastFull)
+	return began
+}
+
+func parse(t *testing.T, spec string) cron.Schedule {
+	t.Helper()
+	if spec == "" {
+		return nil
+	}
+	s, err := cron.ParseStandard(spec)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func TestPassesByTheClock(t *testing.T) {
+	t.Parallel()
+	const never = time.Duration(0)
+	for _, tt := range []struct {
+		name              string
+		full, delta       string
+		last, takes, runs time.Duration
+		want              []string
+	}{
+		{
+			"the first pass ever is full, then deltas until the next full", "30 0 * * *", "@every 10m", never, 0, 45 * time.Minute,
+			[]string{"full 0s", "delta 10m0s", "delta 20m0s", "full 30m0s", "delta 40m0s"},
+		},
+		{
+			"a full pass missed while down is caught up", "0 22 * * *", "@every 10m", 3 * time.Hour, 0, 15 * time.Minute,
+			[]string{"full 0s", "delta 10m0s"},
+		},
+		{
+			"a restart between two full passes begins with a delta", "0 22 * * *", "@every 10m", time.Hour, 0, 15 * time.Minute,
+			[]string{"delta 0s", "delta 10m0s"},
+		},
+		{
+			"a delta longer than its interval is not queued up", "0 22 * * *", "@every 1m", time.Hour, 150 * time.Second, 11 * time.Minute,
+			[]string{"delta 0s", "delta 3m30s", "delta 7m0s", "delta 10m30s"},
+		},
+		{
+			"a full pass that comes due during a delta runs right after it", "2 0 * * *", "@every 1m", time.Hour, 150 * time.Second, 5 * time.Minute,
+			[]string{"delta 0s", "full 2m30s"},
+		},
+		{
+			"without a delta schedule there are only full passes", "@every 20m", "", never, 0, 50 * time.Minute,
+			[]string{"full 0s", "full 20m0s", "full 40m0s"},
+		},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			if got := played(t, tt.full, tt.delta, tt.last, tt.takes, tt.runs, nil); !slices.Equal(got, tt.want) {
+				t.Errorf("passes %q, want %q", got, tt.want)
+			}
+		})
+	}
+}
+
+func TestFullPassOnDemandWaitsForItsTurn(t *testing.T) {
+	t.Parallel()
+	got := played(t, "0 22 * * *", "@every 10m", time.Hour, time.Minute, 12*time.Minute, func(r *rota) {
+		pause(context.Background(), 30*time.Second, nil) // within the first delta
+		nudge(r.full)
+		nudge(r.full)
+	})
+	if want := []string{"delta 0s", "full 1m0s", "delta 11m0s"}; !slices.Equal(got, want) {
+		t.Errorf("passes %q, want %q", got, want)
+	}
+}

@@ -1,0 +1,235 @@
+package daemon
+
+import (
+	"context"
+	"math"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/dirsweep/dirsweep/state"
+)
+
+// Status is what dirsweep knows of itself at one moment.
+type Status struct {
+	Daemon  *Process       `json:"daemon"` // null where no daemon runs
+	Config  string         `json:"config"`
+	State   string         `json:"state"`
+	Sources []SourceStatus `json:"sources"`
+	Targets []TargetStatus `json:"targets"`
+	Runs    []Run          `json:"runs"` // the newest of each mode, newest first
+	Open    int            `json:"openLeavers"`
+	Oldest  time.Time      `json:"oldestOpenLeaver,omitzero"` // when the open leaver who waits longest left
+	Held    int            `json:"holds"`                     // that wait for an operator
+	Found   int            `json:"findings"`
+	Orphans int            `json:"orphans"`
+}
+
+// A Process is a running daemon.
+type Process struct {
+	PID     int       `json:"pid"`
+	Version string    `json:"version"`
+	Since   time.Time `json:"since"`
+	Digest  string    `json:"configDigest"`
+	Loaded  time.Time `json:"configLoaded"`
+	// Refused is why the config on disk was not taken over, "" where it is the one in use.
+	Refused string `json:"configRefused,omitempty"`
+	Pass    string `json:"pass,omitempty"` // the mode of the pass that is under way
+}
+
+// A SourceStatus is what dirsweep remembers of a source.
+type SourceStatus struct {
+	Name   string    `json:"name"`
+	Kind   string    `json:"kind"`
+	People int       `json:"people"` // in the last accepted snapshot
+	At     time.Time `json:"at,omitzero"`
+}
+
+// A TargetStatus is what dirsweep remembers of a target.
+type TargetStatus struct {
+	Name     string    `json:"name"`
+	Kind     string    `json:"kind"`
+	Mode     string    `json:"mode"`
+	Active   int       `json:"activeAccounts"` // linked ones
+	Orphans  int       `json:"orphans"`
+	Owed     int       `json:"owed"` // leavers' accounts not yet proven closed
+	Failures int       `json:"failures"`
+	Reason   string    `json:"reason,omitempty"`         // of the last failure
+	Next     time.Time `json:"nextAttempt,omitzero"`     // quarantined until then
+	Closing  *Clock    `json:"leavingToClosed,omitzero"` // null where none was measured
+}
+
+// A Clock sums up how long leavers' accounts took from leaving to proven closed, in seconds (R19).
+type Clock struct {
+	Count int     `json:"count"`
+	P50   float64 `json:"p50"`
+	P95   float64 `json:"p95"`
+	Worst float64 `json:"worst"`
+}
+
+// A Run is the summary of one pass.
+type Run struct {
+	ID       string         `json:"id"`
+	Mode     string         `json:"mode"`
+	Started  time.Time      `json:"started"`
+	Ended    time.Time      `json:"ended,omitzero"`
+	People   int            `json:"people"`
+	Counts   map[string]int `json:"counts"`
+	Held     int            `json:"held"`
+	Failed   int            `json:"failed"`
+	Findings int            `json:"findings"`
+	Problems []string       `json:"problems,omitempty"`
+}
+
+// recentRuns is how many runs are looked through for the newest of each mode.
+const recentRuns = 500
+
+func status(ctx context.Context, i *Instance) (Status, error) {
+	s := Status{Config: i.Config.Path, State: i.Memory.Path, Sources: []SourceStatus{}, Targets: []TargetStatus{}, Runs: []Run{}}
+	err := i.Memory.Ledger.View(ctx, func(r *state.Reader) error {
+		for _, read := range []func(*state.Reader) error{
+			func(r *state.Reader) error { return s.readSources(r, i) },
+			func(r *state.Reader) error { return s.readTargets(r, i) },
+			s.readCases, s.readHolds, s.readRuns,
+		} {
+			if err := read(r); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return s, err
+}
+
+func (s *Status) readSources(r *state.Reader, i *Instance) error {
+	for _, c := range i.Config.Sources {
+		rec, _, err := r.Source(c.Name)
+		if err != nil {
+			return err
+		}
+		s.Sources = append(s.Sources, SourceStatus{Name: c.Name, Kind: c.Kind, People: rec.Accepted, At: rec.At})
+	}
+	return nil
+}
+
+func (s *Status) readTargets(r *state.Reader, i *Instance) error {
+	for _, c := range i.Config.Targets {
+		rec, _, err := r.Target(c.Name)
+		if err != nil {
+			return err
+		}
+		active, err := r.CountActive(c.Name)
+		if err != nil {
+			return err
+		}
+		orphans := 0
+		for _, err := range r.Orphans(c.Name) {
+			if err != nil {
+				return err
+			}
+			orphans++
+		}
+		s.Orphans += orphans
+		s.Targets = append(s.Targets, TargetStatus{
+			Name: c.Name, Kind: c.Kind, Mode: c.Mode, Active: active, Orphans: orphans,
+			Failures: rec.Failures, Reason: rec.Reason, Next: rec.Next,
+		})
+	}
+	return nil
+}
+
+func (s *Status) readCases(r *state.Reader) error {
+	took := map[string][]time.Duration{}
+	owed := map[string]int{}
+	for c, err := range r.Cases() {
+		if err != nil {
+			return err
+		}
+		if c.Closed.IsZero() {
+			s.Open++
+			if s.Oldest.IsZero() || c.Left.Before(s.Oldest) {
+				s.Oldest = c.Left
+			}
+		}
+		for _, step := range c.Steps {
+			switch step.Status {
+			case state.StepProven:
+				took[step.Target] = append(took[step.Target], step.At.Sub(c.Left))
+			case state.StepOpen, state.StepHeld:
+				owed[step.Target]++
+			}
+		}
+	}
+	for i, t := range s.Targets {
+		s.Targets[i].Owed = owed[t.Name]
+		s.Targets[i].Closing = clock(took[t.Name])
+	}
+	return nil
+}
+
+func (s *Status) readHolds(r *state.Reader) error {
+	for h, err := range r.Holds() {
+		if err != nil {
+			return err
+		}
+		if h.Approved.IsZero() && h.Rejected.IsZero() {
+			s.Held++
+		}
+	}
+	for _, err := range r.Findings() {
+		if err != nil {
+			return err
+		}
+		s.Found++
+	}
+	return nil
+}
+
+func (s *Status) readRuns(r *state.Reader) error {
+	for run, err := range r.Runs(recentRuns) {
+		if err != nil {
+			return err
+		}
+		if !slices.ContainsFunc(s.Runs, func(have Run) bool { return have.Mode == run.Mode }) {
+			s.Runs = append(s.Runs, viewRun(run))
+		}
+	}
+	return nil
+}
+
+// lastFull returns when the newest full pass began, zero where there was none.
+func lastFull(ctx context.Context, ledger *state.Ledger) (began time.Time, err error) {
+	err = ledger.View(ctx, func(r *state.Reader) error {
+		began = time.Time{}
+		for run, err := range r.Runs(recentRuns) {
+			if err != nil {
+				return err
+			}
+			if strings.EqualFold(run.Mode, "full") {
+				began = run.Started
+				return nil
+			}
+		}
+		return nil
+	})
+	return began, err
+}
+
+func clock(took []time.Duration) *Clock {
+	if len(took) == 0 {
+		return nil
+	}
+	slices.Sort(took)
+	return &Clock{
+		Count: len(took),
+		P50:   quantile(took, 0.50).Seconds(),
+		P95:   quantile(took, 0.95).Seconds(),
+		Worst: took[len(took)-1].Seconds(),
+	}
+}
+
+// quantile returns the smallest of sorted that at least the share q does not exceed (nearest rank).
+func quantile(sorted []time.Duration, q float64) time.Duration {
+	rank := int(math.Ceil(q * float64(len(sorted))))
+	return sorted[max(rank, 1)-1]
+}

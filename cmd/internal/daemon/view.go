@@ -1,0 +1,293 @@
+package daemon
+
+import (
+	"encoding/json"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/dirsweep/dirsweep/state"
+	"github.com/dirsweep/dirsweep/sync/audit"
+	"github.com/dirsweep/dirsweep/sync/identity"
+	"github.com/dirsweep/dirsweep/sync/reconcile"
+)
+
+// The types below are the JSON that commands print with --json and that the control socket carries. Times are RFC 3339 and missing where
+// they do not apply; durations are seconds.
+
+// A Report is what a pass found and did, or would do.
+type Report struct {
+	ID       string         `json:"id,omitempty"`
+	Mode     string         `json:"mode,omitempty"`
+	Outcome  string         `json:"outcome"` // "converged", "held", "partial", "failed"
+	Started  time.Time      `json:"started,omitzero"`
+	Ended    time.Time      `json:"ended,omitzero"`
+	Digest   string         `json:"digest,omitempty"` // of the changes
+	Counts   map[string]int `json:"counts"`           // of the changes, by operation
+	Changes  []Change       `json:"changes"`
+	Held     []Hold         `json:"held"`
+	Findings []Finding      `json:"findings"`
+	Sources  []Part         `json:"sources"`
+	Targets  []Part         `json:"targets"`
+	Failures []Failure      `json:"failures"`
+	Closed   []Closing      `json:"closed"`
+}
+
+// A Change is one step on one account.
+type Change struct {
+	Op         string      `json:"op"`
+	Target     string      `json:"target"`
+	Person     string      `json:"person,omitempty"` // source/anchor
+	Name       string      `json:"name"`
+	Container  string      `json:"container,omitempty"`
+	Account    string      `json:"account,omitempty"`
+	UserName   string      `json:"userName,omitempty"`
+	Cause      string      `json:"cause"`
+	Rule       string      `json:"rule,omitempty"`
+	Attributes []Attribute `json:"attributes,omitempty"`
+	Grant      []string    `json:"grant,omitempty"`
+	Withdraw   []string    `json:"withdraw,omitempty"`
+}
+
+// An Attribute is one attribute's value before and after; null is absent.
+type Attribute struct {
+	Path   string          `json:"path"`
+	Before json.RawMessage `json:"before"`
+	After  json.RawMessage `json:"after"`
+}
+
+// A Part is one source's or target's share of a pass.
+type Part struct {
+	Name  string `json:"name"`
+	Count int    `json:"count"`
+	Error string `json:"error,omitempty"` // why it took no part
+}
+
+// A Failure is a change that did not succeed.
+type Failure struct {
+	Change Change `json:"change"`
+	Error  string `json:"error"`
+}
+
+// A Closing is one account of a leaver, proven closed.
+type Closing struct {
+	Person  string  `json:"person"`
+	Name    string  `json:"name"`
+	Target  string  `json:"target"`
+	Seconds float64 `json:"seconds"` // from leaving to proven closed
+}
+
+// A Hold is a part of a plan that waits for an operator.
+type Hold struct {
+	Digest    string       `json:"digest"`
+	Kind      string       `json:"kind"`
+	Target    string       `json:"target,omitempty"`
+	Source    string       `json:"source,omitempty"`
+	Cause     string       `json:"cause,omitempty"`
+	Container string       `json:"container,omitempty"`
+	Reason    string       `json:"reason"`
+	People    []HeldPerson `json:"people"`
+	Since     time.Time    `json:"since,omitzero"`
+	Approved  time.Time    `json:"approved,omitzero"`
+	Rejected  time.Time    `json:"rejected,omitzero"`
+}
+
+// A HeldPerson is one person of a hold.
+type HeldPerson struct {
+	Person   string `json:"person,omitempty"`
+	Name     string `json:"name"`
+	Account  string `json:"account,omitempty"`
+	UserName string `json:"userName,omitempty"`
+}
+
+// A Finding is something to look at that dirsweep did not act on.
+type Finding struct {
+	Kind    string    `json:"kind"`
+	Subject string    `json:"subject"`
+	Source  string    `json:"source,omitempty"`
+	Target  string    `json:"target,omitempty"`
+	Person  string    `json:"person,omitempty"`
+	Account string    `json:"account,omitempty"`
+	Detail  string    `json:"detail"`
+	First   time.Time `json:"first,omitzero"`
+}
+
+// A Leaver is one case and its steps.
+type Leaver struct {
+	Person string    `json:"person"`
+	Name   string    `json:"name"`
+	DN     string    `json:"dn,omitempty"`
+	Cause  string    `json:"cause"`
+	Reason string    `json:"reason,omitempty"`
+	Proof  string    `json:"proof,omitempty"`
+	Left   time.Time `json:"left,omitzero"`
+	Closed time.Time `json:"closed,omitzero"`
+	Steps  []Step    `json:"steps"`
+}
+
+// A Step is one account of a leaver.
+type Step struct {
+	Target   string    `json:"target"`
+	Account  string    `json:"account"`
+	UserName string    `json:"userName,omitempty"`
+	Status   string    `json:"status"` // "open", "held", "proven", "reported"
+	Attempts int       `json:"attempts"`
+	Next     time.Time `json:"next,omitzero"`
+	Error    string    `json:"error,omitempty"`
+	Seen     string    `json:"seen,omitempty"`
+	At       time.Time `json:"at,omitzero"`
+	Delete   time.Time `json:"delete,omitzero"`
+}
+
+// An Orphan is an account that nobody is linked to.
+type Orphan struct {
+	Target   string    `json:"target"`
+	Account  string    `json:"account"`
+	UserName string    `json:"userName"`
+	Active   bool      `json:"active"`
+	First    time.Time `json:"first,omitzero"`
+}
+
+// An Explanation says how one target stands to one person.
+type Explanation struct {
+	Person    string   `json:"person"`
+	Name      string   `json:"name"`
+	DN        string   `json:"dn,omitempty"`
+	Where     string   `json:"where"`
+	Target    string   `json:"target"`
+	InScope   bool     `json:"inScope"`
+	Because   string   `json:"because"`
+	Account   string   `json:"account,omitempty"`
+	UserName  string   `json:"userName,omitempty"`
+	Situation string   `json:"situation,omitempty"`
+	Why       string   `json:"why,omitempty"`
+	Changes   []Change `json:"changes"`
+	Held      string   `json:"held,omitempty"`
+	History   []Event  `json:"history"`
+}
+
+// An Event is one audit record, shortened.
+type Event struct {
+	At      time.Time `json:"at"`
+	Kind    string    `json:"kind"`
+	Op      string    `json:"op,omitempty"`
+	Cause   string    `json:"cause,omitempty"`
+	Rule    string    `json:"rule,omitempty"`
+	Target  string    `json:"target,omitempty"`
+	Outcome string    `json:"outcome,omitempty"`
+	Error   string    `json:"error,omitempty"`
+	Actor   string    `json:"actor,omitempty"`
+	Note    string    `json:"note,omitempty"`
+}
+
+func viewReport(r reconcile.Report) Report {
+	counts := map[string]int{}
+	for op, n := range r.Plan.Counts() {
+		counts[string(op)] = n
+	}
+	return Report{
+		ID: r.Run.ID, Mode: r.Run.Mode, Outcome: string(r.Outcome()), Started: r.Run.Started, Ended: r.Run.Ended,
+		Digest: r.Plan.Digest, Counts: counts,
+		Changes:  views(r.Plan.Changes, viewChange),
+		Held:     views(r.Held, viewHold),
+		Findings: views(r.Findings, func(f identity.Finding) Finding { return viewFinding(state.Finding{Finding: f}) }),
+		Sources:  views(r.Sources, viewPart),
+		Targets:  views(r.Targets, viewPart),
+		Failures: views(r.Failures, func(f reconcile.Failure) Failure { return Failure{Change: viewChange(f.Change), Error: f.Err} }),
+		Closed: views(r.Closed, func(c reconcile.Closing) Closing {
+			return Closing{Person: viewPerson(c.Person), Name: c.Name, Target: c.Target, Seconds: c.Took.Seconds()}
+		}),
+	}
+}
+
+// views never returns nil, so that JSON has [] and not null.
+func views[T, V any](list []T, view func(T) V) []V {
+	out := make([]V, 0, len(list))
+	for _, item := range list {
+		out = append(out, view(item))
+	}
+	return out
+}
+
+func viewPerson(id identity.PersonID) string {
+	if id.IsZero() {
+		return ""
+	}
+	return id.String()
+}
+
+func viewPart(p reconcile.Part) Part { return Part{Name: p.Name, Count: p.Count, Error: p.Err} }
+
+func viewChange(c identity.Change) Change {
+	return Change{
+		Op: string(c.Op), Target: c.Target, Person: viewPerson(c.Person), Name: c.Name, Container: c.Container,
+		Account: string(c.Account), UserName: c.UserName, Cause: string(c.Cause), Rule: c.Rule,
+		Attributes: views(c.Delta.Attributes, func(a identity.AttributeChange) Attribute {
+			return Attribute{Path: a.Path, Before: viewValue(a.Before), After: viewValue(a.After)}
+		}),
+		Grant: c.Delta.Grant, Withdraw: c.Delta.Withdraw,
+	}
+}
+
+func viewValue(v identity.Value) json.RawMessage {
+	if v == "" {
+		return json.RawMessage("null")
+	}
+	return json.RawMessage(v)
+}
+
+func viewHold(h state.Hold) Hold {
+	return Hold{
+		Digest: h.Digest, Kind: h.Kind, Target: h.Target, Source: h.Source, Cause: string(h.Cause), Container: h.Container,
+		Reason: h.Reason, Since: h.Since, Approved: h.Approved, Rejected: h.Rejected,
+		People: views(h.People, func(p state.HeldPerson) HeldPerson {
+			return HeldPerson{Person: viewPerson(p.Person), Name: p.Name, Account: string(p.Account), UserName: p.UserName}
+		}),
+	}
+}
+
+func viewFinding(f state.Finding) Finding {
+	return Finding{
+		Kind: f.Kind, Subject: f.Subject, Source: f.Source, Target: f.Target, Person: viewPerson(f.Person),
+		Account: string(f.Account), Detail: f.Detail, First: f.First,
+	}
+}
+
+func viewCase(c state.Case) Leaver {
+	return Leaver{
+		Person: viewPerson(c.Person), Name: c.Name, DN: c.DN, Cause: string(c.Cause), Reason: c.Reason, Proof: c.Proof,
+		Left: c.Left, Closed: c.Closed,
+		Steps: views(c.Steps, func(s state.Step) Step {
+			return Step{
+				Target: s.Target, Account: string(s.Account), UserName: s.UserName, Status: string(s.Status), Attempts: s.Attempts,
+				Next: s.Next, Error: s.Error, Seen: s.Seen, At: s.At, Delete: s.Delete,
+			}
+		}),
+	}
+}
+
+func viewOrphan(o state.Orphan) Orphan {
+	return Orphan{Target: o.Target, Account: string(o.Account), UserName: o.UserName, Active: o.Active, First: o.First}
+}
+
+func viewExplanation(e reconcile.Explanation) Explanation {
+	return Explanation{
+		Person: viewPerson(e.Person), Name: e.Name, DN: e.DN, Where: e.Where, Target: e.Target, InScope: e.InScope, Because: e.Because,
+		Account: string(e.Account), UserName: e.UserName, Situation: string(e.Situation), Why: e.Why, Held: e.Held,
+		Changes: views(e.Changes, viewChange), History: views(e.History, viewEvent),
+	}
+}
+
+func viewEvent(r audit.Record) Event {
+	return Event{
+		At: r.At, Kind: string(r.Kind), Op: r.Op, Cause: r.Cause, Rule: r.Rule, Target: r.Target, Outcome: r.Outcome, Error: r.Error,
+		Actor: r.Actor, Note: r.Note,
+	}
+}
+
+func viewRun(r state.Run) Run {
+	return Run{
+		ID: r.ID, Mode: r.Mode, Started: r.Started, Ended: r.Ended, People: r.People, Counts: maps.Clone(r.Counts),
+		Held: r.Held, Failed: r.Failed, Findings: r.Findings, Problems: slices.Clone(r.Problems),
+	}
+}
