@@ -120,7 +120,7 @@ func (d *decoder) access() access {
 	a := access{
 		urls: d.texts("url"), startTLS: d.flag("starttls"), insecure: d.flag("tls_insecure"),
 		caFile: d.path("ca_file"), certFile: d.path("cert_file"), keyFile: d.path("key_file"),
-		bindDN: d.text("bind_dn", ""), password: d.secret("bind_password"), timeout: d.duration("timeout", defaultTimeout),
+		bindDN: d.text("bind_dn", ""), Password: d.secret("bind_password"), timeout: d.duration("timeout", defaultTimeout),
 	}
 	if d.attrs["url"] != nil && len(a.urls) == 0 {
 		d.fail("url", "No server", `Write url = "ldaps://ldap.example.org".`)
@@ -138,7 +138,7 @@ func (d *decoder) access() access {
 			d.fail("tls_insecure", "Unverified certificate", fmt.Sprintf("%s is not on this machine. Name the authority in ca_file instead.", address))
 		}
 	}
-	if a.insecure {
+	if a.insecure && !d.bad["tls_insecure"] {
 		d.warn("tls_insecure", "Unverified certificate", "Whoever can listen on this machine can read the directory. Name the authority in ca_file instead.")
 	}
 	if (a.certFile == "") != (a.keyFile == "") {
@@ -160,7 +160,7 @@ func (d *decoder) bind(a *access) {
 		if a.bindDN == "" {
 			d.fail(d.either("bind_dn", "bind"), "Nobody to sign in as", `Write bind_dn = "cn=dirsweep,dc=example,dc=org".`)
 		}
-		if a.password.IsZero() && !d.bad["bind_password"] {
+		if a.Password.IsZero() && !d.bad["bind_password"] {
 			d.fail(d.either("bind_password", "bind_dn"), "Empty bind_password", "A server may take a bind without a password for an anonymous one "+
 				`and then show nobody. Write bind_password = env("LDAP_PASSWORD"), and check that the variable or file is not empty.`)
 		}

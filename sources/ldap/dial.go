@@ -34,8 +34,8 @@ type access struct {
 	keyFile  string
 	bind     string
 	bindDN   string
-	password identity.Secret
-	timeout  time.Duration // of one request with its whole answer, and of connecting
+	Password identity.Secret // exported, so that package fmt lets it hide itself
+	timeout  time.Duration   // of one request with its whole answer, and of connecting
 }
 
 // errSilent is the cause of a request that had no whole answer in time.
@@ -109,7 +109,7 @@ func (s *session) signIn(ctx context.Context, a access, config *tls.Config, star
 		case bindAnonymous:
 			return s.conn.UnauthenticatedBind("")
 		default:
-			return s.conn.Bind(a.bindDN, a.password.Reveal())
+			return s.conn.Bind(a.bindDN, a.Password.Reveal())
 		}
 	})
 	if err != nil {

@@ -42,7 +42,7 @@ func parse(t testing.TB, text string) (sources.Spec, hcl.Diagnostics) {
 // open makes a source of the lines of a block.
 func open(t testing.TB, need sources.Need, lines ...string) *source {
 	t.Helper()
-	spec, diags := parse(t, strings.Join(lines, "\n"))
+	spec, diags := parse(t, joined(lines))
 	if diags.HasErrors() {
 		t.Fatal(diags)
 	}
@@ -66,3 +66,5 @@ func everyone(t testing.TB, s sources.Source) (people []identity.Person, persona
 	t.Helper()
 	return gather(s.People(t.Context()))
 }
+
+func joined(lines []string) string { return strings.Join(lines, "\n") }
