@@ -91,6 +91,12 @@ func (a *application) setDown(down bool) {
 	a.down = down
 }
 
+func (a *application) isDown() bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.down
+}
+
 // written is how many requests have asked for a change so far.
 func (a *application) written() int {
 	a.mu.Lock()

@@ -35,10 +35,13 @@ func (p person) cn() string   { return p.given + " " + p.surname }
 func (p person) mail() string { return p.uid + "@example.org" }
 func (p person) dn() string   { return "uid=" + p.uid + ",ou=" + p.unit + "," + peopleDN }
 
-// chatGroups are those of the person's groups that the chat application knows.
-func (p person) chatGroups() []string {
-	return slices.DeleteFunc(slices.Clone(p.groups), func(g string) bool { return !strings.HasPrefix(g, "chat-") })
+// channels are those of the person's groups that are channels of the chat.
+func (p person) channels() []string {
+	return slices.DeleteFunc(slices.Clone(p.groups), func(g string) bool { return !strings.HasPrefix(g, "chat-") || g == "chat-users" })
 }
+
+// chats reports whether the person may use the chat.
+func (p person) chats() bool { return slices.Contains(p.groups, "chat-users") }
 
 // company is the truth of the demo: who works there. Each of its methods changes the directory the way an HR system or an administrator would.
 // It is used by one goroutine at a time.

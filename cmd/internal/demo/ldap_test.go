@@ -142,7 +142,10 @@ func TestDirectoryRefuses(t *testing.T) {
 			return err
 		}, ldap.LDAPResultSizeLimitExceeded},
 		{"writes", func() error { return conn.Del(ldap.NewDelRequest(peopleDN, nil)) }, ldap.LDAPResultUnwillingToPerform},
-		{"StartTLS", func() error { return conn.StartTLS(nil) }, ldap.LDAPResultProtocolError},
+		{"extended operations", func() error {
+			_, err := conn.WhoAmI(nil)
+			return err
+		}, ldap.LDAPResultProtocolError},
 		{"a wrong password", func() error { return conn.Bind(readerDN, "guess") }, ldap.LDAPResultInvalidCredentials},
 		{"strangers", func() error {
 			_, err := conn.Search(search(peopleDN, ldap.ScopeWholeSubtree, "(uid=*)"))

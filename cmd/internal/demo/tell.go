@@ -1,0 +1,174 @@
+package demo
+
+import (
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/fatih/color"
+	"github.com/jedib0t/go-pretty/v6/table"
+
+	"github.com/dirsweep/dirsweep/sync/identity"
+	"github.com/dirsweep/dirsweep/sync/reconcile"
+)
+
+// teller prints what happens, for people. It says nothing where only JSON was asked for.
+type teller struct {
+	out               io.Writer
+	began             time.Time
+	bold, faint       func(a ...any) string
+	good, bad, warned func(a ...any) string
+}
+
+func newTeller(o Options) *teller {
+	paint := func(attributes ...color.Attribute) func(a ...any) string {
+		c := color.New(attributes...)
+		c.DisableColor()
+		if o.Color {
+			c.EnableColor()
+		}
+		return c.Sprint
+	}
+	t := &teller{
+		out: o.Out, began: time.Now(), bold: paint(color.Bold), faint: paint(color.Faint),
+		good: paint(color.FgGreen), bad: paint(color.FgRed), warned: paint(color.FgYellow),
+	}
+	if o.JSON {
+		t.out = io.Discard
+	}
+	return t
+}
+
+func (t *teller) headline(format string, a ...any) {
+	fmt.Fprintf(t.out, "%s\n\n", t.bold(fmt.Sprintf(format, a...)))
+}
+
+// event tells what happens in the company.
+func (t *teller) event(format string, a ...any) {
+	fmt.Fprintf(t.out, "%s  %s\n", t.faint(t.clock()), fmt.Sprintf(format, a...))
+}
+
+// result tells what came of it.
+func (t *teller) result(text string) { fmt.Fprintf(t.out, "%s    %s\n", t.faint(t.clock()), text) }
+
+func (t *teller) clock() string { return fmt.Sprintf("%6.2f s", time.Since(t.began).Seconds()) }
+
+// report tells what a pass did, one line for each target, and what it could or would not do.
+func (t *teller) report(r reconcile.Report) {
+	failed := map[string]int{}
+	for _, f := range r.Failures {
+		failed[f.Change.Target]++
+	}
+	for _, part := range r.Targets {
+		counts := map[identity.Op]int{}
+		for _, c := range r.Plan.Changes {
+			if c.Target == part.Name {
+				counts[c.Op]++
+			}
+		}
+		var done []string
+		for _, op := range []identity.Op{identity.Link, identity.Create, identity.Update, identity.Enable, identity.Disable, identity.Strip, identity.Revoke, identity.Delete} {
+			if counts[op] > 0 {
+				done = append(done, fmt.Sprintf("%s %d", op, counts[op]))
+			}
+		}
+		text := strings.Join(done, ", ")
+		if n := closings(r, part.Name); n > 0 {
+			text += t.good(fmt.Sprintf(", %d proven closed", n))
+		}
+		switch {
+		case part.Err != "":
+			t.result(t.bad(part.Name + ": " + firstLine(part.Err)))
+		case text != "":
+			t.result(part.Name + ": " + strings.TrimPrefix(text, ", "))
+		}
+	}
+	for _, part := range r.Sources {
+		if part.Err != "" {
+			t.result(t.bad(part.Name + ": " + firstLine(part.Err)))
+		}
+	}
+	for _, h := range r.Held {
+		t.result(t.warned(fmt.Sprintf("%s: %d people held, nothing written: %s (release with `dirsweep approve %s`)", h.Target, len(h.People), h.Reason, h.Digest)))
+	}
+	for _, f := range r.Findings {
+		t.result(t.faint("finding: " + f.Kind + ": " + f.Subject + ": " + f.Detail))
+	}
+}
+
+func closings(r reconcile.Report, target string) (n int) {
+	for _, c := range r.Closed {
+		if c.Target == target {
+			n++
+		}
+	}
+	return n
+}
+
+func firstLine(s string) string {
+	line, _, _ := strings.Cut(s, "\n")
+	return line
+}
+
+// summary tells how it ended.
+func (t *teller) summary(s Summary) {
+	if len(s.Closed) > 0 {
+		fmt.Fprintln(t.out)
+		tab := table.NewWriter()
+		tab.SetOutputMirror(t.out)
+		tab.SetStyle(table.StyleLight)
+		tab.Style().Options = table.OptionsNoBordersAndSeparators
+		tab.AppendHeader(table.Row{"leaver", "left how", "application", "proven closed after", "seen by the demo after"})
+		for _, c := range s.Closed {
+			tab.AppendRow(table.Row{c.Person, c.How, c.Application, span(c.Proven), span(c.Seen)})
+		}
+		tab.Render()
+	}
+	fmt.Fprintln(t.out)
+	fmt.Fprintf(t.out, "%d people, %d joined, %d moved, %d left: %s\n", s.People, s.Joined, s.Moved, s.Left, spread(s.Closed))
+	if s.Records > 0 {
+		fmt.Fprintf(t.out, "%d audit records and %d evidence files verified, %d accounts that are nobody's left alone, %d people held back by the guard\n",
+			s.Records, s.Files, s.Orphans, s.Held)
+	}
+	if s.Folder != "" {
+		fmt.Fprintf(t.out, "config, state and audit trail are in %s\n", s.Folder)
+	}
+	for _, wrong := range s.Wrong {
+		fmt.Fprintln(t.out, t.bad(wrong))
+	}
+	if len(s.Wrong) == 0 {
+		fmt.Fprintln(t.out, t.good("Both applications, read by the demo itself, hold exactly what they should."), t.faint(fmt.Sprintf("(%.1f s)", s.Took.Seconds())))
+	}
+}
+
+// span is a duration as one reads it.
+func span(d time.Duration) string {
+	if d == 0 {
+		return "-"
+	}
+	return d.Round(time.Millisecond).String()
+}
+
+// spread sums up how long closing took: the middle one and the worst.
+func spread(all []*Closing) string {
+	var times []time.Duration
+	open := 0
+	for _, c := range all {
+		if c.Seen == 0 {
+			open++
+			continue
+		}
+		times = append(times, c.Seen)
+	}
+	if len(times) == 0 {
+		return "no account had to be closed yet"
+	}
+	slices.Sort(times)
+	text := fmt.Sprintf("%d accounts closed, half of them within %s, the last within %s", len(times), span(times[len(times)/2]), span(times[len(times)-1]))
+	if open > 0 {
+		text += fmt.Sprintf("; %d open", open)
+	}
+	return text
+}
