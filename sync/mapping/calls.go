@@ -78,19 +78,27 @@ func (c *compiler) memberOf(e *hclsyntax.FunctionCallExpr) (compiled, bool) {
 	}, flag}, true
 }
 
-// choose compiles coalesce and try over arguments of one kind: the first that is not null, or the first at all.
+// choose compiles coalesce and try over arguments of one kind: the first that is not null, or the first at all. coalesce, as every function
+// but try and can, fails where any of its arguments does.
 func choose(args []compiled, skipNull bool) (compiled, bool) {
 	if len(args) == 0 || !sameKind(args, args[0].kind) || args[0].kind != text && args[0].kind != flag {
 		return compiled{}, false
 	}
+	if !skipNull {
+		return args[0], true // where it fails the interpreter goes on to the next
+	}
 	return compiled{func(f *frame) (val, bool) {
+		var chosen val
 		for _, a := range args {
 			v, ok := a.run(f)
-			if !ok || !skipNull || v.kind != null {
-				return v, ok
+			if !ok {
+				return val{}, false
+			}
+			if chosen.kind == null {
+				chosen = v
 			}
 		}
-		return val{}, false
+		return chosen, chosen.kind != null
 	}, args[0].kind}, true
 }
 
@@ -105,10 +113,11 @@ func fallback(args []compiled) (compiled, bool) {
 	value, other := args[0].run, args[1].run
 	return compiled{func(f *frame) (val, bool) {
 		v, ok := value(f)
-		if !ok || v.kind == text && v.s != "" {
-			return v, ok
+		second, secondOK := other(f)
+		if v.s == "" {
+			v = second
 		}
-		return other(f)
+		return v, ok && secondOK
 	}, text}, true
 }
 

@@ -314,6 +314,12 @@ func (c *compiler) loop(e *hclsyntax.ForExpr) (compiled, bool) {
 			return val{}, false
 		}
 		out := make([]string, 0, len(l.l))
+		if len(l.l) == 0 { // the interpreter tries the condition once even then
+			f.locals = append(f.locals[:depth], mkText(""))
+			if keep, ok := cond.run(f); !ok || keep.kind != flag {
+				return val{}, false
+			}
+		}
 		for _, s := range l.l {
 			f.locals = append(f.locals[:depth], mkText(s))
 			keep, ok := cond.run(f)
