@@ -20,7 +20,20 @@ func Text(s string) Value {
 	if s == "" {
 		return ""
 	}
+	if plain(s) {
+		return Value(`"` + s + `"`)
+	}
 	return encode(s)
+}
+
+// plain reports whether s is its own JSON, but for the quotes. Most values are, and encoding them costs more than all else.
+func plain(s string) bool {
+	for i := 0; i < len(s); i++ {
+		if s[i] < 0x20 || s[i] >= 0x7f || s[i] == '"' || s[i] == '\\' {
+			return false
+		}
+	}
+	return true
 }
 
 // Bool makes a boolean value.
@@ -33,14 +46,23 @@ func Bool(b bool) Value {
 
 // Texts makes a list of strings, in the order given, empty ones and duplicates left out; no strings at all is absent.
 func Texts(list ...string) Value {
-	items := make([]any, 0, len(list))
+	kept := make([]string, 0, len(list))
+	asIs := true
 	for _, s := range list {
-		if s != "" && !slices.Contains(items, any(s)) {
-			items = append(items, s)
+		if s != "" && !slices.Contains(kept, s) {
+			kept = append(kept, s)
+			asIs = asIs && plain(s)
 		}
 	}
-	if len(items) == 0 {
+	switch {
+	case len(kept) == 0:
 		return ""
+	case asIs:
+		return Value(`["` + strings.Join(kept, `","`) + `"]`)
+	}
+	items := make([]any, len(kept))
+	for i, s := range kept {
+		items[i] = s
 	}
 	return encode(items)
 }
@@ -85,7 +107,10 @@ func (v Value) Any() any {
 
 // Text returns a string value's text, any other value's JSON, and "" where it is absent.
 func (v Value) Text() string {
-	if len(v) > 0 && v[0] == '"' {
+	if len(v) > 1 && v[0] == '"' {
+		if inner := string(v[1 : len(v)-1]); plain(inner) {
+			return inner
+		}
 		if s, ok := v.Any().(string); ok {
 			return s
 		}

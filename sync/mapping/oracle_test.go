@@ -19,13 +19,17 @@ type grammar struct {
 	locals []string
 }
 
-func (g *grammar) pick(name string, from ...string) string { return rapid.SampledFrom(from).Draw(g.t, name) }
+func (g *grammar) pick(name string, from ...string) string {
+	return rapid.SampledFrom(from).Draw(g.t, name)
+}
 
 func (g *grammar) quoted() string {
 	return hclQuote(rapid.SampledFrom([]string{"", "a", "wiki-users", "wiki-", "x.y", "Ä", "e\u0301", "\u0301", " b ", "a@example.org", "-", "ß"}).Draw(g.t, "text"))
 }
 
-func hclQuote(s string) string { return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(s) + `"` }
+func hclQuote(s string) string {
+	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(s) + `"`
+}
 
 func (g *grammar) text(depth int) string {
 	leaves := []string{"person.uid", "person.mail", "person.title", "person.givenname", `person["sn"]`, "person.dn", "person.anchor", "person.source", g.quoted()}
