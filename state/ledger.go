@@ -35,7 +35,8 @@ const (
 	links    Table = "links"
 	accounts Table = "accounts"
 	counts   Table = "counts"
-	intents  Table = "intents"
+	// Intents is named for tests that make its writes fail.
+	Intents  Table = "intents"
 	cases    Table = "cases"
 	holds    Table = "holds"
 	findings Table = "findings"
@@ -50,7 +51,7 @@ const (
 
 // Tables are all tables that a Ledger uses.
 func Tables() []Table {
-	return []Table{people, links, accounts, counts, intents, cases, holds, findings, orphans, closures, runs, sources, targets, swept, single}
+	return []Table{people, links, accounts, counts, Intents, cases, holds, findings, orphans, closures, runs, sources, targets, swept, single}
 }
 
 // ErrLinked: the account belongs to another person, or the person already has another account in that target.

@@ -65,11 +65,11 @@ func (r *Reader) CountActive(target string) (int, error) {
 
 // Intent returns the intent with that number, while it is not settled.
 func (r *Reader) Intent(seq uint64) (Intent, bool, error) {
-	return lookup(r, intents, makeNumber(seq), decodeIntent)
+	return lookup(r, Intents, makeNumber(seq), decodeIntent)
 }
 
 // Intents returns what has begun and is not settled, oldest first: after a start, what a crash left open.
-func (r *Reader) Intents() iter.Seq2[Intent, error] { return scan(r, intents, nil, decodeIntent) }
+func (r *Reader) Intents() iter.Seq2[Intent, error] { return scan(r, Intents, nil, decodeIntent) }
 
 // Case returns a leaver's case.
 func (r *Reader) Case(person identity.PersonID) (Case, bool, error) {

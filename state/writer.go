@@ -112,7 +112,7 @@ func (w *Writer) Begin(begun ...Intent) ([]Intent, error) {
 	for i := range out {
 		last++
 		out[i].Seq = last
-		if err := w.put(intents, makeNumber(last), out[i]); err != nil {
+		if err := w.put(Intents, makeNumber(last), out[i]); err != nil {
 			return nil, err
 		}
 	}
@@ -120,7 +120,7 @@ func (w *Writer) Begin(begun ...Intent) ([]Intent, error) {
 }
 
 // Settle removes an intent: its outcome is known, and what it means for links and cases is written in the same transaction.
-func (w *Writer) Settle(seq uint64) error { return w.tx.Delete(intents, makeNumber(seq)) }
+func (w *Writer) Settle(seq uint64) error { return w.tx.Delete(Intents, makeNumber(seq)) }
 
 // PutCase remembers a leaver's case.
 func (w *Writer) PutCase(c Case) error { return w.put(cases, key(nil).withPerson(c.Person), c) }
