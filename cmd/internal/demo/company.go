@@ -1,7 +1,7 @@
 package demo
 
 import (
-	"fmt"
+	"errors"
 	"maps"
 	"slices"
 	"strconv"
@@ -14,11 +14,12 @@ import (
 )
 
 const (
-	suffix   = "dc=example,dc=org"
-	peopleDN = "ou=people," + suffix
-	formerDN = "ou=former," + suffix // beside what dirsweep reads: who is moved there has left
-	groupsDN = "ou=groups," + suffix
-	readerDN = "cn=dirsweep," + suffix
+	sourceName = "company" // in the config
+	suffix     = "dc=example,dc=org"
+	peopleDN   = "ou=people," + suffix
+	formerDN   = "ou=former," + suffix // beside what dirsweep reads: who is moved there has left
+	groupsDN   = "ou=groups," + suffix
+	readerDN   = "cn=dirsweep," + suffix
 )
 
 // person is somebody of the company, as the demo means them to be. The directory and the applications are compared with it.
@@ -226,10 +227,14 @@ func (c *company) everyone() []*person {
 
 // pick returns the first person by login that fits and still works here.
 func (c *company) pick(fits func(*person) bool) (*person, error) {
+	return c.someoneWho(func(p *person) bool { return !p.left && fits(p) })
+}
+
+func (c *company) someoneWho(fits func(*person) bool) (*person, error) {
 	for _, p := range c.everyone() {
-		if !p.left && fits(p) {
+		if fits(p) {
 			return p, nil
 		}
 	}
-	return nil, fmt.Errorf("nobody fits")
+	return nil, errors.New("the company has nobody who fits")
 }

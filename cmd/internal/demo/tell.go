@@ -57,45 +57,48 @@ func (t *teller) clock() string { return fmt.Sprintf("%6.2f s", time.Since(t.beg
 
 // report tells what a pass did, one line for each target, and what it could or would not do.
 func (t *teller) report(r reconcile.Report) {
-	failed := map[string]int{}
-	for _, f := range r.Failures {
-		failed[f.Change.Target]++
-	}
 	for _, part := range r.Targets {
-		counts := map[identity.Op]int{}
-		for _, c := range r.Plan.Changes {
-			if c.Target == part.Name {
-				counts[c.Op]++
-			}
-		}
-		var done []string
-		for _, op := range []identity.Op{identity.Link, identity.Create, identity.Update, identity.Enable, identity.Disable, identity.Strip, identity.Revoke, identity.Delete} {
-			if counts[op] > 0 {
-				done = append(done, fmt.Sprintf("%s %d", op, counts[op]))
-			}
-		}
-		text := strings.Join(done, ", ")
-		if n := closings(r, part.Name); n > 0 {
-			text += t.good(fmt.Sprintf(", %d proven closed", n))
-		}
-		switch {
-		case part.Err != "":
-			t.result(t.bad(part.Name + ": " + firstLine(part.Err)))
-		case text != "":
-			t.result(part.Name + ": " + strings.TrimPrefix(text, ", "))
+		if text := t.done(r, part.Name); text != "" {
+			t.result(part.Name + ": " + text)
 		}
 	}
-	for _, part := range r.Sources {
+	for _, part := range append(slices.Clone(r.Sources), r.Targets...) {
 		if part.Err != "" {
 			t.result(t.bad(part.Name + ": " + firstLine(part.Err)))
 		}
+	}
+	for _, f := range r.Failures {
+		t.result(t.bad(fmt.Sprintf("%s: not done: %s", f.Change.Target, firstLine(f.Err))))
 	}
 	for _, h := range r.Held {
 		t.result(t.warned(fmt.Sprintf("%s: %d people held, nothing written: %s (release with `dirsweep approve %s`)", h.Target, len(h.People), h.Reason, h.Digest)))
 	}
 	for _, f := range r.Findings {
-		t.result(t.faint("finding: " + f.Kind + ": " + f.Subject + ": " + f.Detail))
+		t.result(t.faint("finding: " + f.Subject + ": " + f.Detail))
 	}
+}
+
+// done counts what a pass changed in a target. Of an account where a step failed, nothing counts.
+func (t *teller) done(r reconcile.Report, target string) string {
+	counts := map[identity.Op]int{}
+	for _, c := range r.Plan.Changes {
+		failed := slices.ContainsFunc(r.Failures, func(f reconcile.Failure) bool {
+			return f.Change.Target == target && f.Change.Person == c.Person && f.Change.Account == c.Account
+		})
+		if c.Target == target && !failed {
+			counts[c.Op]++
+		}
+	}
+	var done []string
+	for _, op := range []identity.Op{identity.Link, identity.Create, identity.Update, identity.Enable, identity.Disable, identity.Strip, identity.Revoke, identity.Delete} {
+		if counts[op] > 0 {
+			done = append(done, fmt.Sprintf("%s %d", op, counts[op]))
+		}
+	}
+	if n := closings(r, target); n > 0 {
+		done = append(done, t.good(fmt.Sprintf("%d proven closed", n)))
+	}
+	return strings.Join(done, ", ")
 }
 
 func closings(r reconcile.Report, target string) (n int) {
@@ -131,9 +134,6 @@ func (t *teller) summary(s Summary) {
 	if s.Records > 0 {
 		fmt.Fprintf(t.out, "%d audit records and %d evidence files verified, %d accounts that are nobody's left alone, %d people held back by the guard\n",
 			s.Records, s.Files, s.Orphans, s.Held)
-	}
-	if s.Folder != "" {
-		fmt.Fprintf(t.out, "config, state and audit trail are in %s\n", s.Folder)
 	}
 	for _, wrong := range s.Wrong {
 		fmt.Fprintln(t.out, t.bad(wrong))
