@@ -16,7 +16,7 @@ var errDN = errors.New("not a distinguished name")
 // comma always separates components.
 func normalDN(dn string) (string, error) {
 	out := make([]byte, 0, len(dn))
-	rest := strings.TrimSpace(dn)
+	rest := strings.Trim(dn, " ")
 	for first := true; rest != "" || !first; first = false {
 		rdn, after, more, err := normalRDN(rest)
 		if err != nil {
@@ -39,7 +39,7 @@ func normalRDN(s string) (rdn, rest string, more bool, err error) {
 	var parts []string
 	for {
 		kind, after, ok := strings.Cut(s, "=")
-		kind = strings.ToLower(strings.TrimSpace(kind))
+		kind = strings.ToLower(strings.Trim(kind, " "))
 		if !ok || kind == "" || strings.ContainsAny(kind, `,+;\"`) {
 			return "", "", false, errDN
 		}
@@ -125,13 +125,14 @@ func hexDigit(c byte) (byte, bool) {
 
 // fold ignores what caseIgnoreMatch ignores (RFC 4518): letter case, compatibility forms, and how many spaces there are.
 func fold(s string) string {
-	if !utf8.ValidString(s) { // bytes of an unknown encoding must not be made alike
-		return s
-	}
-	if !ascii(s) {
+	switch {
+	case !utf8.ValidString(s): // bytes of an unknown encoding are left alone
+	case ascii(s):
+		s = strings.ToLower(s)
+	default:
 		s = norm.NFKC.String(strings.ToLower(norm.NFKC.String(s)))
 	}
-	return strings.Join(strings.FieldsFunc(strings.ToLower(s), func(r rune) bool { return r == ' ' }), " ")
+	return strings.Join(strings.FieldsFunc(s, func(r rune) bool { return r == ' ' }), " ")
 }
 
 func ascii(s string) bool {
