@@ -113,27 +113,27 @@ func (x *Executor) perform(ctx context.Context, lane *Lane, job Job) Result {
 			return err
 		})
 		if r.Err == nil && c.Op == identity.Strip {
-			r.Account, r.Seen, r.Err = x.readBack(ctx, lane, job.Have.ID, stripped)
+			r.Account, r.Seen, r.Err = x.readBack(ctx, lane, job, stripped)
 		}
 	case identity.Enable:
 		r.Err = lane.call(ctx, false, func(ctx context.Context) error { return lane.Target.Enable(ctx, job.Have) })
 		if r.Err == nil {
-			r.Account, _, r.Err = x.readBack(ctx, lane, job.Have.ID, enabled)
+			r.Account, _, r.Err = x.readBack(ctx, lane, job, enabled)
 		}
 	case identity.Disable:
 		r.Err = lane.call(ctx, true, func(ctx context.Context) error { return lane.Target.Disable(ctx, job.Have) })
 		if r.Err == nil {
-			r.Account, r.Seen, r.Err = x.readBack(ctx, lane, job.Have.ID, disabled)
+			r.Account, r.Seen, r.Err = x.readBack(ctx, lane, job, disabled)
 		}
 	case identity.Revoke:
 		r.Err = lane.call(ctx, true, func(ctx context.Context) error { return lane.Target.Revoke(ctx, job.Have) })
 		if r.Err == nil {
-			r.Account, r.Seen, r.Err = x.readBack(ctx, lane, job.Have.ID, disabled)
+			r.Account, r.Seen, r.Err = x.readBack(ctx, lane, job, disabled)
 		}
 	case identity.Delete:
 		r.Err = lane.call(ctx, true, func(ctx context.Context) error { return lane.Target.Delete(ctx, job.Have) })
 		if r.Err == nil {
-			r.Account, r.Seen, r.Err = x.readBack(ctx, lane, job.Have.ID, deleted)
+			r.Account, r.Seen, r.Err = x.readBack(ctx, lane, job, deleted)
 		}
 	default:
 		r.Err = fmt.Errorf("%q is no operation", c.Op)
@@ -142,17 +142,22 @@ func (x *Executor) perform(ctx context.Context, lane *Lane, job Job) Result {
 }
 
 // create makes the account and gives it its entitlements. An earlier try without an answer may have worked, and a conflict may be its trace,
-// so before any repetition the target is asked for an account that is provably this person's.
+// so before any repetition the target is asked for an account that is provably this person's. Without such a try, one that bears no mark
+// is somebody else's.
 func (x *Executor) create(ctx context.Context, lane *Lane, job Job) (made identity.Account, err error) {
+	unanswered := false
 	err = lane.call(ctx, false, func(ctx context.Context) error {
 		made, err = lane.Target.Create(ctx, job.Want)
 		if err == nil || !errors.Is(err, targets.ErrConflict) && !errors.Is(err, targets.ErrUnavailable) {
 			return err
 		}
+		unanswered = unanswered || errors.Is(err, targets.ErrUnavailable)
 		found, findErr := x.Own(ctx, lane, job.Change.Person, job.Want)
 		switch {
 		case errors.Is(findErr, ErrTaken):
 			return findErr
+		case findErr == nil && found.ID != "" && found.ExternalID == "" && !unanswered:
+			return fmt.Errorf("%w: %s is there already, and nothing says whose it is", ErrTaken, found.UserName)
 		case findErr == nil && found.ID != "":
 			made = found
 			return nil
@@ -217,11 +222,12 @@ func (x *Executor) holder(ctx context.Context, target string, id identity.Accoun
 }
 
 // readBack reads the account until proof is satisfied or the tries are used up (R8), and says what it saw.
-func (x *Executor) readBack(ctx context.Context, lane *Lane, id identity.AccountID, proof func(identity.Account, bool) error) (identity.Account, string, error) {
+func (x *Executor) readBack(ctx context.Context, lane *Lane, job Job, proof func(identity.Account, bool) error) (identity.Account, string, error) {
+	id := job.Have.ID
 	for try := 1; ; try++ {
 		var have identity.Account
 		gone := false
-		err := lane.call(ctx, true, func(ctx context.Context) (err error) {
+		err := lane.call(ctx, job.Change.Op.Sweeps(), func(ctx context.Context) (err error) {
 			have, err = lane.Target.Account(ctx, id)
 			if gone = errors.Is(err, targets.ErrNotFound); gone {
 				return nil

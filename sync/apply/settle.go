@@ -18,32 +18,43 @@ import (
 func (x *Executor) settle(ctx context.Context, lane *Lane, intent state.Intent, job Job, r Result) Result {
 	head, err := x.Trail.Append(ctx, x.record(job.Change, r, outcome(r.Err)))
 	if err != nil {
-		r.Err = errors.Join(r.Err, fmt.Errorf("the audit trail cannot be written: %w", err))
+		// What was done stays an intent, to be told by the next pass; nothing more is done that cannot be told (R16).
+		err = fmt.Errorf("the audit trail cannot be written: %w", err)
+		lane.Break(err)
+		r.Err = errors.Join(r.Err, err)
 		return r
 	}
+	link := job.Link
 	if r.Err == nil {
-		r.Link = after(lane, job, r)
+		link = after(lane, job, r)
 	}
-	err = x.Ledger.Update(ctx, func(w *state.Writer) error {
+	if err := x.conclude(ctx, intent, job, link, r.Err == nil, r.At, head); err != nil {
+		r.Err = errors.Join(r.Err, fmt.Errorf("settle: %w", err))
+		return r
+	}
+	r.Link = link
+	return r
+}
+
+// conclude removes the intent and, of a change that was done, records the link and what counts for the guard's window.
+func (x *Executor) conclude(ctx context.Context, intent state.Intent, job Job, link state.Link, done bool, at time.Time, head audit.Head) error {
+	c := job.Change
+	return x.Ledger.Update(ctx, func(w *state.Writer) error {
 		if err := w.Settle(intent.Seq); err != nil {
 			return err
 		}
-		if r.Err == nil {
-			if err := putLink(w, job, r.Link); err != nil {
+		if done {
+			if err := putLink(w, job, link); err != nil {
 				return err
 			}
-			if job.Change.Op == identity.Disable && job.Change.Cause != identity.Emergency && job.Link.State == identity.LinkActive {
-				if err := w.AddSwept(job.Change.Target, job.Change.Account, r.At); err != nil {
+			if (c.Op == identity.Disable || c.Op == identity.Delete) && c.Cause != identity.Emergency && job.Link.State == identity.LinkActive {
+				if err := w.AddSwept(c.Target, c.Account, at); err != nil {
 					return err
 				}
 			}
 		}
 		return advanceHead(w, head)
 	})
-	if err != nil {
-		r.Err = errors.Join(r.Err, fmt.Errorf("settle: %w", err))
-	}
-	return r
 }
 
 // advanceHead never moves the head back: appends and commits of several goroutines may pass each other.
@@ -68,7 +79,7 @@ func Told(ctx context.Context, ledger *state.Ledger, trail *audit.Trail, records
 }
 
 func putLink(w *state.Writer, job Job, link state.Link) error {
-	if !job.Link.Person.IsZero() && (link.Target == "" || job.Link.Person != link.Person) {
+	if !job.Link.Person.IsZero() && (link.Target == "" || job.Link.Person != link.Person || job.Link.Account != link.Account) {
 		if err := w.DeleteLink(job.Link.Target, job.Link.Person); err != nil {
 			return err
 		}
@@ -102,7 +113,7 @@ func after(lane *Lane, job Job, r Result) state.Link {
 	case identity.Link:
 		link.State = identity.LinkDisabled
 		if r.Account.Active {
-			link.State = identity.LinkActive
+			link.State, link.Disabled = identity.LinkActive, time.Time{}
 		}
 	}
 	switch c.Op {
@@ -177,7 +188,12 @@ func (x *Executor) record(c identity.Change, r Result, outcome string) audit.Rec
 func (x *Executor) Recover(ctx context.Context, lane *Lane, intents []state.Intent, job func(identity.Change) Job) error {
 	for _, intent := range intents {
 		j := job(intent.Change)
-		r, done, err := x.look(ctx, lane, j)
+		var r Result
+		var done bool
+		err := lane.call(ctx, intent.Change.Op.Sweeps(), func(ctx context.Context) (err error) {
+			r, done, err = x.look(ctx, lane, j)
+			return err
+		})
 		if err != nil {
 			return fmt.Errorf("look into an unfinished %s of %s: %w", intent.Change.Op, intent.Change.Name, err)
 		}
@@ -198,17 +214,7 @@ func (x *Executor) settleFound(ctx context.Context, lane *Lane, intent state.Int
 	if err != nil {
 		return fmt.Errorf("the audit trail cannot be written: %w", err)
 	}
-	return x.Ledger.Update(ctx, func(w *state.Writer) error {
-		if err := w.Settle(intent.Seq); err != nil {
-			return err
-		}
-		if done {
-			if err := putLink(w, job, after(lane, job, r)); err != nil {
-				return err
-			}
-		}
-		return advanceHead(w, head)
-	})
+	return x.conclude(ctx, intent, job, after(lane, job, r), done, r.At, head)
 }
 
 // look asks the target whether an intended change is there.

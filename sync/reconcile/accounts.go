@@ -158,7 +158,7 @@ func (r *run) compare(ctx context.Context, v *state.Reader, l *lane, link state.
 		if c.Proof != "" && out.proof == "" {
 			out.proof = c.Proof
 		}
-		out.rule = "R11"
+		out.rule, out.again = "R11", true
 		r.find(identity.Finding{
 			Kind: "drift", Subject: l.Name + ": " + link.UserName, Target: l.Name, Person: link.Person, Account: link.Account,
 			Detail: "a leaver's account was enabled again behind our back; it is swept again",

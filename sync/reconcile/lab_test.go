@@ -158,7 +158,7 @@ func (l *lab) source(name, text string) {
 	if diags.HasErrors() {
 		l.t.Fatal(diags)
 	}
-	opened, err := spec.Open(sources.Need{Attributes: attributes(), Groups: strings.Contains(text, "groups"), Log: hclog.NewNullLogger()})
+	opened, err := spec.Open(sources.Need{Attributes: attributes(), Groups: strings.Contains(text, "groups {"), Log: hclog.NewNullLogger()})
 	l.must(err)
 	l.schemas[name] = schema
 	l.sources = slices.DeleteFunc(l.sources, func(s reconcile.Source) bool { return s.Name == name && s.Source.Close() == nil })

@@ -23,6 +23,7 @@ type leaver struct {
 	proof string
 	left  time.Time // zero for since this pass
 	owed  bool      // accepted by an earlier pass and not yet closed
+	again bool      // closed by an earlier pass, and enabled again behind our back (R11)
 }
 
 func (l leaver) change(target string) identity.Change {
@@ -232,7 +233,7 @@ func (r *run) departure(l *lane, link state.Link) (out leaver, leaving bool) {
 // guard decides which of a target's leavers go ahead (R6), puts the others on hold, and opens cases. It may be called twice in a pass: for the
 // leavers known from links, and for those that only reading the target shows.
 func (r *run) guard(ctx context.Context, l *lane, leavers []leaver) (accepted []leaver, err error) {
-	var judged, owed []leaver
+	var judged, owed, again []leaver // what an earlier pass accepted is not judged a second time
 	for _, out := range leavers {
 		switch glob, protected := l.Guard.Protected(out.UserName); {
 		case protected:
@@ -247,6 +248,8 @@ func (r *run) guard(ctx context.Context, l *lane, leavers []leaver) (accepted []
 				Detail: fmt.Sprintf("left (%s) and still has an account; leaver { action = \"report\" } leaves it to you", out.Cause),
 			})
 			l.reported = append(l.reported, out)
+		case out.again:
+			again = append(again, out)
 		case out.owed:
 			owed = append(owed, out)
 		default:
@@ -261,7 +264,7 @@ func (r *run) guard(ctx context.Context, l *lane, leavers []leaver) (accepted []
 	for _, out := range judged {
 		byAccount[out.Account] = out
 	}
-	accepted = owed
+	accepted = append(owed, again...)
 	for _, pass := range v.Go {
 		accepted = append(accepted, byAccount[pass.Account])
 		if pass.Cause != identity.Emergency && !released[pass.Account] {

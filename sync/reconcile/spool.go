@@ -19,16 +19,25 @@ type spool struct {
 	file *os.File
 	w    *bufio.Writer
 	size int64
+	dec  cbor.DecMode
 }
 
+// maxItems bounds the lists of one person or account.
+const maxItems = 1 << 24
+
 func newSpool(dir string) (*spool, error) {
+	// What a source or a target calls text may be no UTF-8, and a group may have any number of members.
+	dec, err := cbor.DecOptions{UTF8: cbor.UTF8DecodeInvalid, MaxArrayElements: maxItems, MaxMapPairs: maxItems}.DecMode()
+	if err != nil {
+		return nil, fmt.Errorf("make the pass's temporary file: %w", err)
+	}
 	file, err := os.CreateTemp(dir, ".dirsweep-pass-*")
 	if err != nil {
 		return nil, fmt.Errorf("make the pass's temporary file: %w", err)
 	}
 	// Windows refuses to remove an open file; close removes it there.
 	_ = os.Remove(file.Name())
-	return &spool{file: file, w: bufio.NewWriterSize(file, 1<<18)}, nil
+	return &spool{file: file, w: bufio.NewWriterSize(file, 1<<18), dec: dec}, nil
 }
 
 // add appends v and returns where it is.
@@ -69,7 +78,7 @@ func (s *spool) get(at int64, v any) error {
 	if _, err := s.file.ReadAt(raw, at+int64(len(head))); err != nil && !errors.Is(err, io.EOF) {
 		return fmt.Errorf("read the temporary file: %w", err)
 	}
-	if err := cbor.Unmarshal(raw, v); err != nil {
+	if err := s.dec.Unmarshal(raw, v); err != nil {
 		return fmt.Errorf("decode from the temporary file: %w", err)
 	}
 	return nil

@@ -1,0 +1,624 @@
+package reconcile_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/dirsweep/dirsweep/sources"
+	"github.com/dirsweep/dirsweep/sources/ldap/slapdtest"
+	"github.com/dirsweep/dirsweep/state"
+	"github.com/dirsweep/dirsweep/sync/audit"
+	"github.com/dirsweep/dirsweep/sync/identity"
+	"github.com/dirsweep/dirsweep/sync/reconcile"
+	"github.com/dirsweep/dirsweep/sync/sweep"
+	"github.com/dirsweep/dirsweep/targets/scim/scimtest"
+)
+
+// company is a directory with one application that has converged.
+func company(t *testing.T, people int, extra string, adjust func(*reconcile.Target)) (*lab, *slapdtest.Server, *scimtest.Server) {
+	t.Helper()
+	dir := slapdtest.Start(t, slapdtest.Options{People: people, Groups: 4})
+	app := scimtest.StartElimity(t)
+	l := newLab(t)
+	l.directory("corp", dir, fmt.Sprintf("groups { base_dn = %q }", dir.GroupsDN()))
+	l.application("wiki", app, extra, adjust)
+	l.full()
+	return l, dir, app
+}
+
+// unanswering is a source whose Finder gives no answer.
+type unanswering struct{ sources.Source }
+
+func (unanswering) Find(context.Context, string) (sources.Sighting, error) {
+	return sources.Sighting{}, errors.New("the directory does not answer")
+}
+
+func TestR01AbsenceIsProven(t *testing.T) {
+	l, dir, app := company(t, 40, "", nil)
+	dir.Delete(t, dir.PersonDN(slapdtest.UID(1)))
+	dir.Move(t, dir.PersonDN(slapdtest.UID(2)), dir.FormerDN())
+
+	real := l.sources[0].Source
+	l.sources[0].Source = unanswering{real}
+	before := app.Writes()
+	report := l.run(reconcile.Pass{})
+	if app.Writes() != before || len(findings(report, "unproven")) != 2 {
+		t.Fatalf("without an answer about the absent there were %d writes and these findings: %+v", app.Writes()-before, report.Findings)
+	}
+
+	l.sources[0].Source = real
+	report = l.full()
+	if got := fmt.Sprint(active(t, app)); strings.Contains(got, slapdtest.UID(1)) || strings.Contains(got, slapdtest.UID(2)) {
+		t.Errorf("still active: %s", got)
+	}
+	causes := map[string]identity.Cause{}
+	for _, c := range report.Plan.Changes {
+		causes[c.UserName] = c.Cause
+	}
+	if causes[slapdtest.UID(1)] != identity.Deleted || causes[slapdtest.UID(2)] != identity.Moved {
+		t.Errorf("causes are %v", causes)
+	}
+}
+
+func TestR02NoPartIsAWhole(t *testing.T) {
+	l, dir, app := company(t, 300, "", nil)
+	dir.Delete(t, dir.PersonDN(slapdtest.UID(1)))
+	// The second page of the application's list fails for good: nothing may be concluded from the first.
+	app.Inject(scimtest.Fault{Method: "GET", Match: func(r *http.Request) bool {
+		at := r.URL.Query().Get("startIndex")
+		return strings.HasSuffix(r.URL.Path, "/Users") && at != "" && at != "1"
+	}, Trouble: scimtest.Answer(400, `{"detail":"no more"}`)})
+	dir.AddPerson(t, "newcomer", nil)
+	report := l.run(reconcile.Pass{})
+	if report.Outcome() != reconcile.Failed || report.Targets[0].Err == "" {
+		t.Errorf("half a list ended %q: %+v", report.Outcome(), report.Targets)
+	}
+	app.Clear()
+	if _, made := users(t, app)["newcomer"]; made {
+		t.Error("an account was made after half a list")
+	}
+	l.full()
+	if got := len(active(t, app)); got != 300 {
+		t.Errorf("%d active accounts, want 300", got)
+	}
+}
+
+func TestR02ShrinkIsHeldUntilApproved(t *testing.T) {
+	l, dir, app := company(t, 50, "", func(target *reconcile.Target) { target.Guard.MaxSweepPercent = 100 })
+	for i := 1; i <= 6; i++ { // 12 %
+		dir.Delete(t, dir.PersonDN(slapdtest.UID(i)))
+	}
+	before := app.Writes()
+	report := l.run(reconcile.Pass{})
+	if report.Outcome() != reconcile.Held || len(report.Held) != 1 || report.Held[0].Kind != "shrink" || app.Writes() != before {
+		t.Fatalf("%q with %d writes: %+v", report.Outcome(), app.Writes()-before, report.Held)
+	}
+	_, err := l.engine().Approve(t.Context(), report.Held[0].Digest, "tester")
+	l.must(err)
+	l.full()
+	if got := len(active(t, app)); got != 44 {
+		t.Errorf("%d active accounts, want 44", got)
+	}
+}
+
+func TestR03PeopleAreAnchored(t *testing.T) {
+	l, dir, app := company(t, 40, "", nil)
+	leaver := slapdtest.UID(1)
+	dir.Delete(t, dir.PersonDN(leaver))
+	l.full()
+	dir.AddPerson(t, leaver, nil) // another person with the same login
+	before := app.Writes()
+	report := l.full()
+	if got := findings(report, "disputed"); len(got) != 1 || app.Writes() != before {
+		t.Errorf("%d writes for another person with a leaver's login, findings %+v", app.Writes()-before, report.Findings)
+	}
+	if users(t, app)[leaver]["active"] != false {
+		t.Error("another person got the leaver's account")
+	}
+}
+
+func TestR03RehireGetsTheOldAccountBack(t *testing.T) {
+	l, dir, app := company(t, 40, "", nil)
+	dn := dir.PersonDN(slapdtest.UID(1))
+	id := users(t, app)[slapdtest.UID(1)]["id"]
+	dir.Disable(t, dn)
+	l.full()
+	if users(t, app)[slapdtest.UID(1)]["active"] != false {
+		t.Fatal("a disabled person's account is active")
+	}
+	dir.Enable(t, dn)
+	report := l.full()
+	got := users(t, app)[slapdtest.UID(1)]
+	if got["active"] != true || got["id"] != id || report.Plan.Changes[0].Cause != identity.Rehired {
+		t.Errorf("rehired: %v by %+v", got, report.Plan.Changes)
+	}
+	l.must(l.ledger.View(t.Context(), func(r *state.Reader) error {
+		for c, err := range r.Cases() {
+			t.Errorf("a case is left: %+v %v", c, err)
+		}
+		return nil
+	}))
+}
+
+func TestR03RehireByDeclaredKey(t *testing.T) {
+	dir := slapdtest.Start(t, slapdtest.Options{People: 30})
+	app := scimtest.StartElimity(t)
+	l := newLab(t)
+	l.directory("corp", dir, "rehire = person.employeeNumber")
+	l.application("wiki", app, "", nil)
+	dir.AddPerson(t, "ann", map[string][]string{"employeeNumber": {"E-1"}})
+	l.full()
+	id := users(t, app)["ann"]["id"]
+	dir.Delete(t, dir.PersonDN("ann"))
+	l.full()
+	dir.AddPerson(t, "ann.new", map[string][]string{"employeeNumber": {"E-1"}})
+	l.full()
+	if got := users(t, app)["ann.new"]; got["id"] != id || got["active"] != true {
+		t.Errorf("the person who came back has %v, want account %v", got, id)
+	}
+	before := app.Writes()
+	l.full()
+	if app.Writes() != before {
+		t.Error("the pass after a rehire wrote again")
+	}
+}
+
+func TestR04LeaversFirst(t *testing.T) {
+	l, dir, first := company(t, 60, "", nil)
+	second := scimtest.StartElimity(t)
+	l.application("chat", second, "", nil)
+	l.full()
+	dir.Delete(t, dir.PersonDN(slapdtest.UID(1)))
+	dir.Disable(t, dir.PersonDN(slapdtest.UID(2)))
+	dir.AddPerson(t, "newcomer", nil)
+	dir.Set(t, dir.PersonDN(slapdtest.UID(3)), "cn", "Another Name")
+	var order []string
+	first.Reset()
+	second.Reset()
+	var closed atomic.Int32
+	watch := func(app *scimtest.Server) {
+		app.Inject(scimtest.Fault{Trouble: func(w http.ResponseWriter, r *http.Request, next http.Handler) {
+			if r.Method == http.MethodPost && closed.Load() < 4 {
+				t.Errorf("%s %s before every leaver was closed", r.Method, r.URL.Path)
+			}
+			next.ServeHTTP(w, r)
+			if r.Method == http.MethodPatch {
+				closed.Add(1)
+			}
+		}})
+	}
+	watch(first)
+	watch(second)
+	report := l.full()
+	for _, c := range report.Plan.Changes {
+		order = append(order, string(c.Op))
+	}
+	lastSweep, firstOther := -1, len(order)
+	for i, op := range order {
+		if identity.Op(op).Sweeps() {
+			lastSweep = i
+		} else if i < firstOther {
+			firstOther = i
+		}
+	}
+	if lastSweep != 3 || lastSweep > firstOther {
+		t.Errorf("the plan's order is %v", order)
+	}
+}
+
+func TestR05HandsOff(t *testing.T) {
+	l, dir, app := company(t, 20, "", nil)
+	app.AddUser(t, "service", map[string]any{"active": true})
+	app.AddUser(t, "handmade", map[string]any{"active": true, "displayName": "Made by hand"})
+	before := app.Writes()
+	report := l.full()
+	if app.Writes() != before || report.Targets[0].Orphans != 2 {
+		t.Errorf("orphans: %d writes, %+v", app.Writes()-before, report.Targets)
+	}
+	// Where the config asks for it orphans are disabled, protected ones never.
+	l.application("wiki", app, "", func(target *reconcile.Target) {
+		target.OnOrphan = "disable"
+		target.Guard.Protect = []string{"Serv*"}
+	})
+	l.full()
+	if got := users(t, app); got["handmade"]["active"] != false || got["service"]["active"] != true {
+		t.Errorf("handmade %v, service %v", got["handmade"], got["service"])
+	}
+	// A protected leaver is not touched either, and told.
+	l.application("wiki", app, "", func(target *reconcile.Target) { target.Guard.Protect = []string{slapdtest.UID(5)} })
+	dir.Delete(t, dir.PersonDN(slapdtest.UID(5)))
+	report = l.full()
+	if users(t, app)[slapdtest.UID(5)]["active"] != true || len(findings(report, "protected")) != 1 {
+		t.Errorf("a protected account was closed, or nobody was told: %+v", report.Findings)
+	}
+}
+
+func TestR05DisputedIsLeftAlone(t *testing.T) {
+	dir := slapdtest.Start(t, slapdtest.Options{People: 3})
+	app := scimtest.StartElimity(t)
+	l := newLab(t)
+	l.directory("corp", dir, "")
+	mail := dir.Values(t, dir.PersonDN(slapdtest.UID(1)), "mail")[0]
+	for _, name := range []string{"one", "two"} {
+		app.AddUser(t, name, map[string]any{"active": true, "emails": []any{map[string]any{"value": mail}}})
+	}
+	l.application("wiki", app, "", func(target *reconcile.Target) { target.Correlate = []string{"emails"} })
+	report := l.full()
+	got := users(t, app)
+	if got[slapdtest.UID(1)] != nil || got[slapdtest.UID(2)] == nil || len(findings(report, "disputed")) == 0 {
+		t.Errorf("disputed: %v, findings %+v", got, report.Findings)
+	}
+}
+
+func TestR06AllPlansBeforeAnyChange(t *testing.T) {
+	l, dir, app := company(t, 100, "", nil) // 5 % of 100: five may go
+	for i := 1; i <= 6; i++ {
+		dir.Disable(t, dir.PersonDN(slapdtest.UID(i)))
+	}
+	dir.Delete(t, dir.PersonDN(slapdtest.UID(7)))
+	dir.AddPerson(t, "newcomer", nil)
+	report := l.run(reconcile.Pass{})
+	if report.Outcome() != reconcile.Held || len(report.Held) != 1 || len(report.Held[0].People) != 6 {
+		t.Fatalf("%q: %+v", report.Outcome(), report.Held)
+	}
+	got := users(t, app)
+	if got[slapdtest.UID(7)]["active"] != false || got["newcomer"]["active"] != true || got[slapdtest.UID(1)]["active"] != true {
+		t.Fatal("the small cohort and the joiner should have gone ahead, and the large cohort waited")
+	}
+	// Approving a digest releases exactly that hold, once.
+	engine := l.engine()
+	if _, err := engine.Approve(t.Context(), "no such digest", "tester"); err == nil {
+		t.Error("a digest that does not exist was approved")
+	}
+	_, err := engine.Approve(t.Context(), report.Held[0].Digest, "tester")
+	l.must(err)
+	l.full()
+	if got := len(active(t, app)); got != 94 {
+		t.Errorf("%d active accounts, want 94", got)
+	}
+	dir.Disable(t, dir.PersonDN(slapdtest.UID(8)))
+	for i := 11; i <= 15; i++ {
+		dir.Disable(t, dir.PersonDN(slapdtest.UID(i)))
+	}
+	if report := l.run(reconcile.Pass{}); report.Outcome() != reconcile.Held {
+		t.Errorf("an approval released a second cohort: %q", report.Outcome())
+	}
+}
+
+func TestR07IntentBeforeAction(t *testing.T) {
+	l, dir, app := company(t, 20, "", nil)
+	// The answers to these writes never arrive, as if the process had died after sending: what was done is found, not done twice.
+	dir.AddPerson(t, "newcomer", nil)
+	dir.Delete(t, dir.PersonDN(slapdtest.UID(1)))
+	ctx, cancel := context.WithCancel(t.Context())
+	app.Inject(scimtest.Fault{Method: http.MethodPost, Times: 1, Trouble: func(w http.ResponseWriter, r *http.Request, next http.Handler) {
+		defer cancel()
+		scimtest.CutAfter()(w, r, next)
+	}})
+	_, err := l.engine().Run(ctx, reconcile.Pass{})
+	if !errors.Is(err, context.Canceled) {
+		t.Fatalf("a pass that was stopped ended with %v", err)
+	}
+	open := 0
+	l.must(l.ledger.View(t.Context(), func(r *state.Reader) error {
+		for _, err := range r.Intents() {
+			if err != nil {
+				return err
+			}
+			open++
+		}
+		return nil
+	}))
+	if open != 1 {
+		t.Fatalf("%d intents are open, want the create", open)
+	}
+	app.Clear()
+	app.Reset()
+	l.full()
+	if got := app.Count(http.MethodPost, "/Users"); got != 0 {
+		t.Errorf("the account was made %d times more", got)
+	}
+	if users(t, app)["newcomer"]["active"] != true {
+		t.Error("the account is not there")
+	}
+	told := false
+	for rec, err := range l.trail.Records() {
+		l.must(err)
+		told = told || rec.Outcome == audit.FoundDone && rec.UserName == "newcomer"
+	}
+	if !told {
+		t.Error("the audit trail does not tell that the create was found done")
+	}
+}
+
+func TestR08DoneIsReadBack(t *testing.T) {
+	l, dir, app := company(t, 20, "", nil)
+	clock := time.Now()
+	l.now = func() time.Time { return clock }
+	// An application that answers 200 and does nothing.
+	app.Inject(scimtest.Fault{Method: http.MethodPatch, Trouble: func(w http.ResponseWriter, r *http.Request, next http.Handler) {
+		w.Header().Set("Content-Type", "application/scim+json")
+		w.WriteHeader(http.StatusNoContent)
+	}})
+	dir.Delete(t, dir.PersonDN(slapdtest.UID(1)))
+	report := l.run(reconcile.Pass{})
+	if report.Outcome() != reconcile.Partial || len(report.Closed) != 0 {
+		t.Fatalf("an account that is still active counts as closed: %q %+v", report.Outcome(), report.Closed)
+	}
+	engine := l.engine()
+	next, err := engine.NextDue(t.Context())
+	l.must(err)
+	if wait := next.Sub(clock); wait <= 0 || wait > time.Minute {
+		t.Errorf("the next try is in %s, want within a minute", wait)
+	}
+	for range 4 { // it stays open however often it fails
+		clock = clock.Add(time.Hour)
+		report, err = engine.Retry(t.Context())
+		l.must(err)
+		if len(report.Failures) != 1 {
+			t.Fatalf("a retry of an open case: %+v", report)
+		}
+	}
+	app.Clear()
+	clock = clock.Add(time.Hour)
+	report, err = engine.Retry(t.Context())
+	l.must(err)
+	if len(report.Closed) != 1 || users(t, app)[slapdtest.UID(1)]["active"] != false {
+		t.Errorf("not closed though the application works again: %+v", report)
+	}
+	if next, err = engine.NextDue(t.Context()); err != nil || !next.IsZero() {
+		t.Errorf("something is still due at %s: %v", next, err)
+	}
+}
+
+func TestR09OneTargetsTroubleStaysThere(t *testing.T) {
+	l, dir, good := company(t, 20, "", nil)
+	bad := scimtest.StartElimity(t)
+	l.application("chat", bad, "timeout = \"1s\"\n", nil)
+	l.full()
+	hang := make(chan struct{})
+	bad.Inject(scimtest.Fault{Trouble: func(_ http.ResponseWriter, r *http.Request, _ http.Handler) {
+		select {
+		case <-r.Context().Done():
+		case <-hang:
+		}
+	}})
+	dir.Delete(t, dir.PersonDN(slapdtest.UID(1)))
+	dir.AddPerson(t, "newcomer", nil)
+	start := time.Now()
+	var closedAfter, joinedAfter atomic.Int64
+	good.Inject(scimtest.Fault{Trouble: func(w http.ResponseWriter, r *http.Request, next http.Handler) {
+		next.ServeHTTP(w, r)
+		switch r.Method {
+		case http.MethodPatch:
+			closedAfter.Store(int64(time.Since(start)))
+		case http.MethodPost:
+			joinedAfter.Store(int64(time.Since(start)))
+		}
+	}})
+	report := l.run(reconcile.Pass{})
+	if report.Outcome() != reconcile.Failed {
+		t.Errorf("outcome %q", report.Outcome())
+	}
+	if got := users(t, good); got[slapdtest.UID(1)]["active"] != false || got["newcomer"]["active"] != true {
+		t.Fatal("the target that works was not served")
+	}
+	if got := time.Duration(closedAfter.Load()); got > 2*time.Second {
+		t.Errorf("the leaver was closed after %s: the other target was waited for", got)
+	}
+	if got := time.Duration(joinedAfter.Load()); got > 15*time.Second {
+		t.Errorf("the joiner got the account after %s", got)
+	}
+	// The leaver is owed to the target, and first when it returns.
+	close(hang)
+	bad.Clear()
+	bad.Reset()
+	l.full()
+	writes := slices.DeleteFunc(bad.Calls(), func(c scimtest.Call) bool { return c.Method == http.MethodGet })
+	if len(writes) != 2 || writes[0].Method != http.MethodPatch {
+		t.Errorf("when it returned, it saw %+v", writes)
+	}
+}
+
+func TestR09RepeatedFailureQuarantines(t *testing.T) {
+	l, _, app := company(t, 5, "timeout = \"1s\"\n", nil)
+	app.Inject(scimtest.Fault{Trouble: scimtest.Answer(http.StatusUnauthorized, `{"detail":"token expired"}`)})
+	for range 3 {
+		l.run(reconcile.Pass{})
+	}
+	app.Clear()
+	report := l.run(reconcile.Pass{Mode: reconcile.Delta})
+	if got := report.Targets[0].Err; !strings.Contains(got, "quarantined since") || !strings.Contains(got, "next attempt") {
+		t.Errorf("a delta pass did not leave the target alone: %q", got)
+	}
+	l.full() // a full pass looks whether it is back
+	if got := l.run(reconcile.Pass{Mode: reconcile.Delta}).Targets[0].Err; got != "" {
+		t.Errorf("still quarantined: %s", got)
+	}
+}
+
+func TestR10Grace(t *testing.T) {
+	l, dir, app := company(t, 40, "", func(target *reconcile.Target) { target.Leaver.DeleteAfter = 30 * 24 * time.Hour })
+	clock := time.Now()
+	l.now = func() time.Time { return clock }
+	dir.Delete(t, dir.PersonDN(slapdtest.UID(1)))
+	// This one was disabled by somebody else before.
+	byHand := slapdtest.UID(2)
+	app.Patch(t, "/Users/"+users(t, app)[byHand]["id"].(string), "replace", "active", false)
+	dir.Delete(t, dir.PersonDN(byHand))
+	l.full()
+	clock = clock.Add(29 * 24 * time.Hour)
+	l.full()
+	if users(t, app)[slapdtest.UID(1)] == nil {
+		t.Fatal("deleted before its grace was over")
+	}
+	clock = clock.Add(2 * 24 * time.Hour)
+	l.full()
+	if got := users(t, app); got[slapdtest.UID(1)] != nil {
+		t.Error("not deleted when its grace was over")
+	}
+}
+
+func TestR11Drift(t *testing.T) {
+	l, dir, app := company(t, 20, "", nil)
+	byName := func(name string) string { return "/Users/" + users(t, app)[name]["id"].(string) }
+	app.Patch(t, byName(slapdtest.UID(1)), "replace", "displayName", "Somebody Else")
+	app.Patch(t, byName(slapdtest.UID(2)), "replace", "active", false)
+	if status, _ := app.Raw(t, http.MethodDelete, byName(slapdtest.UID(3)), nil); status != http.StatusNoContent {
+		t.Fatalf("delete: %d", status)
+	}
+	l.full()
+	got := users(t, app)
+	if got[slapdtest.UID(1)]["displayName"] == "Somebody Else" || got[slapdtest.UID(2)]["active"] != true || got[slapdtest.UID(3)] == nil {
+		t.Errorf("drift was not repaired: %v %v %v", got[slapdtest.UID(1)], got[slapdtest.UID(2)], got[slapdtest.UID(3)])
+	}
+	// A leaver who is enabled by hand is swept again, and told.
+	leaver := slapdtest.UID(4)
+	dir.Delete(t, dir.PersonDN(leaver))
+	l.full()
+	app.Patch(t, byName(leaver), "replace", "active", true)
+	report := l.full()
+	if users(t, app)[leaver]["active"] != false || len(findings(report, "drift")) != 1 {
+		t.Errorf("enabled again by hand: %v, findings %+v", users(t, app)[leaver], report.Findings)
+	}
+	// on_drift = "report" only tells.
+	l.application("wiki", app, "", func(target *reconcile.Target) { target.OnDrift = "report" })
+	l.full()
+	app.Patch(t, byName(slapdtest.UID(1)), "replace", "displayName", "Somebody Else")
+	report = l.full()
+	if users(t, app)[slapdtest.UID(1)]["displayName"] != "Somebody Else" || len(findings(report, "drift")) != 1 {
+		t.Errorf("on_drift = report: %v, findings %+v", users(t, app)[slapdtest.UID(1)], report.Findings)
+	}
+}
+
+func TestR12OnlyManagedAttributes(t *testing.T) {
+	l, dir, app := company(t, 5, `
+		account = {
+			userName    = person.uid
+			displayName = person.cn
+			title       = person.title
+		}
+	`, nil)
+	who := slapdtest.UID(1)
+	path := "/Users/" + users(t, app)[who]["id"].(string)
+	app.Patch(t, path, "add", "nickName", "Hand-made")
+	dir.Set(t, dir.PersonDN(who), "title")
+	dir.Set(t, dir.PersonDN(who), "cn", "New Name")
+	l.full()
+	got := users(t, app)[who]
+	if got["nickName"] != "Hand-made" || got["displayName"] != "New Name" {
+		t.Errorf("managed and unmanaged attributes: %v", got)
+	}
+	if _, still := got["title"]; still {
+		t.Errorf("a value that is now empty was not cleared: %v", got)
+	}
+}
+
+func TestR14EditedScopeIsACohortOfItsOwn(t *testing.T) {
+	l, dir, app := company(t, 40, `scope = true`+"\n", nil)
+	dir.Delete(t, dir.PersonDN(slapdtest.UID(1)))
+	l.application("wiki", app, `scope = person.uid == "nobody"`+"\n", nil)
+	report := l.run(reconcile.Pass{})
+	if report.Outcome() != reconcile.Held || len(report.Held) != 1 || report.Held[0].Cause != identity.Rescoped || len(report.Held[0].People) != 39 {
+		t.Fatalf("an edited scope: %q, %d holds", report.Outcome(), len(report.Held))
+	}
+	if got := len(active(t, app)); got != 39 {
+		t.Errorf("%d active accounts, want 39: only the true leaver goes", got)
+	}
+	l.application("wiki", app, `scope = true`+"\n", nil)
+	l.full()
+	if got := len(active(t, app)); got != 39 {
+		t.Errorf("%d active accounts after the typo was mended, want 39", got)
+	}
+}
+
+func TestR16EveryWriteIsTold(t *testing.T) {
+	l, dir, app := company(t, 20, "", nil)
+	dir.Delete(t, dir.PersonDN(slapdtest.UID(1)))
+	dir.Set(t, dir.PersonDN(slapdtest.UID(2)), "cn", "New Name")
+	dir.AddPerson(t, "newcomer", nil)
+	l.full()
+	told := 0
+	for rec, err := range l.trail.Records() {
+		l.must(err)
+		if rec.Kind == audit.Change {
+			told++
+			if rec.Target == "" || rec.Account == "" || rec.UserName == "" || rec.Person == "" || rec.Cause == "" || rec.Outcome == "" || rec.At.IsZero() {
+				t.Errorf("a record leaves something out: %+v", rec)
+			}
+		}
+		if rec.Op == "update" && (rec.Before["displayName"] == "" || rec.After["displayName"] != identity.Text("New Name")) {
+			t.Errorf("before and after: %v → %v", rec.Before, rec.After)
+		}
+	}
+	if told != app.Writes() {
+		t.Errorf("%d writes arrived, %d are told", app.Writes(), told)
+	}
+}
+
+func TestR16EvidenceHolds(t *testing.T) {
+	l, dir, _ := company(t, 20, "", nil)
+	leaver := slapdtest.UID(1)
+	dir.Delete(t, dir.PersonDN(leaver))
+	l.full()
+	evidence, err := l.engine().Evidence(t.Context(), leaver)
+	l.must(err)
+	raw, err := json.Marshal(evidence)
+	l.must(err)
+	if _, err := sweep.VerifyEvidence(bytes.NewReader(raw)); err != nil {
+		t.Errorf("the evidence does not hold: %v", err)
+	}
+	if evidence.Closed == nil || evidence.Accounts[0].Seen != "inactive" || !strings.Contains(evidence.Proof, "entryUUID") {
+		t.Errorf("evidence: %+v", evidence)
+	}
+	forged := bytes.Replace(raw, []byte(`"seen":"inactive"`), []byte(`"seen":"gone"`), 1)
+	if _, err := sweep.VerifyEvidence(bytes.NewReader(forged)); err == nil {
+		t.Error("edited evidence holds")
+	}
+}
+
+func TestR17SameStatePlansTheSame(t *testing.T) {
+	l, dir, _ := company(t, 30, "", nil)
+	for i := 1; i <= 5; i++ {
+		dir.Set(t, dir.PersonDN(slapdtest.UID(i)), "cn", fmt.Sprintf("New %d", i))
+	}
+	dir.Delete(t, dir.PersonDN(slapdtest.UID(9)))
+	dir.AddPerson(t, "newcomer", nil)
+	var digest string
+	for range 3 {
+		report, err := l.engine().Plan(t.Context(), reconcile.Pass{})
+		l.must(err)
+		if digest != "" && report.Plan.Digest != digest || report.Plan.Digest == "" {
+			t.Fatalf("digest %q, before %q", report.Plan.Digest, digest)
+		}
+		digest = report.Plan.Digest
+		if got := len(report.Plan.Changes); got != 7 {
+			t.Fatalf("%d changes, want 7: %+v", got, report.Plan.Changes)
+		}
+	}
+}
+
+func TestR19HonestNumbers(t *testing.T) {
+	l, dir, app := company(t, 20, "", nil)
+	clock := time.Now()
+	l.now = func() time.Time { return clock }
+	app.Inject(scimtest.Fault{Method: http.MethodPatch, Trouble: scimtest.Answer(http.StatusForbidden, `{"detail":"no"}`)})
+	dir.Delete(t, dir.PersonDN(slapdtest.UID(1)))
+	l.run(reconcile.Pass{})
+	app.Clear()
+	clock = clock.Add(time.Hour)
+	report := l.full()
+	// The clock began when the person was first seen to have left, not when the call that worked was made.
+	if len(report.Closed) != 1 || report.Closed[0].Took != time.Hour {
+		t.Errorf("closed: %+v, want after one hour", report.Closed)
+	}
+}
