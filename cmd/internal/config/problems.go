@@ -83,7 +83,7 @@ func repeats(d, have *hcl.Diagnostic) bool {
 	case *d.Subject == *have.Subject && d.Summary == have.Summary && d.Detail == have.Detail:
 		return true
 	case d.Summary == "Unsuitable value type":
-		return d.Subject.Overlaps(*have.Subject)
+		return have.Severity == hcl.DiagError && (d.Subject.Overlaps(*have.Subject) || d.Subject.Start.Line == have.Subject.Start.Line)
 	case d.Summary == literalSecret:
 		return have.Severity == hcl.DiagWarning && d.Subject.Overlaps(*have.Subject)
 	}

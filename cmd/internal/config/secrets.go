@@ -91,30 +91,34 @@ func secretName(name string) bool {
 // literals warns of secrets that the config spells out.
 func (l *loader) literals() {
 	for _, file := range l.config.files {
-		eachLiteral(file, func(name string, at hcl.Range) {
-			l.warn(at, literalSecret, fmt.Sprintf(
-				`Whoever may read the config can read it. Write %s = env("NAME"), file("path") or credential("name").`, name))
+		eachSecret(file, func(a *hclsyntax.Attribute) {
+			v, diags := a.Expr.Value(nil)
+			if diags.HasErrors() || !v.IsKnown() || v.IsNull() || v.Type() != cty.String || v.AsString() == "" {
+				return
+			}
+			l.warn(a.Expr.Range(), literalSecret, fmt.Sprintf(
+				`Whoever may read the config can read it. Write %s = env("NAME"), file("path") or credential("name").`, a.Name))
 		})
 	}
 }
 
-// eachLiteral calls f for every argument named like a secret whose value is written out.
-func eachLiteral(file *hcl.File, f func(name string, at hcl.Range)) {
+// eachSecret calls f for every argument named like a secret, unless a function fetches it from elsewhere.
+func eachSecret(file *hcl.File, f func(a *hclsyntax.Attribute)) {
 	body, ok := file.Body.(*hclsyntax.Body)
 	if !ok {
 		return
 	}
 	_ = hclsyntax.VisitAll(body, func(n hclsyntax.Node) hcl.Diagnostics {
-		a, ok := n.(*hclsyntax.Attribute)
-		if !ok || !secretName(a.Name) {
-			return nil
-		}
-		if v, diags := a.Expr.Value(nil); !diags.HasErrors() && v.IsKnown() && !v.IsNull() && v.Type() == cty.String && v.AsString() != "" {
-			f(a.Name, a.Expr.Range())
+		if a, ok := n.(*hclsyntax.Attribute); ok && secretName(a.Name) {
+			if call, ok := a.Expr.(*hclsyntax.FunctionCallExpr); !ok || !fetches(call.Name) {
+				f(a)
+			}
 		}
 		return nil
 	})
 }
+
+func fetches(function string) bool { return function == "env" || function == "file" || function == "credential" }
 
 // mask returns a file's bytes with the secrets that it spells out starred; positions stay as they are.
 func mask(file *hcl.File) []byte {
@@ -126,16 +130,19 @@ func mask(file *hcl.File) []byte {
 			}
 		}
 	}
-	eachLiteral(file, func(_ string, at hcl.Range) {
-		if at.CanSliceBytes(out) {
+	eachSecret(file, func(a *hclsyntax.Attribute) {
+		if at := a.Expr.Range(); at.CanSliceBytes(out) {
 			star(at.Start.Byte, at.End.Byte)
 		}
 	})
-	// by their look as well, for files that do not parse
-	for _, pattern := range []string{`(?:password|token|secret)"?[ \t]*[=:][ \t]*"([^\n]*)`, `://[^/@\s"]*:([^/@\s"]*)@`} {
-		for _, m := range regexp.MustCompile(pattern).FindAllSubmatchIndex(out, -1) {
+	// by their look as well: in objects, and in files that do not parse
+	for _, m := range regexp.MustCompile(`(?:password|token|secret)"?[ \t]*[=:][ \t]*([^\n]*)`).FindAllSubmatchIndex(out, -1) {
+		if function, _, found := bytes.Cut(out[m[2]:m[3]], []byte("(")); !found || !fetches(string(function)) {
 			star(m[2], m[3])
 		}
+	}
+	for _, m := range regexp.MustCompile(`://[^/@\s"]*:([^/@\s"]*)@`).FindAllSubmatchIndex(out, -1) {
+		star(m[2], m[3])
 	}
 	return out
 }

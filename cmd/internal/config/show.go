@@ -119,7 +119,7 @@ func (p *printer) body(body *hclsyntax.Body, files map[string]*hcl.File, without
 		if file == nil || !at.CanSliceBytes(file.Bytes) {
 			continue
 		}
-		p.set(a.Name, string(at.SliceBytes(mask(file))))
+		p.set(a.Name, maskAddresses(string(at.SliceBytes(mask(file)))))
 	}
 	for _, b := range body.Blocks {
 		if slices.Contains(without, b.Type) {
