@@ -9,6 +9,7 @@ import (
 
 	"github.com/fatih/color"
 	"github.com/jedib0t/go-pretty/v6/table"
+	"github.com/jedib0t/go-pretty/v6/text"
 )
 
 // A style colours text, or leaves it as it is.
@@ -46,6 +47,7 @@ func printTable(w io.Writer, header []string, rows [][]string) {
 	t.SetOutputMirror(w)
 	t.SuppressTrailingSpaces()
 	t.SetStyle(table.StyleDefault)
+	t.Style().Format.Header = text.FormatDefault
 	t.Style().Options = table.OptionsNoBordersAndSeparators
 	t.Style().Box.PaddingLeft = ""
 	t.Style().Box.PaddingRight = "  "

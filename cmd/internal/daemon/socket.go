@@ -81,8 +81,14 @@ func listen(ctx context.Context, state string) (*socket, error) {
 	return s, nil
 }
 
-// Close stops listening and removes what listen made.
-func (s *socket) Close() error { return errors.Join(s.Listener.Close(), s.cleanUp()) }
+// Close stops listening and removes what listen made. It may be called again.
+func (s *socket) Close() error {
+	err := s.Listener.Close()
+	if errors.Is(err, net.ErrClosed) {
+		err = nil
+	}
+	return errors.Join(err, s.cleanUp())
+}
 
 func (s *socket) cleanUp() error {
 	var errs []error
