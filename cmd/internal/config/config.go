@@ -101,6 +101,7 @@ func LoadWith(path string, sourceKinds []sources.Kind, targetKinds []targets.Kin
 		kinds:  kinds{sourceKinds, targetKinds}, eval: &hcl.EvalContext{Functions: functions(dir)}, clock: time.Now,
 	}
 	l.load(texts)
+	suggestFunctions(l.diags, l.eval.Functions)
 	l.diags = tidy(l.diags)
 	if l.diags.HasErrors() {
 		return nil, &Problems{Found: l.diags, files: l.config.files}

@@ -4,10 +4,13 @@ import (
 	"cmp"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"strings"
 
 	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/hclsyntax"
+	"github.com/zclconf/go-cty/cty/function"
 
 	"github.com/dirsweep/dirsweep/sync/mapping"
 )
@@ -101,6 +104,16 @@ func suggest(diags hcl.Diagnostics, files map[string]*hcl.File, names []string) 
 			continue
 		}
 		d.Detail += didYouMean(string(d.Subject.SliceBytes(file.Bytes)), names)
+	}
+}
+
+// suggestFunctions words complaints about unknown functions anew: HCL suggests whichever near name its map gives it first.
+func suggestFunctions(diags hcl.Diagnostics, functions map[string]function.Function) {
+	names := slices.Collect(maps.Keys(functions))
+	for _, d := range diags {
+		if extra, ok := hcl.DiagnosticExtra[hclsyntax.FunctionCallUnknownDiagExtra](d); ok {
+			d.Detail = fmt.Sprintf("There is no function named %q.%s", extra.CalledFunctionName(), didYouMean(extra.CalledFunctionName(), names))
+		}
 	}
 }
 

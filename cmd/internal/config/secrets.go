@@ -118,7 +118,9 @@ func eachSecret(file *hcl.File, f func(a *hclsyntax.Attribute)) {
 	})
 }
 
-func fetches(function string) bool { return function == "env" || function == "file" || function == "credential" }
+func fetches(function string) bool {
+	return function == "env" || function == "file" || function == "credential"
+}
 
 // mask returns a file's bytes with the secrets that it spells out starred; positions stay as they are.
 func mask(file *hcl.File) []byte {
