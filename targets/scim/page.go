@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/url"
 	"strconv"
 	"strings"
@@ -221,49 +222,58 @@ func (l *listing) page(ctx context.Context, w *walk, at url.Values) (page, error
 	err := l.t.rest.Stream(ctx, l.endpoint, at, func(body *rest.Body) error {
 		l.request++
 		p = page{total: -1}
-		return p.read(body, func(r resource) error {
-			id := r.id()
-			if id == "" {
-				return fmt.Errorf("%w: an entry without an id", targets.ErrRejected)
-			}
-			p.entries++
-			k := keyOf(string(id))
-			last, known := l.seen[k]
-			l.seen[k] = l.request
-			switch {
-			case last == l.request || last >= w.first && last < begin:
-				w.repeats++
-				return nil
-			case last >= begin: // in the part that came before the page broke off
-				p.fresh++
-				return nil
-			}
-			p.fresh++
-			w.distinct++
-			if w.distinct > maxEntries {
-				return fmt.Errorf("%w: more than %d entries", targets.ErrRejected, maxEntries)
-			}
-			if known {
-				return nil
-			}
-			if err := l.yield(r); err != nil {
-				return &stopError{err}
-			}
-			return nil
-		})
+		return p.read(body, func(r resource) error { return l.entry(w, &p, begin, r) })
 	})
 	return p, err
 }
 
+// entry counts one entry of the page whose first request was begin, and yields it where it is new.
+func (l *listing) entry(w *walk, p *page, begin uint32, r resource) error {
+	id := r.id()
+	if id == "" {
+		return fmt.Errorf("%w: an entry without an id", targets.ErrRejected)
+	}
+	p.entries++
+	k := keyOf(string(id))
+	last, known := l.seen[k]
+	l.seen[k] = l.request
+	switch {
+	case last == l.request || last >= w.first && last < begin:
+		w.repeats++
+		return nil
+	case last >= begin: // in the part that came before the page broke off
+		p.fresh++
+		return nil
+	}
+	p.fresh++
+	w.distinct++
+	if w.distinct > maxEntries {
+		return fmt.Errorf("%w: more than %d entries", targets.ErrRejected, maxEntries)
+	}
+	if known {
+		return nil
+	}
+	if err := l.yield(r); err != nil {
+		return &stopError{err}
+	}
+	return nil
+}
+
+// A body is what a page is read from. Renew is called before each value.
+type body interface {
+	io.Reader
+	Renew()
+}
+
 // read reads a ListResponse, RFC 7644 §3.4.2, one resource at a time, whatever the order of its members.
-func (p *page) read(body *rest.Body, each func(resource) error) error {
-	dec := json.NewDecoder(body)
+func (p *page) read(from body, each func(resource) error) error {
+	dec := json.NewDecoder(from)
 	dec.UseNumber()
 	if err := open(dec, '{'); err != nil {
 		return err
 	}
 	for dec.More() {
-		body.Renew()
+		from.Renew()
 		name, err := dec.Token()
 		if err != nil {
 			return broken(err)
@@ -272,7 +282,7 @@ func (p *page) read(body *rest.Body, each func(resource) error) error {
 		switch strings.ToLower(word) {
 		case "resources":
 			p.hasResources = true
-			err = readResources(dec, body, each)
+			err = readResources(dec, from, each)
 		case "totalresults":
 			err = p.readTotal(dec)
 		case "nextcursor":
@@ -311,7 +321,7 @@ func (p *page) readTotal(dec *json.Decoder) error {
 	return nil
 }
 
-func readResources(dec *json.Decoder, body *rest.Body, each func(resource) error) error {
+func readResources(dec *json.Decoder, from body, each func(resource) error) error {
 	first, err := dec.Token()
 	switch {
 	case err != nil:
@@ -322,7 +332,7 @@ func readResources(dec *json.Decoder, body *rest.Body, each func(resource) error
 		return fmt.Errorf("%w: Resources is not a list", targets.ErrRejected)
 	}
 	for dec.More() {
-		body.Renew()
+		from.Renew()
 		var r resource
 		if err := dec.Decode(&r); err != nil {
 			return broken(err)

@@ -46,7 +46,11 @@ func parsePath(text string) (path, error) {
 		if err := p.filter(filter[:end]); err != nil {
 			return path{}, fmt.Errorf("%q: %w", text, err)
 		}
-		rest = attr + filter[end+1:]
+		after := filter[end+1:]
+		if after != "" && after[0] != '.' {
+			return path{}, fmt.Errorf("%q: only a sub-attribute can follow the ]", text)
+		}
+		rest = attr + after
 	}
 	p.attr, p.sub, _ = strings.Cut(rest, ".")
 	if strings.HasSuffix(rest, ".") || !isName(p.attr) || p.sub != "" && !isName(p.sub) {

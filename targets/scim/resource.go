@@ -63,13 +63,13 @@ func (r resource) at(p path) any {
 		holder = extension
 	}
 	v := holder.get(p.attr)
-	if v == nil && p.sub != "" {
+	if p.key != "" {
+		return sub(matching(v, p), p)
+	}
+	if v = sub(v, p); v == nil && p.sub != "" {
 		return holder.get(p.attr + "." + p.sub) // GitLab
 	}
-	if p.key != "" {
-		v = matching(v, p)
-	}
-	return sub(v, p)
+	return v
 }
 
 // matching returns the first entry of list that p's value filter selects.
