@@ -29,7 +29,7 @@ func full() audit.Record {
 		At: day, Pass: "p1", Kind: audit.Change, Op: "update", Cause: "changed", Rule: "config.hcl:31", Source: "corp", Target: "wiki",
 		Person: alice.String(), Name: "alice", Account: "a1", UserName: "alice",
 		Before:  audit.Values{"displayName": `"A \" <b>"`, "title": ""},
-		After:   audit.Values{"displayName": `"B"`, "emails": `[{"primary":true,"value":"a@example.org"}]`, "age": "12.50"},
+		After:   audit.Values{"displayName": `"B"`, "emails": `[{"primary":true,"value":"a@example.org"}]`, "age": "12.5"},
 		Outcome: audit.Done, Error: "line one\nline two", RequestID: "r", Seen: "inactive", Actor: "admin", Note: `,"prev":"x"`,
 	}
 }

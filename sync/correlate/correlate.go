@@ -3,6 +3,7 @@ package correlate
 
 import (
 	"cmp"
+	"encoding/json"
 	"slices"
 	"strings"
 
@@ -97,11 +98,9 @@ func (m *Matcher) Person(id identity.PersonID, want identity.Account) {
 // equally strong ones, a person with several candidates, and an account marked as another's are disputed.
 func (m *Matcher) Result() []Match {
 	byAccount := make([][]claim, len(m.accounts))
-	disputed := map[int]string{}
 	for _, c := range m.claims {
 		byAccount[c.account] = append(byAccount[c.account], c)
 		for _, n := range c.rivals {
-			disputed[n] = "several accounts fit one person by " + m.attributes[c.rank]
 			if n != c.account {
 				byAccount[n] = append(byAccount[n], c)
 			}
@@ -111,7 +110,7 @@ func (m *Matcher) Result() []Match {
 	for n, a := range m.accounts {
 		match := Match{Situation: identity.Unmatched, Account: a.id, UserName: a.userName}
 		if claims := byAccount[n]; len(claims) > 0 {
-			m.settle(&match, claims, disputed[n])
+			m.settle(&match, claims)
 		}
 		out = append(out, match)
 	}
@@ -119,16 +118,18 @@ func (m *Matcher) Result() []Match {
 	return out
 }
 
-func (m *Matcher) settle(match *Match, claims []claim, why string) {
+func (m *Matcher) settle(match *Match, claims []claim) {
 	slices.SortFunc(claims, func(a, b claim) int {
 		return cmp.Or(cmp.Compare(a.rank, b.rank), strings.Compare(a.person.String(), b.person.String()))
 	})
 	best := claims[0]
 	match.By = m.attributes[best.rank]
+	var why string
 	switch {
-	case why != "":
 	case len(claims) > 1 && claims[1].rank == best.rank:
 		why = "several people fit it by " + match.By
+	case best.rivals != nil:
+		why = "several accounts fit one person by " + match.By
 	case best.foreign:
 		why = "its externalId says that it is another person's, though " + match.By + " fits"
 	}
@@ -160,7 +161,7 @@ func Keys(attribute string, a identity.Account) []string {
 	return keys
 }
 
-// Values are the texts that an attribute holds: every value of a list, the "value" of an object.
+// Values are the texts and numbers that an attribute holds: every value of a list, the "value" of an object.
 func Values(attribute string, a identity.Account) (out []string) {
 	value := a.Get(attribute).Any()
 	items, isList := value.([]any)
@@ -170,6 +171,9 @@ func Values(attribute string, a identity.Account) (out []string) {
 	for _, item := range items {
 		if object, ok := item.(map[string]any); ok {
 			item = object["value"]
+		}
+		if n, ok := item.(json.Number); ok {
+			item = n.String()
 		}
 		if s, ok := item.(string); ok && strings.TrimSpace(s) != "" {
 			out = append(out, strings.TrimSpace(s))

@@ -130,10 +130,13 @@ func hash(parts []string) string {
 	return hex.EncodeToString(h.Sum(nil))[:12]
 }
 
-// Protected reports whether userName fits one of the globs that name accounts never written (R5), and which one.
+// Protected reports whether userName fits one of the globs that name accounts never written (R5), and which one. A slash and a backslash
+// are letters like any other in them: logins such as CORP\svc-1 and host/db-1 have them.
 func (l Limits) Protected(userName string) (glob string, ok bool) {
+	letters := strings.NewReplacer("/", "\x00", `\`, "\x01")
+	name := letters.Replace(strings.ToLower(userName))
 	for _, glob := range l.Protect {
-		if fits, err := path.Match(strings.ToLower(glob), strings.ToLower(userName)); err == nil && fits {
+		if fits, err := path.Match(letters.Replace(strings.ToLower(glob)), name); err == nil && fits {
 			return glob, true
 		}
 	}

@@ -158,5 +158,5 @@ func SortFindings(fs []Finding) {
 }
 
 func (f Finding) sortKey() string {
-	return strings.Join([]string{f.Kind, f.Target, f.Source, f.Subject, string(f.Account), f.Detail}, "\x00")
+	return strings.Join([]string{f.Kind, f.Target, f.Source, f.Subject, f.Person.String(), string(f.Account), f.Detail}, "\x00")
 }

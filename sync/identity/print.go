@@ -14,6 +14,7 @@ func (p Person) Fingerprint() uint64 {
 	var h printer
 	h.text(p.Name, p.DN)
 	h.bool(p.Active)
+	h.num(uint64(len(p.Attributes)))
 	for _, name := range slices.Sorted(maps.Keys(p.Attributes)) {
 		h.text(name)
 		h.texts(p.Attributes[name])

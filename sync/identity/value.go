@@ -3,15 +3,18 @@ package identity
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
+	"maps"
 	"slices"
 	"strings"
 
 	"golang.org/x/text/unicode/norm"
 )
 
-// A Value is one attribute's value as canonical JSON: object keys sorted, strings in Unicode NFC, no insignificant space. The empty Value
-// means "absent". Being text, values compare with ==, hash and store as they are. null, "", [] and {} are absent too: they cannot
+// A Value is one attribute's value as canonical JSON: object keys sorted, strings in Unicode NFC, numbers in their shortest form (1 for 1.0
+// and 1e0), no insignificant space. The empty Value means "absent". Being text, values compare with ==, hash and store as they are. null, "", [] and {} are absent too: they cannot
 // be told apart from absence in what applications return.
 type Value string
 
@@ -49,7 +52,7 @@ func Texts(list ...string) Value {
 	kept := make([]string, 0, len(list))
 	asIs := true
 	for _, s := range list {
-		if s != "" && !slices.Contains(kept, s) {
+		if s = normal(s); s != "" && !slices.Contains(kept, s) {
 			kept = append(kept, s)
 			asIs = asIs && plain(s)
 		}
@@ -75,7 +78,10 @@ func NewValue(v any) (Value, error) {
 	}
 	switch v.(type) {
 	case bool, string, float64, json.Number, []any, map[string]any:
-		return encode(v), nil
+		if out := encode(v); out != "" {
+			return out, nil
+		}
+		return "", fmt.Errorf("%v has no JSON", v) // NaN, an infinity, or something in it that is no attribute's value
 	}
 	return "", fmt.Errorf("%T cannot be an attribute's value", v)
 }
@@ -87,6 +93,9 @@ func ParseValue(raw []byte) (Value, error) {
 	var v any
 	if err := dec.Decode(&v); err != nil {
 		return "", fmt.Errorf("not a JSON value: %w", err)
+	}
+	if _, err := dec.Token(); err != io.EOF {
+		return "", errors.New("not a JSON value: more follows it")
 	}
 	return NewValue(v)
 }
@@ -161,17 +170,31 @@ func covers(want, have any) bool {
 	return fmt.Sprint(want) == fmt.Sprint(have)
 }
 
+// coversAll looks for a partner in have for each of want. A partner that is taken moves on where it can: {a} may not keep {a, type} from the
+// one that asks for the type.
 func coversAll(want, have []any) bool {
 	if len(want) != len(have) {
 		return false
 	}
-	left := slices.Clone(have)
-	for _, w := range want {
-		i := slices.IndexFunc(left, func(h any) bool { return covers(w, h) })
-		if i < 0 {
+	taken := make([]int, len(have)) // by which of want, counted from 1
+	var place func(w int, tried []bool) bool
+	place = func(w int, tried []bool) bool {
+		for h := range have {
+			if tried[h] || !covers(want[w], have[h]) {
+				continue
+			}
+			tried[h] = true
+			if taken[h] == 0 || place(taken[h]-1, tried) {
+				taken[h] = w + 1
+				return true
+			}
+		}
+		return false
+	}
+	for w := range want {
+		if !place(w, make([]bool, len(have))) {
 			return false
 		}
-		left = slices.Delete(left, i, i+1)
 	}
 	return true
 }
@@ -183,7 +206,13 @@ func prune(v any) any {
 		if v == "" {
 			return nil
 		}
-		return norm.NFC.String(v)
+		return normal(v)
+	case json.Number:
+		return shortest(v)
+	case float64:
+		if v == 0 {
+			return 0.0 // and not -0
+		}
 	case []any:
 		out := make([]any, 0, len(v))
 		for _, item := range v {
@@ -197,9 +226,9 @@ func prune(v any) any {
 		return out
 	case map[string]any:
 		out := make(map[string]any, len(v))
-		for k, item := range v {
-			if item = prune(item); item != nil {
-				out[norm.NFC.String(k)] = item
+		for _, k := range slices.Sorted(maps.Keys(v)) { // two keys may be one when normalised: the last wins, always the same one
+			if item := prune(v[k]); item != nil {
+				out[normal(k)] = item
 			}
 		}
 		if len(out) == 0 {
@@ -210,9 +239,20 @@ func prune(v any) any {
 	return v
 }
 
+// normal is s in NFC. Bytes that are not UTF-8 become what JSON has for them.
+func normal(s string) string { return norm.NFC.String(strings.ToValidUTF8(s, "\ufffd")) }
+
+// shortest gives equal numbers equal spelling. Integers keep every digit; a number beyond float64 stays as it is.
+func shortest(n json.Number) any {
+	if f, err := n.Float64(); err == nil && (f == 0 || strings.ContainsAny(n.String(), ".eE")) {
+		return prune(f)
+	}
+	return n
+}
+
 func encode(v any) Value {
 	if s, ok := v.(string); ok {
-		v = norm.NFC.String(s)
+		v = normal(s)
 	} else if list, ok := v.([]any); ok {
 		v = prune(list)
 	}

@@ -2,6 +2,7 @@ package plan
 
 import (
 	"slices"
+	"strings"
 
 	"github.com/dirsweep/dirsweep/sync/identity"
 )
@@ -17,10 +18,7 @@ func Diff(want, have identity.Account, paths, granted []string) identity.Delta {
 		}
 	}
 	slices.SortFunc(d.Attributes, func(a, b identity.AttributeChange) int {
-		if a.Path < b.Path {
-			return -1
-		}
-		return 1
+		return strings.Compare(a.Path, b.Path)
 	})
 	if want.Entitlements == nil {
 		return d
@@ -72,7 +70,11 @@ func Steps(a Intended) (steps []Step, reported *Step) {
 	case a.Unchanged:
 		cause = identity.Drifted
 	}
-	if !a.Have.Active {
+	switch {
+	case a.Have.Active && a.Disabled:
+		// Somebody was faster than we at enabling it; what is remembered of it must not stay "disabled", or leaving again would go unseen.
+		steps = append(steps, Step{Op: identity.Link, Cause: identity.Rehired})
+	case !a.Have.Active:
 		enable := Step{Op: identity.Enable, Cause: cause}
 		if a.Disabled {
 			enable.Cause = identity.Rehired
@@ -93,10 +95,11 @@ func Steps(a Intended) (steps []Step, reported *Step) {
 		if cause == identity.Drifted && a.Disabled {
 			update.Cause = identity.Rehired
 		}
-		if update.Cause == identity.Drifted && !a.Repair {
-			reported = &update
-		} else {
+		switch {
+		case update.Cause != identity.Drifted || a.Repair:
 			steps = append(steps, update)
+		case reported == nil: // an account that is disabled says more than its attributes
+			reported = &update
 		}
 	}
 	return steps, reported

@@ -30,17 +30,18 @@ type Closed struct {
 	Err    error
 }
 
-// Changes are what closing takes on a target with these capabilities, in order.
+// Changes are what closing takes on a target with these capabilities, in order. Where accounts cannot be disabled, nothing but the delete can
+// be proven.
 func (a Account) Changes(caps identity.Capabilities) []identity.Change {
 	var ops []identity.Op
 	if caps.Disable {
 		ops = append(ops, identity.Disable)
-	}
-	if a.Policy.Revoke && caps.Revoke {
-		ops = append(ops, identity.Revoke)
-	}
-	if a.Policy.Strip && caps.Entitlements {
-		ops = append(ops, identity.Strip)
+		if a.Policy.Revoke && caps.Revoke {
+			ops = append(ops, identity.Revoke)
+		}
+		if a.Policy.Strip && caps.Entitlements {
+			ops = append(ops, identity.Strip)
+		}
 	}
 	if a.Policy.Action == ActionDelete && caps.Delete {
 		ops = append(ops, identity.Delete)
@@ -58,14 +59,15 @@ func (a Account) change(op identity.Op) identity.Change {
 	return c
 }
 
-// Close takes an account through its steps: disable, revoke, strip, delete, each read back. An account that was closed before is only read.
+// Close takes an account through its steps: disable, revoke, strip, delete, each read back. An account that was closed before is read first,
+// and what it still has is taken; whether its sessions were ended cannot be read, so they are ended again.
 func Close(ctx context.Context, x *apply.Executor, lane *apply.Lane, caps identity.Capabilities, a Account) Closed {
 	have := identity.Account{ID: a.Change.Account, UserName: a.Change.UserName, Active: true}
 	r := apply.Result{Account: have, Link: a.Link}
 	closed := Closed{}
 	if a.Link.State == identity.LinkDisabled {
 		var done bool
-		if closed, done = observe(ctx, x, lane, a, &r); done || closed.Err != nil {
+		if closed, done = observe(ctx, x, lane, caps, a, &r); done || closed.Err != nil {
 			return closed
 		}
 	}
@@ -104,7 +106,7 @@ func Close(ctx context.Context, x *apply.Executor, lane *apply.Lane, caps identi
 }
 
 // observe reads an account that is on record as closed; done is true where it is still so and nothing is left to take away.
-func observe(ctx context.Context, x *apply.Executor, lane *apply.Lane, a Account, r *apply.Result) (closed Closed, done bool) {
+func observe(ctx context.Context, x *apply.Executor, lane *apply.Lane, caps identity.Capabilities, a Account, r *apply.Result) (closed Closed, done bool) {
 	have, err := lane.Target.Account(ctx, a.Change.Account)
 	switch {
 	case errors.Is(err, targets.ErrNotFound):
@@ -113,7 +115,7 @@ func observe(ctx context.Context, x *apply.Executor, lane *apply.Lane, a Account
 		return Closed{Failed: a.change(identity.Disable), Err: err}, false
 	}
 	r.Account = have
-	if have.Active || a.Policy.Strip && len(have.Entitlements) > 0 || a.Policy.Action == ActionDelete {
+	if have.Active || a.Policy.Revoke && caps.Revoke || a.Policy.Strip && len(have.Entitlements) > 0 || a.Policy.Action == ActionDelete {
 		return Closed{}, false
 	}
 	closed = Closed{Proven: true, Seen: "inactive", At: x.Now()}

@@ -1,6 +1,7 @@
 package sweep
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -79,6 +80,23 @@ func (e Evidence) digest() (string, error) {
 	return hex.EncodeToString(sum[:]), nil
 }
 
+// writes checks that raw is how e is written, spaces between tokens aside. JSON has other ways to say the same, and ways to say one thing
+// to a program and another to a reader, such as a key that is there twice.
+func (e Evidence) writes(raw []byte) error {
+	want, err := json.Marshal(e)
+	var plain, got bytes.Buffer
+	if err == nil {
+		err = json.Compact(&plain, raw)
+	}
+	if json.HTMLEscape(&got, plain.Bytes()); err != nil || !bytes.Equal(got.Bytes(), want) {
+		return fmt.Errorf("%w: it was edited: it does not read as it was written", ErrEvidence)
+	}
+	return nil
+}
+
+// maxEvidence bounds a file, in bytes (R18).
+const maxEvidence = 64 << 20
+
 // ErrEvidence says that a file does not prove what it claims.
 var ErrEvidence = errors.New("the evidence does not hold")
 
@@ -86,9 +104,11 @@ var ErrEvidence = errors.New("the evidence does not hold")
 // that each account called proven has a record of having been seen closed.
 func VerifyEvidence(r io.Reader) (Evidence, error) {
 	var e Evidence
-	dec := json.NewDecoder(io.LimitReader(r, 64<<20))
-	dec.DisallowUnknownFields()
-	if err := dec.Decode(&e); err != nil {
+	raw, err := io.ReadAll(io.LimitReader(r, maxEvidence))
+	if err == nil {
+		err = json.Unmarshal(raw, &e)
+	}
+	if err != nil {
 		return e, fmt.Errorf("%w: it cannot be read: %w", ErrEvidence, err)
 	}
 	if e.Format != 1 {
@@ -96,6 +116,9 @@ func VerifyEvidence(r io.Reader) (Evidence, error) {
 	}
 	if want, err := e.digest(); err != nil || want != e.Digest {
 		return e, fmt.Errorf("%w: it was edited: its digest is %s, it says %s", ErrEvidence, want, e.Digest)
+	}
+	if err := e.writes(raw); err != nil {
+		return e, err
 	}
 	proven := map[string]bool{}
 	var last uint64
