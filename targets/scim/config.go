@@ -95,6 +95,9 @@ func decode(body hcl.Body, env targets.Env) (targets.Spec, hcl.Diagnostics) {
 	}
 	d.profile(b.Profile, s)
 	d.auth(&b, s)
+	if !d.require(b.URL, "url") {
+		return s, d.diags
+	}
 	base, err := rest.CheckURL(s.url)
 	switch {
 	case err != nil:
@@ -137,6 +140,8 @@ func (d *decoder) auth(b *block, s *spec) {
 	}
 	if b.Basic != nil {
 		ways++
+		d.require(b.Basic.Username, "username")
+		d.require(b.Basic.Password, "password")
 		s.auth.Basic = &rest.Basic{Username: d.text(b.Basic.Username), Password: d.secret(b.Basic.Password, "password")}
 	}
 	if b.OAuth != nil {
@@ -145,6 +150,11 @@ func (d *decoder) auth(b *block, s *spec) {
 			TokenURL: d.text(b.OAuth.TokenURL), ClientID: d.text(b.OAuth.ClientID), ClientSecret: d.secret(b.OAuth.ClientSecret, "client_secret"),
 		}
 		d.value(b.OAuth.Scopes, cty.List(cty.String), &s.auth.OAuth.Scopes)
+		d.require(b.OAuth.ClientID, "client_id")
+		d.require(b.OAuth.ClientSecret, "client_secret")
+		if !d.require(b.OAuth.TokenURL, "token_url") {
+			return
+		}
 		if _, err := rest.CheckURL(s.auth.OAuth.TokenURL); err != nil {
 			d.fail(b.OAuth.TokenURL, "Address not accepted", err.Error()+".")
 		}
@@ -222,6 +232,15 @@ type decoder struct {
 func isNull(e hcl.Expression) bool {
 	v, diags := e.Value(nil)
 	return !diags.HasErrors() && v.IsNull()
+}
+
+// require reports whether the argument is there: gohcl takes every expression for optional.
+func (d *decoder) require(e hcl.Expression, name string) bool {
+	if isNull(e) {
+		d.fail(e, "Missing argument", name+" is required.")
+		return false
+	}
+	return true
 }
 
 func (d *decoder) value(e hcl.Expression, want cty.Type, into any) {
