@@ -87,7 +87,7 @@ func (r *Reader) Hold(digest string) (Hold, bool, error) {
 // Holds returns all holds, decided ones included.
 func (r *Reader) Holds() iter.Seq2[Hold, error] { return scan(r, holds, nil, decodeHold) }
 
-// Findings returns the findings of the last passes.
+// Findings returns the findings of the last passes, in an order that is always the same and means nothing.
 func (r *Reader) Findings() iter.Seq2[Finding, error] { return scan(r, findings, nil, decodeFinding) }
 
 // Orphans returns a target's orphan accounts.

@@ -198,9 +198,23 @@ func (w contextWriter) Write(p []byte) (int, error) {
 	return w.w.Write(p)
 }
 
-// Verify reads everything and reports the first damage.
+// Verify proves the file as Open does, but for the list of free pages: that is in memory while others write. A view keeps the pages from
+// being used again meanwhile.
 func (s *Store) Verify(ctx context.Context) error {
-	err := s.View(ctx, func(t state.Tx) error { return t.(*tx).verify() })
+	err := s.View(ctx, func(t state.Tx) (err error) {
+		f, err := os.Open(s.path)
+		if err != nil {
+			return err
+		}
+		btx := t.(*tx).tx
+		p := prover{ctx: ctx, file: f, pageSize: uint64(s.db.Info().PageSize)}
+		p.meta = meta{root: uint64(btx.Cursor().Bucket().Root()), end: uint64(btx.Size()) / p.pageSize}
+		err = p.tree()
+		if err != nil && ctx.Err() == nil {
+			err = fmt.Errorf("%w: %w", state.ErrDamaged, err)
+		}
+		return errors.Join(err, f.Close())
+	})
 	if err != nil {
 		return fmt.Errorf("verify %s: %w", s.path, err)
 	}

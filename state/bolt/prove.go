@@ -2,6 +2,7 @@ package bolt
 
 import (
 	"bytes"
+	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -40,7 +41,7 @@ func prove(f *os.File) error {
 		err = errors.New("it is not a file")
 	}
 	if err == nil {
-		p := prover{file: f, size: info.Size()}
+		p := prover{ctx: context.Background(), file: f, size: info.Size()}
 		err = p.run()
 	}
 	if err != nil {
@@ -50,6 +51,7 @@ func prove(f *os.File) error {
 }
 
 type prover struct {
+	ctx      context.Context
 	file     io.ReaderAt
 	size     int64
 	pageSize uint64
@@ -72,9 +74,7 @@ func (p *prover) run() error {
 	if p.meta.end < 2 || p.meta.end > uint64(p.size)/p.pageSize {
 		return fmt.Errorf("it has %d bytes where %d pages of %d are due: it was cut off", p.size, p.meta.end, p.pageSize)
 	}
-	p.seen = make([]byte, p.meta.end)
-	p.seen[0], p.seen[1] = used, used
-	if err := p.page(p.meta.root, 0, true, nil, nil); err != nil {
+	if err := p.tree(); err != nil {
 		return err
 	}
 	if p.meta.freelist == noFreelist {
@@ -89,6 +89,13 @@ func (p *prover) run() error {
 		}
 	}
 	return nil
+}
+
+// tree proves every page that can be reached from the root.
+func (p *prover) tree() error {
+	p.seen = make([]byte, p.meta.end)
+	p.seen[0], p.seen[1] = used, used
+	return p.page(p.meta.root, 0, true, nil, nil)
 }
 
 // findMeta looks for the second meta at every page size there may be, as the first one, which tells, may be the damaged one.
@@ -129,6 +136,9 @@ func parseMeta(b []byte) (m meta, ok bool) {
 
 // load reads page id with what it overflows into, and marks it used.
 func (p *prover) load(id uint64, depth int) ([]byte, error) {
+	if err := p.ctx.Err(); err != nil {
+		return nil, err
+	}
 	if id < 2 || id >= p.meta.end || depth > maxDepth {
 		return nil, fmt.Errorf("page %d cannot be part of the tree", id)
 	}

@@ -115,25 +115,6 @@ func (t *tx) write(table state.Table, do func(*bbolt.Bucket) error) (err error) 
 	return errors.Join(fault, err)
 }
 
-// verify has bbolt check its pages, and reads every record.
-func (t *tx) verify() (err error) {
-	fault := guard(func() {
-		for e := range t.tx.Check() {
-			err = errors.Join(err, fmt.Errorf("%w: %w", state.ErrDamaged, e))
-		}
-		if err != nil {
-			return
-		}
-		err = t.tx.ForEach(func(_ []byte, bucket *bbolt.Bucket) error {
-			return bucket.ForEach(func(k, v []byte) error {
-				_, err := unseal(k, v)
-				return errors.Join(err, t.ctx.Err())
-			})
-		})
-	})
-	return errors.Join(fault, err)
-}
-
 // A record is stored with its checksum behind it: CRC-32C of key and value, four bytes.
 const sealSize = 4
 
