@@ -11,7 +11,7 @@ import (
 // scripts stay.
 func normalize(s string) string {
 	var b strings.Builder
-	for _, r := range norm.NFKD.String(s) {
+	for _, r := range norm.NFKD.String(strings.ToValidUTF8(s, "\uFFFD")) {
 		switch {
 		case r < 0x80:
 			b.WriteRune(r)

@@ -3,6 +3,7 @@
 package config
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
@@ -13,6 +14,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/hashicorp/go-hclog"
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclparse"
 	"github.com/robfig/cron/v3"
@@ -227,6 +229,9 @@ func (l *loader) load(texts []text) {
 	}
 	l.literals()
 	l.needs()
+	if !l.diags.HasErrors() {
+		l.try(blocks["source"], blocks["target"])
+	}
 }
 
 func (l *loader) start(texts []text) *hcl.Range {
@@ -281,6 +286,36 @@ func (l *loader) needs() {
 		}
 		slices.Sort(names)
 		s.Need = sources.Need{Attributes: slices.Compact(names), Groups: groups}
+	}
+}
+
+// try makes every source and target, and lets them go again. That touches no network, and finds what no single line shows: files that are
+// not there, member_of() without a groups block.
+func (l *loader) try(sourceBlocks, targetBlocks []*hcl.Block) {
+	for i, s := range l.config.Sources {
+		need := s.Need
+		need.Log = hclog.NewNullLogger()
+		opened, err := s.Spec.Open(need)
+		if err == nil {
+			err = opened.Close()
+		}
+		if err != nil {
+			l.fail(sourceBlocks[i].DefRange, "This source cannot work", err.Error())
+		}
+	}
+	for i, t := range l.config.Targets {
+		paths := slices.Concat(t.Mapping.Paths(), t.Correlate)
+		slices.Sort(paths)
+		opened, err := t.Spec.Open(targets.Need{
+			Paths: slices.Compact(paths), Entitlements: t.Mapping.MapsEntitlements() || t.Leaver.Strip,
+			Pace: func(ctx context.Context) error { return ctx.Err() }, Log: hclog.NewNullLogger(),
+		})
+		if err == nil {
+			err = opened.Close()
+		}
+		if err != nil {
+			l.fail(targetBlocks[i].DefRange, "This target cannot work", err.Error())
+		}
 	}
 }
 

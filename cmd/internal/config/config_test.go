@@ -37,9 +37,23 @@ func (b book) Attributes() []string {
 
 func (book) CaseSensitive() bool { return false }
 
-func (book) Open(sources.Need) (sources.Source, error) {
-	return nil, errors.New("a book is only decoded")
+// Open refuses what only shows when all expressions are known.
+func (b book) Open(need sources.Need) (sources.Source, error) {
+	if need.Groups && b.Path == "no-groups.txt" {
+		return nil, errors.New("member_of() needs groups, and this book has none")
+	}
+	return closedBook{}, nil
 }
+
+// closedBook and closedApp are only ever closed.
+type (
+	closedBook struct{ sources.Source }
+	closedApp  struct{ targets.Target }
+)
+
+func (closedBook) Close() error { return nil }
+
+func (closedApp) Close() error { return nil }
 
 // app is a small kind of target.
 type app struct {
@@ -61,8 +75,11 @@ func (app) Required() []string { return []string{"userName"} }
 
 func (app) Correlate() []string { return []string{"externalId", "userName"} }
 
-func (app) Open(targets.Need) (targets.Target, error) {
-	return nil, errors.New("an app is only decoded")
+func (app) Open(need targets.Need) (targets.Target, error) {
+	if !slices.IsSorted(need.Paths) || need.Log == nil || need.Pace == nil {
+		return nil, fmt.Errorf("not what a target needs: %+v", need)
+	}
+	return closedApp{}, nil
 }
 
 func load(path string) (*config.Config, error) {

@@ -1,6 +1,10 @@
 package config_test
 
 import (
+	"crypto/sha256"
+	"encoding/pem"
+	"fmt"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"slices"
@@ -9,6 +13,8 @@ import (
 	"time"
 
 	"github.com/dirsweep/dirsweep/cmd/internal/config"
+	sourcekinds "github.com/dirsweep/dirsweep/sources/all"
+	targetkinds "github.com/dirsweep/dirsweep/targets/all"
 )
 
 // TestTheExampleIsGood loads config.example.hcl with the kinds that are built in.
@@ -21,6 +27,7 @@ func TestTheExampleIsGood(t *testing.T) {
 	path := filepath.Join(dir, "config.hcl")
 	write(t, path, string(text))
 	write(t, filepath.Join(dir, "wiki.token"), "t0ken-of-the-wiki\n")
+	write(t, filepath.Join(dir, "ca.pem"), certificate(t))
 	t.Setenv("LDAP_PASSWORD", "hunter2-of-ldap")
 	cfg, err := config.Load(path)
 	if err != nil {
@@ -56,6 +63,68 @@ func TestTheExampleIsGood(t *testing.T) {
 	if !strings.Contains(shown, "bind_password = (secret)") || !strings.Contains(shown, `delete_after = "30d"`) {
 		t.Errorf("shown:\n%s", shown)
 	}
+}
+
+// TestTheSamplesMakeAConfig: what `dirsweep sample KIND` prints, one source and one target, is a config.
+func TestTheSamplesMakeAConfig(t *testing.T) {
+	for _, source := range sourcekinds.Kinds() {
+		for _, target := range targetkinds.Kinds() {
+			dir := t.TempDir()
+			write(t, filepath.Join(dir, "source.hcl"), source.Sample)
+			write(t, filepath.Join(dir, "target.hcl"), target.Sample)
+			write(t, filepath.Join(dir, "wiki.token"), "t0ken\n")
+			write(t, filepath.Join(dir, "ca.pem"), certificate(t))
+			t.Setenv("LDAP_PASSWORD", "hunter2")
+			cfg, err := config.Load(dir)
+			if err != nil {
+				t.Errorf("%s, %s: %v", source.Name, target.Name, err)
+			} else if len(cfg.Warnings) > 0 {
+				t.Errorf("%s, %s: %v", source.Name, target.Name, cfg.Warnings)
+			}
+		}
+	}
+}
+
+func TestTheDigestIsTheFiles(t *testing.T) {
+	dir := t.TempDir()
+	const text = "source \"book\" \"corp\" { path = \"x\" }\ntarget \"app\" \"wiki\" {\n url = \"https://x\"\n account = { userName = person.uid }\n}\n"
+	path := filepath.Join(dir, "config.hcl")
+	digest := func(path string) string {
+		t.Helper()
+		cfg, err := load(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return cfg.Digest
+	}
+	write(t, path, text)
+	alone := digest(path)
+	if want := fmt.Sprintf("%x", sha256.Sum256([]byte(text))); alone != want || digest(dir) != want {
+		t.Errorf("%s, as a folder %s, want what sha256sum prints: %s", alone, digest(dir), want)
+	}
+	write(t, filepath.Join(dir, "guard.hcl"), "guard {}\n")
+	both := digest(dir)
+	write(t, filepath.Join(dir, "guard.hcl"), "guard {} # edited\n")
+	if edited := digest(dir); both == alone || edited == both {
+		t.Error("an edit does not show")
+	}
+}
+
+func TestUnreadableConfigs(t *testing.T) {
+	dir := t.TempDir()
+	for path, want := range map[string]string{filepath.Join(dir, "none.hcl"): "none.hcl", dir: "holds no *.hcl file"} {
+		if _, err := config.Load(path); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v", path, err)
+		}
+	}
+}
+
+// certificate returns the PEM of some authority.
+func certificate(t *testing.T) string {
+	t.Helper()
+	server := httptest.NewTLSServer(nil)
+	defer server.Close()
+	return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw}))
 }
 
 func write(t *testing.T, path, text string) {
