@@ -80,7 +80,7 @@ func (a *app) rootCommand() *cobra.Command {
 	flags.BoolVar(&a.json, "json", false, "print JSON")
 	flags.StringVar(&a.logLevel, "log-level", "", "trace, debug, info, warn or error (default: info of run, warn of everything else)")
 	root.AddCommand(
-		a.checkCommand(), a.planCommand(), a.syncCommand(), a.runCommand(),
+		a.demoCommand(), a.checkCommand(), a.planCommand(), a.syncCommand(), a.runCommand(),
 		a.statusCommand(), a.leaversCommand(), a.orphansCommand(), a.findingsCommand(), a.holdsCommand(),
 		a.approveCommand(), a.rejectCommand(), a.explainCommand(), a.sweepCommand(), a.releaseCommand(),
 		a.evidenceCommand(), a.auditCommand(), a.sampleCommand(), a.configCommand(), a.serviceCommand(), a.stateCommand(),
