@@ -146,6 +146,20 @@ func (a *application) meddle(userName string, change func(scim.ResourceAttribute
 	return false
 }
 
+// empty takes everybody out of a group behind dirsweep's back; it reports whether there is one.
+func (a *application) empty(group string) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for _, r := range a.groups.byID {
+		if r.attributes["displayName"] == group {
+			delete(r.attributes, "members")
+			r.touch()
+			return true
+		}
+	}
+	return false
+}
+
 // record is one user or group.
 type record struct {
 	id                string
@@ -248,10 +262,13 @@ func (s *resources) Get(_ *http.Request, id string) (scim.Resource, error) {
 
 // GetAll implements scim.ResourceHandler.
 func (s *resources) GetAll(_ *http.Request, params scim.ListRequestParams) (scim.Page, error) {
+	passes := func(scim.Resource) bool { return true }
+	if params.FilterValidator != nil {
+		passes = s.filter(params.FilterValidator.GetFilter())
+	}
 	var found []scim.Resource
 	for _, id := range s.order {
-		shown := s.show(s.byID[id])
-		if params.FilterValidator == nil || s.passes(params.FilterValidator.GetFilter(), shown) {
+		if shown := s.show(s.byID[id]); passes(shown) {
 			found = append(found, shown)
 		}
 	}

@@ -45,12 +45,18 @@ type Summary struct {
 // Run plays the demo and prints what happens. With Once it returns ErrWrong unless the end state, read by the demo and not by the engine, is
 // right; without, it goes on until ctx is done and then judges what there is.
 func Run(ctx context.Context, o Options) error {
+	if o.Once {
+		return run(ctx, o, day, schedule{full: "@daily", window: "24h"})
+	}
+	return run(ctx, o, live, schedule{full: "@every 20s", window: "1m"})
+}
+
+// A play is what happens between a world's beginning and its end.
+type play func(ctx context.Context, w *world, tell *teller, log hclog.Logger) (Summary, error)
+
+func run(ctx context.Context, o Options, p play, plan schedule) error {
 	began := time.Now()
 	tell := newTeller(o)
-	play, plan := live, schedule{full: "@every 20s", window: "10s"}
-	if o.Once {
-		play, plan = day, schedule{full: "@daily", window: "24h"}
-	}
 	log := o.Log
 	if !log.IsInfo() { // the demo tells by itself what a daemon logs: an application that is down is no news here
 		log = hclog.NewNullLogger()
@@ -59,7 +65,7 @@ func Run(ctx context.Context, o Options) error {
 	if err != nil {
 		return fmt.Errorf("demo: %w", err)
 	}
-	summary, err := play(ctx, w, tell, log)
+	summary, err := p(ctx, w, tell, log)
 	if o.Keep {
 		summary.Folder = w.dir
 		tell.event("config, state and audit trail are kept in %s", w.dir)

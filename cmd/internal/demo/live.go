@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"github.com/elimity-com/scim"
@@ -57,50 +58,57 @@ func live(ctx context.Context, w *world, tell *teller, log hclog.Logger) (Summar
 	return s.summary, errors.Join(err, <-ended)
 }
 
-// next has something happen.
+// next has something happen, in turn, to somebody.
 func (s *show) next() error {
+	rota := []func() error{
+		s.join,
+		func() error { return s.leave(s.anyone(), deleted) },
+		s.marry,
+		func() error { return s.leave(s.anyone(), disabled) },
+		s.join,
+		s.transfer,
+		s.join,
+		func() error { return s.leave(s.anyone(), movedOut) },
+		s.trouble,
+		s.join,
+	}
 	s.events++
-	if s.events%10 == 0 {
-		return s.trouble()
-	}
-	anyone := func(fits func(*person) bool) *person {
-		var list []*person
-		for _, p := range s.company.everyone() {
-			if !p.left && fits(p) {
-				list = append(list, p)
-			}
-		}
-		if len(list) == 0 {
-			return nil
-		}
-		return list[s.random.IntN(len(list))]
-	}
-	switch n := s.random.IntN(10); {
-	case n < 4:
-		p := anyone(func(*person) bool { return true })
-		how := []wayOut{deleted, disabled, movedOut}[s.random.IntN(3)]
-		return s.leave(p, how)
-	case n < 8:
-		p, err := s.company.hire()
-		if err != nil {
-			return err
-		}
-		s.summary.Joined++
-		s.tell.event("%s joins %s", p.cn(), p.unit)
-		return nil
-	case n < 9:
-		p := anyone(func(*person) bool { return true })
-		_, surnames := s.company.names()
-		before := p.cn()
-		s.summary.Moved++
-		err := s.company.marry(p, surnames[s.random.IntN(len(surnames))])
-		s.tell.event("%s is now %s", before, p.cn())
+	return rota[(s.events-1)%len(rota)]()
+}
+
+// anyone is somebody who works here. There always is somebody: as many join as leave.
+func (s *show) anyone() *person {
+	here := slices.DeleteFunc(s.company.everyone(), func(p *person) bool { return p.left })
+	return here[s.random.IntN(len(here))]
+}
+
+func (s *show) join() error {
+	p, err := s.company.hire()
+	if err != nil {
 		return err
 	}
-	p := anyone(func(p *person) bool { return p.unit != "support" })
+	s.summary.Joined++
+	s.tell.event("%s joins %s", p.cn(), p.unit)
+	return nil
+}
+
+func (s *show) marry() error {
+	p := s.anyone()
+	before := p.cn()
+	_, surnames := s.company.names()
+	err := s.company.marry(p, surnames[s.random.IntN(len(surnames))])
 	s.summary.Moved++
-	s.tell.event("%s moves from %s to support", p.cn(), p.unit)
-	return s.company.transfer(p, "support")
+	s.tell.event("%s is now %s", before, p.cn())
+	return err
+}
+
+func (s *show) transfer() error {
+	p := s.anyone()
+	units := slices.DeleteFunc(s.company.units(), func(u string) bool { return u == p.unit })
+	to := units[s.random.IntN(len(units))]
+	s.summary.Moved++
+	s.tell.event("%s moves from %s to %s", p.cn(), p.unit, to)
+	return s.company.transfer(p, to)
 }
 
 func (s *show) leave(p *person, how wayOut) error {
@@ -111,7 +119,7 @@ func (s *show) leave(p *person, how wayOut) error {
 
 // trouble has an application fail while somebody leaves, or a leaver be let in again by hand.
 func (s *show) trouble() error {
-	if left, err := s.company.someoneWho(func(p *person) bool { return p.left }); err == nil && s.events%20 == 0 {
+	if left, err := s.company.someoneWho(func(p *person) bool { return p.left }); err == nil && s.events%20 < 10 {
 		s.tell.event("somebody enables the account of %s in the wiki again, by hand", left.cn())
 		s.wiki.meddle(left.uid, func(attributes scim.ResourceAttributes) { attributes["active"] = true })
 		return nil

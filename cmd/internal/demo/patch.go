@@ -13,9 +13,9 @@ import (
 	"github.com/scim2/filter-parser/v2"
 )
 
-// passes evaluates a filter on a resource. The library does not look into multi-valued attributes for `members.value eq "…"`; the same
+// filter makes a test for resources of a filter. The library does not look into multi-valued attributes for `members.value eq "…"`; the same
 // question put as `members[value eq "…"]` it answers.
-func (s *resources) passes(e filter.Expression, shown scim.Resource) bool {
+func (s *resources) filter(e filter.Expression) func(scim.Resource) bool {
 	if a, ok := e.(*filter.AttributeExpression); ok && a.AttributePath.SubAttribute != nil {
 		if attr, ok := s.attribute(a.AttributePath); ok && attr.MultiValued() {
 			inner := *a
@@ -27,8 +27,11 @@ func (s *resources) passes(e filter.Expression, shown scim.Resource) bool {
 	}
 	all := s.schema
 	all.Attributes = append(slices.Clone(all.Attributes), schema.CommonAttributes()...)
-	shown.Attributes[schema.CommonAttributeID] = shown.ID
-	return scimfilter.NewFilterValidator(e, all, s.extensions...).PassesFilter(shown.Attributes) == nil
+	validator := scimfilter.NewFilterValidator(e, all, s.extensions...)
+	return func(shown scim.Resource) bool {
+		shown.Attributes[schema.CommonAttributeID] = shown.ID
+		return validator.PassesFilter(shown.Attributes) == nil
+	}
 }
 
 // attribute looks a path's attribute up in the schemas.
