@@ -224,3 +224,45 @@ func FuzzLoad(f *testing.F) {
 		}
 	})
 }
+
+// TestSecretsComeFromOutside: env, file and credential, less the line break that editors and `echo` add.
+func TestSecretsComeFromOutside(t *testing.T) {
+	dir := t.TempDir()
+	write(t, filepath.Join(dir, "unix.txt"), "s3cret\n")
+	write(t, filepath.Join(dir, "windows.txt"), "s3cret\r\n")
+	write(t, filepath.Join(dir, "two.txt"), "s3cret\n\n")
+	write(t, filepath.Join(dir, "huge.txt"), strings.Repeat("x", 1<<20+1))
+	t.Setenv("BOOK_PASSWORD", "s3cret")
+	t.Setenv("CREDENTIALS_DIRECTORY", dir)
+	for expr, want := range map[string]string{
+		`env("BOOK_PASSWORD")`:                           "s3cret",
+		`file("unix.txt")`:                               "s3cret",
+		`file("` + filepath.ToSlash(dir) + `/unix.txt")`: "s3cret",
+		`file("windows.txt")`:                            "s3cret",
+		`file("two.txt")`:                                "s3cret\n",
+		`credential("unix.txt")`:                         "s3cret",
+		`trimspace(file("two.txt"))`:                     "s3cret",
+		`file("huge.txt")`:                               "larger than 1 MiB",
+		`credential("../unix.txt")`:                      "no name of a credential",
+		`credential("..")`:                               "no name of a credential",
+		`env("NO_SUCH_VARIABLE_AT_ALL")`:                 "NO_SUCH_VARIABLE_AT_ALL is not set",
+	} {
+		path := filepath.Join(dir, "config.hcl")
+		write(t, path, "source \"book\" \"corp\" {\n path = \"x\"\n password = "+expr+
+			"\n}\ntarget \"app\" \"wiki\" {\n url = \"https://x\"\n account = { userName = person.uid }\n}\n")
+		cfg, err := load(path)
+		if err != nil {
+			if !strings.Contains(err.Error(), want) || !strings.HasPrefix(err.Error(), "config.hcl:3: ") {
+				t.Errorf("%s: %v", expr, err)
+			}
+			continue
+		}
+		spec, ok := cfg.Sources[0].Spec.(book)
+		if !ok || spec.secret.Reveal() != want || len(cfg.Warnings) > 0 {
+			t.Errorf("%s: %q %v", expr, spec.secret.Reveal(), cfg.Warnings)
+		}
+		if strings.Contains(fmt.Sprintf("%v %+v", cfg.Show(), cfg.Warnings), "s3cret") {
+			t.Errorf("%s: shown", expr)
+		}
+	}
+}
