@@ -366,7 +366,7 @@ func (d *decoder) secret(name string) identity.Secret {
 
 func (d *decoder) dns(name string) []string {
 	list := d.texts(name)
-	if d.attrs[name] != nil && len(list) == 0 && !d.bad[name] && !d.diags.HasErrors() {
+	if d.attrs[name] != nil && len(list) == 0 && !d.bad[name] {
 		d.fail(name, "Empty "+name, fmt.Sprintf(`Write %s = "ou=people,dc=example,dc=org".`, name))
 	}
 	for _, dn := range list {

@@ -66,7 +66,7 @@ func (s *source) find(ctx context.Context, session *session, filter string) (sou
 		}
 		entries, err := s.every(ctx, session, q)
 		if err != nil {
-			return sources.Sighting{}, err
+			return sources.Sighting{}, fmt.Errorf("%w; find_base says where else to look", err)
 		}
 		found, present := s.separate(entries, witness)
 		if found != nil {

@@ -13,6 +13,9 @@ import (
 	"github.com/dirsweep/dirsweep/sync/identity"
 )
 
+// groupsPage bounds the pages of groups, whose entries may hold ten thousand members each where a person's holds ten values.
+const groupsPage = 20
+
 // groupsBlock is the `groups` block.
 type groupsBlock struct {
 	bases  []string
@@ -72,6 +75,7 @@ func (e edge) compare(f edge) int {
 // readGroups reads every group, or fails.
 func (s *session) readGroups(ctx context.Context, g *groupsBlock, b bounds) (*membership, error) {
 	var x membership
+	b.pageSize = min(b.pageSize, groupsPage)
 	seen := make(map[key]bool) // bases may overlap
 	for _, base := range g.bases {
 		q := query{base, ldap.ScopeWholeSubtree, g.filter, append([]string{g.name}, g.member...)}

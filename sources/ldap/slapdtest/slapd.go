@@ -239,6 +239,13 @@ func (s *Server) bind(t testing.TB, dn string) *ldap.Conn {
 	return conn
 }
 
+// Block is a source block of the config that reads this server as the reader, groups included; lines are added to it.
+func (s *Server) Block(name string, lines ...string) string {
+	return fmt.Sprintf("source \"ldap\" %q {\n  url = %q\n  bind_dn = %q\n  bind_password = %q\n  base_dn = %q\n"+
+		"  filter = \"(objectClass=inetOrgPerson)\"\n  groups { base_dn = %q }\n  %s\n}\n",
+		name, s.URL(), s.ReaderDN(), s.Password(), s.PeopleDN(), s.GroupsDN(), strings.Join(lines, "\n  "))
+}
+
 // config is the form of slapd.conf: changes through cn=config stay in memory, and a restart starts over.
 func (s *Server) config(o Options) []byte {
 	var b bytes.Buffer
