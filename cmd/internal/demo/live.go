@@ -23,6 +23,7 @@ const (
 // show is a demo that goes on: the daemon runs by its own clock, things happen in the company, and the demo watches the applications.
 type show struct {
 	*world
+	daemon  *daemon.Daemon
 	tell    *teller
 	summary Summary
 	random  *rand.Rand
@@ -39,6 +40,7 @@ func live(ctx context.Context, w *world, tell *teller, log hclog.Logger) (Summar
 	if err != nil {
 		return s.summary, err
 	}
+	s.daemon = d
 	ended := make(chan error, 1)
 	go func() { ended <- d.Run(running) }()
 
@@ -52,7 +54,7 @@ func live(ctx context.Context, w *world, tell *teller, log hclog.Logger) (Summar
 		}
 	}
 	if ctx.Err() != nil {
-		err = s.end(ctx, d)
+		err = s.end(ctx)
 	}
 	stop()
 	return s.summary, errors.Join(err, <-ended)
@@ -152,7 +154,7 @@ func (s *show) settle(ctx context.Context) error {
 			}
 			if len(wrong) == 0 {
 				s.tell.result("wiki and chat are right, after " + span(time.Since(began)))
-				return nil
+				return ignoreDone(ctx, s.summary.learn(ctx, s.daemon.Desk()))
 			}
 		}
 		if time.Since(began) > settleLimit {
@@ -166,7 +168,7 @@ func (s *show) settle(ctx context.Context) error {
 }
 
 // end lets what is under way come to an end, and judges.
-func (s *show) end(ctx context.Context, d *daemon.Daemon) error {
+func (s *show) end(ctx context.Context) error {
 	s.tell.event("the end: what is under way may still be done")
 	s.chat.setDown(false)
 	settling, cancel := context.WithTimeout(context.WithoutCancel(ctx), endLimit)
@@ -174,7 +176,7 @@ func (s *show) end(ctx context.Context, d *daemon.Daemon) error {
 	if err := s.settle(settling); err != nil {
 		return err
 	}
-	return s.summary.audit(context.WithoutCancel(ctx), s.world, d.Desk())
+	return s.summary.audit(context.WithoutCancel(ctx), s.world, s.daemon.Desk())
 }
 
 // ignoreDone drops an error that only says that the demo was told to end.
