@@ -1,0 +1,687 @@
+package apply_test
+
+import (
+	"context"
+	"errors"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/hashicorp/go-hclog"
+
+	"github.com/dirsweep/dirsweep/state"
+	"github.com/dirsweep/dirsweep/state/bolt"
+	"github.com/dirsweep/dirsweep/state/failing"
+	"github.com/dirsweep/dirsweep/state/memory"
+	"github.com/dirsweep/dirsweep/sync/apply"
+	"github.com/dirsweep/dirsweep/sync/apply/applytest"
+	"github.com/dirsweep/dirsweep/sync/audit"
+	"github.com/dirsweep/dirsweep/sync/identity"
+	"github.com/dirsweep/dirsweep/targets"
+)
+
+var (
+	alice = identity.PersonID{Source: "corp", Anchor: "a"}
+	bob   = identity.PersonID{Source: "corp", Anchor: "b"}
+)
+
+// A desk is an executor with a real ledger and a real trail, and one target.
+type desk struct {
+	t      *testing.T
+	app    *applytest.Target
+	ledger *state.Ledger
+	trail  *audit.Trail
+	x      *apply.Executor
+	lane   *apply.Lane
+}
+
+func newDesk(t *testing.T, store state.Store, accounts ...identity.Account) *desk {
+	t.Helper()
+	trail, err := audit.Open(filepath.Join(t.TempDir(), "audit.jsonl"), audit.Head{}, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := &desk{t: t, app: applytest.New(accounts...), ledger: state.NewLedger(store), trail: trail}
+	t.Cleanup(func() { _ = errors.Join(d.ledger.Close(), trail.Close()) })
+	d.x = &apply.Executor{Ledger: d.ledger, Trail: trail, Log: hclog.NewNullLogger(), Now: time.Now, Pass: "pass"}
+	d.lane = d.newLane()
+	return d
+}
+
+func (d *desk) newLane() *apply.Lane {
+	return &apply.Lane{Name: "wiki", Target: d.app, Pacer: apply.NewPacer(apply.Rate{}), Paths: []string{"title"}}
+}
+
+func (d *desk) link(person identity.PersonID, account identity.AccountID) state.Link {
+	d.t.Helper()
+	link := state.Link{Target: "wiki", Person: person, Account: account, Name: person.Anchor, UserName: person.Anchor}
+	if err := d.ledger.Update(d.t.Context(), func(w *state.Writer) error { return w.PutLink(link) }); err != nil {
+		d.t.Fatal(err)
+	}
+	return link
+}
+
+func (d *desk) recorded(person identity.PersonID) (link state.Link) {
+	d.t.Helper()
+	if err := d.ledger.View(d.t.Context(), func(r *state.Reader) (err error) {
+		link, _, err = r.Link("wiki", person)
+		return err
+	}); err != nil {
+		d.t.Fatal(err)
+	}
+	return link
+}
+
+func (d *desk) intents() (list []state.Intent) {
+	d.t.Helper()
+	if err := d.ledger.View(d.t.Context(), func(r *state.Reader) error {
+		for intent, err := range r.Intents() {
+			if err != nil {
+				return err
+			}
+			list = append(list, intent)
+		}
+		return nil
+	}); err != nil {
+		d.t.Fatal(err)
+	}
+	return list
+}
+
+func (d *desk) swept() (n int) {
+	d.t.Helper()
+	if err := d.ledger.View(d.t.Context(), func(r *state.Reader) (err error) {
+		n, err = r.SweptSince("wiki", time.Time{}.AddDate(1970, 0, 0))
+		return err
+	}); err != nil {
+		d.t.Fatal(err)
+	}
+	return n
+}
+
+// told renders the trail as "op outcome seen".
+func (d *desk) told() (out []string) {
+	d.t.Helper()
+	for rec, err := range d.trail.Records() {
+		if err != nil {
+			d.t.Fatal(err)
+		}
+		out = append(out, strings.TrimSpace(strings.Join([]string{rec.Op, rec.Outcome, rec.Seen}, " ")))
+	}
+	return out
+}
+
+func (d *desk) want(what string, want, got any) {
+	d.t.Helper()
+	if diff := cmp.Diff(want, got); diff != "" {
+		d.t.Errorf("%s (-want +got):\n%s", what, diff)
+	}
+}
+
+func change(op identity.Op, person identity.PersonID, account identity.AccountID) identity.Change {
+	return identity.Change{Op: op, Cause: identity.Changed, Rule: "config.hcl:1", Target: "wiki", Person: person, Name: person.Anchor, Account: account, UserName: person.Anchor}
+}
+
+func account(id identity.AccountID, userName, externalID string) identity.Account {
+	return identity.Account{ID: id, UserName: userName, ExternalID: externalID, Active: true, Attributes: map[string]identity.Value{"title": `"t"`}}
+}
+
+func (d *desk) sweep(op identity.Op, link state.Link) apply.Job {
+	return apply.Job{Change: change(op, link.Person, link.Account), Have: identity.Account{ID: link.Account, Active: true}, Link: link}
+}
+
+func creation() apply.Job {
+	want := account("", "a", "a")
+	return apply.Job{Change: change(identity.Create, alice, ""), Want: want, Mapping: 7, Scope: 8}
+}
+
+// inBubble runs a test on a clock that jumps, so that pauses take no time.
+func inBubble(t *testing.T, fn func(t *testing.T)) {
+	t.Helper()
+	synctest.Test(t, fn)
+}
+
+var unavailable = applytest.Answer{Err: targets.ErrUnavailable}
+
+func TestR8DisableIsReadBack(t *testing.T) {
+	for _, c := range []struct {
+		name    string
+		script  func(*applytest.Target)
+		err     error
+		seen    string
+		told    string
+		settled bool // the link says disabled
+	}{
+		{"at once", func(*applytest.Target) {}, nil, "inactive", "disable done inactive", true},
+		{"after a while without an answer", func(a *applytest.Target) { a.Script("disable", unavailable, unavailable, unavailable) }, nil, "inactive", "disable done inactive", true},
+		{"it was lost, and is repeated", func(a *applytest.Target) {
+			a.Script("disable", applytest.Answer{Err: targets.ErrUnavailable, Lost: true})
+		}, nil, "inactive", "disable done inactive", true},
+		{"gone", func(a *applytest.Target) { a.Script("account", applytest.Answer{Err: targets.ErrNotFound}) }, nil, "gone", "disable done gone", false},
+		{"a replica answers late", func(a *applytest.Target) {
+			a.Script("disable", applytest.Answer{Hollow: true, During: func() {
+				time.AfterFunc(time.Second, func() { a.Put(identity.Account{ID: "1", UserName: "a"}) })
+			}})
+		}, nil, "inactive", "disable done inactive", true},
+		{"the application says yes and does nothing", func(a *applytest.Target) { a.Always("disable", applytest.Answer{Hollow: true}) }, targets.ErrConflict, "active", "disable failed active", false},
+		{"the read-back gets no answer", func(a *applytest.Target) { a.Always("account", unavailable) }, targets.ErrUnavailable, "", "disable failed", false},
+		{"refused", func(a *applytest.Target) { a.Always("disable", applytest.Answer{Err: targets.ErrRejected}) }, targets.ErrRejected, "", "disable failed", false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			inBubble(t, func(t *testing.T) {
+				d := newDesk(t, memory.New(), account("1", "a", "a"))
+				link := d.link(alice, "1")
+				c.script(d.app)
+				r := d.x.Do(t.Context(), d.lane, d.sweep(identity.Disable, link))
+				if !errors.Is(r.Err, c.err) || c.err == nil && r.Err != nil {
+					t.Errorf("error %v, want %v", r.Err, c.err)
+				}
+				d.want("seen", c.seen, r.Seen)
+				d.want("the trail", []string{c.told}, d.told())
+				d.want("intents left", 0, len(d.intents()))
+				now := d.recorded(alice)
+				if c.settled != (now.State == identity.LinkDisabled && now.Disabled.Equal(r.At)) {
+					t.Errorf("recorded: %+v", now)
+				}
+				if gone := now.Account == ""; gone != (c.seen == "gone") {
+					t.Errorf("recorded: %+v", now)
+				}
+				d.want("counted for the window", c.err == nil, d.swept() == 1)
+				d.want("result and record", now, r.Link)
+			})
+		})
+	}
+}
+
+func TestR18RetriesAreBounded(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		d := newDesk(t, memory.New(), account("1", "a", "a"))
+		d.app.Always("disable", unavailable)
+		start := time.Now()
+		link := d.link(alice, "1")
+		for range 5 {
+			r := d.x.Do(t.Context(), d.lane, d.sweep(identity.Disable, link))
+			if !errors.Is(r.Err, targets.ErrUnavailable) {
+				t.Fatal(r.Err)
+			}
+		}
+		d.want("calls of five changes", 20, len(d.app.Calls()))
+		if took := time.Since(start); took < 7*time.Second || took > 9*time.Second {
+			t.Errorf("took %s", took)
+		}
+		r := d.x.Do(t.Context(), d.lane, d.sweep(identity.Disable, link))
+		if r.Err == nil || d.lane.Down() == nil || !strings.Contains(d.lane.Down().Error(), "5 failures in a row") {
+			t.Errorf("R9: after five failures: %v, %v", r.Err, d.lane.Down())
+		}
+		d.want("calls after that", 0, len(d.app.Calls()))
+	})
+}
+
+func TestOneSuccessForgivesFailures(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		d := newDesk(t, memory.New(), account("1", "a", "a"))
+		link := d.link(alice, "1")
+		for range 3 {
+			d.app.Script("revoke", slices.Repeat([]applytest.Answer{unavailable}, 16)...)
+			for range 4 {
+				d.x.Do(t.Context(), d.lane, d.sweep(identity.Revoke, link))
+			}
+			d.x.Do(t.Context(), d.lane, d.sweep(identity.Disable, link))
+		}
+		if err := d.lane.Down(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+func TestThrottled(t *testing.T) {
+	for _, c := range []struct {
+		name        string
+		after       time.Duration
+		err         bool
+		calls       int
+		least, most time.Duration
+	}{
+		{"as long as it asks for", 10 * time.Second, false, 2, 10 * time.Second, 13 * time.Second},
+		{"without saying how long", 0, false, 2, 200 * time.Millisecond, 300 * time.Millisecond},
+		{"the longest that a pass waits", 30 * time.Second, false, 2, 30 * time.Second, 38 * time.Second},
+		{"longer: left to the next pass", 10 * time.Minute, true, 1, 0, 0},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			inBubble(t, func(t *testing.T) {
+				d := newDesk(t, memory.New(), account("1", "a", "a"))
+				link := d.link(alice, "1")
+				d.app.Script("revoke", applytest.Answer{Err: &targets.ThrottledError{RetryAfter: c.after, Err: errors.New("429")}})
+				start := time.Now()
+				d.app.Put(identity.Account{ID: "1"}) // inactive, as Revoke finds it
+				r := d.x.Do(t.Context(), d.lane, d.sweep(identity.Revoke, link))
+				if (r.Err != nil) != c.err {
+					t.Errorf("error %v", r.Err)
+				}
+				calls := slices.DeleteFunc(d.app.Calls(), func(s string) bool { return s != "revoke 1" })
+				d.want("calls", c.calls, len(calls))
+				if took := time.Since(start); took < c.least || took > c.most {
+					t.Errorf("took %s, want %s to %s", took, c.least, c.most)
+				}
+				if !c.err {
+					return
+				}
+				// Everybody on this lane keeps the pause, without asking again.
+				r = d.x.Do(t.Context(), d.lane, d.sweep(identity.Disable, link))
+				var throttled *targets.ThrottledError
+				if !errors.As(r.Err, &throttled) || len(d.app.Calls()) != 0 {
+					t.Errorf("meanwhile: %v", r.Err)
+				}
+			})
+		})
+	}
+}
+
+func TestR9UnauthorizedStopsTheLane(t *testing.T) {
+	d := newDesk(t, memory.New(), account("1", "a", "a"))
+	link := d.link(alice, "1")
+	d.app.Always("disable", applytest.Answer{Err: targets.ErrUnauthorized})
+	if r := d.x.Do(t.Context(), d.lane, d.sweep(identity.Disable, link)); !errors.Is(r.Err, targets.ErrUnauthorized) {
+		t.Fatal(r.Err)
+	}
+	d.want("calls", []string{"disable 1"}, d.app.Calls())
+	if r := d.x.Do(t.Context(), d.lane, d.sweep(identity.Disable, link)); !errors.Is(r.Err, targets.ErrUnauthorized) || len(d.app.Calls()) > 0 {
+		t.Errorf("again: %v", r.Err)
+	}
+	if other := d.newLane(); other.Down() != nil {
+		t.Error("another lane feels it")
+	}
+}
+
+func TestR3CreateTakesNobodysAccount(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		there  []identity.Account
+		owner  identity.PersonID // of account 1, where linked
+		script func(*applytest.Target)
+		err    error
+		id     identity.AccountID // of the account that is then linked
+		left   int                // intents
+	}{
+		{"nobody is there", nil, identity.PersonID{}, nil, nil, "101", 0},
+		{"one with our mark is ours", []identity.Account{account("1", "a", "a")}, identity.PersonID{}, nil, nil, "1", 0},
+		{"one with our mark under another name is ours", []identity.Account{account("1", "old", "a"), account("2", "a", "")}, identity.PersonID{}, nil, nil, "1", 0},
+		{"one with another's mark is not", []identity.Account{account("1", "a", "z")}, identity.PersonID{}, nil, apply.ErrTaken, "", 0},
+		{"one linked to somebody else is not", []identity.Account{account("1", "a", "")}, bob, nil, apply.ErrTaken, "", 0},
+		{"not even with our mark", []identity.Account{account("1", "a", "a")}, bob, nil, apply.ErrTaken, "", 0},
+		{"one without a mark is not", []identity.Account{account("1", "a", "")}, identity.PersonID{}, nil, apply.ErrTaken, "", 0},
+		{"the answer is lost: it is found by its mark", nil, identity.PersonID{},
+			func(a *applytest.Target) {
+				a.Script("create", applytest.Answer{Err: targets.ErrUnavailable, Lost: true})
+			}, nil, "101", 0},
+		{"no answer, and it was not made: made again", nil, identity.PersonID{},
+			func(a *applytest.Target) { a.Script("create", unavailable) }, nil, "101", 0},
+		{"no answer at all: the intent stays", nil, identity.PersonID{},
+			func(a *applytest.Target) { a.Always("create", unavailable) }, targets.ErrUnavailable, "", 1},
+		{"the answer is lost, and nobody answers what there is", nil, identity.PersonID{}, func(a *applytest.Target) {
+			a.Script("create", applytest.Answer{Err: targets.ErrUnavailable, Lost: true})
+			a.Always("create", unavailable)
+			a.Always("find", unavailable)
+		}, targets.ErrUnavailable, "", 1},
+		{"a conflict that nothing explains", nil, identity.PersonID{},
+			func(a *applytest.Target) { a.Always("create", applytest.Answer{Err: targets.ErrConflict}) }, targets.ErrConflict, "", 0},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			inBubble(t, func(t *testing.T) {
+				d := newDesk(t, memory.New(), c.there...)
+				if !c.owner.IsZero() {
+					d.link(c.owner, "1")
+				}
+				if c.script != nil {
+					c.script(d.app)
+				}
+				before := d.app.Len()
+				r := d.x.Do(t.Context(), d.lane, creation())
+				if !errors.Is(r.Err, c.err) || c.err == nil && r.Err != nil {
+					t.Errorf("error %v, want %v", r.Err, c.err)
+				}
+				d.want("linked account", c.id, d.recorded(alice).Account)
+				d.want("intents left", c.left, len(d.intents()))
+				if d.app.Len() > before+1 {
+					t.Errorf("%d accounts", d.app.Len())
+				}
+				if link := d.recorded(alice); c.id != "" && (!link.Created || link.Mapping != 7 || link.ScopePrint != 8 || link.State != identity.LinkActive) {
+					t.Errorf("recorded: %+v", link)
+				}
+			})
+		})
+	}
+}
+
+// TestALostCreateWithoutMarks: some applications keep no externalId. One that was not answered is then known by its name.
+func TestALostCreateWithoutMarks(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		d := newDesk(t, memory.New())
+		d.app.Script("create", applytest.Answer{Err: targets.ErrUnavailable, During: func() { d.app.Put(account("9", "a", "")) }})
+		if r := d.x.Do(t.Context(), d.lane, creation()); r.Err != nil || r.Account.ID != "9" || d.app.Len() != 1 {
+			t.Errorf("%+v", r)
+		}
+	})
+}
+
+func TestACreatedAccountIsLinkedThoughItsEntitlementsFail(t *testing.T) {
+	d := newDesk(t, memory.New())
+	d.app.Always("update", applytest.Answer{Err: targets.ErrRejected})
+	job := creation()
+	job.Want.Entitlements, job.Change.WantPrint = []string{"g"}, 5
+	if r := d.x.Do(t.Context(), d.lane, job); r.Err != nil {
+		t.Fatal(r.Err)
+	}
+	if link := d.recorded(alice); link.Account == "" || link.Want != 0 || len(link.Entitlements) != 0 {
+		t.Errorf("it counts as finished: %+v", link)
+	}
+}
+
+func TestR11AnAccountThatVanishedIsMadeAgain(t *testing.T) {
+	d := newDesk(t, memory.New())
+	job := creation()
+	job.Link = d.link(alice, "1") // which the target no longer holds
+	if r := d.x.Do(t.Context(), d.lane, job); r.Err != nil {
+		t.Fatal(r.Err)
+	}
+	d.want("linked account", identity.AccountID("101"), d.recorded(alice).Account)
+	d.want("intents left", 0, len(d.intents()))
+}
+
+func TestR3ARehireUnderAnotherAnchorTakesTheLinkAlong(t *testing.T) {
+	d := newDesk(t, memory.New(), identity.Account{ID: "1", UserName: "a"})
+	link := d.link(bob, "1")
+	link.State, link.Disabled = identity.LinkDisabled, time.Now()
+	r := d.x.Do(t.Context(), d.lane, apply.Job{Change: change(identity.Enable, alice, "1"), Have: identity.Account{ID: "1"}, Link: link})
+	if r.Err != nil {
+		t.Fatal(r.Err)
+	}
+	now := d.recorded(alice)
+	if now.Account != "1" || now.State != identity.LinkActive || !now.Disabled.IsZero() || d.recorded(bob).Account != "" {
+		t.Errorf("recorded: %+v, and of the old anchor %+v", now, d.recorded(bob))
+	}
+}
+
+func TestLinkOnlyRemembers(t *testing.T) {
+	for _, active := range []bool{true, false} {
+		have := account("1", "a", "")
+		have.Active = active
+		d := newDesk(t, memory.New(), have)
+		link := state.Link{}
+		if active {
+			link = d.link(alice, "1")
+			link.State, link.Disabled = identity.LinkDisabled, time.Now()
+		}
+		if r := d.x.Do(t.Context(), d.lane, apply.Job{Change: change(identity.Link, alice, "1"), Have: have, Link: link}); r.Err != nil {
+			t.Fatal(r.Err)
+		}
+		d.want("calls", 0, len(d.app.Calls()))
+		if now := d.recorded(alice); (now.State == identity.LinkActive) != active || !now.Disabled.IsZero() || now.Created {
+			t.Errorf("active %t: %+v", active, now)
+		}
+	}
+}
+
+func TestUpdateRemembersWhatWasGranted(t *testing.T) {
+	have := account("1", "a", "a")
+	have.Entitlements = []string{"mine", "old"}
+	d := newDesk(t, memory.New(), have)
+	link := d.link(alice, "1")
+	link.Entitlements = []string{"old"}
+	c := change(identity.Update, alice, "1")
+	c.PersonPrint, c.WantPrint = 3, 4
+	c.Delta = identity.Delta{Attributes: []identity.AttributeChange{{Path: "title", Before: `"t"`, After: `"u"`}}, Grant: []string{"new"}, Withdraw: []string{"old"}}
+	if r := d.x.Do(t.Context(), d.lane, apply.Job{Change: c, Have: have, Link: link, Mapping: 7}); r.Err != nil {
+		t.Fatal(r.Err)
+	}
+	now, _ := d.app.Get("1")
+	d.want("held", []string{"mine", "new"}, now.Entitlements)
+	got := d.recorded(alice)
+	d.want("granted", []string{"new"}, got.Entitlements)
+	if got.PersonPrint != 3 || got.Want != 4 || got.Mapping != 7 || got.Have != now.Fingerprint(d.lane.Paths) {
+		t.Errorf("recorded: %+v", got)
+	}
+}
+
+func TestTargetsThatOnlyDeleteCountForTheWindow(t *testing.T) {
+	d := newDesk(t, memory.New(), account("1", "a", "a"), account("2", "b", "b"))
+	for id, cause := range map[identity.PersonID]identity.Cause{alice: identity.Deleted, bob: identity.Emergency} {
+		job := d.sweep(identity.Delete, d.link(id, identity.AccountID(map[string]string{"a": "1", "b": "2"}[id.Anchor])))
+		job.Change.Cause = cause
+		if r := d.x.Do(t.Context(), d.lane, job); r.Err != nil || r.Seen != "gone" {
+			t.Fatal(r.Err)
+		}
+	}
+	d.want("counted: the leaver, not the emergency", 1, d.swept())
+}
+
+func TestR16TheTrailHasBeforeAfterAndWhy(t *testing.T) {
+	d := newDesk(t, memory.New(), account("1", "a", "a"))
+	c := change(identity.Update, alice, "1")
+	c.Delta = identity.Delta{Attributes: []identity.AttributeChange{{Path: "title", Before: `"t"`, After: `"u"`}}, Grant: []string{"g"}, Withdraw: []string{"h"}}
+	d.x.Do(t.Context(), d.lane, apply.Job{Change: c, Have: account("1", "a", "a"), Link: d.link(alice, "1")})
+	for rec, err := range d.trail.Records() {
+		if err != nil {
+			t.Fatal(err)
+		}
+		d.want("before", audit.Values{"title": `"t"`, "entitlements withdrawn": `["h"]`}, rec.Before)
+		d.want("after", audit.Values{"title": `"u"`, "entitlements granted": `["g"]`}, rec.After)
+		d.want("who and why", []string{"corp/a", "wiki", "1", "changed", "config.hcl:1", "pass", "done"},
+			[]string{rec.Person, rec.Target, rec.Account, rec.Cause, rec.Rule, rec.Pass, rec.Outcome})
+	}
+}
+
+// faults returns a desk on a real store file that can be told to fail.
+func faults(t *testing.T, accounts ...identity.Account) (*desk, *failing.Store) {
+	t.Helper()
+	file, err := bolt.Open(filepath.Join(t.TempDir(), "state.db"), bolt.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	store := failing.New(file)
+	return newDesk(t, store, accounts...), store
+}
+
+func TestR07NoIntentNoCall(t *testing.T) {
+	d, store := faults(t, account("1", "a", "a"))
+	link := d.link(alice, "1")
+	full := errors.New("no space left")
+	store.FailBegin(1, failing.Within, full)
+	r := d.x.Do(t.Context(), d.lane, d.sweep(identity.Disable, link))
+	if !errors.Is(r.Err, full) {
+		t.Fatal(r.Err)
+	}
+	d.want("calls", 0, len(d.app.Calls()))
+	d.want("the trail", 0, len(d.told()))
+	d.want("intents", 0, len(d.intents()))
+}
+
+func TestR07AnIntentWhoseCommitIsUncertainIsFoundNotDone(t *testing.T) {
+	d, store := faults(t, account("1", "a", "a"))
+	link := d.link(alice, "1")
+	store.FailBegin(1, failing.After, errors.New("cut off"))
+	if r := d.x.Do(t.Context(), d.lane, d.sweep(identity.Disable, link)); r.Err == nil || len(d.app.Calls()) > 0 {
+		t.Fatalf("called without a certain intent: %v", r.Err)
+	}
+	d.recover(1)
+	d.want("the trail", []string{"disable found not done active"}, d.told())
+}
+
+func TestR07WhatCannotBeSettledIsFoundDone(t *testing.T) {
+	for _, at := range []failing.Moment{failing.Within, failing.After} {
+		d, store := faults(t, account("1", "a", "a"))
+		link := d.link(alice, "1")
+		store.FailUpdate(2, at, errors.New("no space left")) // the first writes the intent
+		r := d.x.Do(t.Context(), d.lane, d.sweep(identity.Disable, link))
+		if r.Err == nil || r.Link.State != identity.LinkActive {
+			t.Fatalf("%s: %+v", at, r)
+		}
+		if at == failing.After {
+			d.want("settled after all", 0, len(d.intents()))
+			continue
+		}
+		d.want("recorded before", identity.LinkActive, d.recorded(alice).State)
+		d.recover(1)
+		d.want("the trail", []string{"disable done inactive", "disable found done inactive"}, d.told())
+		d.want("counted for the window", 1, d.swept())
+		if now := d.recorded(alice); now.State != identity.LinkDisabled || now.Disabled.IsZero() {
+			t.Errorf("recorded: %+v", now)
+		}
+	}
+}
+
+// recover looks into what is left, of which there are n.
+func (d *desk) recover(n int) {
+	d.t.Helper()
+	left := d.intents()
+	d.want("intents left by the crash", n, len(left))
+	err := d.x.Recover(d.t.Context(), d.newLane(), left, func(c identity.Change) apply.Job {
+		job := apply.Job{Change: c, Have: identity.Account{ID: c.Account}, Link: d.recorded(c.Person)}
+		if c.Op == identity.Create {
+			job.Want = creation().Want
+		}
+		return job
+	})
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	d.want("intents left after looking", 0, len(d.intents()))
+}
+
+func TestR07RecoverLooksAndRepeatsNothing(t *testing.T) {
+	title := identity.Delta{Attributes: []identity.AttributeChange{{Path: "title", After: `"t"`}}, Grant: []string{"g"}}
+	granted := account("1", "a", "a")
+	granted.Entitlements = []string{"g"}
+	inactive := identity.Account{ID: "1", UserName: "a"}
+	for _, c := range []struct {
+		name  string
+		op    identity.Op
+		there []identity.Account
+		told  string
+		link  identity.AccountID
+		state identity.LinkState
+	}{
+		{"made", identity.Create, []identity.Account{account("1", "a", "a")}, "create found done", "1", identity.LinkActive},
+		{"not made", identity.Create, nil, "create found not done", "", identity.LinkActive},
+		{"another's", identity.Create, []identity.Account{account("1", "a", "z")}, "create found not done", "", identity.LinkActive},
+		{"disabled", identity.Disable, []identity.Account{inactive}, "disable found done inactive", "1", identity.LinkDisabled},
+		{"not disabled", identity.Disable, []identity.Account{granted}, "disable found not done active", "1", identity.LinkActive},
+		{"gone instead", identity.Disable, nil, "disable found done gone", "", identity.LinkActive},
+		{"deleted", identity.Delete, nil, "delete found done gone", "", identity.LinkActive},
+		{"not deleted", identity.Delete, []identity.Account{inactive}, "delete found not done inactive", "1", identity.LinkActive},
+		{"enabled", identity.Enable, []identity.Account{granted}, "enable found done active", "1", identity.LinkActive},
+		{"stripped", identity.Strip, []identity.Account{inactive}, "strip found done inactive", "1", identity.LinkActive},
+		{"not stripped", identity.Strip, []identity.Account{granted}, "strip found not done active", "1", identity.LinkActive},
+		{"updated", identity.Update, []identity.Account{granted}, "update found done active", "1", identity.LinkActive},
+		{"half updated", identity.Update, []identity.Account{account("1", "a", "a")}, "update found not done active", "1", identity.LinkActive},
+		{"whether sessions ended cannot be seen", identity.Revoke, []identity.Account{inactive}, "revoke found not done inactive", "1", identity.LinkActive},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			d := newDesk(t, memory.New(), c.there...)
+			intended := change(c.op, alice, "1")
+			if c.op == identity.Update {
+				intended.Delta = title
+			}
+			if c.op == identity.Create {
+				intended.Account = ""
+			} else {
+				d.link(alice, "1")
+			}
+			if err := d.ledger.Update(t.Context(), func(w *state.Writer) error {
+				_, err := w.Begin(state.Intent{Pass: "before", Change: intended, At: time.Now()})
+				return err
+			}); err != nil {
+				t.Fatal(err)
+			}
+			d.recover(1)
+			for _, call := range d.app.Calls() {
+				if !strings.HasPrefix(call, "account") && !strings.HasPrefix(call, "find") {
+					t.Errorf("it wrote: %s", call)
+				}
+			}
+			d.want("the trail", []string{c.told}, d.told())
+			now := d.recorded(alice)
+			d.want("linked account", c.link, now.Account)
+			d.want("state", c.state, now.State)
+		})
+	}
+}
+
+func TestR07WithoutAnAnswerIntentsStay(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		d := newDesk(t, memory.New(), account("1", "a", "a"))
+		if err := d.ledger.Update(t.Context(), func(w *state.Writer) error {
+			_, err := w.Begin(state.Intent{Change: change(identity.Disable, alice, "1")})
+			return err
+		}); err != nil {
+			t.Fatal(err)
+		}
+		job := func(c identity.Change) apply.Job { return apply.Job{Change: c} }
+		d.app.Always("account", unavailable)
+		if err := d.x.Recover(t.Context(), d.lane, d.intents(), job); !errors.Is(err, targets.ErrUnavailable) || len(d.intents()) != 1 {
+			t.Errorf("%v, %d intents", err, len(d.intents()))
+		}
+		d.app.Always("account", applytest.Answer{})
+		d.app.Script("account", unavailable) // one answer missed is asked for again
+		if err := d.x.Recover(t.Context(), d.lane, d.intents(), job); err != nil || len(d.intents()) != 0 {
+			t.Errorf("%v, %d intents", err, len(d.intents()))
+		}
+	})
+}
+
+func TestR16WhatCannotBeToldStaysAnIntentAndStopsTheLane(t *testing.T) {
+	d := newDesk(t, memory.New(), account("1", "a", "a"), account("2", "b", "b"))
+	one, two := d.link(alice, "1"), d.link(bob, "2")
+	if err := d.trail.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if r := d.x.Do(t.Context(), d.lane, d.sweep(identity.Disable, one)); r.Err == nil || !strings.Contains(r.Err.Error(), "audit trail") {
+		t.Fatalf("%v", r.Err)
+	}
+	d.want("intents left", 1, len(d.intents()))
+	d.app.Calls()
+	if r := d.x.Do(t.Context(), d.lane, d.sweep(identity.Disable, two)); r.Err == nil || len(d.app.Calls()) > 0 {
+		t.Errorf("it goes on untold: %v", r.Err)
+	}
+}
+
+func TestR20ACallUnderWayIsSettled(t *testing.T) {
+	t.Run("answered", func(t *testing.T) {
+		d := newDesk(t, memory.New())
+		ctx, stop := context.WithCancel(t.Context())
+		d.app.Script("create", applytest.Answer{During: stop})
+		if r := d.x.Do(ctx, d.lane, creation()); r.Err != nil {
+			t.Fatal(r.Err)
+		}
+		d.want("linked account", identity.AccountID("101"), d.recorded(alice).Account)
+		d.want("intents left", 0, len(d.intents()))
+	})
+	t.Run("answered, but not read back", func(t *testing.T) {
+		d := newDesk(t, memory.New(), account("1", "a", "a"))
+		ctx, stop := context.WithCancel(t.Context())
+		link := d.link(alice, "1")
+		d.app.Script("disable", applytest.Answer{During: stop})
+		if r := d.x.Do(ctx, d.lane, d.sweep(identity.Disable, link)); !errors.Is(r.Err, context.Canceled) {
+			t.Fatal(r.Err)
+		}
+		d.recover(1)
+		d.want("recorded", identity.LinkDisabled, d.recorded(alice).State)
+	})
+	t.Run("not answered", func(t *testing.T) {
+		d := newDesk(t, memory.New())
+		ctx, stop := context.WithCancel(t.Context())
+		d.app.Script("create", applytest.Answer{Err: targets.ErrUnavailable, Lost: true, During: stop})
+		d.app.Always("find", unavailable)
+		if r := d.x.Do(ctx, d.lane, creation()); r.Err == nil {
+			t.Fatal("no error")
+		}
+		d.app.Always("find", applytest.Answer{})
+		d.recover(1)
+		d.want("linked account", identity.AccountID("101"), d.recorded(alice).Account)
+		d.want("accounts", 1, d.app.Len())
+	})
+}
