@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"net/http"
 	"os/exec"
 	"path/filepath"
 	"regexp"
@@ -156,7 +157,7 @@ func (w *world) edit(ts *testscript.TestScript, _ bool, args []string) {
 	}
 }
 
-// expect looks at the application: application holds N M (accounts, of them active), application writes N; application down|up.
+// expect looks at the application: application holds N M (accounts, of them active), application writes N; application down|up; application token T.
 func (w *world) expect(ts *testscript.TestScript, _ bool, args []string) {
 	switch args[0] {
 	case "holds":
@@ -171,9 +172,23 @@ func (w *world) expect(ts *testscript.TestScript, _ bool, args []string) {
 		w.app.Reset()
 	case "down":
 		w.app.Inject(scimtest.Fault{Trouble: scimtest.Answer(503, "down for the night")})
+	case "token":
+		w.app.Inject(scimtest.Fault{Trouble: renewed(w.app.Token(), args[1])})
 	case "up":
 		w.app.Clear()
 	default:
 		ts.Fatalf("application %s is not known", args[0])
+	}
+}
+
+// renewed takes another token than the application's own.
+func renewed(old, token string) scimtest.Trouble {
+	return func(w http.ResponseWriter, r *http.Request, next http.Handler) {
+		if r.Header.Get("Authorization") != "Bearer "+token {
+			w.WriteHeader(http.StatusUnauthorized)
+			return
+		}
+		r.Header.Set("Authorization", "Bearer "+old)
+		next.ServeHTTP(w, r)
 	}
 }

@@ -58,7 +58,6 @@ const startPatience = 3 * time.Second
 // A line is who answers commands, and how to hang up.
 type line struct {
 	daemon.Caller
-	cfg    *config.Config
 	remote bool // a daemon answers
 	close  func() error
 }
@@ -67,7 +66,7 @@ type line struct {
 func (a *app) reach(ctx context.Context, progress *progress) (*line, error) {
 	cfg, err := a.loadConfig()
 	if err != nil {
-		return nil, err
+		return a.reachPast(ctx, err)
 	}
 	log, err := a.logger(a.err, hclog.Warn)
 	if err != nil {
@@ -77,7 +76,7 @@ func (a *app) reach(ctx context.Context, progress *progress) (*line, error) {
 	for {
 		client, err := daemon.Dial(ctx, cfg.State.Path)
 		if err == nil {
-			return &line{Caller: client, cfg: cfg, remote: true, close: client.Close}, nil
+			return &line{Caller: client, remote: true, close: client.Close}, nil
 		}
 		if !errors.Is(err, daemon.ErrNoDaemon) {
 			return nil, err
@@ -88,12 +87,30 @@ func (a *app) reach(ctx context.Context, progress *progress) (*line, error) {
 			if progress != nil {
 				desk.Progress = progress
 			}
-			return &line{Caller: desk, cfg: cfg, close: instance.Close}, nil
+			return &line{Caller: desk, close: instance.Close}, nil
 		}
 		if !errors.Is(err, state.ErrLocked) || time.Now().After(give) {
 			return nil, err
 		}
 	}
+}
+
+// reachPast returns the daemon that goes on with an older config than the bad one on disk (R14): an emergency does not wait for a typo.
+func (a *app) reachPast(ctx context.Context, bad error) (*line, error) {
+	path, err := a.configPath()
+	if err != nil {
+		return nil, bad
+	}
+	where, err := config.StatePath(path)
+	if err != nil {
+		return nil, bad
+	}
+	client, err := daemon.Dial(ctx, where)
+	if err != nil {
+		return nil, bad
+	}
+	_, _ = fmt.Fprintln(a.err, "the config on disk has mistakes (`dirsweep check`); the daemon goes on with the one it has")
+	return &line{Caller: client, remote: true, close: client.Close}, nil
 }
 
 // ask runs one command whoever answers it.

@@ -46,6 +46,7 @@ type Daemon struct {
 
 	mu      sync.Mutex
 	newest  *config.Config // taken over last, whether or not it is on duty yet
+	stuff   string         // digest of the files that newest names
 	loaded  time.Time
 	refused string // why the config on disk is not newest
 	pass    reconcile.Mode
@@ -94,9 +95,14 @@ func (d *Daemon) open(ctx context.Context, cfg *config.Config) error {
 	if d.socket, err = listen(ctx, d.memory.Path); err != nil {
 		return err
 	}
-	if d.watch, err = newWatch(d.options.Path, d.memory.Path); err != nil {
+	if d.watch, err = newWatch(d.memory.Path); err != nil {
 		return err
 	}
+	stuff := gather(d.options.Path, d.watch.ours)
+	if err := d.watch.add(stuff.folders); err != nil {
+		return err
+	}
+	d.stuff = stuff.digest
 	return d.memory.Note(ctx, audit.Record{Kind: audit.Start, Outcome: audit.Done, Note: "dirsweep " + d.options.Version + ", config " + cfg.Digest})
 }
 

@@ -9,15 +9,19 @@ import (
 	"github.com/dirsweep/dirsweep/sync/audit"
 )
 
-// reload takes the config on disk over if it is good and not the one in use; otherwise the old one goes on (R14).
+// reload takes the config on disk, and the secrets and certificates that it names, over if it is good and not the one in use; otherwise the old one goes on (R14).
 func (d *Daemon) reload(ctx context.Context) {
+	stuff := gather(d.options.Path, d.watch.ours)
 	cfg, err := d.options.Load(d.options.Path)
+	if err == nil {
+		err = d.watch.add(stuff.folders)
+	}
 	if err != nil {
 		d.refuse(ctx, err)
 		return
 	}
 	d.mu.Lock()
-	same := cfg.Digest == d.newest.Digest
+	same := cfg.Digest == d.newest.Digest && stuff.digest == d.stuff
 	if same {
 		d.refused = ""
 	}
@@ -25,7 +29,7 @@ func (d *Daemon) reload(ctx context.Context) {
 	if same {
 		return
 	}
-	if err := d.takeOver(cfg); err != nil {
+	if err := d.takeOver(cfg, stuff.digest); err != nil {
 		d.refuse(ctx, err)
 		return
 	}
@@ -34,7 +38,7 @@ func (d *Daemon) reload(ctx context.Context) {
 	d.note(ctx, audit.Record{Kind: audit.Config, Outcome: audit.Done, Note: "config " + cfg.Digest})
 }
 
-func (d *Daemon) takeOver(cfg *config.Config) error {
+func (d *Daemon) takeOver(cfg *config.Config, stuff string) error {
 	if cfg.State.Path != d.memory.Path {
 		return fmt.Errorf("state.path cannot change while the daemon runs (from %s to %s): stop it, move the files, start it",
 			d.memory.Path, cfg.State.Path)
@@ -44,7 +48,7 @@ func (d *Daemon) takeOver(cfg *config.Config) error {
 		return err
 	}
 	d.mu.Lock()
-	d.newest, d.loaded, d.refused = cfg, time.Now(), ""
+	d.newest, d.stuff, d.loaded, d.refused = cfg, stuff, time.Now(), ""
 	d.mu.Unlock()
 	d.stage.replace(i)
 	return nil

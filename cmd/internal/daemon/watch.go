@@ -3,7 +3,6 @@ package daemon
 import (
 	"context"
 	"fmt"
-	"os"
 	"path/filepath"
 	"strings"
 	"time"
@@ -14,32 +13,32 @@ import (
 // settleTime is how long a folder is left to settle after its first change: editors write, rename and remove in one go.
 const settleTime = 300 * time.Millisecond
 
-// A watch tells when the config may have changed. It watches the folder and not the file, since editors rename over files.
+// A watch tells when the config, or a file that it names, may have changed. It watches folders and not files, since editors rename over files.
 type watch struct {
 	notify *fsnotify.Watcher
 	now    chan struct{} // asks for a look at once; buffered by one
 	own    []string      // prefixes of the names of our own files, which change all the time
 }
 
-func newWatch(config, state string) (*watch, error) {
-	folder := config
-	if info, err := os.Stat(config); err != nil {
-		return nil, fmt.Errorf("watch the config: %w", err)
-	} else if !info.IsDir() {
-		folder = filepath.Dir(config)
-	}
+func newWatch(state string) (*watch, error) {
 	notify, err := fsnotify.NewWatcher()
 	if err != nil {
 		return nil, fmt.Errorf("watch the config: %w", err)
-	}
-	if err := notify.Add(folder); err != nil {
-		_ = notify.Close()
-		return nil, fmt.Errorf("watch the config's folder %s: %w", folder, err)
 	}
 	return &watch{notify: notify, now: make(chan struct{}, 1), own: []string{
 		state, TrailPath(state), socketPath(state),
 		strings.TrimSuffix(TrailPath(state), ".jsonl") + "-", filepath.Join(filepath.Dir(state), "scratch"),
 	}}, nil
+}
+
+// add watches folders, those that are watched already too.
+func (w *watch) add(folders []string) error {
+	for _, folder := range folders {
+		if err := w.notify.Add(folder); err != nil {
+			return fmt.Errorf("watch the config's folder %s: %w", folder, err)
+		}
+	}
+	return nil
 }
 
 func (w *watch) nudge() { nudge(w.now) }
