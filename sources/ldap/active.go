@@ -5,6 +5,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	ber "github.com/go-asn1-ber/asn1-ber"
 )
 
 // judges are the attributes that say whether a person may still sign in, each with how it reads. A lock for bad passwords is not
@@ -19,6 +21,11 @@ func judges() map[string]func(value string, now time.Time) (inactive bool, err e
 		"useraccountcontrol":       disabled, // MS-ADTS 2.2.16
 		"accountexpires":           expired,  // MS-ADA1 2.2
 		"shadowexpire":             shadowed, // RFC 2307
+
+		"pwdendtime":                     ended, // draft-behera-ldap-password-policy-11, 5.3.12
+		"krbprincipalexpiration":         ended, // FreeIPA
+		"loginexpirationtime":            ended, // eDirectory
+		"ds-pwp-account-expiration-time": ended, // PingDirectory, PingDS
 	}
 }
 
@@ -49,6 +56,15 @@ func expired(value string, now time.Time) (bool, error) {
 		return false, nil
 	}
 	return now.Unix() >= ticks/perSecond-to1970, nil
+}
+
+// ended reads a generalized time (RFC 4517, 3.3.13).
+func ended(value string, now time.Time) (bool, error) {
+	end, err := ber.ParseGeneralizedTime([]byte(value))
+	if err != nil {
+		return false, fmt.Errorf("an end of %q is not a time: %w", value, err)
+	}
+	return !now.Before(end), nil
 }
 
 // shadowed reads days since 1970. 0 and less are either "never" or a mistake: shadow(5) leaves it open, and so they make no leaver.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -132,6 +133,28 @@ func TestComplete(t *testing.T) {
 				t.Errorf("%d people, want %d; %v %v", len(people), tt.want, err, personal)
 			}
 		})
+	}
+}
+
+// People come page by page: nothing is asked for before it is wanted, and nothing is kept.
+func TestStreams(t *testing.T) {
+	var asks atomic.Int32
+	url := (&fake{people: func(w *answer, q asked) {
+		asks.Store(int32(q.number))
+		w.persons(2*q.number-1, 2*q.number)
+		w.page(map[bool]string{true: "more"}[q.number < 50])
+	}}).start(t)
+	count := 0
+	for _, err := range reading(t, sources.Need{}, []string{url}).People(t.Context()) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if count++; int(asks.Load()) != (count+1)/2 {
+			t.Fatalf("%d pages were asked for at person %d", asks.Load(), count)
+		}
+	}
+	if count != 100 {
+		t.Errorf("%d people, want 100", count)
 	}
 }
 
@@ -265,6 +288,8 @@ func TestAttributes(t *testing.T) {
 		{"AD: expires in a second", nil, []string{"accountExpires", "134220672010000000"}, `map[]`, true},
 		{"shadow: expired", nil, []string{"shadowExpire", "20574"}, `map[]`, false},
 		{"shadow: tomorrow", nil, []string{"shadowExpire", "20575"}, `map[]`, true},
+		{"ppolicy: ends this instant", nil, []string{"pwdEndTime", "20260501000000Z"}, `map[]`, false},
+		{"FreeIPA: ends in an hour", nil, []string{"krbPrincipalExpiration", "20260501010000Z"}, `map[]`, true},
 		{"shadow: never", nil, []string{"shadowExpire", "-1"}, `map[]`, true},
 	}
 	for _, tt := range tests {
@@ -296,8 +321,8 @@ func TestAsks(t *testing.T) {
 	if _, _, err := everyone(t, reading(t, sources.Need{Attributes: []string{"cn", "entryuuid"}}, []string{url}, `name = "CN"`)); err != nil {
 		t.Fatal(err)
 	}
-	want := "cn entryuuid accountExpires ds-pwp-account-disabled loginDisabled msDS-UserAccountDisabled nsAccountLock " +
-		"pwdAccountLockedTime shadowExpire userAccountControl"
+	want := "cn entryuuid accountExpires ds-pwp-account-disabled ds-pwp-account-expiration-time krbPrincipalExpiration loginDisabled " +
+		"loginExpirationTime msDS-UserAccountDisabled nsAccountLock pwdAccountLockedTime pwdEndTime shadowExpire userAccountControl"
 	if strings.Join(got, " ") != want {
 		t.Errorf("asked for %q, want %q", got, want)
 	}
