@@ -192,8 +192,10 @@ func (d *decoder) groups(blocks hcl.Blocks) *groupsBlock {
 		return nil
 	}
 	if len(blocks) > 1 {
-		d.diags = d.diags.Append(&hcl.Diagnostic{Severity: hcl.DiagError, Summary: "A second groups block",
-			Detail: "base_dn may be a list: one block is enough.", Subject: blocks[1].DefRange.Ptr()})
+		d.diags = d.diags.Append(&hcl.Diagnostic{
+			Severity: hcl.DiagError, Summary: "A second groups block",
+			Detail: "base_dn may be a list: one block is enough.", Subject: blocks[1].DefRange.Ptr(),
+		})
 	}
 	content, diags := blocks[0].Body.Content(&hcl.BodySchema{Attributes: names("base_dn", "filter", "member", "name")})
 	inner := &decoder{attrs: content.Attributes, env: d.env, missing: blocks[0].Body.MissingItemRange()}

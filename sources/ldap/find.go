@@ -74,15 +74,19 @@ func (s *source) find(ctx context.Context, session *session, filter string) (sou
 				fmt.Sprintf("%s answered %s under %s with %s, which is not in scope", session.url, filter, root, found.DN))
 		}
 		if witness != "" && !present {
-			return sources.Sighting{}, &shortfall{reason: fmt.Sprintf("%s did not return the witness %s under %s", session.url, witness, root),
-				next: "absence cannot be proven: check the bind DN's rights"}
+			return sources.Sighting{}, &shortfall{
+				reason: fmt.Sprintf("%s did not return the witness %s under %s", session.url, witness, root),
+				next:   "absence cannot be proven: check the bind DN's rights",
+			}
 		}
 		proven = proven || present
 		proof = append(proof, fmt.Sprintf("%s answered %s under %s with success and %s", session.url, q.filter, root, nobody(present)))
 	}
 	if !proven {
-		return sources.Sighting{}, &shortfall{reason: session.url + " shows nobody with " + s.anchor.name + " in scope",
-			next: "absence cannot be proven while nobody at all is visible: check base_dn, filter and the bind DN's rights"}
+		return sources.Sighting{}, &shortfall{
+			reason: session.url + " shows nobody with " + s.anchor.name + " in scope",
+			next:   "absence cannot be proven while nobody at all is visible: check base_dn, filter and the bind DN's rights",
+		}
 	}
 	return sources.Sighting{Where: sources.Gone, Proof: strings.Join(proof, "; ")}, nil
 }

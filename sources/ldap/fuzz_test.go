@@ -114,8 +114,10 @@ func TestAnchors(t *testing.T) {
 	tests := []struct{ name, raw, text, filter string }{
 		{"entryUUID", "3B0E7A5C-1D2E-4F50-8A9B-0C1D2E3F4A5B", "3b0e7a5c-1d2e-4f50-8a9b-0c1d2e3f4a5b", "(entryUUID=3b0e7a5c-1d2e-4f50-8a9b-0c1d2e3f4a5b)"},
 		{"nsUniqueId", "4cf0561f-e7d711f1-aaaa0000-12345678", "4cf0561f-e7d711f1-aaaa0000-12345678", "(nsUniqueId=4cf0561f-e7d711f1-aaaa0000-12345678)"},
-		{"objectGUID", "\x33\x22\x11\x00\x55\x44\x77\x66\x88\x99\xaa\xbb\xcc\xdd\xee\xff", "00112233-4455-6677-8899-aabbccddeeff",
-			`(objectGUID=\33\22\11\00\55\44\77\66\88\99\aa\bb\cc\dd\ee\ff)`},
+		{
+			"objectGUID", "\x33\x22\x11\x00\x55\x44\x77\x66\x88\x99\xaa\xbb\xcc\xdd\xee\xff", "00112233-4455-6677-8899-aabbccddeeff",
+			`(objectGUID=\33\22\11\00\55\44\77\66\88\99\aa\bb\cc\dd\ee\ff)`,
+		},
 		{"objectSid", sid, "S-1-5-21-1-2-3-500", `(objectSid=\01\05\00\00\00\00\00\05\15\00\00\00\01\00\00\00\02\00\00\00\03\00\00\00\f4\01\00\00)`},
 		{"employeeNumber", " 0042 ", "0042", "(employeeNumber=0042)"},
 		{"employeeNumber", "a*)(b", "a*)(b", `(employeeNumber=a\2a\29\28b)`},

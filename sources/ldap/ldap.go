@@ -78,7 +78,7 @@ func (s *source) People(ctx context.Context) iter.Seq2[identity.Person, error] {
 			}
 			s.log.Warn("the directory server is not available", "source", s.name, "url", url, "error", err)
 		}
-		yield(identity.Person{}, s.incomplete(errors.Join(troubles...)))
+		yield(identity.Person{}, s.incomplete(together(troubles)))
 	}
 }
 
@@ -199,7 +199,16 @@ func (s *source) ask(ctx context.Context, fn func(*session) error) error {
 			break
 		}
 	}
-	return errors.Join(troubles...)
+	return together(troubles)
+}
+
+// together joins what each server had to say, in one line.
+func together(troubles []error) error {
+	joined := troubles[0]
+	for _, trouble := range troubles[1:] {
+		joined = fmt.Errorf("%w; %w", joined, trouble)
+	}
+	return joined
 }
 
 func (s *source) keep(session *session) {
