@@ -109,7 +109,7 @@ func (d *Daemon) open(ctx context.Context, cfg *config.Config) error {
 // Run keeps accounts true until ctx is done; then it ends what is under way, closes everything and returns within 10 s. It returns an error
 // only where something did not end or close.
 func (d *Daemon) Run(ctx context.Context) error {
-	last, err := lastFull(ctx, d.memory.Ledger)
+	last, err := lastFull(context.WithoutCancel(ctx), d.memory.Ledger)
 	if err != nil {
 		return errors.Join(err, d.Close())
 	}
