@@ -243,6 +243,7 @@ func (e *expression) failure(f *frame, diags hcl.Diagnostics) error {
 	d := diags.Errs()[0].(*hcl.Diagnostic) //nolint:forcetypeassert // Errs returns nothing else
 	out := &Error{At: e.at, Path: e.path, Person: f.name(), Reason: strings.ToLower(d.Summary)}
 	where := ""
+	detail := ""
 	if extra, ok := hcl.DiagnosticExtra[hclsyntax.FunctionCallDiagExtra](d); ok {
 		where = extra.CalledFunctionName() + "(): "
 		var own *plainError
@@ -250,10 +251,15 @@ func (e *expression) failure(f *frame, diags hcl.Diagnostics) error {
 			out.Reason, out.Err = where+own.text, own.cause
 			return out
 		}
+		if _, ours := ownFunctions()[extra.CalledFunctionName()]; ours {
+			_, detail, _ = strings.Cut(d.Detail, " parameter: ") // ours show no values
+		}
 	}
 	switch {
 	case d.Summary == "Invalid template interpolation value", strings.Contains(d.Detail, "null"):
 		out.Reason = where + "a value is null, which the text or function around it cannot take: wrap it in default() or coalesce()"
+	case detail != "":
+		out.Reason = where + strings.TrimSuffix(detail, ".")
 	case where != "":
 		out.Reason = where + "an argument is not of the form that the function takes: wrap the call in try(…, null)"
 	}

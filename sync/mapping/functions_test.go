@@ -142,8 +142,13 @@ func TestDNs(t *testing.T) {
 		a, b string
 		want bool
 	}{
-		{"cn=a,dc=x", "CN = A , DC=X", true}, {"cn=a b,dc=x", "cn=a b ,dc=x", true}, {"cn=a b,dc=x", "cn=ab,dc=x", false}, {"cn=a,dc=x", "cn=a,dc=y", false},
-		{`cn=a\,b,dc=x`, `cn=a\,b, dc=x`, true}, {`cn=a\ ,dc=x`, `cn=a,dc=x`, false}, {"cn=a", "a", false},
+		{"cn=a,dc=x", "CN = A , DC=X", true},
+		{"cn=a b,dc=x", "cn=a b ,dc=x", true},
+		{"cn=a b,dc=x", "cn=ab,dc=x", false},
+		{"cn=a,dc=x", "cn=a,dc=y", false},
+		{`cn=a\,b,dc=x`, `cn=a\,b, dc=x`, true},
+		{`cn=a\ ,dc=x`, `cn=a,dc=x`, false},
+		{"cn=a", "a", false},
 	} {
 		if got := equalDN(c.a, c.b); got != c.want {
 			t.Errorf("%q and %q: %v", c.a, c.b, got)

@@ -223,3 +223,18 @@ func TestUniqueLogin(t *testing.T) {
 		t.Error("UsesUnique is false")
 	}
 }
+
+func TestErrorsOfOurOwnFunctionsSayWhy(t *testing.T) {
+	for expr, want := range map[string]string{
+		`phone("030 1", person.cn)`:             "phone(): the default region is not a country's two letters in use with phone()",
+		`date_add(now(), person.uid)`:           "date_add(): the second argument is no duration",
+		`date_parse(person.cn)`:                 "date_parse(): this is no date",
+		`dn_part(person.uid, "cn")`:             "dn_part(): this is no distinguished name",
+		`startswith(person.title, "x")`:         "startswith(): a value is null",
+		`date_before(person.uid, "2026-01-01")`: "date_before(): this is no date",
+	} {
+		if _, err := value(t, expr, alice(), mapping.Logins{}); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want %s", expr, err, want)
+		}
+	}
+}

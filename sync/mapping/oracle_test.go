@@ -38,7 +38,7 @@ func (g *grammar) text(depth int) string {
 		return g.pick("leaf", leaves...)
 	}
 	d := depth - 1
-	switch rapid.IntRange(0, 21).Draw(g.t, "form") {
+	switch rapid.IntRange(0, 24).Draw(g.t, "form") {
 	case 0:
 		return fmt.Sprintf("%s(%s)", g.pick("f", "lower", "upper", "trimspace", "normalize"), g.text(d))
 	case 1:
@@ -67,6 +67,12 @@ func (g *grammar) text(depth int) string {
 		return fmt.Sprintf(`"${%s}-${%s}"`, g.text(d), g.text(d))
 	case 16:
 		return fmt.Sprintf(`"${%s}"`, g.text(d))
+	case 18:
+		return fmt.Sprintf("%s(%s)", g.pick("f", "date_parse", "guid", "sid"), g.text(d))
+	case 19:
+		return fmt.Sprintf("phone(%s, %s)", g.text(d), g.pick("region", `"DE"`, `"us"`, g.text(d)))
+	case 20:
+		return fmt.Sprintf("dn_part(%s, %s)", g.text(d), g.pick("type", `"UID"`, `"dc"`, g.text(d)))
 	case 17:
 		return fmt.Sprintf("title(%s)", g.text(d)) // the interpreter's
 	default:
@@ -80,7 +86,7 @@ func (g *grammar) flag(depth int) string {
 		return leaf
 	}
 	d := depth - 1
-	switch rapid.IntRange(0, 9).Draw(g.t, "flag form") {
+	switch rapid.IntRange(0, 10).Draw(g.t, "flag form") {
 	case 0:
 		return "!" + g.flag(d)
 	case 1:
@@ -97,6 +103,8 @@ func (g *grammar) flag(depth int) string {
 		return fmt.Sprintf("contains(%s, %s)", g.texts(d), g.text(d))
 	case 7:
 		return fmt.Sprintf("member_of(%s)", g.text(d))
+	case 9:
+		return fmt.Sprintf("%s(%s, %s)", g.pick("f", "date_before", "date_after"), g.pick("now", "now()", g.text(d)), g.text(d))
 	case 8:
 		return fmt.Sprintf("(%s %s %s)", g.flag(d), g.pick("op", "==", "!="), g.flag(d))
 	default:
@@ -131,7 +139,10 @@ func (g *grammar) texts(depth int) string {
 }
 
 func drawPerson(t *rapid.T) identity.Person {
-	word := rapid.SampledFrom([]string{"", "alice", "Ä", "e\u0301", "\u0301x", "a@example.org", "a-b", "x.y", "\xff", " b ", "ﬁ", "İ"})
+	word := rapid.SampledFrom([]string{
+		"", "alice", "Ä", "e\u0301", "\u0301x", "a@example.org", "a-b", "x.y", "\xff", " b ", "ﬁ", "İ", "20260301120000Z", "9223372036854775807",
+		"2099-01-01", "030 901820", "S-1-5-18", "M0RVZneImaq7zN3u/wARIg==", `cn=a\, b,ou= x,dc=y`,
+	})
 	p := identity.Person{
 		ID: identity.PersonID{Source: "corp", Anchor: "7"}, Name: "alice", DN: "uid=a,dc=x", Active: rapid.Bool().Draw(t, "active"),
 		Attributes: identity.Attributes{},

@@ -203,8 +203,12 @@ func (l *loader) load(texts []text) {
 		return // what the parser made of the rest is guesswork
 	}
 	content, diags := hcl.MergeFiles(bodies).Content(&hcl.BodySchema{Blocks: []hcl.BlockHeaderSchema{
-		{Type: "state"}, {Type: "schedule"}, {Type: "guard"}, {Type: "console"},
-		{Type: "source", LabelNames: []string{"kind", "name"}}, {Type: "target", LabelNames: []string{"kind", "name"}},
+		{Type: "state"},
+		{Type: "schedule"},
+		{Type: "guard"},
+		{Type: "console"},
+		{Type: "source", LabelNames: []string{"kind", "name"}},
+		{Type: "target", LabelNames: []string{"kind", "name"}},
 	}})
 	l.diags = append(l.diags, diags...)
 	blocks := content.Blocks.ByType()

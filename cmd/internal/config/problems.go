@@ -68,12 +68,17 @@ func tidy(diags hcl.Diagnostics) hcl.Diagnostics {
 		out = append(out, &clean)
 	}
 	slices.SortStableFunc(out, func(a, b *hcl.Diagnostic) int {
-		if a.Subject == nil || b.Subject == nil {
-			return 0
-		}
-		return cmp.Or(strings.Compare(a.Subject.Filename, b.Subject.Filename), cmp.Compare(a.Subject.Start.Byte, b.Subject.Start.Byte))
+		return cmp.Or(strings.Compare(start(a).Filename, start(b).Filename), cmp.Compare(start(a).Start.Byte, start(b).Start.Byte))
 	})
 	return out
+}
+
+// start is where a diagnostic stands; the zero range sorts first.
+func start(d *hcl.Diagnostic) hcl.Range {
+	if d.Subject == nil {
+		return hcl.Range{}
+	}
+	return *d.Subject
 }
 
 // repeats reports whether d only says again what have says: gohcl adds "Unsuitable value type" to every failed expression, and a kind
