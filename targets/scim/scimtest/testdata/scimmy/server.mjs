@@ -33,7 +33,12 @@ class Store {
 
   egress = (resource) => {
     if (resource.id) return this.get(resource.id);
-    return this.candidates(resource.filter).filter((r) => !resource.filter || resource.filter.match([r]).length);
+    const all = this.candidates(resource.filter).filter((r) => !resource.filter || resource.filter.match([r]).length);
+    // The engine makes an object of every record before it cuts the page out; cutting here keeps thousands of records bearable.
+    const { startIndex = 1, count } = resource.constraints ?? {};
+    if (!count || all.length <= count || startIndex < 1 || (startIndex > 1 && startIndex <= count)) return all;
+    resource.constraints.totalResults = all.length;
+    return all.slice(startIndex - 1, startIndex - 1 + count);
   };
 
   // The one record that a filter by the unique name can match, or all.
