@@ -1,0 +1,227 @@
+package sweep_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/dirsweep/dirsweep/sources"
+	"github.com/dirsweep/dirsweep/state"
+	"github.com/dirsweep/dirsweep/state/memory"
+	"github.com/dirsweep/dirsweep/sync/identity"
+	"github.com/dirsweep/dirsweep/sync/sweep"
+)
+
+var noon = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+
+func at(minutes int) time.Time { return noon.Add(time.Duration(minutes) * time.Minute) }
+
+// A book is a ledger with at most alice's case.
+type book struct {
+	t      *testing.T
+	ledger *state.Ledger
+}
+
+func newBook(t *testing.T) book { return book{t, state.NewLedger(memory.New())} }
+
+func (b book) write(fn func(*state.Writer) error) {
+	b.t.Helper()
+	if err := b.ledger.Update(b.t.Context(), fn); err != nil {
+		b.t.Fatal(err)
+	}
+}
+
+func (b book) owe(target string, status state.StepStatus, minutes int) {
+	b.t.Helper()
+	b.write(func(w *state.Writer) error {
+		c := state.Case{Person: alice, Name: "alice", Cause: identity.Deleted, Left: at(minutes)}
+		return sweep.Owe(w, c, state.Step{Target: target, Account: "1", Status: status, At: at(minutes)})
+	})
+}
+
+func (b book) note(target string, minutes int, note func(*state.Step)) {
+	b.t.Helper()
+	b.write(func(w *state.Writer) error { return sweep.Note(w, alice, target, "1", note, at(minutes)) })
+}
+
+func (b book) prove(target string, minutes int) {
+	b.t.Helper()
+	b.note(target, minutes, func(s *state.Step) { s.Status, s.At = state.StepProven, at(minutes); s.Attempts++ })
+}
+
+func (b book) giveBack(target string, minutes int) {
+	b.t.Helper()
+	b.write(func(w *state.Writer) error { return sweep.Return(w, alice, target, at(minutes)) })
+}
+
+// reads renders the case as "left closed: target status attempts, …", times in minutes.
+func (b book) reads() string {
+	b.t.Helper()
+	var c state.Case
+	var ok bool
+	if err := b.ledger.View(b.t.Context(), func(r *state.Reader) (err error) {
+		c, ok, err = r.Case(alice)
+		return err
+	}); err != nil {
+		b.t.Fatal(err)
+	}
+	if !ok {
+		return "none"
+	}
+	closed := "open"
+	if !c.Closed.IsZero() {
+		closed = fmt.Sprintf("closed %d", int(c.Closed.Sub(noon).Minutes()))
+	}
+	var steps []string
+	for _, s := range c.Steps {
+		steps = append(steps, fmt.Sprintf("%s %s %d", s.Target, s.Status, s.Attempts))
+	}
+	return fmt.Sprintf("left %d %s: %s", int(c.Left.Sub(noon).Minutes()), closed, strings.Join(steps, ", "))
+}
+
+func TestACaseFromLeavingToClosed(t *testing.T) {
+	fail := func(s *state.Step) { s.Attempts++ }
+	for _, c := range []struct {
+		name string
+		do   func(book)
+		want string
+	}{
+		{"owed", func(b book) { b.owe("wiki", state.StepOpen, 0) }, "left 0 open: wiki open 0"},
+		{"owed on several targets, sorted", func(b book) { b.owe("wiki", state.StepOpen, 0); b.owe("git", state.StepOpen, 0) }, "left 0 open: git open 0, wiki open 0"},
+		{"owed again, it keeps its clock and attempts", func(b book) {
+			b.owe("wiki", state.StepOpen, 0)
+			b.note("wiki", 1, fail)
+			b.owe("wiki", state.StepOpen, 5)
+		}, "left 0 open: wiki open 1"},
+		{"a later target does not move the clock", func(b book) { b.owe("wiki", state.StepOpen, 0); b.owe("git", state.StepOpen, 9) }, "left 0 open: git open 0, wiki open 0"},
+		{"half closed is open", func(b book) { b.owe("wiki", state.StepOpen, 0); b.owe("git", state.StepOpen, 0); b.prove("git", 2) }, "left 0 open: git proven 1, wiki open 0"},
+		{"closed with the last", func(b book) {
+			b.owe("wiki", state.StepOpen, 0)
+			b.owe("git", state.StepOpen, 0)
+			b.prove("git", 2)
+			b.prove("wiki", 3)
+		}, "left 0 closed 3: git proven 1, wiki proven 1"},
+		{"held is not closed", func(b book) { b.owe("wiki", state.StepHeld, 0) }, "left 0 open: wiki held 0"},
+		{"held again stays", func(b book) { b.owe("wiki", state.StepHeld, 0); b.owe("wiki", state.StepHeld, 5) }, "left 0 open: wiki held 0"},
+		{"held, then released", func(b book) { b.owe("wiki", state.StepHeld, 0); b.owe("wiki", state.StepOpen, 5) }, "left 0 open: wiki open 0"},
+		{"reported is nothing owed", func(b book) { b.owe("wiki", state.StepReported, 0) }, "left 0 closed 0: wiki reported 0"},
+		{"R11: come back after it was proven, the clock starts anew", func(b book) {
+			b.owe("wiki", state.StepOpen, 0)
+			b.prove("wiki", 1)
+			b.owe("wiki", state.StepOpen, 60)
+		}, "left 60 open: wiki open 0"},
+		{"a case that closes again keeps no old closing time", func(b book) {
+			b.owe("wiki", state.StepOpen, 0)
+			b.prove("wiki", 1)
+			b.owe("wiki", state.StepOpen, 60)
+			b.prove("wiki", 61)
+		}, "left 60 closed 61: wiki proven 1"},
+		{"noting nothing known is nothing", func(b book) { b.note("wiki", 0, fail); b.owe("wiki", state.StepOpen, 0); b.note("git", 0, fail) }, "left 0 open: wiki open 0"},
+		{"R3: back in scope, nothing is owed", func(b book) { b.owe("wiki", state.StepOpen, 0); b.giveBack("wiki", 4) }, "none"},
+		{"R3: back in scope of one target", func(b book) {
+			b.owe("wiki", state.StepOpen, 0)
+			b.owe("git", state.StepOpen, 0)
+			b.giveBack("wiki", 4)
+		}, "left 0 open: git open 0"},
+		{"back in scope of the last open one, the rest closes the case", func(b book) {
+			b.owe("wiki", state.StepOpen, 0)
+			b.owe("git", state.StepOpen, 0)
+			b.prove("git", 2)
+			b.giveBack("wiki", 4)
+		}, "left 0 closed 4: git proven 1"},
+		{"back without a case", func(b book) { b.giveBack("wiki", 4) }, "none"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			b := newBook(t)
+			c.do(b)
+			if got := b.reads(); got != c.want {
+				t.Fatalf("%q, want %q", got, c.want)
+			}
+		})
+	}
+}
+
+func TestAProofOfLeavingIsNotLost(t *testing.T) {
+	b := newBook(t)
+	for _, proof := range []string{"tombstone seen", ""} {
+		b.write(func(w *state.Writer) error {
+			return sweep.Owe(w, state.Case{Person: alice, Proof: proof, Left: noon}, state.Step{Target: "wiki" + proof, Account: "1", Status: state.StepOpen})
+		})
+	}
+	if err := b.ledger.View(t.Context(), func(r *state.Reader) error {
+		c, _, err := r.Case(alice)
+		if c.Proof != "tombstone seen" {
+			t.Errorf("proof %q", c.Proof)
+		}
+		return err
+	}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestR8RetriedWithinAMinuteThenWithBackoffForEver(t *testing.T) {
+	for attempts, want := range map[int]time.Duration{
+		0: 30 * time.Second, 1: 30 * time.Second, 2: time.Minute, 3: 2 * time.Minute, 4: 4 * time.Minute, 5: 8 * time.Minute,
+		6: 15 * time.Minute, 7: 15 * time.Minute, 100: 15 * time.Minute, 1 << 40: 15 * time.Minute,
+	} {
+		if got := sweep.Retry(attempts, noon).Sub(noon); got != want {
+			t.Errorf("after %d attempts: %s, want %s", attempts, got, want)
+		}
+	}
+}
+
+// A directory is a source without anybody; where is what it answers when asked.
+type directory struct {
+	where sources.Where
+	err   error
+}
+
+func (directory) People(context.Context) iter.Seq2[identity.Person, error] {
+	return func(func(identity.Person, error) bool) {}
+}
+
+func (directory) Close() error { return nil }
+
+// A deskClerk is a directory that can be asked.
+type deskClerk struct{ directory }
+
+func (d deskClerk) Find(context.Context, string) (sources.Sighting, error) {
+	return sources.Sighting{Where: d.where, Proof: "asked", At: noon}, d.err
+}
+
+func TestR1Prove(t *testing.T) {
+	down := errors.New("no answer")
+	for _, c := range []struct {
+		name   string
+		source sources.Source
+		cause  identity.Cause
+		left   bool
+		err    bool
+	}{
+		{"a tombstone", deskClerk{directory{where: sources.Tombstone}}, identity.Deleted, true, false},
+		{"gone", deskClerk{directory{where: sources.Gone}}, identity.Deleted, true, false},
+		{"elsewhere", deskClerk{directory{where: sources.Elsewhere}}, identity.Moved, true, false},
+		{"still there", deskClerk{directory{where: sources.InScope}}, "", false, false},
+		{"an answer that nobody knows", deskClerk{directory{where: "perhaps"}}, "", false, false},
+		{"no answer", deskClerk{directory{where: sources.Gone, err: down}}, "", false, true},
+		{"a source that cannot be asked", directory{}, "", false, true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			d, left, err := sweep.Prove(t.Context(), c.source, "a")
+			if left != c.left || (err != nil) != c.err {
+				t.Fatalf("%+v, %t, %v", d, left, err)
+			}
+			if left {
+				if diff := cmp.Diff(sweep.Departure{Cause: c.cause, Proof: "asked", At: noon}, d); diff != "" {
+					t.Error(diff)
+				}
+			}
+		})
+	}
+}
