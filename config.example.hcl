@@ -72,6 +72,15 @@ target "scim" "wiki" {
   # How an account that is not linked yet finds its person: by the first of these that exactly one account has.
   correlate = ["externalId", "userName"]
 
+  # Expressions over people (active, rehire, scope, account, entitlements) are HCL's own, with cty's standard functions and these:
+  #   person.mail · values("mail") · person.groups · member_of("name or DN") · person.active, .dn, .anchor, .source
+  #   default(x, fallback) · coalesce(x, y, …) · first(list) · concat_ws(separator, parts…) · try(x, y) · lookup(table, key, fallback)
+  #   normalize(x): Strauß-Ørsted is Strauss-Orsted · startswith, endswith, strcontains · phone(number, "DE"): E.164, null where it is none
+  #   now() · date_parse(x) · date_format(x, "YYYY-MM-DD") · date_add(x, "30d") · date_before(x, y) · date_after(x, y): of generalized
+  #     time, FILETIME or ISO 8601 · dn_part(dn, "ou", index) · guid(x) · sid(x)
+  #   unique_login("pattern", "pattern{n}"): for joiners, the first login that nobody has
+  # An expression that fails holds back that one person, and says so; nobody else waits for them.
+
   # What accounts look like. Only what is named here is ever written. Paths with dots and extension URNs are quoted.
   account = {
     userName          = lower(person.uid)
