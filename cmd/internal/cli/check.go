@@ -32,7 +32,7 @@ func (a *app) checkCommand() *cobra.Command {
 			}
 			out := checked{Config: cfg.Path, Digest: cfg.Digest, Warnings: warnings(cfg), Parts: []daemon.Check{}}
 			if !offline {
-				log, err := a.logger(a.err, hclog.Error)
+				log, err := a.logger(a.err, hclog.Off)
 				if err != nil {
 					return err
 				}

@@ -68,9 +68,12 @@ func (a *app) reach(ctx context.Context, progress *progress) (*line, error) {
 	if err != nil {
 		return a.reachPast(ctx, err)
 	}
-	log, err := a.logger(a.err, hclog.Warn)
+	log, err := a.logger(a.err, hclog.Off)
 	if err != nil {
 		return nil, err
+	}
+	for _, w := range warnings(cfg) {
+		_, _ = fmt.Fprintln(a.err, "warning: "+w)
 	}
 	give := time.Now().Add(startPatience)
 	for {

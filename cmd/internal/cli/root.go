@@ -78,7 +78,7 @@ func (a *app) rootCommand() *cobra.Command {
 	flags := root.PersistentFlags()
 	flags.StringVar(&a.config, "config", "", "config file or folder (default: $DIRSWEEP_CONFIG, ./config.hcl, ./dirsweep.hcl, "+platformConfig()+")")
 	flags.BoolVar(&a.json, "json", false, "print JSON")
-	flags.StringVar(&a.logLevel, "log-level", "", "trace, debug, info, warn or error (default: info of run, warn of everything else)")
+	flags.StringVar(&a.logLevel, "log-level", "", "trace, debug, info, warn or error (default: info of run, nothing of commands that print a report)")
 	root.AddCommand(
 		a.demoCommand(), a.checkCommand(), a.planCommand(), a.syncCommand(), a.runCommand(),
 		a.statusCommand(), a.leaversCommand(), a.orphansCommand(), a.findingsCommand(), a.holdsCommand(),

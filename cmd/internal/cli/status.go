@@ -42,6 +42,11 @@ func (a *app) printStatus(s daemon.Status) {
 	}
 	a.printf("\n")
 	a.printTable("No targets.", []string{"target", "kind", "mode", "active", "owed", "orphans", "health", "from leaving to closed"}, rows)
+	for _, t := range s.Targets {
+		if t.Reason != "" && (t.Failures > 0 || !t.Next.IsZero()) {
+			a.printf("  %s %s: %s\n", a.style.warn("!"), t.Name, clean(t.Reason))
+		}
+	}
 	a.printf("\n")
 	for _, r := range s.Runs {
 		a.printRun(r)
@@ -71,9 +76,9 @@ func (a *app) printProcess(s daemon.Status) {
 func (a *app) health(t daemon.TargetStatus) string {
 	switch {
 	case !t.Next.IsZero():
-		return a.style.warn(fmt.Sprintf("quarantined until %s: %s", clock(t.Next), clean(t.Reason)))
+		return a.style.warn("quarantined until " + clock(t.Next))
 	case t.Failures > 0:
-		return a.style.change(fmt.Sprintf("%s: %s", count(t.Failures, "failure", "failures"), clean(t.Reason)))
+		return a.style.change(count(t.Failures, "failure", "failures"))
 	}
 	return a.style.add("good")
 }

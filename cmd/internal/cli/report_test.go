@@ -1,0 +1,101 @@
+package cli
+
+import (
+	"bytes"
+	"encoding/json"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/dirsweep/dirsweep/cmd/internal/daemon"
+)
+
+func TestPlanReadsLikeAPlan(t *testing.T) {
+	t.Parallel()
+	raw := func(s string) json.RawMessage { return json.RawMessage(s) }
+	const ou = "ou=sales,dc=example,dc=org"
+	report := daemon.Report{
+		Outcome: "failed", Digest: "72973296d4fe5c6e", Counts: map[string]int{"disable": 1, "revoke": 1, "create": 1, "update": 1},
+		Changes: []daemon.Change{
+			{Op: "disable", Target: "wiki", Person: "corp/1", Name: "ann", Account: "7", UserName: "ann", Container: ou, Cause: "deleted", Rule: "config.hcl:31"},
+			{Op: "revoke", Target: "wiki", Person: "corp/1", Name: "ann", Account: "7", UserName: "ann", Container: ou, Cause: "deleted", Rule: "config.hcl:31"},
+			{
+				Op: "create", Target: "chat", Person: "corp/2", Name: "bob", UserName: "bob@example.org", Container: ou, Cause: "joined", Rule: "config.hcl:44",
+				Attributes: []daemon.Attribute{{Path: "userName", After: raw(`"bob@example.org"`)}, {Path: "title", After: raw(`"Lead\u001b[31m"`)}},
+			},
+			{
+				Op: "update", Target: "wiki", Person: "corp/3", Name: "cyd\x1b[2J", Account: "9", UserName: "cyd", Cause: "changed", Rule: "config.hcl:35",
+				Attributes: []daemon.Attribute{
+					{Path: "displayName", Before: raw(`"Cyd A"`), After: raw(`"Cyd B"`)}, {Path: "title", Before: raw(`"x"`), After: raw("null")},
+				},
+				Grant: []string{"wiki-admins"}, Withdraw: []string{"wiki-readers"},
+			},
+		},
+		Held: []daemon.Hold{{
+			Digest: "976b3f9de375", Kind: "cohort", Target: "wiki", Cause: "deleted", Container: ou, Reason: "7 would be closed, 4 are allowed now",
+			People: []daemon.HeldPerson{{UserName: "p1"}, {UserName: "p2"}, {UserName: "p3"}, {UserName: "p4"}, {UserName: "p5"}, {UserName: "p6"}, {Name: "p7"}},
+		}},
+		Findings: []daemon.Finding{{Kind: "disputed", Subject: "wiki: dan", Detail: "two people fit"}},
+		Targets:  []daemon.Part{{Name: "wiki"}, {Name: "chat"}, {Name: "crm", Error: "401: the target refused our credentials"}},
+	}
+	want := `wiki
+  - disable, revoke  ann (ou=sales,dc=example,dc=org)  deleted, config.hcl:31
+  ~ update           cyd, cyd�[2J  changed, config.hcl:35
+      displayName  "Cyd A" -> "Cyd B"
+      title        "x" -> (cleared)
+      grant wiki-admins
+      withdraw wiki-readers
+
+chat
+  + create  bob@example.org, bob (ou=sales,dc=example,dc=org)  joined, config.hcl:44
+      userName  "bob@example.org"
+      title     "Lead\u001b[31m"
+
+! held 976b3f9de375: 7 people in wiki, deleted, from ou=sales,dc=example,dc=org: 7 would be closed, 4 are allowed now
+      p1, p2, p3, p4, p5 and 2 more
+      release it with ` + "`dirsweep approve 976b3f9de375`, drop it with `dirsweep reject 976b3f9de375`" + `
+
+! disputed: wiki: dan: two people fit
+
+! target crm took no part: 401: the target refused our credentials
+Plan: 1 to disable, 1 to revoke, 1 to create, 1 to update; 7 held.
+digest 72973296d4fe5c6e
+`
+	var out bytes.Buffer
+	a := &app{out: &out, style: newStyle(false)}
+	a.printReport(report, planned)
+	if diff := cmp.Diff(want, out.String()); diff != "" {
+		t.Errorf("the plan (-want +got):\n%s", diff)
+	}
+}
+
+func TestSpans(t *testing.T) {
+	t.Parallel()
+	for d, want := range map[time.Duration]string{
+		20 * time.Millisecond: "20 ms", 2300 * time.Millisecond: "2.3 s", 4*time.Minute + 5*time.Second: "4 min 05 s",
+		3*time.Hour + 7*time.Minute: "3 h 07 min", 80 * time.Hour: "3 days",
+	} {
+		if got := span(d); got != want {
+			t.Errorf("span(%v) = %q, want %q", d, got, want)
+		}
+	}
+}
+
+func TestProgressWithoutATerminalIsALineNowAndThen(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var out bytes.Buffer
+		p := (&app{err: &out}).newProgress()
+		p.Reading("corp", 5, 0)
+		p.Reading("corp", 1200, 0)
+		p.Applying("wiki", 3, 40)
+		<-time.After(25 * time.Second)
+		p.Close()
+		p.Close()
+		if want := "read corp 1200, write wiki 3/40\nread corp 1200, write wiki 3/40\n"; out.String() != want {
+			t.Errorf("after 25 s: %q, want %q", out.String(), want)
+		}
+	})
+}
