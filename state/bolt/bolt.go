@@ -43,7 +43,7 @@ type Store struct {
 var _ state.Store = (*Store)(nil)
 
 // Open opens the state at path, or makes an empty one (0600, in a folder of 0700) where there is no such file. It reads the whole file:
-// a tenth of a second for a few hundred thousand people.
+// less than a second for a hundred thousand people.
 //
 // Errors: state.ErrLocked, which names the process that holds the file; state.ErrDamaged; state.ErrVersion. A file of an older schema is
 // copied to path.v<version> before it is upgraded.

@@ -170,15 +170,16 @@ func (t *Trail) follow(head Head) (torn int, err error) {
 	return torn, c.end()
 }
 
-// StartOver sets a broken or cut trail aside, as files that end in ".broken", and opens a new one that goes on after head, the last record
-// that the state knows of. Its first record says who did it and why.
+// StartOver sets a broken or cut trail aside, under names that end in the time and ".broken", and opens a new one that goes on after head,
+// the last record that the state knows of. Its first record says who did it and why.
 func StartOver(path string, head Head, maxFile int64, actor, note string) (*Trail, error) {
 	files, err := trailFiles(path)
 	if err != nil {
 		return nil, err
 	}
+	suffix := time.Now().UTC().Format(".20060102T150405.000000000Z.broken")
 	for _, file := range files {
-		if err := os.Rename(file.path, file.path+".broken"); err != nil {
+		if err := os.Rename(file.path, file.path+suffix); err != nil {
 			return nil, fmt.Errorf("set the audit trail aside: %w", err)
 		}
 	}

@@ -69,7 +69,7 @@ func TestR16AuditVerifyFindsCutEditReorder(t *testing.T) {
 	t.Run("every byte", func(t *testing.T) {
 		for i := range whole {
 			line := bytes.Count(whole[:i], []byte("\n")) + 1
-			for _, c := range []byte{whole[i] ^ 1, whole[i] ^ 0x20, 0, '\n', '\r', '"'} {
+			for _, c := range []byte{whole[i] ^ 1, '\n', '"'} {
 				if c != whole[i] {
 					b := slices.Clone(whole)
 					b[i] = c
