@@ -394,11 +394,8 @@ func (d *decoder) filter(name, preset string) string {
 
 // attribute refuses what cannot be the name of an attribute (RFC 4512, 2.5): it would change the filters that it becomes part of.
 func (d *decoder) attribute(name, attribute string) {
-	for _, c := range attribute {
-		if (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (c < '0' || c > '9') && c != '-' && c != '.' && c != ';' && c != '_' {
-			d.fail(name, "Not an attribute name", fmt.Sprintf("%q cannot be the name of an attribute.", attribute))
-			return
-		}
+	if strings.ContainsFunc(strings.ToLower(attribute), func(r rune) bool { return notInName(r) && r != ';' }) {
+		d.fail(name, "Not an attribute name", fmt.Sprintf("%q cannot be the name of an attribute.", attribute))
 	}
 	if attribute == "" {
 		d.fail(name, "Not an attribute name", "The name is empty.")

@@ -235,6 +235,23 @@ func TestFailover(t *testing.T) {
 	}
 }
 
+// A password that one server refuses is not tried on the others: that would lock the account.
+func TestRefusedPasswordIsTriedOnce(t *testing.T) {
+	whole := func(w *answer, _ asked) { w.persons(1, 2); w.page("") }
+	first, second := &fake{people: whole, bind: 49}, &fake{people: whole}
+	src := reading(t, sources.Need{}, []string{first.start(t), second.start(t)})
+	people, _, err := everyone(t, src)
+	if len(people) > 0 || err == nil || !strings.Contains(err.Error(), "sign in as cn=reader,dc=example,dc=org: invalid credentials (49)") {
+		t.Error(len(people), err)
+	}
+	if _, err := src.Find(t.Context(), "uuid-1"); err == nil {
+		t.Error("somebody was found")
+	}
+	if first.binds.Load() != 2 || second.binds.Load() != 0 {
+		t.Errorf("%d and %d binds, want 2 and 0", first.binds.Load(), second.binds.Load())
+	}
+}
+
 func TestPersonErrors(t *testing.T) {
 	url := (&fake{people: func(w *answer, _ asked) {
 		w.persons(1, 1)

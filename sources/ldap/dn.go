@@ -2,6 +2,7 @@ package ldap
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -40,7 +41,7 @@ func normalRDN(s string) (rdn, rest string, more bool, err error) {
 	for {
 		kind, after, ok := strings.Cut(s, "=")
 		kind = strings.ToLower(strings.Trim(kind, " "))
-		if !ok || kind == "" || strings.ContainsAny(kind, `,+;\"`) {
+		if !ok || kind == "" || strings.ContainsFunc(kind, notInName) {
 			return "", "", false, errDN
 		}
 		value, end, err := scanValue(after)
@@ -60,6 +61,11 @@ func normalRDN(s string) (rdn, rest string, more bool, err error) {
 		return rdn, "", false, nil
 	}
 	return rdn, s[1:], true, nil
+}
+
+// notInName tells what the name of an attribute type, in lower case, or an OID does not contain.
+func notInName(r rune) bool {
+	return (r < 'a' || r > 'z') && (r < '0' || r > '9') && r != '-' && r != '.' && r != '_'
 }
 
 // scanValue reads one attribute value up to an unescaped separator, at which end points.
@@ -204,4 +210,22 @@ func within(dn, base string) bool {
 		return false
 	}
 	return above == "" || below == above || strings.HasSuffix(below, ","+above)
+}
+
+// readable writes bytes of a DN that are not UTF-8 as hex pairs (RFC 4514, 2.4): it is the same name, and can be kept as text.
+func readable(dn string) string {
+	if utf8.ValidString(dn) {
+		return dn
+	}
+	var b strings.Builder
+	for i := 0; i < len(dn); {
+		r, size := utf8.DecodeRuneInString(dn[i:])
+		if r == utf8.RuneError && size == 1 {
+			fmt.Fprintf(&b, `\%02x`, dn[i])
+		} else {
+			b.WriteString(dn[i : i+size])
+		}
+		i += size
+	}
+	return b.String()
 }

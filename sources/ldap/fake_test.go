@@ -7,6 +7,7 @@ import (
 	"net"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	ber "github.com/go-asn1-ber/asn1-ber"
@@ -16,12 +17,14 @@ import (
 	"github.com/dirsweep/dirsweep/sources"
 )
 
-// A fake is a directory server that misbehaves as told. It accepts every bind and knows ou=people,dc=example,dc=org; people answers
+// A fake is a directory server that misbehaves as told. It answers each bind with the result code bind, and knows ou=people,dc=example,dc=org; people answers
 // searches of it that are not for the base entry alone, and entry those that are.
 type fake struct {
 	people func(w *answer, q asked)
 	entry  func(w *answer, q asked) // nil: every entry is there, and empty
 
+	bind     int64
+	binds    atomic.Int32
 	listener net.Listener
 	wg       sync.WaitGroup
 	mu       sync.Mutex
@@ -90,7 +93,8 @@ func (f *fake) serve(conn net.Conn) error {
 		w := &answer{conn, packet.Children[0].Value.(int64)}
 		switch op := packet.Children[1]; op.Tag {
 		case ldap.ApplicationBindRequest:
-			w.result(ldap.ApplicationBindResponse, 0, "")
+			f.binds.Add(1)
+			w.result(ldap.ApplicationBindResponse, f.bind, "")
 		case ldap.ApplicationSearchRequest:
 			q := readSearch(packet)
 			switch base := op.Children[1].Value.(int64) == ldap.ScopeBaseObject; {

@@ -2,11 +2,17 @@ package ldap
 
 import (
 	"bytes"
+	"context"
+	"errors"
 	"regexp"
 	"strings"
 	"testing"
+	"time"
+	"unicode/utf8"
 
 	"github.com/go-ldap/ldap/v3"
+
+	"github.com/dirsweep/dirsweep/sources"
 )
 
 func TestNormalDN(t *testing.T) {
@@ -63,6 +69,9 @@ func FuzzNormalDN(f *testing.F) {
 			if got := strings.Count(once, ",") + 1; got != len(theirs.RDNs) {
 				t.Errorf("%q became %q with %d components, want %d", dn, once, got, len(theirs.RDNs))
 			}
+		}
+		if again, err := normalDN(readable(dn)); (err != nil || again != once) && !strings.Contains(dn, `\`) {
+			t.Errorf("%q and %q are different: %q, %v", dn, readable(dn), again, err)
 		}
 		if dnKey(dn) != dnKey(once) {
 			t.Errorf("%q and %q have different keys", dn, once)
@@ -194,6 +203,45 @@ func FuzzGUIDText(f *testing.F) {
 		if raw, err := parseSID(text); err == nil {
 			if _, err := renderSID(raw); err != nil {
 				t.Errorf("%q: %v", text, err)
+			}
+		}
+	})
+}
+
+// Whatever a server sends of an entry concerns that person at most, and what is rendered is text.
+func FuzzPortray(f *testing.F) {
+	f.Add("uid=a,ou=b", "cn;lang-de", []byte("\xff"), "entryUUID", []byte("u"))
+	f.Add("", "userAccountControl", []byte("x"), "ENTRYUUID;binary", []byte(""))
+	f.Add("a", "pwdEndTime", []byte("2026"), "accountExpires", []byte("-9223372036854775808"))
+	f.Fuzz(func(t *testing.T, dn, name1 string, value1 []byte, name2 string, value2 []byte) {
+		b := block{anchor: newAnchor("entryUUID"), name: "uid"}
+		p := b.portrayer("corp", []string{"cn", "jpegPhoto", "uid"}, time.Unix(0, 0))
+		p.complete = func(context.Context, string, description) (*ldap.EntryAttribute, error) {
+			return new(ldap.EntryAttribute), nil
+		}
+		entry := &ldap.Entry{DN: dn, Attributes: []*ldap.EntryAttribute{
+			{Name: name1, Values: []string{string(value1)}, ByteValues: [][]byte{value1}},
+			{Name: name2, Values: []string{string(value2)}, ByteValues: [][]byte{value2}},
+		}}
+		who, err := p.portray(t.Context(), entry)
+		var personal *sources.PersonError
+		if err != nil && !errors.As(err, &personal) {
+			t.Error(err)
+		}
+		if err == nil && who.ID.Anchor == "" {
+			t.Errorf("somebody without an anchor: %+v", who)
+		}
+		if !utf8.ValidString(who.Name) || !utf8.ValidString(who.DN) {
+			t.Errorf("name %q, DN %q of %q", who.Name, who.DN, dn)
+		}
+		for name, values := range who.Attributes {
+			if name != "cn" && name != "jpegPhoto" && name != "uid" {
+				t.Errorf("%s was not asked for", name)
+			}
+			for _, value := range values {
+				if !utf8.ValidString(value) {
+					t.Errorf("%s is %q", name, value)
+				}
 			}
 		}
 	})

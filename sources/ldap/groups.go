@@ -124,11 +124,11 @@ func (s *session) addGroup(ctx context.Context, x *membership, g *groupsBlock, e
 
 // group makes a Group of its entry.
 func (g *groupsBlock) group(entry *ldap.Entry) identity.Group {
-	name := entry.GetEqualFoldAttributeValue(g.name)
-	if name == "" {
-		name = firstValue(entry.DN)
+	group := identity.Group{Name: strings.ToValidUTF8(entry.GetEqualFoldAttributeValue(g.name), "\uFFFD"), DN: readable(entry.DN)}
+	if group.Name == "" {
+		group.Name = firstValue(group.DN)
 	}
-	return identity.Group{Name: name, DN: entry.DN}
+	return group
 }
 
 // sort brings groups into the order of their DNs and makes the edges searchable.

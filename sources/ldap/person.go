@@ -107,7 +107,7 @@ type portrait struct {
 // portray makes a person of an entry. A *sources.PersonError concerns this person only; any other error ends the reading.
 func (p *portrayer) portray(ctx context.Context, entry *ldap.Entry) (portrait, error) {
 	who := portrait{Person: identity.Person{
-		ID: identity.PersonID{Source: p.source}, DN: entry.DN, Active: true, Attributes: make(identity.Attributes, len(p.wanted)),
+		ID: identity.PersonID{Source: p.source}, DN: readable(entry.DN), Active: true, Attributes: make(identity.Attributes, len(p.wanted)),
 	}}
 	var trouble error
 	var tagged map[string]*ldap.EntryAttribute
@@ -145,13 +145,13 @@ func (p *portrayer) portray(ctx context.Context, entry *ldap.Entry) (portrait, e
 		}
 	}
 	if who.Name == "" {
-		who.Name = firstValue(entry.DN)
+		who.Name = firstValue(who.DN)
 	}
 	if who.ID.Anchor == "" && trouble == nil {
 		trouble = fmt.Errorf("the entry has no %s that the bind DN may read", p.anchor.name)
 	}
 	if trouble != nil {
-		return who, &sources.PersonError{ID: who.ID, DN: entry.DN, Err: trouble}
+		return who, &sources.PersonError{ID: who.ID, DN: who.DN, Err: trouble}
 	}
 	return who, nil
 }
@@ -159,7 +159,7 @@ func (p *portrayer) portray(ctx context.Context, entry *ldap.Entry) (portrait, e
 // note takes from an attribute what the source itself needs of it.
 func (p *portrayer) note(who *portrait, f field, attr *ldap.EntryAttribute) error {
 	if f.name {
-		who.Name = attr.Values[0]
+		who.Name = strings.ToValidUTF8(attr.Values[0], "\uFFFD")
 	}
 	if f.login {
 		who.logins = attr.Values
