@@ -104,8 +104,8 @@ func (a *app) reachPast(ctx context.Context, bad error) (*line, error) {
 	if err != nil {
 		return nil, bad
 	}
-	where, err := config.StatePath(path)
-	if err != nil {
+	where := statePath(path)
+	if where == "" {
 		return nil, bad
 	}
 	client, err := daemon.Dial(ctx, where)
