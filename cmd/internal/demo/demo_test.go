@@ -106,26 +106,38 @@ func TestCheckFindsWhatIsWrong(t *testing.T) {
 		tamper, mend func() bool
 		want         string
 	}{
-		{"a leaver's account is open",
-			func() bool { return w.chat.meddle(gone.mail(), active(true)) }, func() bool { return w.chat.meddle(gone.mail(), active(false)) }, "chat: " + gone.mail()},
-		{"an account of somebody who works here is closed",
-			func() bool { return w.wiki.meddle(here.uid, active(false)) }, func() bool { return w.wiki.meddle(here.uid, active(true)) }, "wiki: " + here.uid},
-		{"an account that is nobody's was touched",
-			func() bool { return w.wiki.meddle("administrator", active(false)) }, func() bool { return w.wiki.meddle("administrator", active(true)) }, "wiki: administrator"},
-		{"somebody's name is wrong",
+		{
+			"a leaver's account is open",
+			func() bool { return w.chat.meddle(gone.mail(), active(true)) }, func() bool { return w.chat.meddle(gone.mail(), active(false)) }, "chat: " + gone.mail(),
+		},
+		{
+			"an account of somebody who works here is closed",
+			func() bool { return w.wiki.meddle(here.uid, active(false)) }, func() bool { return w.wiki.meddle(here.uid, active(true)) }, "wiki: " + here.uid,
+		},
+		{
+			"an account that is nobody's was touched",
+			func() bool { return w.wiki.meddle("administrator", active(false)) }, func() bool { return w.wiki.meddle("administrator", active(true)) }, "wiki: administrator",
+		},
+		{
+			"somebody's name is wrong",
 			func() bool {
 				return w.chat.meddle(here.mail(), func(a scim.ResourceAttributes) { a["displayName"] = "Nobody" })
 			},
 			func() bool {
 				return w.chat.meddle(here.mail(), func(a scim.ResourceAttributes) { a["displayName"] = here.cn() })
-			}, "chat: " + here.mail()},
-		{"somebody is in no channel",
-			func() bool { return w.chat.empty(here.channels()[0]) }, nil, "chat: "},
-		{"an account too many",
+			}, "chat: " + here.mail(),
+		},
+		{
+			"somebody is in no channel",
+			func() bool { return w.chat.empty(here.channels()[0]) }, nil, "chat: ",
+		},
+		{
+			"an account too many",
 			func() bool {
 				w.wiki.put(scim.ResourceAttributes{"userName": "stranger", "active": true})
 				return true
-			}, nil, "should not be there"},
+			}, nil, "should not be there",
+		},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
