@@ -5,7 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"strings"
-	"sync"
+	"sync/atomic"
 
 	"github.com/dirsweep/dirsweep/targets"
 	"github.com/dirsweep/dirsweep/targets/internal/rest"
@@ -23,9 +23,9 @@ type features struct {
 
 // discovery asks once, and again only where there was no answer.
 type discovery struct {
-	mu   sync.Mutex
-	done bool
-	got  features
+	turn turn
+	done atomic.Bool
+	got  features // once done
 }
 
 type providerConfig struct {
@@ -43,36 +43,60 @@ type providerConfig struct {
 
 // features returns what the application can do.
 func (t *target) features(ctx context.Context) (features, error) {
-	t.discovered.mu.Lock()
-	defer t.discovered.mu.Unlock()
-	if t.discovered.done {
+	if t.discovered.done.Load() {
+		return t.discovered.got, nil
+	}
+	if err := t.discovered.turn.lock(ctx); err != nil {
+		return features{}, err
+	}
+	defer t.discovered.turn.unlock()
+	if t.discovered.done.Load() {
 		return t.discovered.got, nil
 	}
 	f := features{patch: true, groups: true}
-	resp, err := t.rest.Get(ctx, "/ServiceProviderConfig", nil)
-	if absent(err) {
-		resp, err = t.rest.Get(ctx, "/ServiceProviderConfigs", nil) // SCIM 1.1's name, kept by Salesforce
+	config, sure, err := t.ask(ctx, "/ServiceProviderConfig")
+	if err == nil && config == nil {
+		config, _, err = t.ask(ctx, "/ServiceProviderConfigs") // SCIM 1.1's name, kept by Salesforce
 	}
-	if err != nil && !absent(err) {
+	if err != nil {
 		return f, err
 	}
-	if err == nil {
+	if config != nil {
 		var doc providerConfig
-		if err := resp.Decode(&doc); err != nil {
+		if err := config.Decode(&doc); err != nil {
 			t.log.Warn("ServiceProviderConfig cannot be read, taking the usual", "error", err)
 		} else {
 			f.take(doc)
 		}
 	}
-	resp, err = t.rest.Get(ctx, "/ResourceTypes", nil)
-	if err != nil && !absent(err) {
+	types, surely, err := t.ask(ctx, "/ResourceTypes")
+	if err != nil {
 		return f, err
 	}
-	if err == nil {
-		f.groups = mentionsGroups(resp)
+	if types != nil {
+		f.groups = mentionsGroups(types)
 	}
-	t.discovered.got, t.discovered.done = f, true
+	if sure && surely {
+		t.discovered.got = f
+		t.discovered.done.Store(true)
+	}
 	return f, nil
+}
+
+// ask reads one of the endpoints by which an application describes itself; nil where it does not. An error of its own (500) is no
+// description either, but may pass: sure is false, and it is asked again.
+func (t *target) ask(ctx context.Context, at string) (resp *rest.Response, sure bool, err error) {
+	resp, err = t.rest.Do(ctx, http.MethodGet, at, nil, nil, nil)
+	var refused *rest.StatusError
+	switch {
+	case err == nil:
+		return resp, true, nil
+	case absent(err):
+		return nil, true, nil
+	case errors.As(err, &refused) && refused.Status == http.StatusInternalServerError:
+		return nil, false, nil
+	}
+	return nil, false, err
 }
 
 func (f *features) take(doc providerConfig) {

@@ -37,7 +37,7 @@ const (
 type filters struct {
 	mu    sync.Mutex
 	trust map[string]trust
-	turn  sync.Mutex // one scan at a time: the others wait and use it
+	turn  turn // one scan at a time: the others wait and use it
 	scans map[string]*scan
 }
 
@@ -238,8 +238,10 @@ func (t *target) lookThrough(ctx context.Context, attribute string, p path, valu
 }
 
 func (t *target) scanned(ctx context.Context, attribute string, p path, value string) ([]identity.AccountID, error) {
-	t.filters.turn.Lock()
-	defer t.filters.turn.Unlock()
+	if err := t.filters.turn.lock(ctx); err != nil {
+		return nil, err
+	}
+	defer t.filters.turn.unlock()
 	t.filters.mu.Lock()
 	s := t.filters.scans[attribute]
 	t.filters.mu.Unlock()

@@ -28,10 +28,9 @@ const (
 	byGroups             // read every group
 )
 
-// groups remembers the application's groups within a pass. turn is a lock that a caller can stop waiting for.
+// groups remembers the application's groups within a pass.
 type groups struct {
-	once sync.Once
-	turn chan struct{}
+	turn turn // of reading all groups, and of rewriting one
 
 	mu      sync.Mutex
 	manner  manner
@@ -55,25 +54,13 @@ func (g *groups) forget() {
 	g.manner, g.roster, g.ids = unknownManner, nil, nil
 }
 
-func (g *groups) lock(ctx context.Context) error {
-	g.once.Do(func() { g.turn = make(chan struct{}, 1) })
-	select {
-	case g.turn <- struct{}{}:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
-}
-
-func (g *groups) unlock() { <-g.turn }
-
 // rosterSince returns a roster whose reading began after since. Callers that wait for the same reading share it.
 func (t *target) rosterSince(ctx context.Context, since time.Time) (*roster, error) {
 	g := &t.groups
-	if err := g.lock(ctx); err != nil {
+	if err := g.turn.lock(ctx); err != nil {
 		return nil, err
 	}
-	defer g.unlock()
+	defer g.turn.unlock()
 	g.mu.Lock()
 	known := g.roster
 	g.mu.Unlock()
@@ -329,10 +316,10 @@ func (t *target) groupIDs(ctx context.Context, name string, asOf time.Time) ([]s
 	if ids, fresh := known(); fresh && len(ids) > 0 {
 		return ids, nil
 	}
-	if err := g.lock(ctx); err != nil {
+	if err := g.turn.lock(ctx); err != nil {
 		return nil, err
 	}
-	defer g.unlock()
+	defer g.turn.unlock()
 	g.mu.Lock()
 	again := g.ids == nil || g.namesAt.Before(arrived)
 	g.mu.Unlock()
@@ -462,10 +449,10 @@ func (t *target) patchGroup(ctx context.Context, id string, op operation) error 
 // rewrite does by PUT what join and leave do by PATCH, for applications that have none. Between the read and the write nobody else of ours
 // may change the group; strangers are kept out where there are ETags.
 func (t *target) rewrite(ctx context.Context, id string, f features, edit func(list []any) []any) error {
-	if err := t.groups.lock(ctx); err != nil {
+	if err := t.groups.turn.lock(ctx); err != nil {
 		return err
 	}
-	defer t.groups.unlock()
+	defer t.groups.turn.unlock()
 	resp, err := t.rest.Do(ctx, http.MethodGet, group(id), nil, nil, nil)
 	if err != nil {
 		return err

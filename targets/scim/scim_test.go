@@ -246,6 +246,29 @@ func TestETags(t *testing.T) {
 	}
 }
 
+// An application that cannot describe itself today is asked again, and used meanwhile.
+func TestDescriptionsThatFail(t *testing.T) {
+	s, _ := scimtest.StartFast(t, 1, scimtest.Quirks{NoPatch: true})
+	target := open(t, s.Block(), targets.Need{Paths: []string{"userName"}})
+	s.Inject(scimtest.Fault{Path: "/ServiceProviderConfig", Trouble: scimtest.Answer(500, "")})
+	if _, err := target.Capabilities(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	s.Clear()
+	s.Inject(scimtest.Fault{Path: "/ServiceProviderConfig", Times: 1, Trouble: scimtest.Answer(503, "")})
+	if _, err := target.Capabilities(t.Context()); !errors.Is(err, targets.ErrUnavailable) {
+		t.Errorf("an application that is down: %v", err)
+	}
+	for range 3 {
+		if err := target.Disable(t.Context(), identity.Account{ID: "10000001"}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := s.Count("", "/ServiceProviderConfig"); n != 4 { // 500 and the other name, 503, and the good one
+		t.Errorf("asked %d times", n)
+	}
+}
+
 func TestDeleteIsRefusedWhereItDestroysMore(t *testing.T) {
 	s, f := scimtest.StartFast(t, 1, scimtest.Quirks{})
 	for block, allowed := range map[string]bool{"profile = \"github\"\n": false, "profile = \"salesforce\"\n": false, "profile = \"github\"\nallow_delete = true\n": true} {
