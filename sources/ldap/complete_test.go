@@ -224,7 +224,7 @@ func TestFailover(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			urls := []string{(&fake{people: tt.first}).start(t), (&fake{people: tt.second}).start(t)}
-			people, _, err := everyone(t, reading(t, sources.Need{}, urls, `timeout = "500ms"`))
+			people, _, err := everyone(t, reading(t, sources.Need{}, urls, `timeout = "2s"`))
 			if (err == nil) != (tt.want == "") || err != nil && !strings.Contains(err.Error(), tt.want) {
 				t.Errorf("error %v, want %q", err, tt.want)
 			}

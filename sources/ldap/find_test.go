@@ -74,7 +74,7 @@ func TestR1AbsenceIsProven(t *testing.T) {
 	if seen = find(anchor); seen.Where != sources.Gone {
 		t.Errorf("after a restart: %+v", seen)
 	}
-	hasty := open(t, sources.Need{}, as(s, s.ReaderDN(), `timeout = "1s"`)...)
+	hasty := open(t, sources.Need{}, as(s, s.ReaderDN(), `timeout = "3s"`)...)
 	if seen, err := hasty.Find(t.Context(), anchor); err != nil || seen.Where != sources.Gone {
 		t.Errorf("%+v, %v", seen, err)
 	}

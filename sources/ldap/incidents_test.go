@@ -87,7 +87,7 @@ func TestIncidents(t *testing.T) {
 		{"frozen", (*slapdtest.Server).Freeze, "did not answer in time"},
 	} {
 		t.Run(end.name+" between pages", func(t *testing.T) {
-			src := open(t, sources.Need{}, as(s, s.ReaderDN(), `page_size = 100`, `timeout = "2s"`)...)
+			src := open(t, sources.Need{}, as(s, s.ReaderDN(), `page_size = 100`, `timeout = "3s"`)...)
 			count := 0
 			var last error
 			for _, err := range src.People(t.Context()) {
