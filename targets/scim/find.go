@@ -204,17 +204,23 @@ func (t *target) finds(ctx context.Context, p path, value string, id identity.Ac
 	return slices.ContainsFunc(found, func(r resource) bool { return r.id() == id }), err
 }
 
-// notUnderstood reports whether err refuses the filter rather than us. 500 is what one product says to a filter that it does not know.
+// notUnderstood reports whether err is about the filter rather than about us or the application's health: a refusal (500 is what one product
+// says to a filter that it does not know), or an answer that is no list, or not a whole one.
 func notUnderstood(err error) bool {
 	var refused *rest.StatusError
-	if !errors.As(err, &refused) {
+	if errors.As(err, &refused) {
+		switch refused.Status {
+		case http.StatusBadRequest, http.StatusNotFound, http.StatusMethodNotAllowed, http.StatusNotImplemented, http.StatusInternalServerError:
+			return true
+		}
 		return false
 	}
-	switch refused.Status {
-	case http.StatusBadRequest, http.StatusNotFound, http.StatusMethodNotAllowed, http.StatusNotImplemented, http.StatusInternalServerError:
-		return true
+	for _, other := range []error{targets.ErrUnavailable, targets.ErrUnauthorized, context.Canceled, context.DeadlineExceeded} {
+		if errors.Is(err, other) {
+			return false
+		}
 	}
-	return false
+	return err != nil
 }
 
 // lookThrough finds without a filter.

@@ -184,6 +184,9 @@ func (t *target) create(ctx context.Context, want identity.Account) (identity.Ac
 	}
 	t.filters.noteNew(t, r)
 	a, err := t.account(r)
+	if t.need.Entitlements {
+		a.Entitlements = []string{}
+	}
 	if err != nil || len(want.Entitlements) == 0 {
 		return a, err
 	}

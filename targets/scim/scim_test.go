@@ -111,6 +111,28 @@ func TestFindTrustsNoEmptyAnswer(t *testing.T) {
 	}
 }
 
+func TestFindWhenFiltersBreakTheList(t *testing.T) {
+	for _, answer := range []string{`{}`, `{"id":"1","userName":"x"}`, `{"totalResults":30,"Resources":[]}`, `[]`} {
+		s, _ := scimtest.StartFast(t, 30, scimtest.Quirks{})
+		s.Inject(scimtest.Fault{
+			Match:   func(r *http.Request) bool { return r.URL.Query().Has("filter") },
+			Trouble: scimtest.Answer(200, answer, "Content-Type", "application/scim+json"),
+		})
+		target := open(t, s.Block(), targets.Need{Paths: []string{"userName"}})
+		for value, n := range map[string]int{"u000017": 1, "nobody": 0} {
+			if found, err := target.Find(t.Context(), "userName", value); err != nil || len(found) != n {
+				t.Errorf("%s: %s: %v, %v", answer, value, found, err)
+			}
+		}
+	}
+	s, _ := scimtest.StartFast(t, 30, scimtest.Quirks{})
+	s.Inject(scimtest.Fault{Match: func(r *http.Request) bool { return r.URL.Query().Has("filter") }, Trouble: scimtest.Answer(403, "")})
+	target := open(t, s.Block(), targets.Need{Paths: []string{"userName"}})
+	if _, err := target.Find(t.Context(), "userName", "u000017"); !errors.Is(err, targets.ErrUnauthorized) {
+		t.Errorf("a right that is missing: %v", err)
+	}
+}
+
 // A full scan serves many lookups, so that a thousand joiners do not list the application a thousand times.
 func TestFindScansOnce(t *testing.T) {
 	s, _ := scimtest.StartFast(t, 50, scimtest.Quirks{SilentFilters: true})
