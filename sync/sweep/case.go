@@ -46,7 +46,7 @@ func Owe(w *state.Writer, c state.Case, step state.Step) error {
 		slices.SortFunc(c.Steps, func(a, b state.Step) int {
 			return cmp.Or(cmp.Compare(a.Target, b.Target), cmp.Compare(a.Account, b.Account))
 		})
-	case c.Steps[i].Status == step.Status && step.Status != state.StepProven:
+	case c.Steps[i].Status == step.Status:
 		return nil
 	default:
 		c.Steps[i] = step

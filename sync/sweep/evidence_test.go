@@ -6,6 +6,7 @@ import (
 	"errors"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -118,6 +119,34 @@ func TestAnyEditOfEvidenceIsFound(t *testing.T) {
 			t.Fatalf("%v is no ErrEvidence", err)
 		}
 	})
+}
+
+// TestEvidenceReadsToAProgramAsToAReader: edits that JSON decoders do not see, or that show a reader something else.
+func TestEvidenceReadsToAProgramAsToAReader(t *testing.T) {
+	genuine := string(file(t))
+	for name, edit := range map[string][2]string{
+		"a key in other letters":        {`"person":`, `"Person":`},
+		"a key that is there twice":     {`"name":`, `"name": "bob", "name":`},
+		"a key that nobody knows":       {`"format":`, `"note": "all is well", "format":`},
+		"a letter as an escape":         {`alice`, `\u0061lice`},
+		"a time with zeros":             {`:00Z"`, `:00.000Z"`},
+		"a null that says nothing":      {`"closed":`, `"reason": null, "closed":`},
+		"something behind it":           {"\n}", "\n} {}"},
+		"a number in another form":      {`"format": 1`, `"format": 1.0`},
+		"a key that is missing":         {`"format": 1,`, ``},
+		"a byte order mark in front":    {`{`, "\ufeff{"},
+		"a second file in front":        {`{`, `{}{`},
+		"the same digest in capitals":   {`"digest": "`, `"digest": "A`},
+		"a record that has another key": {`"seq":`, `"SEQ":`},
+	} {
+		edited := strings.Replace(genuine, edit[0], edit[1], 1)
+		if edited == genuine {
+			t.Fatalf("%s: nothing was edited", name)
+		}
+		if _, err := sweep.VerifyEvidence(strings.NewReader(edited)); !errors.Is(err, sweep.ErrEvidence) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
 }
 
 func TestForgedEvidenceIsFoundThoughItsDigestIsRight(t *testing.T) {
