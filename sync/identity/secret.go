@@ -5,19 +5,30 @@ import "fmt"
 // Secret is a text that must never be shown: whatever prints, formats or
 // marshals it writes "(secret)". The zero value is no secret at all.
 type Secret struct {
-	text string
+	// A func, because fmt reaches into unexported fields of other structs without asking their methods: there it finds an address.
+	reveal func() string
 }
 
 const hidden = "(secret)"
 
 // NewSecret wraps text.
-func NewSecret(text string) Secret { return Secret{text: text} }
+func NewSecret(text string) Secret {
+	if text == "" {
+		return Secret{}
+	}
+	return Secret{reveal: func() string { return text }}
+}
 
 // Reveal returns the text itself, for the one call that sends it.
-func (s Secret) Reveal() string { return s.text }
+func (s Secret) Reveal() string {
+	if s.reveal == nil {
+		return ""
+	}
+	return s.reveal()
+}
 
 // IsZero reports whether there is no secret.
-func (s Secret) IsZero() bool { return s.text == "" }
+func (s Secret) IsZero() bool { return s.reveal == nil }
 
 // String returns "(secret)", or "" where there is none.
 func (s Secret) String() string {
