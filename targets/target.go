@@ -28,7 +28,8 @@ type Target interface {
 	// Find returns the accounts whose attribute equals value. attribute is "userName", "externalId" or a mapped path. An empty answer
 	// is believed only where the target is known to understand the filter; otherwise Find looks through all accounts.
 	Find(ctx context.Context, attribute, value string) ([]identity.Account, error)
-	// Create makes an account and returns it as the target holds it. ErrConflict where one with a unique value of it exists.
+	// Create makes an account with its entitlements and returns it as the target holds it. ErrConflict where one with a unique value of it
+	// exists. Where the account was made and its entitlements could not be given, it returns both the account and the error.
 	Create(ctx context.Context, want identity.Account) (identity.Account, error)
 	// Update writes delta, nothing else (R12), and returns the account as the target now holds it.
 	Update(ctx context.Context, have identity.Account, delta identity.Delta) (identity.Account, error)

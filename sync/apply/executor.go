@@ -148,6 +148,11 @@ func (x *Executor) create(ctx context.Context, lane *Lane, job Job) (made identi
 	unanswered := false
 	err = lane.call(ctx, false, func(ctx context.Context) error {
 		made, err = lane.Target.Create(ctx, job.Want)
+		if err != nil && made.ID != "" && ctx.Err() == nil {
+			// The account is there, its entitlements are not: it is linked, and the next pass finds them missing.
+			x.Log.Warn("created without entitlements", "target", lane.Name, "account", made.UserName, "error", err)
+			return nil
+		}
 		if err == nil || !errors.Is(err, targets.ErrConflict) && !errors.Is(err, targets.ErrUnavailable) {
 			return err
 		}

@@ -51,11 +51,17 @@ type Fault struct {
 	Throttled  bool // a pause is asked for, whatever the status
 }
 
-// class sorts an HTTP status into the classes of package targets.
-func class(status int) error {
+// class sorts an HTTP status into the classes of package targets. A write that is forbidden is about the account that it was for, an
+// administrator's perhaps, which must not stop everyone else's; a read that is forbidden is about us.
+func class(method string, status int) error {
 	switch status {
-	case http.StatusUnauthorized, http.StatusForbidden:
+	case http.StatusUnauthorized:
 		return targets.ErrUnauthorized
+	case http.StatusForbidden:
+		if method == http.MethodGet {
+			return targets.ErrUnauthorized
+		}
+		return targets.ErrRejected
 	case http.StatusNotFound, http.StatusGone:
 		return targets.ErrNotFound
 	case http.StatusConflict, http.StatusPreconditionFailed:
@@ -77,7 +83,7 @@ func (c *Client) refusal(method, path string, resp *http.Response) error {
 	e := &StatusError{
 		Method: method, Path: path, Status: resp.StatusCode,
 		Type: c.clean(fault.Type), Text: c.clean(fault.Text), RequestID: c.clean(requestID(resp.Header)),
-		Class: class(resp.StatusCode),
+		Class: class(method, resp.StatusCode),
 	}
 	if location := resp.Header.Get("Location"); resp.StatusCode < 400 {
 		e.Text = c.clean("a redirect to " + location + " is not followed")

@@ -46,7 +46,7 @@ func TestErrorsByClass(t *testing.T) {
 		text   string        // in the message
 	}{
 		{401, "", `{"detail":"expired"}`, targets.ErrUnauthorized, -1, "401 Unauthorized: expired"},
-		{403, "", `{"detail":"no right"}`, targets.ErrUnauthorized, -1, "no right"},
+		{403, "", `{"detail":"no right"}`, targets.ErrRejected, -1, "no right"}, // of a write: about that account
 		{403, "", `{"error":{"message":"slow down","errors":[{"reason":"userRateLimitExceeded"}]}}`, targets.ErrUnavailable, 0, "slow down"},
 		{403, "Retry-After: 7", `{}`, targets.ErrUnavailable, 7 * time.Second, ""},
 		{404, "", `{"detail":"no such"}`, targets.ErrNotFound, -1, "no such"},
