@@ -182,7 +182,10 @@ func (t *Target) Create(_ context.Context, want identity.Account) (made identity
 		t.accounts[made.ID] = made
 		return nil
 	})
-	return made, err
+	if err != nil {
+		return identity.Account{}, err // an answer that is lost names nobody
+	}
+	return made, nil
 }
 
 // Update writes delta.
