@@ -51,8 +51,8 @@ cross: ## a static binary for each platform, in bin/PLATFORM
 race: needs ## every test again, under the race detector
 	$(GO) test -race -timeout $(TEST_TIMEOUT) ./...
 
-bench: ## the Go benchmarks
-	$(GO) test -run '^$$' -bench . -benchmem ./...
+bench: needs ## one table: reading and whole passes of 10,000 and 100,000 people beside ldapsearch and a bare listing
+	$(GO) test -run '^$$' -bench . -benchtime 1x -timeout 1h ./cmd/internal/bench
 
 generate: ## go generate
 	$(GO) generate ./...

@@ -1,0 +1,167 @@
+//go:build unix
+
+// Package bench measures dirsweep where it has to be fast and small: reading a directory, and whole passes of the real program, beside the
+// plainest client that does nothing but read the same. `make bench` prints the table.
+package bench
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/dirsweep/dirsweep/sources/ldap/slapdtest"
+	"github.com/dirsweep/dirsweep/targets/scim/scimtest"
+)
+
+// The sizes and the number of interleaved rounds may be set by the environment.
+const (
+	sizesVariable  = "BENCH_PEOPLE" // "10000,100000"
+	roundsVariable = "BENCH_ROUNDS" // 3
+)
+
+func TestMain(m *testing.M) {
+	if os.Getenv(roleVariable) != "" {
+		os.Exit(play(os.Getenv(roleVariable)))
+	}
+	os.Exit(m.Run())
+}
+
+// BenchmarkTable prints one table. Everything in it is a process of its own, so that its time and memory are nobody else's; the servers' are
+// not counted. What is compared ran in turns, and of several rounds each figure is the median, of memory the largest.
+func BenchmarkTable(b *testing.B) {
+	for b.Loop() {
+		program := build(b)
+		var rows table
+		for _, people := range sizes(b) {
+			dir := slapdtest.Start(b, slapdtest.Options{People: people})
+			rows = append(rows, reading(b, dir, people)...)
+			rows = append(rows, passes(b, program, dir, people)...)
+		}
+		fmt.Printf("\n%s\n", rows)
+	}
+}
+
+func sizes(b *testing.B) (list []int) {
+	text := os.Getenv(sizesVariable)
+	if text == "" {
+		text = "10000,100000"
+	}
+	for field := range strings.SplitSeq(text, ",") {
+		list = append(list, number(b, sizesVariable, field))
+	}
+	return list
+}
+
+func rounds(b *testing.B) int {
+	if text := os.Getenv(roundsVariable); text != "" {
+		return number(b, roundsVariable, text)
+	}
+	return 3
+}
+
+func number(b *testing.B, name, text string) int {
+	b.Helper()
+	n, err := strconv.Atoi(text)
+	if err != nil || n < 1 {
+		b.Fatalf("%s: %q is no number of at least 1", name, text)
+	}
+	return n
+}
+
+// build makes the program that users run.
+func build(b *testing.B) string {
+	b.Helper()
+	path := filepath.Join(b.TempDir(), "dirsweep")
+	command := exec.Command("go", "build", "-trimpath", "-ldflags", "-s -w", "-o", path, "github.com/dirsweep/dirsweep/cmd/dirsweep")
+	command.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := command.CombinedOutput(); err != nil {
+		b.Fatalf("build: %v\n%s", err, out)
+	}
+	return path
+}
+
+// attributes are what every reader asks for: eight of each person, and the anchor.
+func attributes() []string {
+	return []string{"cn", "displayName", "givenName", "mail", "sn", "telephoneNumber", "title", "uid"}
+}
+
+// reading is our source beside OpenLDAP's own client.
+func reading(b *testing.B, dir *slapdtest.Server, people int) table {
+	var plain, ours samples
+	for range rounds(b) {
+		plain = append(plain, measure(b, ldapsearch(dir)))
+		ours = append(ours, measure(b, role(b, "people", dir.Block("corp"), people)))
+	}
+	base := plain.typical()
+	return table{
+		{what: "`ldapsearch >/dev/null`", people: people, usage: base},
+		{what: "read people", people: people, usage: ours.typical(), base: &base},
+	}
+}
+
+func ldapsearch(dir *slapdtest.Server) *exec.Cmd {
+	return exec.Command("ldapsearch", append([]string{
+		"-LLL", "-x", "-H", dir.URL(), "-D", dir.ReaderDN(), "-w", dir.Password(), "-b", dir.PeopleDN(), "-E", fmt.Sprintf("pr=%d/noprompt", pageSize),
+		"(objectClass=inetOrgPerson)", "entryUUID",
+	}, attributes()...)...)
+}
+
+// passes are a first pass, which creates everybody, and passes in which nothing changed, beside the plainest reading of both ends.
+func passes(b *testing.B, program string, dir *slapdtest.Server, people int) table {
+	app, fast := scimtest.StartFast(b, 0, scimtest.Quirks{})
+	config := filepath.Join(b.TempDir(), "config.hcl")
+	if err := os.WriteFile(config, []byte(install(dir, app, filepath.Join(b.TempDir(), "state.db"))), 0o600); err != nil {
+		b.Fatal(err)
+	}
+	pass := func() usage { return measure(b, exec.Command(program, "--config", config, "sync")) }
+	first := pass()
+	if all, active := fast.Len(); all != people || active != people {
+		b.Fatalf("%d accounts, %d active, after the first pass over %d people", all, active, people)
+	}
+	written := app.Writes()
+	var plain, ours samples
+	for range rounds(b) {
+		plain = append(plain, measure(b, ldapsearch(dir)).then(measure(b, role(b, "accounts", app.URL(), people, app.Token()))))
+		ours = append(ours, pass())
+	}
+	if got := app.Writes() - written; got != 0 {
+		b.Fatalf("%d writes in passes without a change", got)
+	}
+	base := plain.typical()
+	return table{
+		{what: "`sync`, everybody is created", people: people, usage: first},
+		{what: "`ldapsearch`, then a bare listing", people: people, usage: base},
+		{what: "`sync`, nothing changed, 0 writes", people: people, usage: ours.typical(), base: &base},
+	}
+}
+
+func install(dir *slapdtest.Server, app *scimtest.Server, state string) string {
+	return fmt.Sprintf(`
+state { path = %q }
+source "ldap" "corp" {
+  url           = %q
+  bind_dn       = %q
+  bind_password = %q
+  base_dn       = %q
+  filter        = "(objectClass=inetOrgPerson)"
+}
+target "scim" "wiki" {
+  %s
+  rate = { per_second = 10000, parallel = 16 }
+  account = {
+    userName          = lower(person.uid)
+    displayName       = person.displayName
+    title             = person.title
+    "name.formatted"  = person.cn
+    "name.givenName"  = person.givenName
+    "name.familyName" = person.sn
+    emails            = values("mail")
+    phoneNumbers      = values("telephoneNumber")
+  }
+}
+`, state, dir.URL(), dir.ReaderDN(), dir.Password(), dir.PeopleDN(), app.Block())
+}
