@@ -54,16 +54,16 @@ func (a *app) serviceAction(f *serviceFlags, use, short string, act func(service
 	}
 }
 
-// install takes a half-made service away again: on Windows the service stays behind where setting its recovery fails.
+// install takes a half-made service away again on Windows, where it stays behind if setting its recovery fails.
 func (a *app) install(s service.Service) error {
 	if _, err := s.Status(); !errors.Is(err, service.ErrNotInstalled) {
 		return errors.New("it is installed already; uninstall it first")
 	}
-	if err := s.Install(); err != nil {
+	err := s.Install()
+	if err != nil && runtime.GOOS == "windows" {
 		_ = s.Uninstall()
-		return err
 	}
-	return nil
+	return err
 }
 
 func (a *app) serviceStatusCommand(f *serviceFlags) *cobra.Command {
