@@ -132,7 +132,7 @@ func (t *teller) summary(s Summary) {
 	fmt.Fprintln(t.out)
 	fmt.Fprintf(t.out, "%d people, %d joined, %d moved, %d left: %s\n", s.People, s.Joined, s.Moved, s.Left, spread(s.Closed))
 	if s.Records > 0 {
-		fmt.Fprintf(t.out, "%d audit records and %d evidence files verified, %d accounts that are nobody's left alone, %d people held back by the guard\n",
+		fmt.Fprintf(t.out, "%d audit records and %d evidence files verified, accounts that are nobody's and were left alone: %d, %d people held back by the guard\n",
 			s.Records, s.Files, s.Orphans, s.Held)
 	}
 	for _, wrong := range s.Wrong {
