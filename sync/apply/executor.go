@@ -41,6 +41,8 @@ type Job struct {
 	Link    state.Link       // as recorded; zero for none
 	Mapping uint64           // fingerprints of the target's expressions, for the link
 	Scope   uint64
+	// Uncounted: a sweep that does not count for the guard's window.
+	Uncounted bool
 }
 
 // A Result is what became of a job.

@@ -534,19 +534,25 @@ func TestR07WhatCannotBeSettledIsFoundDone(t *testing.T) {
 	}
 }
 
+// unfinished makes jobs of what is left.
+func (d *desk) unfinished() (open []apply.Unfinished) {
+	for _, intent := range d.intents() {
+		c := intent.Change
+		job := apply.Job{Change: c, Have: identity.Account{ID: c.Account}, Link: d.recorded(c.Person)}
+		if c.Op == identity.Create {
+			job.Want = creation().Want
+		}
+		open = append(open, apply.Unfinished{Intent: intent, Job: job})
+	}
+	return open
+}
+
 // recover looks into what is left, of which there are n.
 func (d *desk) recover(n int) {
 	d.t.Helper()
 	left := d.intents()
 	d.want("intents left by the crash", n, len(left))
-	err := d.x.Recover(d.t.Context(), d.newLane(), left, func(c identity.Change) apply.Job {
-		job := apply.Job{Change: c, Have: identity.Account{ID: c.Account}, Link: d.recorded(c.Person)}
-		if c.Op == identity.Create {
-			job.Want = creation().Want
-		}
-		return job
-	})
-	if err != nil {
+	if err := d.x.Recover(d.t.Context(), d.newLane(), d.unfinished()); err != nil {
 		d.t.Fatal(err)
 	}
 	d.want("intents left after looking", 0, len(d.intents()))
@@ -620,14 +626,13 @@ func TestR07WithoutAnAnswerIntentsStay(t *testing.T) {
 		}); err != nil {
 			t.Fatal(err)
 		}
-		job := func(c identity.Change) apply.Job { return apply.Job{Change: c} }
 		d.app.Always("account", unavailable)
-		if err := d.x.Recover(t.Context(), d.lane, d.intents(), job); !errors.Is(err, targets.ErrUnavailable) || len(d.intents()) != 1 {
+		if err := d.x.Recover(t.Context(), d.lane, d.unfinished()); !errors.Is(err, targets.ErrUnavailable) || len(d.intents()) != 1 {
 			t.Errorf("%v, %d intents", err, len(d.intents()))
 		}
 		d.app.Always("account", applytest.Answer{})
 		d.app.Script("account", unavailable) // one answer missed is asked for again
-		if err := d.x.Recover(t.Context(), d.lane, d.intents(), job); err != nil || len(d.intents()) != 0 {
+		if err := d.x.Recover(t.Context(), d.lane, d.unfinished()); err != nil || len(d.intents()) != 0 {
 			t.Errorf("%v, %d intents", err, len(d.intents()))
 		}
 	})

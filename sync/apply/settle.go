@@ -47,7 +47,7 @@ func (x *Executor) conclude(ctx context.Context, intent state.Intent, job Job, l
 			if err := putLink(w, job, link); err != nil {
 				return err
 			}
-			if (c.Op == identity.Disable || c.Op == identity.Delete) && c.Cause != identity.Emergency && job.Link.State == identity.LinkActive {
+			if (c.Op == identity.Disable || c.Op == identity.Delete) && c.Cause != identity.Emergency && !job.Uncounted && job.Link.State == identity.LinkActive {
 				if err := w.AddSwept(c.Target, c.Account, at); err != nil {
 					return err
 				}
@@ -182,12 +182,18 @@ func (x *Executor) record(c identity.Change, r Result, outcome string) audit.Rec
 	return rec
 }
 
+// An Unfinished change is an intent with the job that it was for.
+type Unfinished struct {
+	Intent state.Intent
+	Job    Job
+}
+
 // Recover looks into what a crash, a stop or a lost answer left open (R7): for each intent of the lane's target it asks the target whether the
 // change is there, and settles it as found done or found not done. Nothing is repeated here: the pass that follows plans again from
 // what is. An error means that the target gave no answer; its intents stay, and it must take no part in this pass.
-func (x *Executor) Recover(ctx context.Context, lane *Lane, intents []state.Intent, job func(identity.Change) Job) error {
-	for _, intent := range intents {
-		j := job(intent.Change)
+func (x *Executor) Recover(ctx context.Context, lane *Lane, open []Unfinished) error {
+	for _, u := range open {
+		intent, j := u.Intent, u.Job
 		var r Result
 		var done bool
 		err := lane.call(ctx, intent.Change.Op.Sweeps(), func(ctx context.Context) (err error) {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"unique"
 
 	"github.com/dirsweep/dirsweep/state"
 	"github.com/dirsweep/dirsweep/sync/correlate"
@@ -16,17 +17,12 @@ import (
 	"github.com/dirsweep/dirsweep/targets"
 )
 
-// A joiner is a person in scope without an account.
-type joiner struct {
-	row  int
-	link state.Link // of an account that has vanished; zero for none
-}
-
 // survey reads the target and plans what is to be done there: in a full pass every account, else those of people who changed.
 func (r *run) survey(ctx context.Context, l *lane) error {
 	l.matcher = correlate.New(l.Correlate)
 	l.parked = map[identity.AccountID]int64{}
-	l.taken = map[string]bool{}
+	l.taken = logins{}
+	l.lost = map[int]state.Link{}
 	var late []leaver
 	var err error
 	if r.pass.Mode == Full && r.pass.Person == "" {
@@ -54,9 +50,6 @@ func (r *run) survey(ctx context.Context, l *lane) error {
 		l.changes = append(l.changes, l.account(out).Changes(l.caps)...)
 	}
 	l.accepted = append(l.accepted, accepted...)
-	for _, w := range l.work {
-		l.changes = append(l.changes, w.changes...)
-	}
 	return nil
 }
 
@@ -113,7 +106,7 @@ func (r *run) meet(ctx context.Context, l *lane, batch []identity.Account) (late
 			if err != nil {
 				return err
 			}
-			if l.taken[strings.ToLower(a.UserName)] = true; !linked {
+			if l.taken.add(a.UserName); !linked {
 				if l.parked[a.ID], err = r.spool.add(a); err != nil {
 					return err
 				}
@@ -143,7 +136,7 @@ func (r *run) compare(ctx context.Context, v *state.Reader, l *lane, link state.
 	if here {
 		l.seen.set(i)
 	}
-	if !here || !l.scope.has(i) {
+	if !here || !l.scope.has(i) || r.closure[link.Person] != "" {
 		if link.State != identity.LinkDisabled || !have.Active || slices.ContainsFunc(l.accepted, func(o leaver) bool { return o.Account == link.Account }) {
 			return out, false, nil
 		}
@@ -198,6 +191,9 @@ func (r *run) planLinked(ctx context.Context, l *lane, i int, link state.Link, h
 			Detail: describe(*reported) + "; on_drift = \"report\" leaves it",
 		})
 	}
+	if moved := link.Person != e.Person.ID; moved && (len(steps) == 0 || steps[0].Op != identity.Link) {
+		steps = append([]plan.Step{{Op: identity.Link, Cause: identity.Rehired}}, steps...)
+	}
 	if len(steps) == 0 {
 		if reported == nil {
 			l.refresh = append(l.refresh, refreshed(l, link, e, have, i, r, wantPrint, havePrint))
@@ -235,19 +231,19 @@ func (r *run) addWork(l *lane, i int, e entry, link state.Link, have identity.Ac
 		})
 		return
 	}
-	w := work{have: have, link: link, row: i}
-	w.have.Attributes = nil // the delta has what matters; the plan keeps no more than it must
+	have.Attributes = nil // the delta has what matters; the plan keeps no more than it must
+	w := work{row: i, first: len(l.changes), there: &there{have, link}}
 	for _, s := range steps {
 		if s.Op == identity.Update && !l.caps.Update {
 			continue
 		}
-		w.changes = append(w.changes, identity.Change{
+		l.changes = append(l.changes, identity.Change{
 			Op: s.Op, Cause: s.Cause, Rule: l.rule(s), Target: l.Name, Person: e.Person.ID, Name: e.Person.Name,
 			Account: have.ID, UserName: have.UserName, Container: e.Person.Container(), Delta: s.Delta,
 			PersonPrint: r.roster.rows[i].print, WantPrint: wantPrint,
 		})
 	}
-	if len(w.changes) > 0 {
+	if w.steps = len(l.changes) - w.first; w.steps > 0 {
 		l.work = append(l.work, w)
 	}
 }
@@ -269,8 +265,8 @@ func (r *run) want(ctx context.Context, l *lane, i int, current string) (e entry
 		return e, want, err
 	}
 	want, err = l.Mapping.Account(e.Person, mapping.Logins{Current: current, Taken: func(login string) (bool, error) {
-		if l.listed || l.taken[strings.ToLower(login)] {
-			return l.taken[strings.ToLower(login)], nil
+		if taken := l.taken.has(login); taken || l.listed {
+			return taken, nil
 		}
 		found, err := l.Target.Target.Find(ctx, "userName", login)
 		return len(found) > 0, err
@@ -327,7 +323,8 @@ func (r *run) lost(ctx context.Context, l *lane, link state.Link) error {
 	if l.OnDrift == "report" {
 		f.Detail = "the account was deleted behind our back; on_drift = \"report\" leaves it"
 	} else if i, ok := r.roster.find(link.Person); ok {
-		l.joiners = append(l.joiners, joiner{row: i, link: link})
+		l.joiners = append(l.joiners, i)
+		l.lost[i] = link
 	}
 	r.find(f)
 	return nil
@@ -370,7 +367,7 @@ func (r *run) matchUnlinked(ctx context.Context, l *lane) (late []leaver, err er
 				return nil, err
 			}
 			if id := e.Person.ID; r.selected(id) && !matched[id] && !blocked[id] && r.closure[id] == "" {
-				l.joiners = append(l.joiners, joiner{row: i})
+				l.joiners = append(l.joiners, i)
 			}
 		}
 	}
@@ -493,11 +490,12 @@ func (r *run) orphan(l *lane, have identity.Account) (out leaver, leaving bool, 
 
 // planJoiners plans an account for everybody in scope who has none.
 func (r *run) planJoiners(ctx context.Context, l *lane) error {
-	for _, j := range l.joiners {
+	for _, i := range l.joiners {
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
-		e, want, err := r.want(ctx, l, j.row, j.link.UserName)
+		lost, again := l.lost[i]
+		e, want, err := r.want(ctx, l, i, lost.UserName)
 		if err != nil {
 			r.expression(l, e, err)
 			continue
@@ -509,8 +507,7 @@ func (r *run) planJoiners(ctx context.Context, l *lane) error {
 			})
 			continue
 		}
-		login := strings.ToLower(want.UserName)
-		if l.taken[login] {
+		if l.taken.has(want.UserName) {
 			holder, err := r.holder(ctx, l, want.UserName)
 			if err != nil {
 				return err
@@ -519,18 +516,19 @@ func (r *run) planJoiners(ctx context.Context, l *lane) error {
 				fmt.Sprintf("%s should get this userName, but it is %s; another person gets no access to it, so no account is made", e.Person.DN, holder)))
 			continue
 		}
-		l.taken[login] = true
+		l.taken.add(want.UserName)
 		c := l.creation(identity.Change{
 			Op: identity.Create, Cause: identity.Joined, Rule: l.Mapping.ScopeAt(), Target: l.Name, Person: e.Person.ID,
-			PersonPrint: r.roster.rows[j.row].print,
+			PersonPrint: r.roster.rows[i].print,
 		}, e, want)
-		if !j.link.Person.IsZero() {
+		if again {
 			c.Cause, c.Rule = identity.Drifted, "R11"
 		}
 		if r.write {
 			c.Delta = identity.Delta{} // computed again when it is applied: a plan of a hundred thousand joiners keeps none of their attributes
 		}
-		l.work = append(l.work, work{changes: []identity.Change{c}, link: j.link, row: j.row})
+		l.work = append(l.work, work{row: i, first: len(l.changes), steps: 1})
+		l.changes = append(l.changes, c)
 		r.alive(l)
 	}
 	return nil
@@ -538,7 +536,8 @@ func (r *run) planJoiners(ctx context.Context, l *lane) error {
 
 // creation completes a Create.
 func (l *lane) creation(c identity.Change, e entry, want identity.Account) identity.Change {
-	c.Name, c.UserName, c.Container = e.Person.Name, want.UserName, e.Person.Container()
+	// Everybody of one container shares its text.
+	c.Name, c.UserName, c.Container = e.Person.Name, want.UserName, unique.Make(e.Person.Container()).Value()
 	c.WantPrint = want.Fingerprint(l.apply.Paths)
 	c.Delta = plan.Creation(want, l.apply.Paths)
 	return c

@@ -41,12 +41,15 @@ func (e *Engine) note(ctx context.Context, a sweep.Account, person identity.Pers
 	now := e.o.Now()
 	settling, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 	defer cancel()
+	before := false // proven closed by an earlier pass: this is the end of its grace
 	err = e.o.Ledger.Update(settling, func(w *state.Writer) error {
 		c, _, err := w.Case(person)
 		if err != nil {
 			return err
 		}
 		took = closed.At.Sub(c.Left)
+		step := stepOf(c, a.Change.Target, a.Change.Account)
+		before = step != nil && step.Status == state.StepProven
 		if closed.Proven && closed.Seen == "gone" {
 			if link, ok, err := w.Link(a.Change.Target, person); err != nil {
 				return err
@@ -62,14 +65,17 @@ func (e *Engine) note(ctx context.Context, a sweep.Account, person identity.Pers
 				s.Status, s.Error, s.Next = state.StepOpen, closed.Err.Error(), sweep.Retry(s.Attempts, now)
 				return
 			}
+			if !before {
+				s.At = closed.At
+			}
 			s.Status, s.Error, s.Next = state.StepProven, "", time.Time{}
-			s.Seen, s.At, s.Delete = closed.Seen, closed.At, closed.Delete
+			s.Seen, s.Delete = closed.Seen, closed.Delete
 		}, now)
 	})
 	if err != nil {
 		return took, fmt.Errorf("write the state: %w", err)
 	}
-	if closed.Err != nil {
+	if closed.Err != nil || before {
 		return took, nil
 	}
 	return took, apply.Told(settling, e.o.Ledger, e.o.Trail, audit.Record{

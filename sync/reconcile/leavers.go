@@ -24,6 +24,7 @@ type leaver struct {
 	left  time.Time // zero for since this pass
 	owed  bool      // accepted by an earlier pass and not yet closed
 	again bool      // closed by an earlier pass, and enabled again behind our back (R11)
+	freed bool      // an operator let it go past the guard
 }
 
 func (l leaver) change(target string) identity.Change {
@@ -150,7 +151,9 @@ func (r *run) linkedLeavers(ctx context.Context, l *lane) (leavers []leaver, err
 			step := stepOf(c, l.Name, link.Account)
 			out.owed = step != nil && step.Status == state.StepOpen
 			if out.owed {
-				out.Cause, out.left = c.Cause, c.Left
+				if out.left = c.Left; out.Cause != identity.Emergency {
+					out.Cause = c.Cause
+				}
 				if out.proof == "" {
 					out.proof = c.Proof
 				}
@@ -266,7 +269,9 @@ func (r *run) guard(ctx context.Context, l *lane, leavers []leaver) (accepted []
 	}
 	accepted = append(owed, again...)
 	for _, pass := range v.Go {
-		accepted = append(accepted, byAccount[pass.Account])
+		out := byAccount[pass.Account]
+		out.freed = released[pass.Account]
+		accepted = append(accepted, out)
 		if pass.Cause != identity.Emergency && !released[pass.Account] {
 			l.counted++
 		}

@@ -3,6 +3,7 @@ package reconcile
 import (
 	"crypto/sha256"
 	"iter"
+	"strings"
 	"sync"
 
 	"github.com/dirsweep/dirsweep/state"
@@ -32,12 +33,25 @@ type entry struct {
 	Record state.Person
 }
 
+// A key stands for a text in 16 bytes, however long the text is.
 type key [16]byte
 
-func keyOf(id identity.PersonID) (k key) {
-	sum := sha256.Sum256([]byte(id.Source + "\x00" + id.Anchor))
+func keyOf(id identity.PersonID) key { return hashed(id.Source + "\x00" + id.Anchor) }
+
+func hashed(text string) (k key) {
+	sum := sha256.Sum256([]byte(text))
 	copy(k[:], sum[:])
 	return k
+}
+
+// logins is a set of userNames, whose letter case does not count.
+type logins map[key]struct{}
+
+func (s logins) add(userName string) { s[hashed(strings.ToLower(userName))] = struct{}{} }
+
+func (s logins) has(userName string) bool {
+	_, ok := s[hashed(strings.ToLower(userName))]
+	return ok
 }
 
 func newRoster(s *spool) *roster {

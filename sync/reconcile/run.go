@@ -164,14 +164,22 @@ func mix(prints ...uint64) (out uint64) {
 
 // recover settles, target by target, what an earlier process left open. A target that gives no answer takes no part in this pass.
 func (r *run) recover(ctx context.Context) error {
-	open := map[string][]state.Intent{}
+	open := map[*lane][]apply.Unfinished{}
 	var closures []state.Closure
 	err := r.o.Ledger.View(ctx, func(v *state.Reader) error {
 		for intent, err := range v.Intents() {
 			if err != nil {
 				return err
 			}
-			open[intent.Change.Target] = append(open[intent.Change.Target], intent)
+			at := slices.IndexFunc(r.lanes, func(l *lane) bool { return l.Name == intent.Change.Target })
+			if at < 0 {
+				continue // its target is not in the config now; it waits for the day that it is
+			}
+			job, err := reopen(v, r.lanes[at], intent.Change)
+			if err != nil {
+				return err
+			}
+			open[r.lanes[at]] = append(open[r.lanes[at]], apply.Unfinished{Intent: intent, Job: job})
 		}
 		for c, err := range v.Closures() {
 			if err != nil {
@@ -191,14 +199,13 @@ func (r *run) recover(ctx context.Context) error {
 		return nil
 	}
 	var wg sync.WaitGroup
-	for _, l := range r.lanes {
-		intents := open[l.Name]
-		if len(intents) == 0 || l.Observe {
+	for l, unfinished := range open {
+		if l.Observe {
 			continue
 		}
 		wg.Go(func() {
-			r.o.Log.Info("looking into changes left open", "target", l.Name, "changes", len(intents))
-			if err := r.exec.Recover(ctx, l.apply, intents, func(c identity.Change) apply.Job { return r.reopen(ctx, l, c) }); err != nil {
+			r.o.Log.Info("looking into changes left open", "target", l.Name, "changes", len(unfinished))
+			if err := r.exec.Recover(ctx, l.apply, unfinished); err != nil {
 				r.fail(l, err)
 			}
 		})
@@ -208,23 +215,22 @@ func (r *run) recover(ctx context.Context) error {
 }
 
 // reopen makes of a recorded change the job it was.
-func (r *run) reopen(ctx context.Context, l *lane, c identity.Change) apply.Job {
-	job := apply.Job{Change: c, Have: identity.Account{ID: c.Account, UserName: c.UserName}, Mapping: l.Mapping.Print(), Scope: l.Mapping.ScopePrint()}
-	if c.Op == identity.Create {
-		job.Want = identity.Account{UserName: c.UserName, ExternalID: c.Person.Anchor, Active: true, Attributes: map[string]identity.Value{}}
-		for _, a := range c.Delta.Attributes {
-			job.Want.Attributes[a.Path] = a.After
-			if a.Path == "externalId" {
-				job.Want.ExternalID = a.After.Text()
-			}
-		}
-		job.Want.Entitlements = c.Delta.Grant
+func reopen(v *state.Reader, l *lane, c identity.Change) (job apply.Job, err error) {
+	job = apply.Job{Change: c, Have: identity.Account{ID: c.Account, UserName: c.UserName}, Mapping: l.Mapping.Print(), Scope: l.Mapping.ScopePrint()}
+	if c.Op != identity.Create {
+		job.Link, _, err = v.LinkByAccount(c.Target, c.Account)
+		return job, err
 	}
-	_ = r.o.Ledger.View(ctx, func(v *state.Reader) (err error) {
-		job.Link, _, err = v.Link(c.Target, c.Person)
-		return err
-	})
-	return job
+	job.Want = identity.Account{UserName: c.UserName, ExternalID: c.Person.Anchor, Active: true, Attributes: map[string]identity.Value{}}
+	for _, a := range c.Delta.Attributes {
+		job.Want.Attributes[a.Path] = a.After
+		if a.Path == "externalId" {
+			job.Want.ExternalID = a.After.Text()
+		}
+	}
+	job.Want.Entitlements = c.Delta.Grant
+	job.Link, _, err = v.Link(c.Target, c.Person)
+	return job, err
 }
 
 // fail takes a target out of this pass, with the reason.

@@ -33,8 +33,9 @@ type lane struct {
 
 	matcher  *correlate.Matcher
 	parked   map[identity.AccountID]int64 // unlinked accounts in the spool
-	taken    map[string]bool              // userNames in use, lower case
-	joiners  []joiner
+	taken    logins                       // in use
+	joiners  []int                        // rows of people in scope without an account
+	lost     map[int]state.Link           // by row, of joiners whose account has vanished
 	work     []work
 	refresh  []state.Link // links whose fingerprints are to be written anew
 	orphans  []state.Orphan
@@ -50,12 +51,17 @@ type lane struct {
 	closed   []Closing
 }
 
-// work is what is to be done to one account, in order.
+// work is what is to be done to one account: so many steps of the lane's changes, in order. There may be one for everybody.
 type work struct {
-	changes []identity.Change
-	have    identity.Account
-	link    state.Link
-	row     int // of the person
+	row          int // of the person
+	first, steps int
+	there        *there // nil for an account that is yet to be made
+}
+
+// there is an account that the target has.
+type there struct {
+	have identity.Account
+	link state.Link // zero for none
 }
 
 // serveTargets takes each target through its pass, side by side. They meet twice: nobody applies before all plans are made (R6), and nobody creates
@@ -162,7 +168,7 @@ func (l *lane) account(out leaver) sweep.Account {
 	if policy.Action == sweep.ActionReport {
 		policy.Action = sweep.ActionDisable // an emergency
 	}
-	return sweep.Account{Change: out.change(l.Name), Link: out.link, Policy: policy}
+	return sweep.Account{Change: out.change(l.Name), Link: out.link, Policy: policy, Released: out.freed}
 }
 
 // close closes leavers' accounts, several at once.
@@ -276,11 +282,15 @@ func (r *run) applyWork(ctx context.Context, l *lane) {
 }
 
 func (r *run) applyOne(ctx context.Context, l *lane, w work) {
-	have, link := w.have, w.link
-	for _, c := range w.changes {
+	var have identity.Account
+	link := l.lost[w.row]
+	if w.there != nil {
+		have, link = w.there.have, w.there.link
+	}
+	for _, c := range l.changes[w.first : w.first+w.steps] {
 		job := apply.Job{Change: c, Have: have, Link: link, Mapping: l.Mapping.Print(), Scope: l.Mapping.ScopePrint()}
 		if c.Op == identity.Create {
-			e, want, err := r.want(ctx, l, w.row, w.link.UserName)
+			e, want, err := r.want(ctx, l, w.row, link.UserName)
 			if err != nil {
 				l.failed(c, err)
 				return

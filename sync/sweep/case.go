@@ -47,7 +47,9 @@ func Owe(w *state.Writer, c state.Case, step state.Step) error {
 			return cmp.Or(cmp.Compare(a.Target, b.Target), cmp.Compare(a.Account, b.Account))
 		})
 	case c.Steps[i].Status == step.Status:
-		return nil
+		if known.Cause == c.Cause || c.Cause != identity.Emergency {
+			return nil // an operator's order is noted on a case that was open for another cause
+		}
 	default:
 		c.Steps[i] = step
 	}

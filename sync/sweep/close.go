@@ -17,7 +17,12 @@ type Account struct {
 	Change identity.Change // its Op is ignored: who, where and why
 	Link   state.Link      // zero for an orphan account
 	Policy Policy
+	// Released: an operator let it go past the guard, so it does not count for its window.
+	Released bool
 }
+
+// deletes reports whether the account is ever to be deleted, for which it matters who disabled it (R10).
+func (a Account) deletes() bool { return a.Policy.Action == ActionDelete || a.Policy.DeleteAfter > 0 }
 
 // A Closed says how far Close came.
 type Closed struct {
@@ -59,13 +64,13 @@ func (a Account) change(op identity.Op) identity.Change {
 	return c
 }
 
-// Close takes an account through its steps: disable, revoke, strip, delete, each read back. An account that was closed before is read first,
-// and what it still has is taken; whether its sessions were ended cannot be read, so they are ended again.
+// Close takes an account through its steps: disable, revoke, strip, delete, each read back. An account that was closed before, or that is to be
+// deleted one day, is read first, and what it still has is taken; whether its sessions were ended cannot be read, so they are ended again.
 func Close(ctx context.Context, x *apply.Executor, lane *apply.Lane, caps identity.Capabilities, a Account) Closed {
 	have := identity.Account{ID: a.Change.Account, UserName: a.Change.UserName, Active: true}
 	r := apply.Result{Account: have, Link: a.Link}
 	closed := Closed{}
-	if a.Link.State == identity.LinkDisabled {
+	if a.Link.State == identity.LinkDisabled || a.deletes() && !a.Change.Person.IsZero() {
 		var done bool
 		if closed, done = observe(ctx, x, lane, caps, a, &r); done || closed.Err != nil {
 			return closed
@@ -85,7 +90,7 @@ func Close(ctx context.Context, x *apply.Executor, lane *apply.Lane, caps identi
 		case c.Op == identity.Strip:
 			c.Delta.Withdraw = r.Account.Entitlements
 		}
-		r = x.Do(ctx, lane, apply.Job{Change: c, Have: r.Account, Link: r.Link, Scope: r.Link.ScopePrint})
+		r = x.Do(ctx, lane, apply.Job{Change: c, Have: r.Account, Link: r.Link, Scope: r.Link.ScopePrint, Uncounted: a.Released})
 		if r.Err != nil {
 			closed.Failed, closed.Err = c, r.Err
 			return closed
@@ -115,6 +120,14 @@ func observe(ctx context.Context, x *apply.Executor, lane *apply.Lane, caps iden
 		return Closed{Failed: a.change(identity.Disable), Err: err}, false
 	}
 	r.Account = have
+	if a.Link.State == identity.LinkActive && !have.Active {
+		// Somebody else closed it, and what dirsweep did not disable it does not delete.
+		*r = x.Do(ctx, lane, apply.Job{Change: a.change(identity.Link), Have: have, Link: a.Link, Scope: a.Link.ScopePrint})
+		if r.Err != nil {
+			return Closed{Failed: a.change(identity.Link), Err: r.Err}, false
+		}
+		a.Link = r.Link
+	}
 	if have.Active || a.Policy.Revoke && caps.Revoke || a.Policy.Strip && len(have.Entitlements) > 0 || a.Policy.Action == ActionDelete {
 		return Closed{}, false
 	}
