@@ -110,8 +110,9 @@ func TestObserveWritesNothing(t *testing.T) {
 func TestEntitlements(t *testing.T) {
 	dir := slapdtest.Start(t, slapdtest.Options{People: 10})
 	app := scimtest.StartElimity(t)
+	ids := map[string]string{}
 	for _, group := range []string{"wiki-readers", "wiki-editors", "by-hand"} {
-		app.AddGroup(t, group)
+		ids[group] = app.AddGroup(t, group)
 	}
 	dn := dir.PersonDN(slapdtest.UID(1))
 	dir.AddGroup(t, "wiki-readers", dn)
@@ -123,7 +124,7 @@ func TestEntitlements(t *testing.T) {
 	})
 	l.full()
 	member := func(group, uid string) bool {
-		for _, id := range app.Members(t, group) {
+		for _, id := range app.Members(t, ids[group]) {
 			if id == users(t, app)[uid]["id"] {
 				return true
 			}
