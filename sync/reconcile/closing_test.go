@@ -31,14 +31,14 @@ func TestR10WhatSomebodyElseDisabledIsNotDeleted(t *testing.T) {
 	clock := time.Now()
 	l.now = func() time.Time { return clock }
 	who := slapdtest.UID(1)
-	app.Patch(t, "/Users/"+users(t, app)[who]["id"].(string), "replace", "active", false)
+	app.Patch(t, "/Users/"+app.Users(t)[who]["id"].(string), "replace", "active", false)
 	dir.Delete(t, dir.PersonDN(who))
 	l.full()
 	for range 3 {
 		clock = clock.Add(24 * time.Hour)
 		l.full()
 	}
-	if users(t, app)[who] == nil {
+	if app.Users(t)[who] == nil {
 		t.Error("an account that somebody else disabled was deleted")
 	}
 }
@@ -52,7 +52,7 @@ func TestGraceDeleteKeepsTheClockOfTheClosing(t *testing.T) {
 	l.full()
 	clock = clock.Add(31 * 24 * time.Hour)
 	l.full()
-	if users(t, app)[who] != nil {
+	if app.Users(t)[who] != nil {
 		t.Fatal("not deleted")
 	}
 	evidence, err := l.engine().Evidence(t.Context(), who)
@@ -73,7 +73,7 @@ func TestEmergencySweepAndRelease(t *testing.T) {
 	}
 	app.Clear()
 	l.full() // the source still says that the person is here
-	if users(t, app)[who]["active"] != false {
+	if app.Users(t)[who]["active"] != false {
 		t.Fatal("not closed")
 	}
 	var c state.Case
@@ -90,7 +90,7 @@ func TestEmergencySweepAndRelease(t *testing.T) {
 	l.full()
 	l.must(l.engine().Release(t.Context(), who))
 	l.full()
-	if users(t, app)[who]["active"] != true {
+	if app.Users(t)[who]["active"] != true {
 		t.Error("not given back")
 	}
 }
@@ -125,7 +125,7 @@ func TestEntitlements(t *testing.T) {
 	l.full()
 	member := func(group, uid string) bool {
 		for _, id := range app.Members(t, ids[group]) {
-			if id == users(t, app)[uid]["id"] {
+			if id == app.Users(t)[uid]["id"] {
 				return true
 			}
 		}
@@ -152,7 +152,7 @@ func TestEntitlements(t *testing.T) {
 	}
 	dir.Delete(t, dn)
 	l.run(reconcile.Pass{})
-	if member("wiki-readers", slapdtest.UID(1)) || users(t, app)[slapdtest.UID(1)]["active"] != false {
+	if member("wiki-readers", slapdtest.UID(1)) || app.Users(t)[slapdtest.UID(1)]["active"] != false {
 		t.Error("the leaver was not stripped and disabled")
 	}
 }

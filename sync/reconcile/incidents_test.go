@@ -151,7 +151,7 @@ func TestIncidentTwoSourcesMakeNoLeaversOfEachOther(t *testing.T) {
 	if report.Outcome() != reconcile.Failed {
 		t.Errorf("a pass without one of its sources ended %q", report.Outcome())
 	}
-	names := users(t, app)
+	names := app.Users(t)
 	if names["corp-"+slapdtest.UID(1)]["active"] != false {
 		t.Error("the leaver of the source that answered is not closed")
 	}
@@ -174,7 +174,7 @@ func TestIncidentRenamesAndMoves(t *testing.T) {
 	l.application("wiki", app, "", nil)
 	l.full()
 	ids := map[string]bool{}
-	for _, doc := range users(t, app) {
+	for _, doc := range app.Users(t) {
 		ids[doc["id"].(string)] = true
 	}
 	unit := dir.AddUnit(t, "moved", dir.BaseDN())
@@ -194,12 +194,12 @@ func TestIncidentRenamesAndMoves(t *testing.T) {
 			t.Errorf("a rename planned %s of %s", c.Op, c.UserName)
 		}
 	}
-	for name, doc := range users(t, app) {
+	for name, doc := range app.Users(t) {
 		if !ids[doc["id"].(string)] || doc["active"] != true {
 			t.Errorf("%s is not the account that it was", name)
 		}
 	}
-	if got := users(t, app)["renamed1"]; got == nil || got["displayName"] != "Renamed 1" {
+	if got := app.Users(t)["renamed1"]; got == nil || got["displayName"] != "Renamed 1" {
 		t.Errorf("the account was not updated: %v", got)
 	}
 }

@@ -263,35 +263,10 @@ func findings(r reconcile.Report, kind string) (out []identity.Finding) {
 	return out
 }
 
-// users are the application's accounts by userName, read past the engine and past the gate's counters.
-func users(t *testing.T, app *scimtest.Server) map[string]map[string]any {
-	t.Helper()
-	out := map[string]map[string]any{}
-	for start := 1; ; {
-		status, page := app.Raw(t, "GET", fmt.Sprintf("/Users?startIndex=%d&count=100", start), nil)
-		if status != 200 {
-			t.Fatalf("list users: status %d", status)
-		}
-		resources, _ := page["Resources"].([]any)
-		for _, item := range resources {
-			doc := item.(map[string]any)
-			name := doc["userName"].(string)
-			if _, twice := out[name]; twice {
-				t.Fatalf("%s exists twice", name)
-			}
-			out[name] = doc
-		}
-		start += len(resources)
-		if total, _ := page["totalResults"].(float64); len(resources) == 0 || start > int(total) {
-			return out
-		}
-	}
-}
-
 // active are the userNames of active accounts, sorted.
 func active(t *testing.T, app *scimtest.Server) (names []string) {
 	t.Helper()
-	for name, doc := range users(t, app) {
+	for name, doc := range app.Users(t) {
 		if doc["active"] == true {
 			names = append(names, name)
 		}

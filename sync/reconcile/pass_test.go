@@ -25,8 +25,8 @@ func TestFirstPassCreatesSecondWritesNothing(t *testing.T) {
 	gone := slapdtest.UID(7)
 	dir.Delete(t, dir.PersonDN(gone))
 	report := l.full()
-	if len(report.Closed) != 1 || users(t, app)[gone]["active"] != false {
-		t.Fatalf("the leaver is not closed: %+v %v", report.Closed, users(t, app)[gone])
+	if len(report.Closed) != 1 || app.Users(t)[gone]["active"] != false {
+		t.Fatalf("the leaver is not closed: %+v %v", report.Closed, app.Users(t)[gone])
 	}
 	if got := len(active(t, app)); got != 49 {
 		t.Fatalf("%d active accounts, want 49", got)

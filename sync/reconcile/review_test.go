@@ -37,7 +37,7 @@ func (b broken) Find(ctx context.Context, anchor string) (sources.Sighting, erro
 }
 
 func TestR02ABrokenReadUpdatesNobody(t *testing.T) {
-	l, dir, app := company(t, 20, "", nil)
+	l, dir, app := company(t, 300, "", nil)
 	dir.Set(t, dir.PersonDN(slapdtest.UID(1)), "sn", "Changed")
 	dir.AddPerson(t, "newcomer", nil)
 	real := l.sources[0].Source
@@ -130,21 +130,21 @@ func TestSweptPeopleStaySweptUntilTheyAreReleased(t *testing.T) {
 	who := slapdtest.UID(3)
 	report, err := l.engine().Sweep(t.Context(), who, "laptop stolen")
 	l.must(err)
-	if len(report.Closed) != 1 || users(t, app)[who]["active"] != false {
+	if len(report.Closed) != 1 || app.Users(t)[who]["active"] != false {
 		t.Fatalf("not closed: %+v", report)
 	}
 	for _, mode := range []reconcile.Mode{reconcile.Full, reconcile.Delta} {
-		if l.run(reconcile.Pass{Mode: mode}); users(t, app)[who]["active"] != false {
+		if l.run(reconcile.Pass{Mode: mode}); app.Users(t)[who]["active"] != false {
 			t.Fatalf("a %s pass gave the account back", mode)
 		}
 	}
-	app.Patch(t, "/Users/"+users(t, app)[who]["id"].(string), "replace", "active", true)
-	if _, err := l.engine().Sweep(t.Context(), who, "again"); err != nil || users(t, app)[who]["active"] != false {
+	app.Patch(t, "/Users/"+app.Users(t)[who]["id"].(string), "replace", "active", true)
+	if _, err := l.engine().Sweep(t.Context(), who, "again"); err != nil || app.Users(t)[who]["active"] != false {
 		t.Errorf("a second order did not look at an account that was enabled by hand: %v", err)
 	}
 	l.must(l.engine().Release(t.Context(), who))
 	l.full()
-	if users(t, app)[who]["active"] != true {
+	if app.Users(t)[who]["active"] != true {
 		t.Error("the account is not given back")
 	}
 }
@@ -165,7 +165,7 @@ func TestReleasedBeforeTheTargetCameBack(t *testing.T) {
 	_, err = l.engine().Retry(t.Context())
 	l.must(err)
 	l.full()
-	if app.Writes() != before || users(t, app)[who]["active"] != true {
+	if app.Writes() != before || app.Users(t)[who]["active"] != true {
 		t.Error("an account was closed after its owner was released")
 	}
 }
@@ -187,7 +187,7 @@ func TestR05ALeaversSecondAccountIsNobodys(t *testing.T) {
 	dir.Disable(t, dn)
 	for range 2 {
 		report := l.full()
-		if got := users(t, app); got["second"]["active"] != true || got[slapdtest.UID(1)]["active"] != false {
+		if got := app.Users(t); got["second"]["active"] != true || got[slapdtest.UID(1)]["active"] != false {
 			t.Fatalf("second %v, first %v: %+v", got["second"]["active"], got[slapdtest.UID(1)]["active"], report.Findings)
 		}
 	}
@@ -212,7 +212,7 @@ func TestR03WhoHasAnAccountGetsNoSecondBack(t *testing.T) {
 	dir.Delete(t, dir.PersonDN("ann"))
 	for range 3 {
 		l.full()
-		if got := users(t, app); got["ann"]["active"] != false || got["ann.new"]["active"] != true {
+		if got := app.Users(t); got["ann"]["active"] != false || got["ann.new"]["active"] != true {
 			t.Fatalf("ann is %v, ann.new is %v", got["ann"]["active"], got["ann.new"]["active"])
 		}
 	}
@@ -243,7 +243,7 @@ func TestR03ARehireOwesNothing(t *testing.T) {
 	clock = clock.Add(2 * time.Hour)
 	report, err := l.engine().Retry(t.Context())
 	l.must(err)
-	if got := users(t, app); len(report.Failures) != 0 || got["ann.new"]["active"] != true || got["bob.new"]["active"] != true {
+	if got := app.Users(t); len(report.Failures) != 0 || got["ann.new"]["active"] != true || got["bob.new"]["active"] != true {
 		t.Errorf("ann.new %v, bob.new %v, %+v", got["ann.new"], got["bob.new"], report.Failures)
 	}
 	l.full()
@@ -263,11 +263,11 @@ func TestR10NoGraceEndsForWhoIsBack(t *testing.T) {
 	clock = clock.Add(2 * time.Hour)
 	_, err := l.engine().Retry(t.Context())
 	l.must(err)
-	if users(t, app)[slapdtest.UID(1)] == nil {
+	if app.Users(t)[slapdtest.UID(1)] == nil {
 		t.Fatal("the account of somebody who is back was deleted")
 	}
 	l.full()
-	if users(t, app)[slapdtest.UID(1)]["active"] != true {
+	if app.Users(t)[slapdtest.UID(1)]["active"] != true {
 		t.Error("the account is not given back")
 	}
 }
@@ -319,7 +319,7 @@ func TestR09QuarantineEndsByItself(t *testing.T) {
 		}
 	}
 	app.Clear()
-	if _, err := l.engine().Retry(t.Context()); err != nil || users(t, app)[slapdtest.UID(1)]["active"] != false {
+	if _, err := l.engine().Retry(t.Context()); err != nil || app.Users(t)[slapdtest.UID(1)]["active"] != false {
 		t.Errorf("a leaver waits for the end of a quarantine: %v", err)
 	}
 	clock = clock.Add(2 * time.Minute)

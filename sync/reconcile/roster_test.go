@@ -20,7 +20,7 @@ func TestARosterKeepsTheLastOfOnePerson(t *testing.T) {
 	r := newRoster(testSpool(t))
 	add := func(source int, e entry, dirty bool) int {
 		t.Helper()
-		n, err := r.add(source, e, dirty)
+		n, err := r.add(source, e, e.Record.Print, dirty)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -48,7 +48,7 @@ func TestARosterKeepsTheLastOfOnePerson(t *testing.T) {
 func TestARosterTellsSourcesApart(t *testing.T) {
 	r := newRoster(testSpool(t))
 	for n, e := range []entry{someone("corp", "a", "x"), someone("hr", "a", "y"), someone("corp", "b", "z")} {
-		if _, err := r.add(n%2, e, false); err != nil {
+		if _, err := r.add(n%2, e, 0, false); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -83,7 +83,7 @@ func TestR02NoPartIsAWhole(t *testing.T) {
 		t.Errorf("half a list ended %q: %+v", report.Outcome(), report.Targets)
 	}
 	app.Clear()
-	if _, made := users(t, app)["newcomer"]; made {
+	if _, made := app.Users(t)["newcomer"]; made {
 		t.Error("an account was made after half a list")
 	}
 	l.full()
@@ -121,7 +121,7 @@ func TestR03PeopleAreAnchored(t *testing.T) {
 	if got := findings(report, "disputed"); len(got) != 1 || app.Writes() != before {
 		t.Errorf("%d writes for another person with a leaver's login, findings %+v", app.Writes()-before, report.Findings)
 	}
-	if users(t, app)[leaver]["active"] != false {
+	if app.Users(t)[leaver]["active"] != false {
 		t.Error("another person got the leaver's account")
 	}
 }
@@ -129,15 +129,15 @@ func TestR03PeopleAreAnchored(t *testing.T) {
 func TestR03RehireGetsTheOldAccountBack(t *testing.T) {
 	l, dir, app := company(t, 40, "", nil)
 	dn := dir.PersonDN(slapdtest.UID(1))
-	id := users(t, app)[slapdtest.UID(1)]["id"]
+	id := app.Users(t)[slapdtest.UID(1)]["id"]
 	dir.Disable(t, dn)
 	l.full()
-	if users(t, app)[slapdtest.UID(1)]["active"] != false {
+	if app.Users(t)[slapdtest.UID(1)]["active"] != false {
 		t.Fatal("a disabled person's account is active")
 	}
 	dir.Enable(t, dn)
 	report := l.full()
-	got := users(t, app)[slapdtest.UID(1)]
+	got := app.Users(t)[slapdtest.UID(1)]
 	if got["active"] != true || got["id"] != id || report.Plan.Changes[0].Cause != identity.Rehired {
 		t.Errorf("rehired: %v by %+v", got, report.Plan.Changes)
 	}
@@ -157,12 +157,12 @@ func TestR03RehireByDeclaredKey(t *testing.T) {
 	l.application("wiki", app, "", nil)
 	dir.AddPerson(t, "ann", map[string][]string{"employeeNumber": {"E-1"}})
 	l.full()
-	id := users(t, app)["ann"]["id"]
+	id := app.Users(t)["ann"]["id"]
 	dir.Delete(t, dir.PersonDN("ann"))
 	l.full()
 	dir.AddPerson(t, "ann.new", map[string][]string{"employeeNumber": {"E-1"}})
 	l.full()
-	if got := users(t, app)["ann.new"]; got["id"] != id || got["active"] != true {
+	if got := app.Users(t)["ann.new"]; got["id"] != id || got["active"] != true {
 		t.Errorf("the person who came back has %v, want account %v", got, id)
 	}
 	before := app.Writes()
@@ -230,14 +230,14 @@ func TestR05HandsOff(t *testing.T) {
 		target.Guard.Protect = []string{"Serv*"}
 	})
 	l.full()
-	if got := users(t, app); got["handmade"]["active"] != false || got["service"]["active"] != true {
+	if got := app.Users(t); got["handmade"]["active"] != false || got["service"]["active"] != true {
 		t.Errorf("handmade %v, service %v", got["handmade"], got["service"])
 	}
 	// A protected leaver is not touched either, and told.
 	l.application("wiki", app, "", func(target *reconcile.Target) { target.Guard.Protect = []string{slapdtest.UID(5)} })
 	dir.Delete(t, dir.PersonDN(slapdtest.UID(5)))
 	report = l.full()
-	if users(t, app)[slapdtest.UID(5)]["active"] != true || len(findings(report, "protected")) != 1 {
+	if app.Users(t)[slapdtest.UID(5)]["active"] != true || len(findings(report, "protected")) != 1 {
 		t.Errorf("a protected account was closed, or nobody was told: %+v", report.Findings)
 	}
 }
@@ -253,7 +253,7 @@ func TestR05DisputedIsLeftAlone(t *testing.T) {
 	}
 	l.application("wiki", app, "", func(target *reconcile.Target) { target.Correlate = []string{"emails"} })
 	report := l.full()
-	got := users(t, app)
+	got := app.Users(t)
 	if got[slapdtest.UID(1)] != nil || got[slapdtest.UID(2)] == nil || len(findings(report, "disputed")) == 0 {
 		t.Errorf("disputed: %v, findings %+v", got, report.Findings)
 	}
@@ -270,7 +270,7 @@ func TestR06AllPlansBeforeAnyChange(t *testing.T) {
 	if report.Outcome() != reconcile.Held || len(report.Held) != 1 || len(report.Held[0].People) != 6 {
 		t.Fatalf("%q: %+v", report.Outcome(), report.Held)
 	}
-	got := users(t, app)
+	got := app.Users(t)
 	if got[slapdtest.UID(7)]["active"] != false || got["newcomer"]["active"] != true || got[slapdtest.UID(1)]["active"] != true {
 		t.Fatal("the small cohort and the joiner should have gone ahead, and the large cohort waited")
 	}
@@ -327,7 +327,7 @@ func TestR07IntentBeforeAction(t *testing.T) {
 	if got := app.Count(http.MethodPost, "/Users"); got != 0 {
 		t.Errorf("the account was made %d times more", got)
 	}
-	if users(t, app)["newcomer"]["active"] != true {
+	if app.Users(t)["newcomer"]["active"] != true {
 		t.Error("the account is not there")
 	}
 	told := false
@@ -372,7 +372,7 @@ func TestR08DoneIsReadBack(t *testing.T) {
 	clock = clock.Add(time.Hour)
 	report, err = engine.Retry(t.Context())
 	l.must(err)
-	if len(report.Closed) != 1 || users(t, app)[slapdtest.UID(1)]["active"] != false {
+	if len(report.Closed) != 1 || app.Users(t)[slapdtest.UID(1)]["active"] != false {
 		t.Errorf("not closed though the application works again: %+v", report)
 	}
 	if next, err = engine.NextDue(t.Context()); err != nil || !next.IsZero() {
@@ -409,7 +409,7 @@ func TestR09OneTargetsTroubleStaysThere(t *testing.T) {
 	if report.Outcome() != reconcile.Failed {
 		t.Errorf("outcome %q", report.Outcome())
 	}
-	if got := users(t, good); got[slapdtest.UID(1)]["active"] != false || got["newcomer"]["active"] != true {
+	if got := good.Users(t); got[slapdtest.UID(1)]["active"] != false || got["newcomer"]["active"] != true {
 		t.Fatal("the target that works was not served")
 	}
 	if got := time.Duration(closedAfter.Load()); got > 2*time.Second {
@@ -453,31 +453,31 @@ func TestR10Grace(t *testing.T) {
 	dir.Delete(t, dir.PersonDN(slapdtest.UID(1)))
 	// This one was disabled by somebody else before.
 	byHand := slapdtest.UID(2)
-	app.Patch(t, "/Users/"+users(t, app)[byHand]["id"].(string), "replace", "active", false)
+	app.Patch(t, "/Users/"+app.Users(t)[byHand]["id"].(string), "replace", "active", false)
 	dir.Delete(t, dir.PersonDN(byHand))
 	l.full()
 	clock = clock.Add(29 * 24 * time.Hour)
 	l.full()
-	if users(t, app)[slapdtest.UID(1)] == nil {
+	if app.Users(t)[slapdtest.UID(1)] == nil {
 		t.Fatal("deleted before its grace was over")
 	}
 	clock = clock.Add(2 * 24 * time.Hour)
 	l.full()
-	if got := users(t, app); got[slapdtest.UID(1)] != nil {
+	if got := app.Users(t); got[slapdtest.UID(1)] != nil {
 		t.Error("not deleted when its grace was over")
 	}
 }
 
 func TestR11Drift(t *testing.T) {
 	l, dir, app := company(t, 20, "", nil)
-	byName := func(name string) string { return "/Users/" + users(t, app)[name]["id"].(string) }
+	byName := func(name string) string { return "/Users/" + app.Users(t)[name]["id"].(string) }
 	app.Patch(t, byName(slapdtest.UID(1)), "replace", "displayName", "Somebody Else")
 	app.Patch(t, byName(slapdtest.UID(2)), "replace", "active", false)
 	if status, _ := app.Raw(t, http.MethodDelete, byName(slapdtest.UID(3)), nil); status != http.StatusNoContent {
 		t.Fatalf("delete: %d", status)
 	}
 	l.full()
-	got := users(t, app)
+	got := app.Users(t)
 	if got[slapdtest.UID(1)]["displayName"] == "Somebody Else" || got[slapdtest.UID(2)]["active"] != true || got[slapdtest.UID(3)] == nil {
 		t.Errorf("drift was not repaired: %v %v %v", got[slapdtest.UID(1)], got[slapdtest.UID(2)], got[slapdtest.UID(3)])
 	}
@@ -487,16 +487,16 @@ func TestR11Drift(t *testing.T) {
 	l.full()
 	app.Patch(t, byName(leaver), "replace", "active", true)
 	report := l.full()
-	if users(t, app)[leaver]["active"] != false || len(findings(report, "drift")) != 1 {
-		t.Errorf("enabled again by hand: %v, findings %+v", users(t, app)[leaver], report.Findings)
+	if app.Users(t)[leaver]["active"] != false || len(findings(report, "drift")) != 1 {
+		t.Errorf("enabled again by hand: %v, findings %+v", app.Users(t)[leaver], report.Findings)
 	}
 	// on_drift = "report" only tells.
 	l.application("wiki", app, "", func(target *reconcile.Target) { target.OnDrift = "report" })
 	l.full()
 	app.Patch(t, byName(slapdtest.UID(1)), "replace", "displayName", "Somebody Else")
 	report = l.full()
-	if users(t, app)[slapdtest.UID(1)]["displayName"] != "Somebody Else" || len(findings(report, "drift")) != 1 {
-		t.Errorf("on_drift = report: %v, findings %+v", users(t, app)[slapdtest.UID(1)], report.Findings)
+	if app.Users(t)[slapdtest.UID(1)]["displayName"] != "Somebody Else" || len(findings(report, "drift")) != 1 {
+		t.Errorf("on_drift = report: %v, findings %+v", app.Users(t)[slapdtest.UID(1)], report.Findings)
 	}
 }
 
@@ -509,12 +509,12 @@ func TestR12OnlyManagedAttributes(t *testing.T) {
 		}
 	`, nil)
 	who := slapdtest.UID(1)
-	path := "/Users/" + users(t, app)[who]["id"].(string)
+	path := "/Users/" + app.Users(t)[who]["id"].(string)
 	app.Patch(t, path, "add", "nickName", "Hand-made")
 	dir.Set(t, dir.PersonDN(who), "title")
 	dir.Set(t, dir.PersonDN(who), "cn", "New Name")
 	l.full()
-	got := users(t, app)[who]
+	got := app.Users(t)[who]
 	if got["nickName"] != "Hand-made" || got["displayName"] != "New Name" {
 		t.Errorf("managed and unmanaged attributes: %v", got)
 	}

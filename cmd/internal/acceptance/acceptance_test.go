@@ -122,35 +122,10 @@ target "scim" %q {
 }`, name, app.Block(), extra)
 }
 
-// users are the application's accounts by userName, read past the program and past the gate's counters.
-func users(t *testing.T, app *scimtest.Server) map[string]map[string]any {
-	t.Helper()
-	out := map[string]map[string]any{}
-	for start := 1; ; {
-		status, page := app.Raw(t, "GET", fmt.Sprintf("/Users?startIndex=%d&count=500", start), nil)
-		if status != 200 {
-			t.Fatalf("list users: status %d", status)
-		}
-		resources, _ := page["Resources"].([]any)
-		for _, item := range resources {
-			doc := item.(map[string]any)
-			name := doc["userName"].(string)
-			if _, twice := out[name]; twice {
-				t.Fatalf("%s exists twice", name)
-			}
-			out[name] = doc
-		}
-		start += len(resources)
-		if total, _ := page["totalResults"].(float64); len(resources) == 0 || start > int(total) {
-			return out
-		}
-	}
-}
-
 func inactive(t *testing.T, app *scimtest.Server) map[string]bool {
 	t.Helper()
 	out := map[string]bool{}
-	for name, doc := range users(t, app) {
+	for name, doc := range app.Users(t) {
 		if doc["active"] != true {
 			out[name] = true
 		}
@@ -171,7 +146,7 @@ func live(t *testing.T, app *scimtest.Server, people, each int) {
 	i := newInstall(t, source("corp", dir, ""), target("wiki", app, ""))
 	i.must("check")
 	i.must("sync")
-	if got := len(users(t, app)); got != people || len(inactive(t, app)) != 0 {
+	if got := len(app.Users(t)); got != people || len(inactive(t, app)) != 0 {
 		t.Fatalf("%d accounts, %d of them inactive; want %d active", got, len(inactive(t, app)), people)
 	}
 	nothing := func(what string) {
@@ -224,7 +199,7 @@ func live(t *testing.T, app *scimtest.Server, people, each int) {
 	if got := app.Writes() - before; got != 3*each {
 		t.Errorf("%d writes for %d renames with moves, as many disables and as many new names", got, each)
 	}
-	after := users(t, app)
+	after := app.Users(t)
 	if len(after) != people || after["renamed1"] == nil || after[slapdtest.UID(51)]["active"] != false || after[slapdtest.UID(101)]["displayName"] != "New Name 1" {
 		t.Errorf("after renames: %d accounts", len(after))
 	}

@@ -84,7 +84,7 @@ func TestKilledFiftyTimes(t *testing.T) {
 	i.configure(source("corp", dir, ""), target("wiki", app, wide), shrink)
 	i.must("sync")
 
-	after := users(t, app) // fails where an account exists twice
+	after := app.Users(t) // fails where an account exists twice
 	if len(after) != people+800 {
 		t.Errorf("%d accounts, want %d", len(after), people+800)
 	}

@@ -150,6 +150,31 @@ func (s *Server) Change(tb testing.TB, id string, edit func(doc map[string]any))
 	}
 }
 
+// Users are all accounts by userName, read past the gate. One that exists twice fails the test.
+func (s *Server) Users(tb testing.TB) map[string]map[string]any {
+	tb.Helper()
+	out := map[string]map[string]any{}
+	for start := 1; ; {
+		status, page := s.Raw(tb, http.MethodGet, fmt.Sprintf("/Users?startIndex=%d&count=500", start), nil)
+		if status != http.StatusOK {
+			tb.Fatalf("list users: status %d", status)
+		}
+		resources, _ := page["Resources"].([]any)
+		for _, item := range resources {
+			doc := item.(map[string]any)
+			name := doc["userName"].(string)
+			if _, twice := out[name]; twice {
+				tb.Fatalf("%s exists twice", name)
+			}
+			out[name] = doc
+		}
+		start += len(resources)
+		if total, _ := page["totalResults"].(float64); len(resources) == 0 || start > int(total) {
+			return out
+		}
+	}
+}
+
 // Members returns the ids of a group's members, read past the gate.
 func (s *Server) Members(tb testing.TB, group string) []string {
 	tb.Helper()
