@@ -3,7 +3,6 @@ package reconcile
 import (
 	"context"
 	"fmt"
-	"maps"
 	"slices"
 	"time"
 
@@ -74,7 +73,7 @@ func (r *run) rememberPeople(ctx context.Context) error {
 			if err != nil {
 				return err
 			}
-			if records = append(records, e.Record); len(records) >= chunk {
+			if records = append(records, e.Record); len(records) >= bulk {
 				if err := r.putPeople(ctx, records); err != nil {
 					return err
 				}
@@ -413,10 +412,12 @@ func (r *run) tellHolds(ctx context.Context, holds []state.Hold) error {
 	err := r.o.Ledger.Update(ctx, func(w *state.Writer) error {
 		clear(fresh)
 		for _, h := range holds {
-			if _, ok, err := w.Hold(h.Digest); err != nil {
+			known, ok, err := w.Hold(h.Digest)
+			if err != nil {
 				return err
-			} else if !ok {
-				fresh[h.Digest] = true
+			}
+			if fresh[h.Digest] = !ok; ok { // an operator may have decided meanwhile
+				h.Since, h.Approved, h.Rejected = known.Since, known.Approved, known.Rejected
 			}
 			if err := w.PutHold(h); err != nil {
 				return err
@@ -439,28 +440,19 @@ func (r *run) tellHolds(ctx context.Context, holds []state.Hold) error {
 	return apply.Told(ctx, r.o.Ledger, r.o.Trail, told...)
 }
 
-// dropHolds forgets a target's holds that no longer stand for anybody.
+// dropHolds forgets a target's holds that no longer stand for anybody. Without one of its sources nobody can tell.
 func (r *run) dropHolds(ctx context.Context, l *lane) error {
+	for _, name := range l.Sources {
+		if !r.sourceWhole(name) {
+			return nil
+		}
+	}
 	stand := map[string]bool{}
 	for _, h := range l.holds {
 		stand[h.Digest] = true
 	}
 	return r.o.Ledger.Update(ctx, func(w *state.Writer) error {
-		over := map[string]bool{}
-		for h, err := range w.Holds() {
-			if err != nil {
-				return err
-			}
-			if h.Kind == "cohort" && h.Target == l.Name && !stand[h.Digest] {
-				over[h.Digest] = true
-			}
-		}
-		for _, digest := range slices.Sorted(maps.Keys(over)) {
-			if err := w.DeleteHold(digest); err != nil {
-				return err
-			}
-		}
-		return nil
+		return dropHoldsWhere(w, func(h state.Hold) bool { return h.Kind == "cohort" && h.Target == l.Name && !stand[h.Digest] })
 	})
 }
 

@@ -19,27 +19,45 @@ import (
 // chunk is how many people or accounts share one look at the state.
 const chunk = 256
 
+// bulk is how many records share one transaction where all of them are at hand. Anchors are random, so that a small one writes a page of the
+// state for each of its records.
+const bulk = 10_000
+
 // readSources reads every source, side by side. One that is not read whole, or is too small to believe, takes no part: nobody of it is a
 // leaver, and nobody of another is touched by that (R2).
 func (r *run) readSources(ctx context.Context) error {
 	var wg sync.WaitGroup
+	errs := make([]error, len(r.o.Sources))
 	for n := range r.o.Sources {
-		wg.Go(func() {
-			err := r.readSource(ctx, n)
-			if err == nil {
-				err = r.accept(ctx, n)
-			}
-			if err != nil {
-				r.o.Log.Error("source takes no part in this pass", "source", r.o.Sources[n].Name, "error", err)
-				r.report.Sources[n].Err = err.Error()
-			}
-		})
+		wg.Go(func() { errs[n] = r.readSource(ctx, n) })
 	}
 	wg.Wait()
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
+	for n, err := range errs { // one after the other: the roster is everybody's
+		if err == nil {
+			err = r.accept(ctx, n)
+		}
+		if err != nil {
+			r.o.Log.Error("source takes no part in this pass", "source", r.o.Sources[n].Name, "error", err)
+			r.report.Sources[n].Err = err.Error()
+		}
+		if !r.whole[n] {
+			r.disbelieve(n)
+		}
+	}
 	return r.pick(ctx)
+}
+
+// disbelieve makes nothing certain of what a source said: half a list, or one that shrank too much, changes no account either (R2).
+func (r *run) disbelieve(n int) {
+	for _, li := range r.readers(n) {
+		for i := range r.roster.of(n) {
+			r.lanes[li].scope.clear(i)
+			r.lanes[li].unsure.set(i)
+		}
+	}
 }
 
 func (r *run) readSource(ctx context.Context, n int) error {
@@ -125,24 +143,31 @@ func (r *run) accept(ctx context.Context, n int) error {
 		return nil
 	}
 	return r.o.Ledger.Update(ctx, func(w *state.Writer) error {
-		// What this source's earlier snapshots were held for is over.
-		var over []string
-		for h, err := range w.Holds() {
-			if err != nil {
-				return err
-			}
-			if h.Kind == "shrink" && h.Source == name {
-				over = append(over, h.Digest)
-			}
-		}
-		for _, digest := range over {
-			if err := w.DeleteHold(digest); err != nil {
-				return err
-			}
+		if err := dropHoldsWhere(w, func(h state.Hold) bool { return h.Kind == "shrink" && h.Source == name }); err != nil {
+			return err
 		}
 		record.Name, record.Accepted, record.At = name, count, r.now
 		return w.PutSource(record)
 	})
+}
+
+// dropHoldsWhere forgets the holds that are over.
+func dropHoldsWhere(w *state.Writer, over func(state.Hold) bool) error {
+	var digests []string
+	for h, err := range w.Holds() {
+		if err != nil {
+			return err
+		}
+		if over(h) {
+			digests = append(digests, h.Digest)
+		}
+	}
+	for _, digest := range digests {
+		if err := w.DeleteHold(digest); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // hold puts a shrunken source on hold, unless an operator has released exactly this.
@@ -167,6 +192,12 @@ func (r *run) hold(ctx context.Context, h state.Hold) (released bool, err error)
 	r.o.Log.Warn("held", "source", h.Source, "reason", h.Reason, "release", "dirsweep approve "+h.Digest)
 	if old || !r.write {
 		return false, nil
+	}
+	// Another snapshot is another hold: what the last one waited for cannot be released any more.
+	if err := r.o.Ledger.Update(ctx, func(w *state.Writer) error {
+		return dropHoldsWhere(w, func(old state.Hold) bool { return old.Kind == "shrink" && old.Source == h.Source && old.Approved.IsZero() })
+	}); err != nil {
+		return false, fmt.Errorf("write the state: %w", err)
 	}
 	return false, r.tellHolds(ctx, []state.Hold{h})
 }
@@ -215,13 +246,12 @@ func (r *run) enterOne(v *state.Reader, n int, p present) error {
 	if len(unsure) > 0 {
 		rec.Print = 0 // to be evaluated again
 	}
-	i, err := r.roster.add(n, entry{p.Person, rec}, dirty)
+	i, err := r.roster.add(n, entry{p.Person, rec}, p.Fingerprint(), dirty)
 	if err != nil {
 		return err
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.roster.rows[i].print = p.Fingerprint()
 	if r.pass.Person != "" && named(r.pass.Person, p.ID, p.Name, p.DN) {
 		r.matches = append(r.matches, p.ID)
 	}

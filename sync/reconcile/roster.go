@@ -58,8 +58,8 @@ func newRoster(s *spool) *roster {
 	return &roster{spool: s, index: map[key]int32{}}
 }
 
-// add enters a person, in place of an earlier entry of the same one, and returns their row.
-func (r *roster) add(source int, e entry, dirty bool) (int, error) {
+// add enters a person with their fingerprint, in place of an earlier entry of the same one, and returns their row.
+func (r *roster) add(source int, e entry, print uint64, dirty bool) (int, error) {
 	at, err := r.spool.add(e)
 	if err != nil {
 		return 0, err
@@ -73,7 +73,7 @@ func (r *roster) add(source int, e entry, dirty bool) (int, error) {
 		r.index[k] = n
 		r.rows = append(r.rows, row{})
 	}
-	r.rows[n] = row{print: e.Record.Print, at: at, source: uint16(source), active: e.Record.Active, dirty: dirty}
+	r.rows[n] = row{print: print, at: at, source: uint16(source), active: e.Record.Active, dirty: dirty}
 	return int(n), nil
 }
 
