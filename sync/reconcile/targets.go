@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -338,10 +339,9 @@ func (r *run) putRefreshed(ctx context.Context, l *lane) error {
 	if l.Observe {
 		return nil
 	}
-	for start := 0; start < len(l.refresh); start += chunk {
-		batch := l.refresh[start:min(start+chunk, len(l.refresh))]
+	for links := range slices.Chunk(l.refresh, bulk) {
 		err := r.o.Ledger.Update(ctx, func(w *state.Writer) error {
-			for _, link := range batch {
+			for _, link := range links {
 				if err := w.PutLink(link); err != nil {
 					return err
 				}
