@@ -129,7 +129,7 @@ func (r *run) meet(ctx context.Context, l *lane, batch []identity.Account) (late
 // compare plans one linked account. It returns a leaver where the account of one was opened again behind our back (R11).
 func (r *run) compare(ctx context.Context, v *state.Reader, l *lane, link state.Link, have identity.Account) (out leaver, reopened bool, err error) {
 	id := link.Person
-	if now, back := r.rehired[id]; back {
+	if now, back := l.rehired[id]; back {
 		id = now
 	}
 	i, here := r.roster.find(id)
@@ -589,7 +589,7 @@ func (r *run) readSome(ctx context.Context, l *lane) (late []leaver, err error) 
 				return err
 			}
 			id := link.Person
-			if now, back := r.rehired[id]; back {
+			if now, back := l.rehired[id]; back {
 				id = now
 			}
 			if i, ok := r.roster.find(id); ok && r.selected(id) && l.scope.has(i) && (l.stale.has(i) || r.pass.Person != "") {

@@ -86,18 +86,18 @@ func (e *Engine) note(ctx context.Context, a sweep.Account, person identity.Pers
 }
 
 // returned takes a person's step off their case once their account is open again.
-func (e *Engine) returned(ctx context.Context, link state.Link, target string) error {
-	if link.State != identity.LinkActive || link.Person.IsZero() {
+func (e *Engine) returned(ctx context.Context, person identity.PersonID, now identity.LinkState, target string) error {
+	if now != identity.LinkActive || person.IsZero() {
 		return nil
 	}
 	known := false
 	if err := e.o.Ledger.View(ctx, func(v *state.Reader) (err error) {
-		_, known, err = v.Case(link.Person)
+		_, known, err = v.Case(person)
 		return err
 	}); err != nil || !known {
 		return err
 	}
-	return e.o.Ledger.Update(ctx, func(w *state.Writer) error { return sweep.Return(w, link.Person, target, e.o.Now()) })
+	return e.o.Ledger.Update(ctx, func(w *state.Writer) error { return sweep.Return(w, person, target, e.o.Now()) })
 }
 
 // A debt is one open step, or one whose grace is over.

@@ -84,33 +84,50 @@ func (r *run) rememberPeople(ctx context.Context) error {
 	return r.putPeople(ctx, records)
 }
 
-// forgive takes back what people still owe who are in scope again before it was closed.
+// forgive takes back what people still owe who are in scope again before it was closed, and the end of grace of what was closed.
 func (r *run) forgive(ctx context.Context) error {
 	return r.o.Ledger.Update(ctx, func(w *state.Writer) error {
-		var back []state.Step
-		var who []identity.PersonID
+		type grace struct {
+			person identity.PersonID
+			step   state.Step
+		}
+		var back []grace
 		for c, err := range w.Cases() {
 			if err != nil {
 				return err
 			}
-			i, ok := r.roster.find(c.Person)
-			if !ok || r.closure[c.Person] != "" {
-				continue
-			}
 			for _, s := range c.Steps {
-				at := slices.IndexFunc(r.lanes, func(l *lane) bool { return l.Name == s.Target })
-				if at >= 0 && s.Status != state.StepProven && r.lanes[at].scope.has(i) {
-					back, who = append(back, s), append(who, c.Person)
+				if r.closure[c.Person] == "" && r.back(c.Person, s.Target) && (s.Status != state.StepProven || !s.Delete.IsZero()) {
+					back = append(back, grace{c.Person, s})
 				}
 			}
 		}
-		for n, s := range back {
-			if err := sweep.Return(w, who[n], s.Target, r.now); err != nil {
+		for _, g := range back {
+			var err error
+			if g.step.Status == state.StepProven {
+				err = sweep.Note(w, g.person, g.step.Target, g.step.Account, func(s *state.Step) { s.Delete = time.Time{} }, r.now)
+			} else {
+				err = sweep.Return(w, g.person, g.step.Target, r.now)
+			}
+			if err != nil {
 				return err
 			}
 		}
 		return nil
 	})
+}
+
+// back reports whether a person, or who they are now, is in a target's scope.
+func (r *run) back(id identity.PersonID, target string) bool {
+	at := slices.IndexFunc(r.lanes, func(l *lane) bool { return l.Name == target })
+	if at < 0 {
+		return false
+	}
+	if now, rehired := r.lanes[at].rehired[id]; rehired {
+		id = now
+	}
+	i, here := r.roster.find(id)
+	return here && r.lanes[at].scope.has(i)
 }
 
 func (r *run) putPeople(ctx context.Context, records []state.Person) error {
@@ -137,6 +154,9 @@ func (r *run) linkedLeavers(ctx context.Context, l *lane) (leavers []leaver, err
 		for link, err := range v.Links(l.Name) {
 			if err != nil {
 				return err
+			}
+			if i, here := r.roster.find(link.Person); here {
+				l.linked.set(i)
 			}
 			out, leaving := r.departure(l, link)
 			if !leaving {
@@ -178,14 +198,11 @@ func (r *run) linkedLeavers(ctx context.Context, l *lane) (leavers []leaver, err
 // stay notes of a link whose person is in scope that it is there, and whether anything about the person or the config changed since.
 func (r *run) stay(l *lane, link state.Link) {
 	id := link.Person
-	if now, back := r.rehired[id]; back {
+	if now, back := l.rehired[id]; back {
 		id = now
 	}
 	i, ok := r.roster.find(id)
-	if !ok || l.unsure.has(i) {
-		if ok {
-			l.linked.set(i)
-		}
+	if !ok {
 		return
 	}
 	l.linked.set(i)
@@ -209,7 +226,7 @@ func (r *run) departure(l *lane, link state.Link) (out leaver, leaving bool) {
 		out.Cause, out.rule, out.proof = identity.Emergency, "sweep --reason "+reason, "ordered by an operator: "+reason
 		return out, true
 	}
-	if _, back := r.rehired[link.Person]; back || !r.sourceWhole(link.Person.Source) || !slices.Contains(l.Sources, link.Person.Source) {
+	if _, back := l.rehired[link.Person]; back || !r.sourceWhole(link.Person.Source) || !slices.Contains(l.Sources, link.Person.Source) {
 		return out, false
 	}
 	i, ok := r.roster.find(link.Person)

@@ -195,7 +195,9 @@ func (r *run) hold(ctx context.Context, h state.Hold) (released bool, err error)
 	}
 	// Another snapshot is another hold: what the last one waited for cannot be released any more.
 	if err := r.o.Ledger.Update(ctx, func(w *state.Writer) error {
-		return dropHoldsWhere(w, func(old state.Hold) bool { return old.Kind == "shrink" && old.Source == h.Source && old.Approved.IsZero() })
+		return dropHoldsWhere(w, func(old state.Hold) bool {
+			return old.Kind == "shrink" && old.Source == h.Source && old.Approved.IsZero()
+		})
 	}); err != nil {
 		return false, fmt.Errorf("write the state: %w", err)
 	}
@@ -365,7 +367,7 @@ func (r *run) absent(ctx context.Context) (absent []state.Person, err error) {
 				if _, ok := r.roster.find(link.Person); ok {
 					continue
 				}
-				if _, ok := r.rehired[link.Person]; ok {
+				if _, ok := l.rehired[link.Person]; ok {
 					continue
 				}
 				seen[link.Person] = true
@@ -391,7 +393,8 @@ func (r *run) absent(ctx context.Context) (absent []state.Person, err error) {
 	return absent, nil
 }
 
-// rehires finds the people who left and are back under another anchor, by the declared rehire key (R3).
+// rehires finds the people who left and are back under another anchor, by the declared rehire key (R3). Where they have an account of their own
+// by now, because both entries were there for a while, the old one stays a leaver's.
 func (r *run) rehires(v *state.Reader) error {
 	for n, s := range r.o.Sources {
 		if !r.whole[n] {
@@ -421,8 +424,27 @@ func (r *run) rehires(v *state.Reader) error {
 				return err
 			}
 			if old, ok := left[e.Record.Rehire]; ok && e.Record.Rehire != "" {
-				r.rehired[old] = e.Person.ID
+				if err := r.rehire(v, old, e.Person.ID); err != nil {
+					return err
+				}
 			}
+		}
+	}
+	return nil
+}
+
+func (r *run) rehire(v *state.Reader, old, now identity.PersonID) error {
+	for _, l := range r.lanes {
+		_, had, err := v.Link(l.Name, old)
+		if err != nil {
+			return err
+		}
+		_, has, err := v.Link(l.Name, now)
+		if err != nil {
+			return err
+		}
+		if had && !has {
+			l.rehired[old] = now
 		}
 	}
 	return nil

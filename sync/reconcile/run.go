@@ -9,6 +9,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/cespare/xxhash/v2"
+
 	"github.com/dirsweep/dirsweep/state"
 	"github.com/dirsweep/dirsweep/sync/apply"
 	"github.com/dirsweep/dirsweep/sync/audit"
@@ -90,8 +92,7 @@ type run struct {
 	matches  []identity.PersonID
 
 	gone    map[identity.PersonID]sweep.Departure
-	rehired map[identity.PersonID]identity.PersonID // who left → who came back as somebody new
-	closure map[identity.PersonID]string            // ordered closed, with the reason
+	closure map[identity.PersonID]string // ordered closed, with the reason
 
 	planned, swept *gate
 
@@ -113,14 +114,14 @@ func (e *Engine) begin(p Pass, write bool) (*run, error) {
 	r := &run{
 		e: e, o: e.o, pass: p, write: write, now: now, id: now.UTC().Format("20060102T150405.000000"), spool: spool, roster: newRoster(spool),
 		whole: make([]bool, len(e.o.Sources)), programs: make([]uint64, len(e.o.Sources)),
-		gone: map[identity.PersonID]sweep.Departure{}, rehired: map[identity.PersonID]identity.PersonID{}, closure: map[identity.PersonID]string{},
+		gone: map[identity.PersonID]sweep.Departure{}, closure: map[identity.PersonID]string{},
 	}
 	r.report.Sources = make([]Part, len(e.o.Sources))
 	r.exec = e.executor(r.id)
 	var names []string
 	for _, t := range e.o.Targets {
 		skip := len(p.Targets) > 0 && !slices.Contains(p.Targets, t.Name)
-		l := &lane{Target: t, skip: skip, apply: newApplyLane(t)}
+		l := &lane{Target: t, skip: skip, apply: newApplyLane(t), rehired: map[identity.PersonID]identity.PersonID{}}
 		r.lanes = append(r.lanes, l)
 		if !skip {
 			names = append(names, t.Name)
@@ -138,7 +139,7 @@ func (e *Engine) begin(p Pass, write bool) (*run, error) {
 		r.programs[i] = s.Mapping.Print()
 		for _, l := range r.lanes {
 			if slices.Contains(l.Sources, s.Name) {
-				r.programs[i] = mix(r.programs[i], l.Mapping.Print(), l.Mapping.ScopePrint())
+				r.programs[i] = mix(r.programs[i], xxhash.Sum64String(l.Name), l.Mapping.Print(), l.Mapping.ScopePrint())
 			}
 		}
 	}
@@ -424,12 +425,18 @@ func (r *run) sourceWhole(source string) bool {
 // quarantineAfter is how many passes in a row a target may fail before delta passes leave it alone for a while (R9).
 const quarantineAfter = 3
 
+// errQuarantined is why a delta pass leaves a target alone.
+var errQuarantined = errors.New("quarantined")
+
 func (r *run) health(w *state.Writer, l *lane) error {
 	rec, _, err := w.Target(l.Name)
 	if err != nil {
 		return err
 	}
 	rec.Name = l.Name
+	if errors.Is(l.err, errQuarantined) {
+		return nil // nothing was tried
+	}
 	if l.err == nil {
 		rec.Failures, rec.Reason, rec.Since, rec.Next = 0, "", time.Time{}, time.Time{}
 		return w.PutTarget(rec)

@@ -26,6 +26,8 @@ type lane struct {
 	// One bit a row of the roster: in scope, not known to be in scope or out of it, linked, linked and changed since, seen in the target.
 	scope, unsure, linked, stale, seen bits
 
+	rehired map[identity.PersonID]identity.PersonID // who left and has an account here → who came back as somebody new, and has none
+
 	accepted []leaver // to be closed
 	watched  []leaver // would be closed, were the target not in observe mode
 	reported []leaver // are to be closed by somebody else
@@ -155,7 +157,7 @@ func (r *run) quarantined(ctx context.Context, l *lane) error {
 	return r.o.Ledger.View(ctx, func(v *state.Reader) error {
 		rec, ok, err := v.Target(l.Name)
 		if err == nil && ok && rec.Next.After(r.now) {
-			err = fmt.Errorf("quarantined since %s, next attempt %s: %s", rec.Since.Format(time.RFC3339), rec.Next.Format(time.RFC3339), rec.Reason)
+			err = fmt.Errorf("%w since %s, next attempt %s: %s", errQuarantined, rec.Since.Format(time.RFC3339), rec.Next.Format(time.RFC3339), rec.Reason)
 		}
 		return err
 	})
@@ -179,6 +181,9 @@ func (r *run) close(ctx context.Context, l *lane, leavers []leaver) {
 	}
 	done := 0
 	l.parallel(len(leavers), func(i int) {
+		if ctx.Err() != nil {
+			return // what is not begun stays owed (R20)
+		}
 		r.closeOne(ctx, l, leavers[i])
 		r.planned.alive(l.Name)
 		r.swept.alive(l.Name)
@@ -228,9 +233,10 @@ func (l *lane) tally(op identity.Op) {
 	l.done[op]++
 }
 
-// postpone notes on the steps of leavers that their target is not there; they stay owed (R9).
+// postpone notes on the steps of leavers that their target is not there; they stay owed (R9). Where nothing was tried, because the target is
+// quarantined or the pass is being stopped, their clocks stay as they are: Retry has them in hand.
 func (r *run) postpone(ctx context.Context, l *lane, cause error) {
-	if !r.write {
+	if !r.write || errors.Is(cause, errQuarantined) || ctx.Err() != nil {
 		return
 	}
 	for _, out := range l.accepted {
@@ -288,10 +294,11 @@ func (r *run) applyOne(ctx context.Context, l *lane, w work) {
 	if w.there != nil {
 		have, link = w.there.have, w.there.link
 	}
+	was := link.Person // who a rehire was before owes nothing any more either
 	for _, c := range l.changes[w.first : w.first+w.steps] {
 		job := apply.Job{Change: c, Have: have, Link: link, Mapping: l.Mapping.Print(), Scope: l.Mapping.ScopePrint()}
 		if c.Op == identity.Create {
-			e, want, err := r.want(ctx, l, w.row, link.UserName)
+			e, want, err := r.want(ctx, l, w.row, c.UserName) // the login that was planned
 			if err != nil {
 				l.failed(c, err)
 				return
@@ -318,8 +325,10 @@ func (r *run) applyOne(ctx context.Context, l *lane, w work) {
 		r.o.Log.Info("done", "target", l.Name, "op", c.Op, "account", c.UserName, "person", c.Name, "cause", c.Cause)
 		have, link = res.Account, res.Link
 	}
-	if err := r.e.returned(ctx, link, l.Name); err != nil {
-		r.o.Log.Error("write the state", "error", err)
+	for _, person := range []identity.PersonID{was, link.Person} {
+		if err := r.e.returned(ctx, person, link.State, l.Name); err != nil {
+			r.o.Log.Error("write the state", "error", err)
+		}
 	}
 }
 
