@@ -16,7 +16,7 @@ func (a *app) decide(use, short string, command daemon.Command, told string) *co
 	return &cobra.Command{
 		Use:   use,
 		Short: short,
-		Args:  cobra.ExactArgs(1),
+		Args:  operand,
 		RunE: func(c *cobra.Command, args []string) error {
 			var h daemon.Hold
 			if err := a.ask(c.Context(), command, daemon.Ask{Digest: args[0], Actor: actor()}, &h); err != nil {

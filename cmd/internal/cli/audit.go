@@ -11,22 +11,24 @@ import (
 )
 
 func (a *app) auditCommand() *cobra.Command {
-	c := &cobra.Command{Use: "audit", Short: "Check the audit trail", Args: cobra.NoArgs}
-	c.AddCommand(a.auditVerifyCommand(), a.auditStartOverCommand())
-	return c
+	return family("audit", "Check the audit trail", a.auditVerifyCommand(), a.auditStartOverCommand())
 }
 
 func (a *app) auditVerifyCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "verify",
 		Short: "Find any cut, edit or reorder of the audit trail, also while the daemon runs",
-		Args:  cobra.NoArgs,
+		Args:  nothing,
 		RunE: func(c *cobra.Command, _ []string) error {
 			var s audit.Summary
 			if err := a.ask(c.Context(), daemon.CmdAudit, daemon.Ask{}, &s); err != nil {
 				return err
 			}
 			return a.show(s, func() {
+				if s.Records == 0 {
+					a.printf("The trail is whole: nothing was done yet.\n")
+					return
+				}
 				a.printf("The trail is whole: %s from %s to %s, the last one %s.\n",
 					count(s.Records, "record", "records"), clock(s.From), clock(s.To), s.Head.Hash)
 			})
@@ -39,7 +41,7 @@ func (a *app) auditStartOverCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "start-over --reason TEXT",
 		Short: "Set a broken trail aside and begin a new one that says so",
-		Args:  cobra.NoArgs,
+		Args:  nothing,
 		RunE: func(c *cobra.Command, _ []string) error {
 			if strings.TrimSpace(reason) == "" {
 				return errors.New("audit start-over: say why with --reason TEXT; the new trail begins with it")

@@ -21,7 +21,7 @@ func (a *app) evidenceCommand() *cobra.Command {
 		Use:   "evidence PERSON",
 		Short: "Print a leaver's evidence file: who, when, which accounts, what was read back",
 		Long:  "PERSON is a login, DN, anchor or source/anchor. The file is JSON; `dirsweep evidence verify FILE` checks it anywhere, offline.",
-		Args:  cobra.ExactArgs(1),
+		Args:  operand,
 		RunE: func(c *cobra.Command, args []string) error {
 			var raw json.RawMessage
 			if err := a.ask(c.Context(), daemon.CmdEvidence, daemon.Ask{Person: args[0]}, &raw); err != nil {
@@ -48,7 +48,7 @@ func (a *app) evidenceVerifyCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "verify FILE",
 		Short: "Check an evidence file, offline",
-		Args:  cobra.ExactArgs(1),
+		Args:  operand,
 		RunE: func(_ *cobra.Command, args []string) error {
 			f, err := os.Open(args[0])
 			if err != nil {

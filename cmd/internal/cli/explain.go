@@ -13,7 +13,7 @@ func (a *app) explainCommand() *cobra.Command {
 		Use:   "explain PERSON",
 		Short: "Say how each target stands to a person, and by which line of the config",
 		Long:  "PERSON is a login, DN, anchor or source/anchor.",
-		Args:  cobra.ExactArgs(1),
+		Args:  operand,
 		RunE: func(c *cobra.Command, args []string) error {
 			var list []daemon.Explanation
 			if err := a.ask(c.Context(), daemon.CmdExplain, daemon.Ask{Person: args[0]}, &list); err != nil {
@@ -72,10 +72,10 @@ func (a *app) printExplained(e daemon.Explanation) {
 	if len(steps) == 0 {
 		a.printf("    %-12s nothing\n", "would change")
 	} else {
-		a.printf("    would change\n")
+		a.printf("    would change:\n")
 	}
 	for _, s := range steps {
-		a.printStep(s, len(s.ops()))
+		a.printStep("    ", s, len(s.ops()))
 	}
 	for i, h := range e.History {
 		word := ""

@@ -10,7 +10,7 @@ func (a *app) findingsCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "findings",
 		Short: "Show what dirsweep saw and did not, or could not, act on",
-		Args:  cobra.NoArgs,
+		Args:  nothing,
 		RunE: func(c *cobra.Command, _ []string) error {
 			var list []daemon.Finding
 			if err := a.ask(c.Context(), daemon.CmdFindings, daemon.Ask{}, &list); err != nil {

@@ -11,31 +11,20 @@ func (a *app) holdsCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "holds",
 		Short: "Show what waits for an operator, and its digest",
-		Args:  cobra.NoArgs,
+		Args:  nothing,
 		RunE: func(c *cobra.Command, _ []string) error {
 			var list []daemon.Hold
 			if err := a.ask(c.Context(), daemon.CmdHolds, ask, &list); err != nil {
 				return err
 			}
 			return a.show(list, func() {
-				var rows [][]string
-				for _, h := range list {
-					rows = append(rows, []string{h.Digest, holdName(h), people(h.People), clock(h.Since), decision(h), clean(h.Reason)})
+				if len(list) == 0 {
+					a.printf("Nothing is held.\n")
 				}
-				a.printTable("Nothing is held.", []string{"digest", "what", "who", "since", "decision", "reason"}, rows)
+				a.printHeld(list, done)
 			})
 		},
 	}
 	c.Flags().BoolVar(&ask.All, "all", false, "decided ones too")
 	return c
-}
-
-func decision(h daemon.Hold) string {
-	switch {
-	case !h.Approved.IsZero():
-		return "approved " + clock(h.Approved)
-	case !h.Rejected.IsZero():
-		return "rejected " + clock(h.Rejected)
-	}
-	return "waits"
 }

@@ -13,7 +13,7 @@ func (a *app) leaversCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "leavers",
 		Short: "Show open leavers, and how long each account has waited",
-		Args:  cobra.NoArgs,
+		Args:  nothing,
 		RunE: func(c *cobra.Command, _ []string) error {
 			var list []daemon.Leaver
 			if err := a.ask(c.Context(), daemon.CmdLeavers, ask, &list); err != nil {
@@ -30,7 +30,7 @@ func (a *app) printLeavers(list []daemon.Leaver) {
 	var rows [][]string
 	for _, l := range list {
 		for _, s := range l.Steps {
-			rows = append(rows, []string{clean(l.Name), l.Cause, clock(l.Left), s.Target, clean(s.UserName), a.stepText(s), stepClock(l, s)})
+			rows = append(rows, []string{clean(l.Name), l.Cause, clock(l.Left), s.Target, clean(s.UserName), a.stepText(s), stepClock(s)})
 		}
 		if len(l.Steps) == 0 {
 			rows = append(rows, []string{clean(l.Name), l.Cause, clock(l.Left), "", "", "no accounts", ""})
@@ -61,9 +61,9 @@ func (a *app) stepText(s daemon.Step) string {
 }
 
 // stepClock is how long closing took, or has been waited for.
-func stepClock(l daemon.Leaver, s daemon.Step) string {
+func stepClock(s daemon.Step) string {
 	if s.Status == "proven" {
-		return span(s.At.Sub(l.Left))
+		return span(s.At.Sub(s.Left))
 	}
-	return age(l.Left)
+	return age(s.Left)
 }

@@ -10,7 +10,7 @@ func (a *app) orphansCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "orphans",
 		Short: "Show accounts that belong to nobody",
-		Args:  cobra.NoArgs,
+		Args:  nothing,
 		RunE: func(c *cobra.Command, _ []string) error {
 			var list []daemon.Orphan
 			if err := a.ask(c.Context(), daemon.CmdOrphans, daemon.Ask{}, &list); err != nil {

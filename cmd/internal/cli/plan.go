@@ -15,7 +15,7 @@ func (a *app) planCommand() *cobra.Command {
 		Use:   "plan",
 		Short: "Show what a full pass would do, writing nothing",
 		Long:  "Exit code 0, or with --detailed-exitcode 2 where there is something to do; 1 where a source or target took no part.",
-		Args:  cobra.NoArgs,
+		Args:  nothing,
 		RunE: func(c *cobra.Command, _ []string) (err error) {
 			report, err := a.pass(c, daemon.CmdPlan, ask)
 			if err != nil {

@@ -10,7 +10,7 @@ func (a *app) releaseCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "release PERSON",
 		Short: "Take an emergency sweep back: the source decides about the person again",
-		Args:  cobra.ExactArgs(1),
+		Args:  operand,
 		RunE: func(c *cobra.Command, args []string) error {
 			ask := daemon.Ask{Person: args[0], Actor: actor()}
 			if err := a.ask(c.Context(), daemon.CmdRelease, ask, nil); err != nil {

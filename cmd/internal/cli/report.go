@@ -31,7 +31,7 @@ func (a *app) printReport(r daemon.Report, t tense) {
 	for _, target := range targetsOf(r) {
 		a.printTarget(r, target)
 	}
-	a.printHeld(r.Held)
+	a.printHeld(r.Held, t)
 	a.printFailures(r.Failures)
 	a.printFindings(r.Findings)
 	a.printAbsent("source", r.Sources)
@@ -64,7 +64,7 @@ func (a *app) printTarget(r daemon.Report, target string) {
 		wide = max(wide, len(s.ops()))
 	}
 	for _, s := range steps {
-		a.printStep(s, wide)
+		a.printStep("", s, wide)
 	}
 	a.printf("\n")
 }
@@ -101,7 +101,8 @@ func (s step) ops() string {
 	return strings.Join(ops, ", ")
 }
 
-func (a *app) printStep(s step, wide int) {
+// printStep prints one account's changes behind indent.
+func (a *app) printStep(indent string, s step, wide int) {
 	first := s[0]
 	symbol, paint := "~", a.style.change
 	switch op := identity.Op(first.Op); {
@@ -110,9 +111,9 @@ func (a *app) printStep(s step, wide int) {
 	case op == identity.Create:
 		symbol, paint = "+", a.style.add
 	}
-	a.printf("  %s %s  %s  %s\n", paint(symbol), paint(fmt.Sprintf("%-*s", wide, s.ops())), who(first), a.style.faint(why(first)))
+	a.printf("%s  %s %s  %s  %s\n", indent, paint(symbol), paint(fmt.Sprintf("%-*s", wide, s.ops())), who(first), a.style.faint(why(first)))
 	for _, c := range s {
-		a.printDelta(c)
+		a.printDelta(indent+"      ", c)
 	}
 }
 
@@ -135,23 +136,23 @@ func why(c daemon.Change) string {
 	return c.Cause + ", " + c.Rule
 }
 
-func (a *app) printDelta(c daemon.Change) {
+func (a *app) printDelta(indent string, c daemon.Change) {
 	wide := 0
 	for _, at := range c.Attributes {
 		wide = max(wide, len(at.Path))
 	}
 	for _, at := range c.Attributes {
 		if identity.Op(c.Op) == identity.Create {
-			a.printf("      %-*s  %s\n", wide, at.Path, value(at.After, "(none)"))
+			a.printf("%s%-*s  %s\n", indent, wide, at.Path, value(at.After, "(none)"))
 			continue
 		}
-		a.printf("      %-*s  %s -> %s\n", wide, at.Path, value(at.Before, "(none)"), value(at.After, "(cleared)"))
+		a.printf("%s%-*s  %s -> %s\n", indent, wide, at.Path, value(at.Before, "(none)"), value(at.After, "(cleared)"))
 	}
 	if len(c.Grant) > 0 {
-		a.printf("      %s %s\n", a.style.add("grant"), clean(strings.Join(c.Grant, ", ")))
+		a.printf("%s%s %s\n", indent, a.style.add("grant"), clean(strings.Join(c.Grant, ", ")))
 	}
 	if len(c.Withdraw) > 0 {
-		a.printf("      %s %s\n", a.style.remove("withdraw"), clean(strings.Join(c.Withdraw, ", ")))
+		a.printf("%s%s %s\n", indent, a.style.remove("withdraw"), clean(strings.Join(c.Withdraw, ", ")))
 	}
 }
 
@@ -162,17 +163,31 @@ func value(v json.RawMessage, absent string) string {
 	return clean(string(v))
 }
 
-func (a *app) printHeld(held []daemon.Hold) {
+// printHeld prints what waits, for whom, and what an operator can do about it.
+func (a *app) printHeld(held []daemon.Hold, t tense) {
 	for _, h := range held {
 		a.printf("%s %s: %s: %s\n", a.style.warn("! held"), h.Digest, holdName(h), clean(h.Reason))
 		if len(h.People) > 0 {
 			a.printf("      %s\n", people(h.People))
 		}
-		a.printf("      release it with `dirsweep approve %s`, drop it with `dirsweep reject %s`\n", h.Digest, h.Digest)
+		a.printf("      %s\n", decision(h, t))
 	}
 	if len(held) > 0 {
 		a.printf("\n")
 	}
+}
+
+// decision says what an operator has decided about a hold, or can.
+func decision(h daemon.Hold, t tense) string {
+	switch {
+	case !h.Approved.IsZero():
+		return "approved " + clock(h.Approved) + "; the next pass carries it out, if it is still the same people"
+	case !h.Rejected.IsZero():
+		return "rejected " + clock(h.Rejected) + ": nothing of it is done, unless you release it with `dirsweep approve " + h.Digest + "` after all"
+	case t == planned:
+		return "a pass holds it, until you release it with `dirsweep approve " + h.Digest + "` or drop it with `dirsweep reject " + h.Digest + "`"
+	}
+	return "since " + clock(h.Since) + "; release it with `dirsweep approve " + h.Digest + "`, drop it with `dirsweep reject " + h.Digest + "`"
 }
 
 // holdName says what waits: "40 of wiki, deleted, from ou=sales,…".

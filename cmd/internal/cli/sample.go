@@ -27,7 +27,7 @@ func (a *app) sampleCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "sample KIND",
 		Short: "Print a complete, commented block for the config: " + strings.Join(names, ", "),
-		Args:  cobra.ExactArgs(1),
+		Args:  operand,
 		RunE: func(_ *cobra.Command, args []string) error {
 			sample, ok := samples[args[0]]
 			if !ok {

@@ -19,11 +19,7 @@ type serviceFlags struct{ name, user string }
 
 func (a *app) serviceCommand() *cobra.Command {
 	var f serviceFlags
-	c := &cobra.Command{
-		Use:   "service",
-		Short: "Install and control the daemon as a service of this system",
-		Args:  cobra.NoArgs,
-	}
+	c := family("service", "Install and control the daemon as a service of this system")
 	c.PersistentFlags().StringVar(&f.name, "name", "dirsweep", "the service's name")
 	install := a.serviceAction(&f, "install", "Install the service, with the config that is in use now", a.install)
 	install.Flags().StringVar(&f.user, "user", "", "the account to run as; it must exist (default: root, or the local system)")
@@ -40,7 +36,7 @@ func (a *app) serviceAction(f *serviceFlags, use, short string, act func(service
 	return &cobra.Command{
 		Use:   use,
 		Short: short,
-		Args:  cobra.NoArgs,
+		Args:  nothing,
 		RunE: func(*cobra.Command, []string) error {
 			s, err := a.service(f, use == "install")
 			if err != nil {
@@ -71,7 +67,7 @@ func (a *app) serviceStatusCommand(f *serviceFlags) *cobra.Command {
 		Use:   "status",
 		Short: "Say whether the service is installed and runs",
 		Long:  "Exit code 0 it runs, 1 it does not.",
-		Args:  cobra.NoArgs,
+		Args:  nothing,
 		RunE: func(*cobra.Command, []string) error {
 			s, err := a.service(f, false)
 			if err != nil {

@@ -12,9 +12,7 @@ import (
 )
 
 func (a *app) stateCommand() *cobra.Command {
-	c := &cobra.Command{Use: "state", Short: "Back the state up, or check it", Args: cobra.NoArgs}
-	c.AddCommand(a.backupCommand(), a.stateVerifyCommand())
-	return c
+	return family("state", "Back the state up, or check it", a.backupCommand(), a.stateVerifyCommand())
 }
 
 func (a *app) backupCommand() *cobra.Command {
@@ -22,7 +20,7 @@ func (a *app) backupCommand() *cobra.Command {
 		Use:   "backup FILE",
 		Short: "Write a consistent copy of the state, also while the daemon runs",
 		Long:  "To restore, stop the daemon and put the copy in the state file's place.",
-		Args:  cobra.ExactArgs(1),
+		Args:  operand,
 		RunE: func(c *cobra.Command, args []string) (err error) {
 			l, err := a.reach(c.Context(), nil)
 			if err != nil {
@@ -65,7 +63,7 @@ func (a *app) stateVerifyCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "verify",
 		Short: "Read the whole state and report damage",
-		Args:  cobra.NoArgs,
+		Args:  nothing,
 		RunE: func(c *cobra.Command, _ []string) error {
 			if err := a.ask(c.Context(), daemon.CmdVerify, daemon.Ask{}, nil); err != nil {
 				return err

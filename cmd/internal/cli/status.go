@@ -13,7 +13,7 @@ func (a *app) statusCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "status",
 		Short: "Show what runs, how each source and target is, and what is open",
-		Args:  cobra.NoArgs,
+		Args:  nothing,
 		RunE: func(c *cobra.Command, _ []string) error {
 			var s daemon.Status
 			if err := a.ask(c.Context(), daemon.CmdStatus, daemon.Ask{}, &s); err != nil {

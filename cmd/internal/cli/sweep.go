@@ -17,7 +17,7 @@ func (a *app) sweepCommand() *cobra.Command {
 		Short: "Emergency: close every account of a person now, whatever the source says",
 		Long: "PERSON is a login, DN, anchor or source/anchor. The accounts stay closed until `dirsweep release PERSON`.\n" +
 			"Exit code 0 every account is proven closed, 4 some are not yet: the case stays open and is retried.",
-		Args: cobra.ExactArgs(1),
+		Args: operand,
 		RunE: func(c *cobra.Command, args []string) error {
 			ask.Person = args[0]
 			if strings.TrimSpace(ask.Reason) == "" {

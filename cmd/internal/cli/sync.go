@@ -15,7 +15,7 @@ func (a *app) syncCommand() *cobra.Command {
 		Use:   "sync",
 		Short: "Run one full pass, then exit",
 		Long:  "Exit code 0 everything is as it should be, 1 failed, 3 something is held, 4 some changes failed.",
-		Args:  cobra.NoArgs,
+		Args:  nothing,
 		RunE: func(c *cobra.Command, _ []string) error {
 			report, err := a.pass(c, daemon.CmdSync, ask)
 			if err != nil {
