@@ -105,6 +105,9 @@ func (v Value) Any() any {
 	if v == "" {
 		return nil
 	}
+	if inner, ok := v.plainText(); ok {
+		return inner
+	}
 	dec := json.NewDecoder(strings.NewReader(string(v)))
 	dec.UseNumber()
 	var out any
@@ -117,9 +120,6 @@ func (v Value) Any() any {
 // Text returns a string value's text, any other value's JSON, and "" where it is absent.
 func (v Value) Text() string {
 	if len(v) > 1 && v[0] == '"' {
-		if inner := string(v[1 : len(v)-1]); plain(inner) {
-			return inner
-		}
 		if s, ok := v.Any().(string); ok {
 			return s
 		}
@@ -127,11 +127,23 @@ func (v Value) Text() string {
 	return string(v)
 }
 
+// plainText is the text of a string value that needs no decoding; most values are.
+func (v Value) plainText() (text string, ok bool) {
+	if len(v) < 2 || v[0] != '"' || v[len(v)-1] != '"' {
+		return "", false
+	}
+	text = string(v[1 : len(v)-1])
+	return text, plain(text)
+}
+
 // Covers reports whether have, as a target returned it, already holds all that v asks for. Lists are compared as sets of equal size; a
 // text is covered by an object whose "value" is that text, and an object by one that covers each of its keys, so that what a target
 // adds of its own (type, display, $ref) is no difference. "True" and "true" cover true. Spelling counts, letter case included.
 func (v Value) Covers(have Value) bool {
-	return v == have || covers(v.Any(), have.Any())
+	if v == have || v == "" || have == "" {
+		return v == have
+	}
+	return covers(v.Any(), have.Any())
 }
 
 func covers(want, have any) bool {
