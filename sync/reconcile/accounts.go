@@ -449,7 +449,8 @@ func (r *run) matched(ctx context.Context, l *lane, m correlate.Match) (out leav
 	}
 	out.rule = fmt.Sprintf("%s, found by %s", out.rule, m.By)
 	out.link = state.Link{} // it becomes one when it is closed
-	return out, true, nil
+	out.owed, err = r.e.stands(ctx, l.Name, out.Person, out.Account, false)
+	return out, err == nil, err
 }
 
 // adopt links an account that was there already to the one person whom it fits.

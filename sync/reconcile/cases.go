@@ -122,27 +122,17 @@ func (e *Engine) debts(ctx context.Context, now time.Time) (due []debt, next tim
 				return err
 			}
 			for _, s := range c.Steps {
-				d := debt{c: c, step: s}
-				at := s.Next
+				d, at, owed, err := e.debt(v, c, s)
 				switch {
-				case s.Status == state.StepOpen:
-				case s.Status == state.StepProven && !s.Delete.IsZero():
-					d.grave, at = true, s.Delete
-					if s.Next.After(at) {
-						at = s.Next
-					}
-				default:
-					continue
-				}
-				if at.After(now) {
-					soonest(at)
-					continue
-				}
-				soonest(now)
-				if d.link, _, err = v.Link(s.Target, c.Person); err != nil {
+				case err != nil:
 					return err
+				case !owed:
+				case at.After(now):
+					soonest(at)
+				default:
+					soonest(now)
+					due = append(due, d)
 				}
-				due = append(due, d)
 			}
 		}
 		return nil
@@ -151,6 +141,44 @@ func (e *Engine) debts(ctx context.Context, now time.Time) (due []debt, next tim
 		return nil, next, fmt.Errorf("read the state: %w", err)
 	}
 	return due, next, nil
+}
+
+// debt says what a step still owes, and when it is due; owed is false where that is nothing, or where the config as it is now has nothing done
+// about it: its target is gone or only observed, the account is protected, leavers are only reported, or there is no end of grace any more.
+func (e *Engine) debt(v *state.Reader, c state.Case, s state.Step) (d debt, at time.Time, owed bool, err error) {
+	n := slices.IndexFunc(e.o.Targets, func(t Target) bool { return t.Name == s.Target })
+	if n < 0 || e.o.Targets[n].Observe || s.Status != state.StepOpen && (s.Status != state.StepProven || s.Delete.IsZero()) {
+		return d, at, false, nil
+	}
+	t := e.o.Targets[n]
+	if _, protected := t.Guard.Protected(s.UserName); protected {
+		return d, at, false, nil
+	}
+	d = debt{c: c, step: s, grave: s.Status == state.StepProven}
+	if d.link, _, err = v.Link(s.Target, c.Person); err != nil {
+		return d, at, false, err
+	}
+	if !d.grave {
+		return d, s.Next, t.Leaver.Action != sweep.ActionReport || c.Cause == identity.Emergency, nil
+	}
+	at = d.link.Disabled.Add(t.Leaver.DeleteAfter)
+	for _, later := range []time.Time{s.Delete, s.Next} {
+		if later.After(at) {
+			at = later
+		}
+	}
+	return d, at, t.Leaver.DeleteAfter > 0 && d.link.Account == s.Account, nil
+}
+
+// stands reports whether a step is still as it was: a pass, a retry and an operator may each have changed it since it was read.
+func (e *Engine) stands(ctx context.Context, target string, person identity.PersonID, account identity.AccountID, grave bool) (stands bool, err error) {
+	err = e.o.Ledger.View(ctx, func(v *state.Reader) error {
+		c, _, err := v.Case(person)
+		s := stepOf(c, target, account)
+		stands = s != nil && (s.Status == state.StepOpen && !grave || s.Status == state.StepProven && grave && !s.Delete.IsZero())
+		return err
+	})
+	return stands, err
 }
 
 // NextDue is when Retry next has something to do; zero for never, a past time for now.
@@ -173,7 +201,7 @@ func (e *Engine) Retry(ctx context.Context) (Report, error) {
 		l := &lane{Target: t, apply: newApplyLane(t)}
 		var mine []debt
 		for _, d := range due {
-			if d.step.Target == t.Name && !t.Observe {
+			if d.step.Target == t.Name {
 				mine = append(mine, d)
 			}
 		}
@@ -225,7 +253,7 @@ func (r *run) bury(ctx context.Context, l *lane) {
 		return
 	}
 	for _, d := range due {
-		if d.grave && d.step.Target == l.Name && !l.Observe && r.selected(d.c.Person) {
+		if d.grave && d.step.Target == l.Name && r.selected(d.c.Person) {
 			r.buryOne(ctx, l, d)
 		}
 	}
@@ -236,6 +264,9 @@ func (r *run) buryOne(ctx context.Context, l *lane, d debt) {
 		return
 	}
 	defer r.e.unclaim(l.Name, d.step.Account)
+	if stands, err := r.e.stands(ctx, l.Name, d.c.Person, d.step.Account, true); err != nil || !stands {
+		return
+	}
 	out := d.leaver(l)
 	out.Cause, out.rule = identity.GraceOver, "R10"
 	a := sweep.Account{Change: out.change(l.Name), Link: d.link, Policy: l.Leaver}
@@ -290,7 +321,7 @@ func (e *Engine) Sweep(ctx context.Context, who, reason string) (Report, error) 
 		return Report{}, err
 	}
 	defer r.spool.close()
-	r.closure[id], r.picked = reason, keyOf(id)
+	r.closure[id], r.picked, r.urgent = reason, keyOf(id), true
 	return r.emergency(ctx)
 }
 
@@ -337,6 +368,19 @@ func (e *Engine) Release(ctx context.Context, who string) error {
 			return err
 		} else if !ok {
 			return fmt.Errorf("%q was not swept by an operator, so there is nothing to release", who)
+		}
+		// What could not be closed yet is not owed any more. Where the person has left all the same, the next pass says so.
+		c, _, err := w.Case(id)
+		if err != nil {
+			return err
+		}
+		for _, s := range c.Steps {
+			if c.Cause != identity.Emergency || s.Status != state.StepOpen {
+				continue
+			}
+			if err := sweep.Return(w, id, s.Target, e.o.Now()); err != nil {
+				return err
+			}
 		}
 		return w.DeleteClosure(id)
 	})

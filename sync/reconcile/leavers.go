@@ -177,7 +177,7 @@ func (r *run) linkedLeavers(ctx context.Context, l *lane) (leavers []leaver, err
 					out.proof = c.Proof
 				}
 			}
-			if link.State != identity.LinkActive && !out.owed || !r.selected(link.Person) {
+			if link.State != identity.LinkActive && !out.owed && !r.urgent || !r.selected(link.Person) {
 				continue
 			}
 			if p, ok, err := v.Person(link.Person); err != nil {
@@ -275,7 +275,8 @@ func (r *run) guard(ctx context.Context, l *lane, leavers []leaver) (accepted []
 			judged = append(judged, out)
 		}
 	}
-	v, released, err := r.verdict(ctx, l, judged, len(owed))
+	l.counted += len(owed)
+	v, released, err := r.verdict(ctx, l, judged)
 	if err != nil {
 		return nil, err
 	}
@@ -305,16 +306,18 @@ func (r *run) guard(ctx context.Context, l *lane, leavers []leaver) (accepted []
 	return accepted, r.open(ctx, l, accepted, v.Held, byAccount)
 }
 
-// verdict asks the guard, with the numbers it needs.
-func (r *run) verdict(ctx context.Context, l *lane, judged []leaver, owed int) (v guard.Verdict, released map[identity.AccountID]bool, err error) {
-	var active, swept int
+// verdict asks the guard, with the numbers it needs: those of the pass's beginning, since what this pass closes is counted by itself.
+func (r *run) verdict(ctx context.Context, l *lane, judged []leaver) (v guard.Verdict, released map[identity.AccountID]bool, err error) {
 	released = map[identity.AccountID]bool{}
 	err = r.o.Ledger.View(ctx, func(view *state.Reader) (err error) {
-		if active, err = view.CountActive(l.Name); err != nil {
-			return err
-		}
-		if swept, err = view.SweptSince(l.Name, r.now.Add(-l.Guard.Window)); err != nil {
-			return err
+		if !l.weighed {
+			if l.active, err = view.CountActive(l.Name); err != nil {
+				return err
+			}
+			if l.swept, err = view.SweptSince(l.Name, r.now.Add(-l.Guard.Window)); err != nil {
+				return err
+			}
+			l.weighed = true
 		}
 		for h, err := range view.Holds() {
 			if err != nil {
@@ -337,7 +340,7 @@ func (r *run) verdict(ctx context.Context, l *lane, judged []leaver, owed int) (
 		leavers[i] = out.Leaver
 	}
 	// Accounts closed within the window are no longer active, but the limit is a share of what there was before them.
-	return guard.Judge(l.Guard, l.Name, active+swept, swept+owed+l.counted, leavers, func(g guard.Leaver) bool { return released[g.Account] }), released, nil
+	return guard.Judge(l.Guard, l.Name, l.active+l.swept, l.swept+l.counted, leavers, func(g guard.Leaver) bool { return released[g.Account] }), released, nil
 }
 
 func heldCohort(l *lane, cohort guard.Cohort, now time.Time) state.Hold {
@@ -382,10 +385,12 @@ func (r *run) open(ctx context.Context, l *lane, accepted []leaver, held []guard
 }
 
 func (r *run) owe(w *state.Writer, l *lane, batch []leaver, status state.StepStatus) error {
+	spent := map[identity.AccountID]bool{}
 	for _, out := range batch {
 		if out.Person.IsZero() {
 			continue
 		}
+		spent[out.Account] = out.freed
 		c := state.Case{Person: out.Person, Name: out.Name, Cause: out.Cause, Proof: out.proof, Left: out.left}
 		if c.Left.IsZero() {
 			c.Left = r.now
@@ -400,6 +405,34 @@ func (r *run) owe(w *state.Writer, l *lane, batch []leaver, status state.StepSta
 		}
 		step := state.Step{Target: l.Name, Account: out.Account, UserName: out.UserName, Status: status, At: r.now}
 		if err := sweep.Owe(w, c, step); err != nil {
+			return err
+		}
+	}
+	return spend(w, l.Name, spent)
+}
+
+// spend takes accounts out of the approved holds that let them go: an approval is for once.
+func spend(w *state.Writer, target string, accounts map[identity.AccountID]bool) error {
+	var less []state.Hold
+	for h, err := range w.Holds() {
+		if err != nil {
+			return err
+		}
+		if h.Kind != "cohort" || h.Target != target || h.Approved.IsZero() {
+			continue
+		}
+		before := len(h.People)
+		h.People = slices.DeleteFunc(h.People, func(p state.HeldPerson) bool { return accounts[p.Account] })
+		if len(h.People) < before {
+			less = append(less, h)
+		}
+	}
+	for _, h := range less {
+		write := func() error { return w.PutHold(h) }
+		if len(h.People) == 0 {
+			write = func() error { return w.DeleteHold(h.Digest) }
+		}
+		if err := write(); err != nil {
 			return err
 		}
 	}

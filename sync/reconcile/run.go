@@ -89,6 +89,7 @@ type run struct {
 	programs []uint64 // by source: fingerprint of everything that is evaluated for its people
 	whole    []bool   // by source: read whole and believed
 	picked   key      // of Pass.Person
+	urgent   bool     // an operator's order: what is on record as closed is looked at too
 	matches  []identity.PersonID
 
 	gone    map[identity.PersonID]sweep.Departure

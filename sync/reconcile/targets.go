@@ -31,7 +31,10 @@ type lane struct {
 	accepted []leaver // to be closed
 	watched  []leaver // would be closed, were the target not in observe mode
 	reported []leaver // are to be closed by somebody else
-	counted  int      // accepted in this pass, as the guard counts
+	counted  int      // accepted in this pass or still owed, as the guard counts
+	weighed  bool     // the two below are known
+	active   int      // linked accounts that were active when the pass began
+	swept    int      // closed in the guard's window before
 	holds    []state.Hold
 
 	matcher  *correlate.Matcher
@@ -202,6 +205,11 @@ func (r *run) closeOne(ctx context.Context, l *lane, out leaver) {
 		return // a retry has it in hand
 	}
 	defer r.e.unclaim(l.Name, out.Account)
+	if out.owed {
+		if stands, err := r.e.stands(ctx, l.Name, out.Person, out.Account, false); err == nil && !stands {
+			return // closed meanwhile, or the person is back
+		}
+	}
 	a := l.account(out)
 	closed := sweep.Close(ctx, r.exec, l.apply, l.caps, a)
 	took, err := r.e.note(ctx, a, out.Person, closed)
