@@ -88,7 +88,11 @@ type Step struct {
 	Seen     string             `cbor:"8,keyasint,omitempty"` // what the read-back saw: "inactive", "gone"
 	At       time.Time          `cbor:"9,keyasint,omitzero"`  // of Status
 	Delete   time.Time          `cbor:"10,keyasint,omitzero"` // when grace ends; zero for never (R10)
+	Left     time.Time          `cbor:"11,keyasint,omitzero"` // when this account's clock began: the person left, or it was enabled again (R19)
 }
+
+// Took is how long a proven step took from leaving.
+func (s Step) Took() time.Duration { return s.At.Sub(s.Left) }
 
 // A Hold is a part of a plan that waits for an operator.
 type Hold struct {

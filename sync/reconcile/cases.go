@@ -47,9 +47,9 @@ func (e *Engine) note(ctx context.Context, a sweep.Account, person identity.Pers
 		if err != nil {
 			return err
 		}
-		took = closed.At.Sub(c.Left)
-		step := stepOf(c, a.Change.Target, a.Change.Account)
-		before = step != nil && step.Status == state.StepProven
+		if step := stepOf(c, a.Change.Target, a.Change.Account); step != nil {
+			took, before = closed.At.Sub(step.Left), step.Status == state.StepProven
+		}
 		if closed.Proven && closed.Seen == "gone" {
 			if link, ok, err := w.Link(a.Change.Target, person); err != nil {
 				return err

@@ -19,6 +19,7 @@ type spool struct {
 	file *os.File
 	w    *bufio.Writer
 	size int64
+	enc  cbor.EncMode
 	dec  cbor.DecMode
 }
 
@@ -31,18 +32,22 @@ func newSpool(dir string) (*spool, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make the pass's temporary file: %w", err)
 	}
+	enc, err := cbor.EncOptions{Time: cbor.TimeRFC3339Nano}.EncMode() // without it seconds are all that is kept of a time
+	if err != nil {
+		return nil, fmt.Errorf("make the pass's temporary file: %w", err)
+	}
 	file, err := os.CreateTemp(dir, ".dirsweep-pass-*")
 	if err != nil {
 		return nil, fmt.Errorf("make the pass's temporary file: %w", err)
 	}
 	// Windows refuses to remove an open file; close removes it there.
 	_ = os.Remove(file.Name())
-	return &spool{file: file, w: bufio.NewWriterSize(file, 1<<18), dec: dec}, nil
+	return &spool{file: file, w: bufio.NewWriterSize(file, 1<<18), enc: enc, dec: dec}, nil
 }
 
 // add appends v and returns where it is.
 func (s *spool) add(v any) (int64, error) {
-	raw, err := cbor.Marshal(v)
+	raw, err := s.enc.Marshal(v)
 	if err != nil {
 		return 0, fmt.Errorf("encode for the temporary file: %w", err)
 	}

@@ -30,6 +30,7 @@ func Owe(w *state.Writer, c state.Case, step state.Step) error {
 	if err != nil {
 		return err
 	}
+	step.Left = c.Left
 	if ok {
 		if known.Closed.IsZero() {
 			c.Left = known.Left
@@ -51,6 +52,9 @@ func Owe(w *state.Writer, c state.Case, step state.Step) error {
 			return nil // an operator's order is noted on a case that was open for another cause
 		}
 	default:
+		if c.Steps[i].Status != state.StepProven {
+			step.Left = c.Steps[i].Left // released from a hold: the clock goes on
+		}
 		c.Steps[i] = step
 	}
 	return w.PutCase(settled(c, step.At))

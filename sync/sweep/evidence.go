@@ -61,7 +61,7 @@ func NewEvidence(c state.Case, records []audit.Record, now time.Time) (Evidence,
 			Target: s.Target, Account: s.Account, UserName: s.UserName, Status: s.Status, Seen: s.Seen, At: s.At.UTC(), Attempts: s.Attempts, Error: s.Error,
 		}
 		if s.Status == state.StepProven {
-			a.Took = s.At.Sub(c.Left).Round(time.Millisecond).String()
+			a.Took = s.Took().Round(time.Millisecond).String()
 		}
 		e.Accounts = append(e.Accounts, a)
 	}

@@ -46,8 +46,8 @@ func file(t testing.TB) []byte {
 	e, err := sweep.NewEvidence(state.Case{
 		Person: alice, Name: "Zoë <alice>", DN: "uid=alice,ou=people,dc=x", Cause: identity.Deleted, Proof: "tombstone & all", Left: at(0), Closed: at(1),
 		Steps: []state.Step{
-			{Target: "git", Account: "7", UserName: "alice", Status: state.StepReported, At: at(0)},
-			{Target: "wiki", Account: "1", UserName: "alice", Status: state.StepProven, Seen: "inactive", At: at(1), Attempts: 1},
+			{Target: "git", Account: "7", UserName: "alice", Status: state.StepReported, At: at(0), Left: at(0)},
+			{Target: "wiki", Account: "1", UserName: "alice", Status: state.StepProven, Seen: "inactive", At: at(1), Left: at(0), Attempts: 1},
 		},
 	}, records, at(2))
 	if err != nil {
@@ -168,7 +168,7 @@ func TestForgedEvidenceIsFoundThoughItsDigestIsRight(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			c := state.Case{Person: alice, Left: at(0), Steps: []state.Step{{Target: "wiki", Account: "1", Status: state.StepProven, At: at(1)}}}
+			c := state.Case{Person: alice, Left: at(0), Steps: []state.Step{{Target: "wiki", Account: "1", Status: state.StepProven, At: at(1), Left: at(0)}}}
 			records := forge(&c, genuine.Records)
 			e, err := sweep.NewEvidence(c, records, at(2))
 			if err != nil {

@@ -154,7 +154,7 @@ func (s *Status) readCases(r *state.Reader) error {
 		for _, step := range c.Steps {
 			switch step.Status {
 			case state.StepProven:
-				took[step.Target] = append(took[step.Target], step.At.Sub(c.Left))
+				took[step.Target] = append(took[step.Target], step.Took())
 			case state.StepOpen, state.StepHeld:
 				owed[step.Target]++
 			}

@@ -137,6 +137,7 @@ type Step struct {
 	Seen     string    `json:"seen,omitempty"`
 	At       time.Time `json:"at,omitzero"`
 	Delete   time.Time `json:"delete,omitzero"`
+	Left     time.Time `json:"left,omitzero"` // when this account's clock began
 }
 
 // An Orphan is an account that nobody is linked to.
@@ -260,7 +261,7 @@ func viewCase(c state.Case) Leaver {
 		Steps: views(c.Steps, func(s state.Step) Step {
 			return Step{
 				Target: s.Target, Account: string(s.Account), UserName: s.UserName, Status: string(s.Status), Attempts: s.Attempts,
-				Next: s.Next, Error: s.Error, Seen: s.Seen, At: s.At, Delete: s.Delete,
+				Next: s.Next, Error: s.Error, Seen: s.Seen, At: s.At, Delete: s.Delete, Left: s.Left,
 			}
 		}),
 	}

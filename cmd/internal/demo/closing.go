@@ -98,7 +98,7 @@ func (s *Summary) learn(ctx context.Context, desk *daemon.Desk) error {
 		for _, l := range leavers {
 			i := slices.IndexFunc(l.Steps, func(step daemon.Step) bool { return step.Target == c.Application && step.Status == "proven" })
 			if l.Person == sourceName+"/"+c.account && i >= 0 && c.Proven == 0 {
-				c.Proven = l.Steps[i].At.Sub(l.Left)
+				c.Proven = l.Steps[i].At.Sub(l.Steps[i].Left)
 			}
 		}
 	}
