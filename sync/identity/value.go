@@ -23,13 +23,10 @@ func Text(s string) Value {
 	if s == "" {
 		return ""
 	}
-	if plain(s) {
-		return Value(`"` + s + `"`)
-	}
 	return encode(s)
 }
 
-// plain reports whether s is its own JSON, but for the quotes. Most values are, and encoding them costs more than all else.
+// plain reports whether s is its own JSON, but for the quotes. Most texts are, and encoding them costs more than all else.
 func plain(s string) bool {
 	for i := 0; i < len(s); i++ {
 		if s[i] < 0x20 || s[i] >= 0x7f || s[i] == '"' || s[i] == '\\' {
@@ -264,6 +261,9 @@ func shortest(n json.Number) any {
 
 func encode(v any) Value {
 	if s, ok := v.(string); ok {
+		if plain(s) {
+			return Value(`"` + s + `"`)
+		}
 		v = normal(s)
 	} else if list, ok := v.([]any); ok {
 		v = prune(list)
