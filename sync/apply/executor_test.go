@@ -617,6 +617,21 @@ func TestR07RecoverLooksAndRepeatsNothing(t *testing.T) {
 	}
 }
 
+func TestR07AnIntentThatFitsNoLinkStopsNoPass(t *testing.T) {
+	d := newDesk(t, memory.New(), account("1", "a", "a"))
+	d.link(bob, "1")
+	if err := d.ledger.Update(t.Context(), func(w *state.Writer) error {
+		_, err := w.Begin(state.Intent{Pass: "before", Change: change(identity.Enable, alice, "1"), At: time.Now()})
+		return err
+	}); err != nil {
+		t.Fatal(err)
+	}
+	d.recover(1)
+	d.want("the trail", []string{"enable found done active"}, d.told())
+	d.want("Alice's account", identity.AccountID(""), d.recorded(alice).Account)
+	d.want("Bob's account", identity.AccountID("1"), d.recorded(bob).Account)
+}
+
 func TestR07WithoutAnAnswerIntentsStay(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		d := newDesk(t, memory.New(), account("1", "a", "a"))

@@ -220,7 +220,13 @@ func (x *Executor) settleFound(ctx context.Context, lane *Lane, intent state.Int
 	if err != nil {
 		return fmt.Errorf("the audit trail cannot be written: %w", err)
 	}
-	return x.conclude(ctx, intent, job, after(lane, job, r), done, r.At, head)
+	err = x.conclude(ctx, intent, job, after(lane, job, r), done, r.At, head)
+	if errors.Is(err, state.ErrLinked) {
+		// The account or the person has been linked otherwise since. What is remembered stands, or this intent would stop every pass to come.
+		x.Log.Error("a change found done is not remembered", "target", lane.Name, "account", job.Change.UserName, "error", err)
+		err = x.conclude(ctx, intent, job, state.Link{}, false, r.At, head)
+	}
+	return err
 }
 
 // look asks the target whether an intended change is there.

@@ -33,6 +33,24 @@ func (e *Engine) unclaim(target string, account identity.AccountID) {
 	delete(e.sweeping, target+"/"+string(account))
 }
 
+// start says that a retry or a sweep is under way beside passes, until the function that it returns is called.
+func (e *Engine) start(id string) (end func()) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.running[id] = true
+	return func() {
+		e.mu.Lock()
+		defer e.mu.Unlock()
+		delete(e.running, id)
+	}
+}
+
+func (e *Engine) underWay(id string) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.running[id]
+}
+
 // note records on the leaver's case how far closing an account came, and returns how long it took from leaving.
 func (e *Engine) note(ctx context.Context, a sweep.Account, person identity.PersonID, closed sweep.Closed) (took time.Duration, err error) {
 	if person.IsZero() {
@@ -196,6 +214,7 @@ func (e *Engine) Retry(ctx context.Context) (Report, error) {
 	}
 	r := &run{e: e, o: e.o, write: true, now: now, id: now.UTC().Format("20060102T150405.000000"), closure: map[identity.PersonID]string{}, planned: newGate(nil), swept: newGate(nil)}
 	r.exec = e.executor(r.id)
+	defer e.start(r.id)()
 	var wg sync.WaitGroup
 	for _, t := range e.o.Targets {
 		l := &lane{Target: t, apply: newApplyLane(t)}
@@ -321,6 +340,7 @@ func (e *Engine) Sweep(ctx context.Context, who, reason string) (Report, error) 
 		return Report{}, err
 	}
 	defer r.spool.close()
+	defer e.start(r.id)()
 	r.closure[id], r.picked, r.urgent = reason, keyOf(id), true
 	return r.emergency(ctx)
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/dirsweep/dirsweep/sources"
 	"github.com/dirsweep/dirsweep/sources/ldap/slapdtest"
 	"github.com/dirsweep/dirsweep/state"
+	"github.com/dirsweep/dirsweep/sync/audit"
 	"github.com/dirsweep/dirsweep/sync/identity"
 	"github.com/dirsweep/dirsweep/sync/reconcile"
 	"github.com/dirsweep/dirsweep/targets/scim/scimtest"
@@ -393,5 +394,32 @@ func TestLoginsAreTheOnesThatWerePlanned(t *testing.T) {
 	before := app.Writes()
 	if l.full(); app.Writes() != before {
 		t.Error("the next pass wrote again")
+	}
+}
+
+func TestR16APassLeavesASweepUnderWayAlone(t *testing.T) {
+	l, _, app := company(t, 20, "", nil)
+	sent, answer, swept := make(chan struct{}), make(chan struct{}), make(chan error)
+	app.Inject(scimtest.Fault{Method: http.MethodPatch, Times: 1, Trouble: func(w http.ResponseWriter, r *http.Request, next http.Handler) {
+		close(sent)
+		<-answer
+		next.ServeHTTP(w, r)
+	}})
+	engine := l.engine()
+	go func() {
+		_, err := engine.Sweep(t.Context(), slapdtest.UID(3), "laptop stolen")
+		swept <- err
+	}()
+	<-sent
+	_, err := engine.Run(t.Context(), reconcile.Pass{})
+	close(answer)
+	l.must(errors.Join(err, <-swept))
+	for rec, err := range l.trail.Records() {
+		if l.must(err); rec.Outcome == audit.FoundNotDone || rec.Outcome == audit.FoundDone {
+			t.Errorf("the pass looked into a sweep that was under way: %+v", rec)
+		}
+	}
+	if app.Users(t)[slapdtest.UID(3)]["active"] != false {
+		t.Error("not closed")
 	}
 }

@@ -26,6 +26,7 @@ type Engine struct {
 
 	mu       sync.Mutex
 	sweeping map[string]bool // accounts being closed, "target/account"
+	running  map[string]bool // ids of retries and sweeps under way
 }
 
 // New returns an engine.
@@ -33,7 +34,7 @@ func New(o Options) *Engine {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	return &Engine{o: o, sweeping: map[string]bool{}}
+	return &Engine{o: o, sweeping: map[string]bool{}, running: map[string]bool{}}
 }
 
 // Run makes one pass. Its error says that the pass could not be made at all (the state cannot be used, ctx is done, nobody fits Pass.Person);
@@ -174,8 +175,8 @@ func (r *run) recover(ctx context.Context) error {
 				return err
 			}
 			at := slices.IndexFunc(r.lanes, func(l *lane) bool { return l.Name == intent.Change.Target })
-			if at < 0 {
-				continue // its target is not in the config now; it waits for the day that it is
+			if at < 0 || r.e.underWay(intent.Pass) {
+				continue // a target that is not in the config now waits for the day that it is; a retry or a sweep settles its own
 			}
 			job, err := reopen(v, r.lanes[at], intent.Change)
 			if err != nil {
