@@ -74,6 +74,7 @@ func Start(ctx context.Context, o Options) (*Daemon, error) {
 		return nil, errors.Join(err, d.Close())
 	}
 	d.warn(cfg)
+	o.Log.Info("started", "version", o.Version, "config", cfg.Path, "state", cfg.State.Path, "sources", len(cfg.Sources), "targets", len(cfg.Targets))
 	return d, nil
 }
 
