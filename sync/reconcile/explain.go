@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/dirsweep/dirsweep/sources"
 	"github.com/dirsweep/dirsweep/state"
@@ -34,6 +35,16 @@ func (e *Engine) Explain(ctx context.Context, who string) ([]Explanation, error)
 		return nil, err
 	}
 	base := Explanation{Person: id, Name: id.Anchor, Where: r.whereabouts(ctx, id)}
+	err = e.o.Ledger.View(ctx, func(v *state.Reader) error {
+		p, known, err := v.Person(id)
+		if known && p.Name != "" {
+			base.Name = p.Name
+		}
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read the state: %w", err)
+	}
 	if i, ok := r.roster.find(id); ok {
 		entry, err := r.roster.entry(i)
 		if err != nil {
@@ -99,7 +110,8 @@ func (r *run) explain(ctx context.Context, l *lane, id identity.PersonID, x *Exp
 	case r.closure[id] != "":
 		x.InScope, x.Because = false, "swept by an operator: "+r.closure[id]
 	case !here:
-		x.Because = "the source: " + x.Where
+		said, _, _ := strings.Cut(x.Where, " (")
+		x.Because = "the source says: " + said
 	case l.unsure.has(i):
 		x.Because = "not known: an expression failed, see the findings"
 	case !r.roster.rows[i].active:
