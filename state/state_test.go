@@ -60,9 +60,12 @@ func (o one) Delete(Table, []byte) error      { return nil }
 func FuzzDecode(f *testing.F) {
 	c := newCodec()
 	for _, record := range []any{
-		Person{Name: "alice", Scope: []string{"wiki"}, Left: time.Unix(1, 2)}, Link{Account: "1", Entitlements: []string{"a"}},
+		Person{Name: "alice", Scope: []string{"wiki"}, Left: time.Unix(1, 2)},
+		Link{Account: "1", Entitlements: []string{"a"}},
 		Intent{Change: identity.Change{Op: identity.Update, Delta: identity.Delta{Grant: []string{"g"}}}},
-		Case{Steps: []Step{{Target: "wiki"}}}, Hold{People: []HeldPerson{{Name: "alice"}}}, Run{Counts: map[string]int{"create": 1}},
+		Case{Steps: []Step{{Target: "wiki"}}},
+		Hold{People: []HeldPerson{{Name: "alice"}}},
+		Run{Counts: map[string]int{"create": 1}},
 	} {
 		b, err := c.encode(record)
 		if err != nil {

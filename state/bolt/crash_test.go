@@ -26,10 +26,11 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
+const killTable state.Table = "kill"
+
 const (
-	killTable state.Table = "kill"
-	writers               = 4
-	width                 = 5 // keys that one commit writes
+	writers = 4
+	width   = 5 // keys that one commit writes
 )
 
 // child updates for ever. Each writer's commit n sets all its keys to n, and n is printed once it was acknowledged.

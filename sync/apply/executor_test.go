@@ -314,21 +314,33 @@ func TestR3CreateTakesNobodysAccount(t *testing.T) {
 		{"one linked to somebody else is not", []identity.Account{account("1", "a", "")}, bob, nil, apply.ErrTaken, "", 0},
 		{"not even with our mark", []identity.Account{account("1", "a", "a")}, bob, nil, apply.ErrTaken, "", 0},
 		{"one without a mark is not", []identity.Account{account("1", "a", "")}, identity.PersonID{}, nil, apply.ErrTaken, "", 0},
-		{"the answer is lost: it is found by its mark", nil, identity.PersonID{},
+		{
+			"the answer is lost: it is found by its mark", nil,
+			identity.PersonID{},
 			func(a *applytest.Target) {
 				a.Script("create", applytest.Answer{Err: targets.ErrUnavailable, Lost: true})
-			}, nil, "101", 0},
-		{"no answer, and it was not made: made again", nil, identity.PersonID{},
-			func(a *applytest.Target) { a.Script("create", unavailable) }, nil, "101", 0},
-		{"no answer at all: the intent stays", nil, identity.PersonID{},
-			func(a *applytest.Target) { a.Always("create", unavailable) }, targets.ErrUnavailable, "", 1},
+			}, nil, "101", 0,
+		},
+		{
+			"no answer, and it was not made: made again", nil,
+			identity.PersonID{},
+			func(a *applytest.Target) { a.Script("create", unavailable) }, nil, "101", 0,
+		},
+		{
+			"no answer at all: the intent stays", nil,
+			identity.PersonID{},
+			func(a *applytest.Target) { a.Always("create", unavailable) }, targets.ErrUnavailable, "", 1,
+		},
 		{"the answer is lost, and nobody answers what there is", nil, identity.PersonID{}, func(a *applytest.Target) {
 			a.Script("create", applytest.Answer{Err: targets.ErrUnavailable, Lost: true})
 			a.Always("create", unavailable)
 			a.Always("find", unavailable)
 		}, targets.ErrUnavailable, "", 1},
-		{"a conflict that nothing explains", nil, identity.PersonID{},
-			func(a *applytest.Target) { a.Always("create", applytest.Answer{Err: targets.ErrConflict}) }, targets.ErrConflict, "", 0},
+		{
+			"a conflict that nothing explains", nil,
+			identity.PersonID{},
+			func(a *applytest.Target) { a.Always("create", applytest.Answer{Err: targets.ErrConflict}) }, targets.ErrConflict, "", 0,
+		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			inBubble(t, func(t *testing.T) {

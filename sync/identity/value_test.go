@@ -110,8 +110,10 @@ func TestCovers(t *testing.T) {
 		{"false not by absence", `false`, ``, false},
 		{"a number by its text", `1`, `"1"`, true},
 		{"a text by its number", `"1"`, `1`, true},
-		{"a general one leaves the special one to who asks for it", `[{"value":"a"},{"type":"work","value":"a"}]`,
-			`[{"type":"work","value":"a"},{"type":"home","value":"a"}]`, true},
+		{
+			"a general one leaves the special one to who asks for it", `[{"value":"a"},{"type":"work","value":"a"}]`,
+			`[{"type":"work","value":"a"},{"type":"home","value":"a"}]`, true,
+		},
 		{"no partner serves two", `[{"type":"work"},{"value":"a"}]`, `[{"type":"work","value":"a"},{"type":"home"}]`, false},
 	} {
 		t.Run(c.name, func(t *testing.T) {

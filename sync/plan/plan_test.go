@@ -31,8 +31,12 @@ func TestR12Diff(t *testing.T) {
 		{"what is not mapped is not touched", attributes{}, attributes{"nickName": `"x"`, "title": ``}, nil},
 		{"nor written, whoever wants it", attributes{"nickName": `"y"`}, attributes{"nickName": `"x"`}, nil},
 		{"the target's own spelling is no difference", attributes{"emails": `["a@x"]`}, attributes{"emails": `[{"primary":true,"type":"work","value":"a@x"}]`}, nil},
-		{"in the order of paths", attributes{"title": `"t"`, "displayName": `"d"`}, attributes{},
-			[]identity.AttributeChange{{Path: "displayName", After: `"d"`}, {Path: "title", After: `"t"`}}},
+		{
+			"in the order of paths",
+			attributes{"title": `"t"`, "displayName": `"d"`},
+			attributes{},
+			[]identity.AttributeChange{{Path: "displayName", After: `"d"`}, {Path: "title", After: `"t"`}},
+		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			slices.Reverse(paths)

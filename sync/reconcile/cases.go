@@ -123,7 +123,6 @@ type debt struct {
 	c     state.Case
 	step  state.Step
 	link  state.Link
-	lane  *lane
 	grave bool
 }
 

@@ -92,9 +92,18 @@ func TestFindTrustsNoEmptyAnswer(t *testing.T) {
 				attribute, value string
 				n                int
 			}{
-				{"userName", "u000017", 1}, {"userName", "U000017", 1}, {"externalId", "e000017", 1}, {"externalId", "E000017", 0},
-				{"emails", "u000017@example.org", 1}, {"emails", "U000017@Example.org", 1}, {"displayName", "person 17", 1},
-				{"id", "10000017", 1}, {"id", "99", 0}, {"userName", "nobody", 0}, {"externalId", "nobody", 0}, {"emails", "nobody", 0},
+				{"userName", "u000017", 1},
+				{"userName", "U000017", 1},
+				{"externalId", "e000017", 1},
+				{"externalId", "E000017", 0},
+				{"emails", "u000017@example.org", 1},
+				{"emails", "U000017@Example.org", 1},
+				{"displayName", "person 17", 1},
+				{"id", "10000017", 1},
+				{"id", "99", 0},
+				{"userName", "nobody", 0},
+				{"externalId", "nobody", 0},
+				{"emails", "nobody", 0},
 				{"displayName", `Person "17"`, 0},
 			} {
 				found, err := target.Find(t.Context(), want.attribute, want.value)
