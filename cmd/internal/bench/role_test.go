@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"runtime/debug"
 	"strconv"
 	"testing"
 
@@ -40,6 +41,7 @@ func role(b *testing.B, name, from string, want int, more ...string) *exec.Cmd {
 }
 
 func play(name string) int {
+	debug.SetGCPercent(200) // as the program does
 	read := map[string]func(args []string) (int, error){"people": readPeople, "accounts": readAccounts}[name]
 	got, err := read(os.Args[1:])
 	if err == nil && strconv.Itoa(got) != os.Args[2] {

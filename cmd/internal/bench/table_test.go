@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -25,7 +26,7 @@ func (u usage) then(next usage) usage {
 	return usage{wall: u.wall + next.wall, cpu: u.cpu + next.cpu, rss: max(u.rss, next.rss)}
 }
 
-// measure runs a command to its end. Its output goes nowhere.
+// measure runs a command to its end and says what it took. The command's own output goes nowhere.
 func measure(b *testing.B, command *exec.Cmd) usage {
 	b.Helper()
 	var errs bytes.Buffer
@@ -43,6 +44,7 @@ func measure(b *testing.B, command *exec.Cmd) usage {
 	if err != nil {
 		b.Fatalf("%s: %v\n%s", command.Args[0], err, errs.String())
 	}
+	fmt.Printf("%-11s %6.2f s, CPU %6.2f s, %5.1f MB\n", filepath.Base(command.Args[0]), u.wall.Seconds(), u.cpu.Seconds(), megabytes(u.rss))
 	return u
 }
 
