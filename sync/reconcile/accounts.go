@@ -107,6 +107,9 @@ func (r *run) meet(ctx context.Context, l *lane, batch []identity.Account) (late
 				return err
 			}
 			if l.taken.add(a.UserName); !linked {
+				if _, twice := l.parked[a.ID]; twice {
+					continue
+				}
 				if l.parked[a.ID], err = r.spool.add(a); err != nil {
 					return err
 				}
@@ -128,16 +131,16 @@ func (r *run) meet(ctx context.Context, l *lane, batch []identity.Account) (late
 
 // compare plans one linked account. It returns a leaver where the account of one was opened again behind our back (R11).
 func (r *run) compare(ctx context.Context, v *state.Reader, l *lane, link state.Link, have identity.Account) (out leaver, reopened bool, err error) {
-	id := link.Person
-	if now, back := l.rehired[id]; back {
-		id = now
-	}
+	id := l.heir(link.Person)
 	i, here := r.roster.find(id)
 	if here {
+		if l.seen.has(i) {
+			return out, false, nil // a search, or a page that repeats itself, finds some twice
+		}
 		l.seen.set(i)
 	}
 	if !here || !l.scope.has(i) || r.closure[link.Person] != "" {
-		if link.State != identity.LinkDisabled || !have.Active || slices.ContainsFunc(l.accepted, func(o leaver) bool { return o.Account == link.Account }) {
+		if !r.selected(link.Person) || link.State != identity.LinkDisabled || !have.Active || slices.ContainsFunc(l.accepted, func(o leaver) bool { return o.Account == link.Account }) {
 			return out, false, nil
 		}
 		if out, reopened = r.departure(l, link); !reopened {
@@ -290,7 +293,7 @@ func (r *run) vanished(ctx context.Context, l *lane) error {
 			if err != nil {
 				return err
 			}
-			if i, ok := r.roster.find(link.Person); ok && l.scope.has(i) && l.linked.has(i) && !l.seen.has(i) {
+			if i, ok := r.roster.find(l.heir(link.Person)); ok && l.scope.has(i) && l.linked.has(i) && !l.seen.has(i) {
 				lost = append(lost, link)
 			}
 		}
@@ -320,9 +323,9 @@ func (r *run) lost(ctx context.Context, l *lane, link state.Link) error {
 		Kind: "missing", Subject: l.Name + ": " + link.UserName, Target: l.Name, Person: link.Person, Account: link.Account,
 		Detail: "the account was deleted behind our back; it is made again",
 	}
-	if l.OnDrift == "report" {
+	if l.OnDrift == "report" && link.State == identity.LinkActive { // who is back gets an account in any case
 		f.Detail = "the account was deleted behind our back; on_drift = \"report\" leaves it"
-	} else if i, ok := r.roster.find(link.Person); ok {
+	} else if i, ok := r.roster.find(l.heir(link.Person)); ok {
 		l.joiners = append(l.joiners, i)
 		l.lost[i] = link
 	}
@@ -589,10 +592,7 @@ func (r *run) readSome(ctx context.Context, l *lane) (late []leaver, err error) 
 			if err != nil {
 				return err
 			}
-			id := link.Person
-			if now, back := l.rehired[id]; back {
-				id = now
-			}
+			id := l.heir(link.Person)
 			if i, ok := r.roster.find(id); ok && r.selected(id) && l.scope.has(i) && (l.stale.has(i) || r.pass.Person != "") {
 				stale = append(stale, link)
 			}
@@ -625,11 +625,11 @@ func (r *run) readSome(ctx context.Context, l *lane) (late []leaver, err error) 
 			return nil, err
 		}
 	}
-	return nil, r.searchUnlinked(ctx, l)
+	return r.searchUnlinked(ctx, l)
 }
 
 // searchUnlinked asks the target for accounts that fit the people without a link.
-func (r *run) searchUnlinked(ctx context.Context, l *lane) error {
+func (r *run) searchUnlinked(ctx context.Context, l *lane) (late []leaver, err error) {
 	lookedAt := map[identity.AccountID]bool{}
 	for n := range r.o.Sources {
 		if !r.reads(l, n) {
@@ -649,20 +649,22 @@ func (r *run) searchUnlinked(ctx context.Context, l *lane) error {
 				l.unsure.set(i)
 				continue
 			}
-			if err := r.search(ctx, l, want, lookedAt); err != nil {
-				return err
+			found, err := r.search(ctx, l, want, lookedAt)
+			if err != nil {
+				return nil, err
 			}
+			late = append(late, found...)
 		}
 	}
-	return nil
+	return late, nil
 }
 
-func (r *run) search(ctx context.Context, l *lane, want identity.Account, lookedAt map[identity.AccountID]bool) error {
+func (r *run) search(ctx context.Context, l *lane, want identity.Account, lookedAt map[identity.AccountID]bool) (late []leaver, err error) {
 	for _, attribute := range append(slices.Clone(l.Correlate), "userName") {
 		for _, value := range correlate.Values(attribute, want) {
 			found, err := l.Target.Target.Find(ctx, attribute, value)
 			if err != nil {
-				return err
+				return nil, err
 			}
 			r.alive(l)
 			for _, a := range found {
@@ -670,11 +672,13 @@ func (r *run) search(ctx context.Context, l *lane, want identity.Account, looked
 					continue
 				}
 				lookedAt[a.ID] = true
-				if _, err := r.meet(ctx, l, []identity.Account{a}); err != nil {
-					return err
+				again, err := r.meet(ctx, l, []identity.Account{a})
+				if err != nil {
+					return nil, err
 				}
+				late = append(late, again...)
 			}
 		}
 	}
-	return nil
+	return late, nil
 }

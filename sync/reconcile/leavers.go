@@ -123,10 +123,7 @@ func (r *run) back(id identity.PersonID, target string) bool {
 	if at < 0 {
 		return false
 	}
-	if now, rehired := r.lanes[at].rehired[id]; rehired {
-		id = now
-	}
-	i, here := r.roster.find(id)
+	i, here := r.roster.find(r.lanes[at].heir(id))
 	return here && r.lanes[at].scope.has(i)
 }
 
@@ -148,8 +145,28 @@ func (r *run) putPeople(ctx context.Context, records []state.Person) error {
 	return nil
 }
 
+// heir is who a person is now: another than before where they were rehired.
+func (l *lane) heir(id identity.PersonID) identity.PersonID {
+	if now, back := l.rehired[id]; back {
+		return now
+	}
+	return id
+}
+
+// unwatched tells of accounts that nobody looks after: their people's source is not, or no longer, read by the target.
+func (r *run) unwatched(l *lane, accounts map[string]int) {
+	for source, n := range accounts {
+		r.find(identity.Finding{
+			Kind: "unwatched", Subject: l.Name + ": " + source, Target: l.Name,
+			Detail: fmt.Sprintf("%d active accounts are of people of source %q, which this target does not read now: nobody sees them leave. "+
+				"Give the source back under its old name, or close the accounts", n, source),
+		})
+	}
+}
+
 // linkedLeavers sorts a target's links into those who stay (their bits are set) and the leavers.
 func (r *run) linkedLeavers(ctx context.Context, l *lane) (leavers []leaver, err error) {
+	unread := map[string]int{}
 	err = r.o.Ledger.View(ctx, func(v *state.Reader) error {
 		for link, err := range v.Links(l.Name) {
 			if err != nil {
@@ -160,7 +177,9 @@ func (r *run) linkedLeavers(ctx context.Context, l *lane) (leavers []leaver, err
 			}
 			out, leaving := r.departure(l, link)
 			if !leaving {
-				r.stay(l, link)
+				if r.stay(l, link); link.State == identity.LinkActive && !slices.Contains(l.Sources, link.Person.Source) {
+					unread[link.Person.Source]++
+				}
 				continue
 			}
 			c, _, err := v.Case(link.Person)
@@ -192,15 +211,13 @@ func (r *run) linkedLeavers(ctx context.Context, l *lane) (leavers []leaver, err
 	if err != nil {
 		return nil, fmt.Errorf("read the state: %w", err)
 	}
+	r.unwatched(l, unread)
 	return leavers, nil
 }
 
 // stay notes of a link whose person is in scope that it is there, and whether anything about the person or the config changed since.
 func (r *run) stay(l *lane, link state.Link) {
-	id := link.Person
-	if now, back := l.rehired[id]; back {
-		id = now
-	}
+	id := l.heir(link.Person)
 	i, ok := r.roster.find(id)
 	if !ok {
 		return

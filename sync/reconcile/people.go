@@ -224,7 +224,8 @@ func (r *run) enterOne(v *state.Reader, n int, p present) error {
 	if err != nil {
 		return fmt.Errorf("read the state: %w", err)
 	}
-	rec := state.Person{ID: p.ID, Name: p.Name, DN: p.DN, Print: p.Fingerprint(), Program: r.programs[n], Left: known.Left}
+	print := p.Fingerprint()
+	rec := state.Person{ID: p.ID, Name: p.Name, DN: p.DN, Print: print, Program: r.programs[n], Left: known.Left}
 	var unsure []int
 	switch {
 	case p.unreadable:
@@ -248,7 +249,7 @@ func (r *run) enterOne(v *state.Reader, n int, p present) error {
 	if len(unsure) > 0 {
 		rec.Print = 0 // to be evaluated again
 	}
-	i, err := r.roster.add(n, entry{p.Person, rec}, p.Fingerprint(), dirty)
+	i, err := r.roster.add(n, entry{p.Person, rec}, print, dirty)
 	if err != nil {
 		return err
 	}
@@ -369,6 +370,9 @@ func (r *run) absent(ctx context.Context) (absent []state.Person, err error) {
 				}
 				if _, ok := l.rehired[link.Person]; ok {
 					continue
+				}
+				if r.pass.Mode == Delta && link.State != identity.LinkActive {
+					continue // closed already: a full pass asks about them again, and Retry has in hand what is owed
 				}
 				seen[link.Person] = true
 				p, ok, err := v.Person(link.Person)

@@ -423,3 +423,84 @@ func TestR16APassLeavesASweepUnderWayAlone(t *testing.T) {
 		t.Error("not closed")
 	}
 }
+
+func TestAnOrderInTheMiddleOfAPassStands(t *testing.T) {
+	l, dir, app := company(t, 20, "", nil)
+	who := slapdtest.UID(3)
+	dir.Set(t, dir.PersonDN(who), "sn", "Changed")
+	engine := l.engine()
+	var ordered error
+	app.Inject(scimtest.Fault{Method: http.MethodGet, Times: 1, Match: func(r *http.Request) bool { return strings.HasSuffix(r.URL.Path, "/Users") },
+		Trouble: func(w http.ResponseWriter, r *http.Request, next http.Handler) {
+			_, ordered = engine.Sweep(t.Context(), who, "laptop stolen")
+			next.ServeHTTP(w, r)
+		}})
+	_, err := engine.Run(t.Context(), reconcile.Pass{})
+	l.must(errors.Join(err, ordered))
+	if app.Users(t)[who]["active"] != false {
+		t.Error("the pass that was under way gave the account back")
+	}
+}
+
+func TestR03ARehireWhoseAccountIsGoneGetsANewOne(t *testing.T) {
+	dir := slapdtest.Start(t, slapdtest.Options{People: 30})
+	app := scimtest.StartElimity(t)
+	l := newLab(t)
+	l.directory("corp", dir, "rehire = person.employeeNumber")
+	l.application("wiki", app, "", func(target *reconcile.Target) { target.OnDrift = "report" })
+	dir.AddPerson(t, "ann", map[string][]string{"employeeNumber": {"E-1"}})
+	l.full()
+	dir.Delete(t, dir.PersonDN("ann"))
+	l.full()
+	app.Raw(t, http.MethodDelete, "/Users/"+app.Users(t)["ann"]["id"].(string), nil)
+	dir.AddPerson(t, "ann.new", map[string][]string{"employeeNumber": {"E-1"}})
+	l.full()
+	if app.Users(t)["ann.new"]["active"] != true {
+		t.Error("no account")
+	}
+	before := app.Writes()
+	if l.full(); app.Writes() != before {
+		t.Error("the pass after that wrote again")
+	}
+}
+
+func TestNobodyIsLeftUnwatchedInSilence(t *testing.T) {
+	for name, change := range map[string]func(*lab){
+		"the source has a new name":       func(l *lab) { l.sources[0].Name = "hr"; l.targets[0].Sources = []string{"hr"} },
+		"the target reads it no more":     func(l *lab) { l.targets[0].Sources = []string{"labs"} },
+		"the source is not in the config": func(l *lab) { l.sources = l.sources[1:]; l.targets[0].Sources = []string{"labs"} },
+	} {
+		t.Run(name, func(t *testing.T) {
+			l, dir, app := company(t, 20, "", nil)
+			other := slapdtest.Start(t, slapdtest.Options{People: 2, Person: func(i int) map[string][]string {
+				return map[string][]string{"uid": {slapdtest.UID(i), "other"}}
+			}})
+			l.directory("labs", other, "")
+			l.targets[0].Sources = []string{"corp"}
+			l.full()
+			first := l.sources[0].Source
+			before := app.Writes()
+			change(l)
+			dir.Delete(t, dir.PersonDN(slapdtest.UID(1)))
+			report := l.run(reconcile.Pass{})
+			if l.sources[0].Source != first {
+				l.must(first.Close())
+			}
+			if got := findings(report, "unwatched"); len(got) != 1 || !strings.Contains(got[0].Detail, "20 active accounts") || app.Writes() != before {
+				t.Errorf("%d writes, findings %+v", app.Writes()-before, report.Findings)
+			}
+		})
+	}
+}
+
+func TestDeltaWritesToOneAccountOnce(t *testing.T) {
+	l, dir, app := company(t, 20, "", nil)
+	who := slapdtest.UID(3)
+	dir.Set(t, dir.PersonDN(who), "sn", "Changed")
+	dir.AddPerson(t, "newcomer", map[string][]string{"uid": {"newcomer", who}})
+	before := app.Writes()
+	l.run(reconcile.Pass{Mode: reconcile.Delta})
+	if got := app.Writes() - before; got > 2 {
+		t.Errorf("%d writes for a change and a joiner", got)
+	}
+}

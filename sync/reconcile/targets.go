@@ -297,6 +297,9 @@ func (r *run) applyWork(ctx context.Context, l *lane) {
 }
 
 func (r *run) applyOne(ctx context.Context, l *lane, w work) {
+	if ordered, err := r.ordered(ctx, l.changes[w.first].Person); err != nil || ordered {
+		return // an operator has swept them since they were judged
+	}
 	var have identity.Account
 	link := l.lost[w.row]
 	if w.there != nil {
@@ -340,6 +343,14 @@ func (r *run) applyOne(ctx context.Context, l *lane, w work) {
 	}
 }
 
+func (r *run) ordered(ctx context.Context, id identity.PersonID) (ordered bool, err error) {
+	err = r.o.Ledger.View(ctx, func(v *state.Reader) (err error) {
+		_, ordered, err = v.Closure(id)
+		return err
+	})
+	return ordered, err
+}
+
 func (l *lane) failed(c identity.Change, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -359,6 +370,13 @@ func (r *run) putRefreshed(ctx context.Context, l *lane) error {
 	for links := range slices.Chunk(l.refresh, bulk) {
 		err := r.o.Ledger.Update(ctx, func(w *state.Writer) error {
 			for _, link := range links {
+				now, ok, err := w.Link(link.Target, link.Person)
+				if err != nil {
+					return err
+				}
+				if !ok || now.State != link.State || now.Account != link.Account {
+					continue // closed since it was looked at
+				}
 				if err := w.PutLink(link); err != nil {
 					return err
 				}
