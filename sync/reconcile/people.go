@@ -224,8 +224,7 @@ func (r *run) enterOne(v *state.Reader, n int, p present) error {
 	if err != nil {
 		return fmt.Errorf("read the state: %w", err)
 	}
-	print := p.Fingerprint()
-	rec := state.Person{ID: p.ID, Name: p.Name, DN: p.DN, Print: print, Program: r.programs[n], Left: known.Left}
+	rec := state.Person{ID: p.ID, Name: p.Name, DN: p.DN, Print: p.Fingerprint(), Program: r.programs[n], Left: known.Left}
 	var unsure []int
 	switch {
 	case p.unreadable:
@@ -249,7 +248,7 @@ func (r *run) enterOne(v *state.Reader, n int, p present) error {
 	if len(unsure) > 0 {
 		rec.Print = 0 // to be evaluated again
 	}
-	i, err := r.roster.add(n, entry{p.Person, rec}, print, dirty)
+	i, err := r.roster.add(n, entry{p.Person, rec}, p.Fingerprint(), dirty)
 	if err != nil {
 		return err
 	}
