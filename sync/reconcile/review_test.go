@@ -3,6 +3,7 @@ package reconcile_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"iter"
 	"net/http"
 	"slices"
@@ -503,4 +504,62 @@ func TestDeltaWritesToOneAccountOnce(t *testing.T) {
 	if got := app.Writes() - before; got != 1 || len(findings(report, "disputed")) != 1 {
 		t.Errorf("%d writes for a change, %+v", got, report.Findings)
 	}
+}
+
+func TestR16WhatCannotBeToldIsNotDone(t *testing.T) {
+	l, dir, app := company(t, 20, "", func(target *reconcile.Target) { target.Parallel = 2 })
+	for i := range 12 {
+		dir.AddPerson(t, fmt.Sprintf("newcomer%02d", i), nil)
+	}
+	l.must(l.trail.Close())
+	before := app.Writes()
+	if _, err := l.engine().Run(t.Context(), reconcile.Pass{}); err == nil {
+		t.Error("a pass whose trail cannot be written ended well")
+	}
+	if got := app.Writes() - before; got > 2 {
+		t.Errorf("%d writes, and at most those under way are allowed", got)
+	}
+	again := app.Writes()
+	if _, err := l.engine().Run(t.Context(), reconcile.Pass{}); err == nil || app.Writes() != again {
+		t.Errorf("the next pass wrote %d times: %v", app.Writes()-again, err)
+	}
+	l.must(l.ledger.Close())
+	l.open()
+	l.full()
+	if got := len(active(t, app)); got != 32 {
+		t.Errorf("%d active accounts, want 32", got)
+	}
+	if got := app.Writes() - before; got != 12 {
+		t.Errorf("%d writes for 12 joiners", got)
+	}
+}
+
+func TestR07AnAccountFoundAndClosedIsNotForgotten(t *testing.T) {
+	dir := slapdtest.Start(t, slapdtest.Options{People: 20})
+	app := scimtest.StartElimity(t)
+	l := newLab(t)
+	l.directory("corp", dir, "")
+	l.application("wiki", app, "", nil)
+	who := slapdtest.UID(1)
+	dir.Disable(t, dir.PersonDN(who))
+	app.AddUser(t, who, map[string]any{"externalId": dir.Anchor(t, dir.PersonDN(who)), "active": true})
+	ctx, cancel := context.WithCancel(t.Context())
+	app.Inject(scimtest.Fault{Method: http.MethodPatch, Times: 1, Trouble: func(w http.ResponseWriter, r *http.Request, next http.Handler) {
+		defer cancel()
+		scimtest.CutAfter()(w, r, next)
+	}})
+	if _, err := l.engine().Run(ctx, reconcile.Pass{}); !errors.Is(err, context.Canceled) {
+		t.Fatalf("stopped, and ended with %v", err)
+	}
+	app.Clear()
+	before := app.Writes()
+	l.full()
+	c := l.theCase(who)
+	if got := app.Users(t)[who]; got["active"] != false || len(c.Steps) != 1 || c.Steps[0].Status != state.StepProven {
+		t.Errorf("%v, case %+v", got, c)
+	}
+	if got := app.Count(http.MethodPatch, "/Users/"+app.Users(t)[who]["id"].(string)); got != 1 {
+		t.Errorf("%d patches, %d writes", got, app.Writes()-before)
+	}
+	l.full()
 }
