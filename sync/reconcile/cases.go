@@ -346,7 +346,6 @@ func (e *Engine) Sweep(ctx context.Context, who, reason string) (Report, error) 
 
 // emergency closes the picked person's linked accounts without asking any source.
 func (r *run) emergency(ctx context.Context) (Report, error) {
-	var wg sync.WaitGroup
 	for _, l := range r.lanes {
 		leavers, err := r.linkedLeavers(ctx, l)
 		if err != nil {
@@ -355,6 +354,15 @@ func (r *run) emergency(ctx context.Context) (Report, error) {
 		if l.accepted, err = r.guard(ctx, l, leavers); err != nil {
 			return r.report, err
 		}
+		for _, out := range l.watched {
+			r.find(identity.Finding{
+				Kind: "leaver", Subject: l.Name + ": " + out.UserName, Target: l.Name, Person: out.Person, Account: out.Account,
+				Detail: "the account stays open: mode = \"observe\" leaves it to you",
+			})
+		}
+	}
+	var wg sync.WaitGroup
+	for _, l := range r.lanes {
 		if len(l.accepted) == 0 {
 			continue
 		}

@@ -211,7 +211,9 @@ func (r *run) linkedLeavers(ctx context.Context, l *lane) (leavers []leaver, err
 	if err != nil {
 		return nil, fmt.Errorf("read the state: %w", err)
 	}
-	r.unwatched(l, unread)
+	if r.pass.Mode == Full && r.pass.Person == "" {
+		r.unwatched(l, unread)
+	}
 	return leavers, nil
 }
 
@@ -375,6 +377,9 @@ func (r *run) open(ctx context.Context, l *lane, accepted []leaver, held []guard
 	if err := r.agree(ctx, l); err != nil {
 		return err
 	}
+	if err := r.supersede(ctx, l); err != nil {
+		return err
+	}
 	if err := r.tellHolds(ctx, l.holds); err != nil {
 		return err
 	}
@@ -505,6 +510,25 @@ func (r *run) tellHolds(ctx context.Context, holds []state.Hold) error {
 		}
 	}
 	return apply.Told(ctx, r.o.Ledger, r.o.Trail, told...)
+}
+
+// supersede forgets the undecided holds whose people now wait in another: one more of them has left, or one is back.
+func (r *run) supersede(ctx context.Context, l *lane) error {
+	in := map[identity.AccountID]string{}
+	for _, h := range l.holds {
+		for _, p := range h.People {
+			in[p.Account] = h.Digest
+		}
+	}
+	if len(in) == 0 {
+		return nil
+	}
+	return r.o.Ledger.Update(ctx, func(w *state.Writer) error {
+		return dropHoldsWhere(w, func(h state.Hold) bool {
+			return h.Kind == "cohort" && h.Target == l.Name && h.Approved.IsZero() && h.Rejected.IsZero() &&
+				slices.ContainsFunc(h.People, func(p state.HeldPerson) bool { return in[p.Account] != "" && in[p.Account] != h.Digest })
+		})
+	})
 }
 
 // dropHolds forgets a target's holds that no longer stand for anybody. Without one of its sources nobody can tell.

@@ -563,3 +563,41 @@ func TestR07AnAccountFoundAndClosedIsNotForgotten(t *testing.T) {
 	}
 	l.full()
 }
+
+func TestR06AGrowingCohortIsOneHold(t *testing.T) {
+	l, dir, app := company(t, 100, "", nil)
+	for i := 1; i <= 9; i++ {
+		dir.Disable(t, dir.PersonDN(slapdtest.UID(i)))
+		if i >= 6 {
+			l.run(reconcile.Pass{Mode: reconcile.Delta})
+		}
+	}
+	got := l.holds()
+	if len(got) != 1 || len(got[0].People) != 9 {
+		t.Fatalf("%d holds: %+v", len(got), got)
+	}
+	// Who leaves after the approval is not of it.
+	_, err := l.engine().Approve(t.Context(), got[0].Digest, "tester")
+	l.must(err)
+	for i := 10; i <= 15; i++ {
+		dir.Disable(t, dir.PersonDN(slapdtest.UID(i)))
+	}
+	l.run(reconcile.Pass{Mode: reconcile.Delta})
+	if n := len(active(t, app)); n != 91 {
+		t.Errorf("%d active accounts, want 91", n)
+	}
+	if got := l.holds(); len(got) != 1 || len(got[0].People) != 6 || !got[0].Approved.IsZero() {
+		t.Errorf("what is left to decide: %+v", got)
+	}
+}
+
+func TestAnOrderTellsWhatItOnlyObserves(t *testing.T) {
+	l, _, app := company(t, 20, "", nil)
+	l.targets[0].Observe = true
+	before := app.Writes()
+	report, err := l.engine().Sweep(t.Context(), slapdtest.UID(3), "laptop stolen")
+	l.must(err)
+	if len(findings(report, "leaver")) != 1 || app.Writes() != before {
+		t.Errorf("%d writes, findings %+v", app.Writes()-before, report.Findings)
+	}
+}
