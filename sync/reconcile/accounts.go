@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"reflect"
 	"slices"
 	"strings"
 	"unique"
@@ -198,8 +199,8 @@ func (r *run) planLinked(ctx context.Context, l *lane, i int, link state.Link, h
 		steps = append([]plan.Step{{Op: identity.Link, Cause: identity.Rehired}}, steps...)
 	}
 	if len(steps) == 0 {
-		if reported == nil {
-			l.refresh = append(l.refresh, refreshed(l, link, e, have, i, r, wantPrint, havePrint))
+		if now := refreshed(l, link, e, have, i, r, wantPrint, havePrint); reported == nil && !reflect.DeepEqual(now, link) {
+			l.refresh = append(l.refresh, now)
 		}
 		return nil
 	}
