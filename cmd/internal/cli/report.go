@@ -3,6 +3,7 @@ package cli
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -254,9 +255,15 @@ func (a *app) printClosed(closed []daemon.Closing) {
 }
 
 func (a *app) printSummary(r daemon.Report, t tense) {
+	counts := maps.Clone(r.Counts) // of what was planned
+	if t == done {
+		for _, f := range r.Failures {
+			counts[f.Change.Op]--
+		}
+	}
 	var parts []string
 	for _, op := range opOrder {
-		if n := r.Counts[string(op)]; n > 0 {
+		if n := counts[string(op)]; n > 0 {
 			if t == planned {
 				parts = append(parts, fmt.Sprintf("%d to %s", n, op))
 			} else {
@@ -266,7 +273,7 @@ func (a *app) printSummary(r daemon.Report, t tense) {
 	}
 	text := strings.Join(parts, ", ")
 	switch {
-	case text == "" && r.Outcome == outcomeFailed:
+	case text == "" && (r.Outcome == outcomeFailed || len(r.Failures) > 0):
 		text = "Nothing was changed"
 	case text == "":
 		text = "Nothing to change"

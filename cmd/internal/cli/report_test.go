@@ -71,6 +71,19 @@ digest 72973296d4fe5c6e
 	}
 }
 
+func TestWhatFailedIsNotCountedAsDone(t *testing.T) {
+	t.Parallel()
+	failure := daemon.Failure{Change: daemon.Change{Op: "update", Target: "wiki", UserName: "ann"}, Error: "400: no"}
+	for want, planned := range map[string]int{"Done: 2 updated; 1 failed.\n": 3, "Nothing was changed; 1 failed.\n": 1} {
+		var out bytes.Buffer
+		a := &app{out: &out, style: newStyle(false)}
+		a.printSummary(daemon.Report{Outcome: "partial", Counts: map[string]int{"update": planned}, Failures: []daemon.Failure{failure}}, done)
+		if out.String() != want {
+			t.Errorf("%q, want %q", out.String(), want)
+		}
+	}
+}
+
 func TestSpans(t *testing.T) {
 	t.Parallel()
 	for d, want := range map[time.Duration]string{
