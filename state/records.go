@@ -92,7 +92,12 @@ type Step struct {
 }
 
 // Took is how long a proven step took from leaving.
-func (s Step) Took() time.Duration { return s.At.Sub(s.Left) }
+func (s Step) Took() time.Duration {
+	if s.Left.IsZero() {
+		return 0
+	}
+	return s.At.Sub(s.Left)
+}
 
 // A Hold is a part of a plan that waits for an operator.
 type Hold struct {

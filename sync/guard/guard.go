@@ -60,8 +60,8 @@ func Judge(l Limits, target string, active, swept int, leavers []Leaver, approve
 			continue
 		}
 		total -= len(c.Leavers)
-		c.Reason = fmt.Sprintf("%d would be closed, %d are allowed now: %s is %d of %d active accounts, %d closed within the last %s",
-			len(counted), left, name, limit, active, swept, l.Window)
+		c.Reason = fmt.Sprintf("%d would be closed, now allowed: %d; %s is %d of %d active accounts, %d closed within the last %g h",
+			len(counted), left, name, limit, active, swept, l.Window.Hours())
 		v.Held = append(v.Held, c)
 	}
 	slices.SortFunc(v.Go, compare)

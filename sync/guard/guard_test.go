@@ -93,7 +93,7 @@ func TestR6Judge(t *testing.T) {
 
 func TestAHoldSaysWhichLimitAndTheNumbers(t *testing.T) {
 	v := guard.Judge(guard.Default(), "wiki", 100, 2, crowd(identity.Deleted, "ou=a", 6), nobody)
-	want := "6 would be closed, 3 are allowed now: max_sweep_percent = 5 is 5 of 100 active accounts, 2 closed within the last 24h0m0s"
+	want := "6 would be closed, now allowed: 3; max_sweep_percent = 5 is 5 of 100 active accounts, 2 closed within the last 24 h"
 	if got := v.Held[0].Reason; got != want {
 		t.Errorf("reason %q", got)
 	}

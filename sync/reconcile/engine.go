@@ -3,6 +3,7 @@
 package reconcile
 
 import (
+	"slices"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
@@ -135,7 +136,7 @@ func (r Report) Outcome() Outcome {
 	switch {
 	case len(r.Failures) > 0:
 		return Partial
-	case len(r.Held) > 0:
+	case slices.ContainsFunc(r.Held, func(h state.Hold) bool { return h.Kind == "shrink" || h.Rejected.IsZero() }):
 		return Held
 	}
 	return Converged

@@ -400,7 +400,7 @@ func (r *run) remember(w *state.Writer) error {
 			continue
 		}
 		if l.complete && r.pass.Mode == Full && r.pass.Person == "" {
-			if err := w.SetOrphans(l.Name, l.orphans); err != nil {
+			if err := r.setOrphans(w, l); err != nil {
 				return err
 			}
 		}
@@ -413,6 +413,16 @@ func (r *run) remember(w *state.Writer) error {
 		return err
 	}
 	return w.AddRun(r.report.Run)
+}
+
+// setOrphans writes a target's orphans down. Without one of its sources nobody can tell who is one, so what was known stands.
+func (r *run) setOrphans(w *state.Writer, l *lane) error {
+	for _, name := range l.Sources {
+		if !r.sourceWhole(name) {
+			return nil
+		}
+	}
+	return w.SetOrphans(l.Name, l.orphans)
 }
 
 func (r *run) tookPart(target string) bool {

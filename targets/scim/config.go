@@ -124,13 +124,20 @@ func (d *decoder) profile(e hcl.Expression, s *spec) {
 		names = append(names, p.name)
 	}
 	detail := "Known profiles: " + strings.Join(names, ", ") + "."
-	nearest := slices.MinFunc(names, func(a, b string) int {
-		return levenshtein.Distance(name, a, nil) - levenshtein.Distance(name, b, nil)
-	})
-	if levenshtein.Distance(name, nearest, nil) <= 3 {
-		detail = fmt.Sprintf("Did you mean %q? %s", nearest, detail)
+	if near := nearest(name, names); near != "" {
+		detail = fmt.Sprintf("Did you mean %q? %s", near, detail)
 	}
 	d.fail(e, fmt.Sprintf("No profile %q", name), detail)
+}
+
+// nearest is the name that was probably meant; "" where none is near.
+func nearest(given string, names []string) string {
+	distance := func(name string) int { return levenshtein.Distance(strings.ToLower(given), strings.ToLower(name), nil) }
+	near := slices.MinFunc(names, func(a, b string) int { return distance(a) - distance(b) })
+	if distance(near) > 3 {
+		return ""
+	}
+	return near
 }
 
 func (d *decoder) auth(b *block, s *spec) {
@@ -186,7 +193,36 @@ func (s *spec) Accepts(name string) error {
 	case "password":
 		return errors.New("a password can't be read back, so it can't be kept true")
 	}
-	return nil
+	return known(p)
+}
+
+// coreUser are the attributes of a User (RFC 7643 §4.1 and §3.1) that can be mapped; what is not among them needs its extension's URN.
+func coreUser() []string {
+	return []string{
+		"addresses", "displayName", "emails", "entitlements", "externalId", "ims", "locale", "name", "nickName", "phoneNumbers", "photos",
+		"preferredLanguage", "profileUrl", "roles", "timezone", "title", "userName", "userType", "x509Certificates",
+	}
+}
+
+// coreName are the parts of a User's name.
+func coreName() []string {
+	return []string{"familyName", "formatted", "givenName", "honorificPrefix", "honorificSuffix", "middleName"}
+}
+
+// known refuses a name that no SCIM application knows.
+func known(p path) error {
+	names, given := coreUser(), p.attr
+	if p.attr == "name" && p.sub != "" {
+		names, given = coreName(), p.sub
+	}
+	if slices.Contains(names, given) {
+		return nil
+	}
+	near := nearest(given, names)
+	if near != "" {
+		near = fmt.Sprintf(" Did you mean %q?", near)
+	}
+	return fmt.Errorf("%q is no attribute of a SCIM user (RFC 7643); an extension's is written with its URN.%s", given, near)
 }
 
 func (s *spec) Required() []string {
