@@ -1,13 +1,16 @@
 package internal_test
 
 import (
+	"fmt"
 	"go/ast"
 	"go/parser"
 	"go/token"
 	"go/types"
 	"io/fs"
+	"os"
 	"path"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -354,6 +357,30 @@ func root(e ast.Expr) *ast.Ident {
 			e = x.X
 		default:
 			return nil
+		}
+	}
+}
+
+// Each rule of the design that is kept has a test that bears its name. R13, expiry on time, comes with the sources that know it.
+func TestEveryRuleHasItsTest(t *testing.T) {
+	named := map[string]bool{}
+	rule := regexp.MustCompile(`(?m)^func Test(R\d\d)[A-Z]`)
+	err := filepath.WalkDir(filepath.Join("..", ".."), func(file string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() || !strings.HasSuffix(file, "_test.go") {
+			return err
+		}
+		text, err := os.ReadFile(file)
+		for _, found := range rule.FindAllSubmatch(text, -1) {
+			named[string(found[1])] = true
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for n := 1; n <= 20; n++ {
+		if name := fmt.Sprintf("R%02d", n); n != 13 && !named[name] {
+			t.Errorf("no test is named after %s", name)
 		}
 	}
 }

@@ -12,7 +12,7 @@ import (
 )
 
 // R1: gone is what only a directory says that at the same time shows somebody else.
-func TestR1AbsenceIsProven(t *testing.T) {
+func TestR01AbsenceIsProven(t *testing.T) {
 	s := slapdtest.Start(t, slapdtest.Options{People: 5, Groups: 1})
 	src := open(t, sources.Need{Attributes: []string{"mail"}, Groups: true},
 		as(s, s.ReaderDN(), `groups { base_dn = "ou=groups,dc=example,dc=org" }`, `filter = "(&(objectClass=inetOrgPerson)(!(title=Intern)))"`)...)

@@ -124,7 +124,7 @@ func TestIncidents(t *testing.T) {
 }
 
 // R3: names, places and letter case change; people stay themselves, and a second read is like the first.
-func TestR3PeopleAreAnchored(t *testing.T) {
+func TestR03PeopleAreAnchored(t *testing.T) {
 	s := slapdtest.Start(t, slapdtest.Options{People: 300})
 	src := open(t, sources.Need{Attributes: []string{"cn", "mail"}}, as(s, s.ReaderDN())...)
 	read := func() map[string]identity.Person {

@@ -147,7 +147,7 @@ func inBubble(t *testing.T, fn func(t *testing.T)) {
 
 var unavailable = applytest.Answer{Err: targets.ErrUnavailable}
 
-func TestR8DisableIsReadBack(t *testing.T) {
+func TestR08DisableIsReadBack(t *testing.T) {
 	for _, c := range []struct {
 		name    string
 		script  func(*applytest.Target)
@@ -281,7 +281,7 @@ func TestThrottled(t *testing.T) {
 	}
 }
 
-func TestR9UnauthorizedStopsTheLane(t *testing.T) {
+func TestR09UnauthorizedStopsTheLane(t *testing.T) {
 	d := newDesk(t, memory.New(), account("1", "a", "a"))
 	link := d.link(alice, "1")
 	d.app.Always("disable", applytest.Answer{Err: targets.ErrUnauthorized})
@@ -297,7 +297,7 @@ func TestR9UnauthorizedStopsTheLane(t *testing.T) {
 	}
 }
 
-func TestR3CreateTakesNobodysAccount(t *testing.T) {
+func TestR03CreateTakesNobodysAccount(t *testing.T) {
 	for _, c := range []struct {
 		name   string
 		there  []identity.Account
@@ -404,7 +404,7 @@ func TestR11AnAccountThatVanishedIsMadeAgain(t *testing.T) {
 	d.want("intents left", 0, len(d.intents()))
 }
 
-func TestR3ARehireUnderAnotherAnchorTakesTheLinkAlong(t *testing.T) {
+func TestR03ARehireUnderAnotherAnchorTakesTheLinkAlong(t *testing.T) {
 	d := newDesk(t, memory.New(), identity.Account{ID: "1", UserName: "a"})
 	link := d.link(bob, "1")
 	link.State, link.Disabled = identity.LinkDisabled, time.Now()

@@ -9,7 +9,7 @@ import (
 	"github.com/dirsweep/dirsweep/sync/apply"
 )
 
-func TestR4LeaversKeepAShareOfTheRate(t *testing.T) {
+func TestR04LeaversKeepAShareOfTheRate(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		p := apply.NewPacer(apply.Rate{PerSecond: 10, Parallel: 8})
 		ctx, stop := context.WithCancel(t.Context())

@@ -164,8 +164,8 @@ func TestValues(t *testing.T) {
 	}
 }
 
-// TestR5EachAccountToOnePersonOrToNobody draws crowded targets, with few names for many, and holds what comes out against the rule.
-func TestR5EachAccountToOnePersonOrToNobody(t *testing.T) {
+// TestR05EachAccountToOnePersonOrToNobody draws crowded targets, with few names for many, and holds what comes out against the rule.
+func TestR05EachAccountToOnePersonOrToNobody(t *testing.T) {
 	attributes := []string{"externalId", "userName", "emails"}
 	few := rapid.SampledFrom([]string{"-", "a", "b", "c", "d", "A"})
 	rapid.Check(t, func(t *rapid.T) {

@@ -38,7 +38,7 @@ func held(v guard.Verdict) (out []string) {
 	return out
 }
 
-func TestR6Judge(t *testing.T) {
+func TestR06Judge(t *testing.T) {
 	limits := guard.Default()
 	for _, c := range []struct {
 		name          string
@@ -122,7 +122,7 @@ func TestAHoldsDigestNamesItsPeople(t *testing.T) {
 	}
 }
 
-func TestR6NeverMoreThanAllowed(t *testing.T) {
+func TestR06NeverMoreThanAllowed(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		limits := guard.Limits{
 			MaxSweepPercent: float64(rapid.IntRange(0, 100).Draw(t, "percent")), MaxSweepCount: rapid.IntRange(0, 20).Draw(t, "count"), Window: time.Hour,
@@ -195,7 +195,7 @@ func TestR6NeverMoreThanAllowed(t *testing.T) {
 	})
 }
 
-func TestR5Protected(t *testing.T) {
+func TestR05Protected(t *testing.T) {
 	l := guard.Limits{Protect: []string{"administrator", "svc-*", "?ot", "host/*", `CORP\adm*`, "[0-9]*"}}
 	for userName, want := range map[string]string{
 		"administrator":  "administrator",
@@ -221,7 +221,7 @@ func TestR5Protected(t *testing.T) {
 	}
 }
 
-func TestR2Shrunk(t *testing.T) {
+func TestR02Shrunk(t *testing.T) {
 	for _, c := range []struct {
 		name            string
 		percent         float64

@@ -143,7 +143,7 @@ func drawChange(t *rapid.T) identity.Change {
 	}
 }
 
-func TestR4CompareIsAStrictWeakOrderWithLeaversFirst(t *testing.T) {
+func TestR04CompareIsAStrictWeakOrderWithLeaversFirst(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		a, b, c := drawChange(t), drawChange(t), drawChange(t)
 		sign := func(a, b identity.Change) int { return cmp.Compare(a.Compare(b), 0) }

@@ -282,7 +282,7 @@ func TestDigestIsTheSameOnEveryMachine(t *testing.T) {
 
 const pinnedDigest = "4f3ae8ff5b669e94"
 
-func TestR4LeaversFirst(t *testing.T) {
+func TestR04LeaversFirst(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		p := plan.New(drawChanges(t))
 		ordinary := false

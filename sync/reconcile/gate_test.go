@@ -27,7 +27,7 @@ func between(t *testing.T, got, least time.Duration) {
 	}
 }
 
-func TestR9AGateWaitsNoLongerThanIsGoodForTheOthers(t *testing.T) {
+func TestR09AGateWaitsNoLongerThanIsGoodForTheOthers(t *testing.T) {
 	for _, c := range []struct {
 		name  string
 		names []string

@@ -165,7 +165,7 @@ func TestAProofOfLeavingIsNotLost(t *testing.T) {
 	}
 }
 
-func TestR8RetriedWithinAMinuteThenWithBackoffForEver(t *testing.T) {
+func TestR08RetriedWithinAMinuteThenWithBackoffForEver(t *testing.T) {
 	for attempts, want := range map[int]time.Duration{
 		0: 30 * time.Second, 1: 30 * time.Second, 2: time.Minute, 3: 2 * time.Minute, 4: 4 * time.Minute, 5: 8 * time.Minute,
 		6: 15 * time.Minute, 7: 15 * time.Minute, 100: 15 * time.Minute, 1 << 40: 15 * time.Minute,
@@ -195,7 +195,7 @@ func (d deskClerk) Find(context.Context, string) (sources.Sighting, error) {
 	return sources.Sighting{Where: d.where, Proof: "asked", At: noon}, d.err
 }
 
-func TestR1Prove(t *testing.T) {
+func TestR01Prove(t *testing.T) {
 	down := errors.New("no answer")
 	for _, c := range []struct {
 		name   string

@@ -15,7 +15,7 @@ import (
 )
 
 // A list is either proven complete, each account once, or an error. Never a part, never silently.
-func TestR2NoPartIsAWhole(t *testing.T) {
+func TestR02NoPartIsAWhole(t *testing.T) {
 	const users = 250
 	for name, test := range map[string]struct {
 		quirks   scimtest.Quirks
@@ -86,7 +86,7 @@ func TestR2NoPartIsAWhole(t *testing.T) {
 	}
 }
 
-func TestR2TroubleWhileReading(t *testing.T) {
+func TestR02TroubleWhileReading(t *testing.T) {
 	page := func(body string) scimtest.Trouble {
 		return scimtest.Answer(http.StatusOK, body, "Content-Type", "application/scim+json")
 	}
@@ -143,7 +143,7 @@ func TestR2TroubleWhileReading(t *testing.T) {
 
 func beyondFirst(r *http.Request) bool { return r.URL.Query().Get("startIndex") != "1" }
 
-func TestR2ASilentTargetIsUnavailable(t *testing.T) {
+func TestR02ASilentTargetIsUnavailable(t *testing.T) {
 	s, _ := scimtest.StartFast(t, 3, scimtest.Quirks{})
 	target := open(t, s.Block()+"timeout = \"50ms\"\n", targets.Need{Paths: []string{"userName"}})
 	if _, err := target.Capabilities(t.Context()); err != nil {

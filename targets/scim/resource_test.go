@@ -127,7 +127,7 @@ func TestValuesAreReadAsReturned(t *testing.T) {
 }
 
 // R8: an account counts as closed where the application holds false, not where it holds a text that says so.
-func TestR8ActiveIsReadTyped(t *testing.T) {
+func TestR08ActiveIsReadTyped(t *testing.T) {
 	for doc, want := range map[string]map[string]bool{
 		`{"id":"1","active":true}`:    {"": true, "entra": true},
 		`{"id":"1","active":false}`:   {"": false, "entra": false},

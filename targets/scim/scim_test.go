@@ -238,7 +238,7 @@ func TestAGroupMadeAnew(t *testing.T) {
 }
 
 // R8: a 200 is no proof. The application that keeps the text "False" is told apart by reading back.
-func TestR8ATextIsNotFalse(t *testing.T) {
+func TestR08ATextIsNotFalse(t *testing.T) {
 	s, _ := scimtest.StartFast(t, 1, scimtest.Quirks{StoreText: true})
 	s.Inject(scimtest.Fault{Method: http.MethodPatch, Trouble: func(w http.ResponseWriter, r *http.Request, _ http.Handler) { w.WriteHeader(200) }})
 	target := open(t, s.Block(), targets.Need{Paths: []string{"userName"}})
