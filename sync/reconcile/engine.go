@@ -3,7 +3,6 @@
 package reconcile
 
 import (
-	"slices"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
@@ -136,7 +135,7 @@ func (r Report) Outcome() Outcome {
 	switch {
 	case len(r.Failures) > 0:
 		return Partial
-	case slices.ContainsFunc(r.Held, func(h state.Hold) bool { return h.Kind == "shrink" || h.Rejected.IsZero() }):
+	case len(r.Held) > 0: // rejected ones too: nobody stays active unseen
 		return Held
 	}
 	return Converged
