@@ -334,7 +334,7 @@ func (r *run) finish(ctx context.Context) error {
 	defer cancel()
 	identity.SortFindings(r.findings)
 	r.report.Findings = r.findings
-	var all []identity.Change
+	var all [][]identity.Change
 	people := 0
 	for _, part := range r.report.Sources {
 		people += part.Count
@@ -355,9 +355,10 @@ func (r *run) finish(ctx context.Context) error {
 		for op, n := range l.done {
 			counts[string(op)] += n
 		}
-		all = append(all, l.changes...)
+		all = append(all, l.changes)
+		l.changes, l.work = nil, nil // a first pass has as many as there are people
 	}
-	r.report.Plan = plan.New(all)
+	r.report.Plan = plan.New(slices.Concat(all...))
 	r.report.Run = state.Run{
 		ID: r.id, Mode: string(r.pass.Mode), Started: r.now, Ended: r.o.Now(), Digest: r.report.Plan.Digest, People: people, Counts: counts,
 		Held: len(r.report.Held), Failed: len(r.report.Failures), Findings: len(r.findings), Problems: r.problems(),
