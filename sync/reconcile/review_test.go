@@ -431,11 +431,13 @@ func TestAnOrderInTheMiddleOfAPassStands(t *testing.T) {
 	dir.Set(t, dir.PersonDN(who), "sn", "Changed")
 	engine := l.engine()
 	var ordered error
-	app.Inject(scimtest.Fault{Method: http.MethodGet, Times: 1, Match: func(r *http.Request) bool { return strings.HasSuffix(r.URL.Path, "/Users") },
+	app.Inject(scimtest.Fault{
+		Method: http.MethodGet, Times: 1, Match: func(r *http.Request) bool { return strings.HasSuffix(r.URL.Path, "/Users") },
 		Trouble: func(w http.ResponseWriter, r *http.Request, next http.Handler) {
 			_, ordered = engine.Sweep(t.Context(), who, "laptop stolen")
 			next.ServeHTTP(w, r)
-		}})
+		},
+	})
 	_, err := engine.Run(t.Context(), reconcile.Pass{})
 	l.must(errors.Join(err, ordered))
 	if app.Users(t)[who]["active"] != false {

@@ -45,7 +45,9 @@ func (a *app) printExplanations(list []daemon.Explanation) {
 		}
 		a.printf("\n  %s\n", a.style.bold(e.Target))
 		a.printFacts([][2]string{
-			{"scope", scope + because(e.Because)}, {"account", account}, {"situation", strings.TrimSuffix(e.Situation+because(e.Why), ": ")},
+			{"scope", scope + because(e.Because)},
+			{"account", account},
+			{"situation", strings.TrimSuffix(e.Situation+because(e.Why), ": ")},
 			{"held", e.Held},
 		})
 		a.printExplained(e)
