@@ -1,5 +1,3 @@
-//go:build unix
-
 // Package slapdtest runs a real, private OpenLDAP server for tests and benchmarks. It listens on loopback, keeps everything in a
 // folder of its own, and ends with the test.
 package slapdtest
@@ -145,7 +143,7 @@ func (s *Server) Stop(t testing.TB) {
 		return
 	default:
 	}
-	s.signal(t, syscall.SIGCONT)
+	s.signal(t, thaw)
 	s.signal(t, syscall.SIGINT)
 	select {
 	case <-s.exited:
@@ -169,10 +167,10 @@ func (s *Server) Kill(t testing.TB) {
 }
 
 // Freeze makes the server hang: connections stand, nothing is answered.
-func (s *Server) Freeze(t testing.TB) { t.Helper(); s.signal(t, syscall.SIGSTOP) }
+func (s *Server) Freeze(t testing.TB) { t.Helper(); s.signal(t, freeze) }
 
 // Thaw ends a Freeze.
-func (s *Server) Thaw(t testing.TB) { t.Helper(); s.signal(t, syscall.SIGCONT) }
+func (s *Server) Thaw(t testing.TB) { t.Helper(); s.signal(t, thaw) }
 
 func (s *Server) signal(t testing.TB, sig os.Signal) {
 	t.Helper()
