@@ -124,6 +124,8 @@ type Target struct {
 	scope        *expression
 	attributes   []*expression // sorted by path
 	entitlements *expression
+
+	print, scopePrint uint64 // asked for with every account of a pass
 }
 
 // CompileTarget checks and compiles a target block's expressions against the schemas of all sources that the target reads: a name that
@@ -144,6 +146,7 @@ func CompileTarget(in TargetExpressions, schemas []Schema, env Env) (*Target, hc
 		t.entitlements = u.compile("entitlements", in.Entitlements, wantTexts, &diags)
 	}
 	slices.SortFunc(t.attributes, func(a, b *expression) int { return strings.Compare(a.path, b.path) })
+	t.print, t.scopePrint = printOf(t.all()...), printOf(t.scope)
 	return t, diags
 }
 
@@ -206,10 +209,10 @@ func (t *Target) UsesUnique() bool {
 }
 
 // Print fingerprints the text of all expressions; white space and comments do not count.
-func (t *Target) Print() uint64 { return printOf(t.all()...) }
+func (t *Target) Print() uint64 { return t.print }
 
 // ScopePrint fingerprints the text of the scope expression alone.
-func (t *Target) ScopePrint() uint64 { return printOf(t.scope) }
+func (t *Target) ScopePrint() uint64 { return t.scopePrint }
 
 // ScopeAt returns where the scope stands, "config.hcl:31", or "" where there is none.
 func (t *Target) ScopeAt() string {
