@@ -197,7 +197,7 @@ func (r *run) planLinked(ctx context.Context, l *lane, i int, link state.Link, h
 		steps = append([]plan.Step{{Op: identity.Link, Cause: identity.Rehired}}, steps...)
 	}
 	if len(steps) == 0 {
-		if now := refreshed(l, link, e, have, i, r, wantPrint, havePrint); reported == nil && !reflect.DeepEqual(now, link) {
+		if now := r.refreshed(l, i, link, e, have, wantPrint, havePrint); reported == nil && !reflect.DeepEqual(now, link) {
 			l.refresh = append(l.refresh, now)
 		}
 		return nil
@@ -217,7 +217,8 @@ func describe(s plan.Step) string {
 	return "changed behind our back: " + strings.Join(append(paths, append(s.Delta.Grant, s.Delta.Withdraw...)...), ", ")
 }
 
-func refreshed(l *lane, link state.Link, e entry, have identity.Account, i int, r *run, want, got uint64) state.Link {
+// refreshed is a link as it is remembered of an account that is as wanted.
+func (r *run) refreshed(l *lane, i int, link state.Link, e entry, have identity.Account, want, got uint64) state.Link {
 	link.Name, link.UserName, link.Container = e.Person.Name, have.UserName, e.Person.Container()
 	link.PersonPrint, link.Want, link.Have = r.roster.rows[i].print, want, got
 	link.Mapping, link.ScopePrint = l.Mapping.Print(), l.Mapping.ScopePrint()
