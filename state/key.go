@@ -35,7 +35,7 @@ func (k key) with(component string) key {
 	return append(k, component...)
 }
 
-func (k key) withPerson(id identity.PersonID) key { return k.with(id.Source).with(id.Anchor) }
+func (k key) withPerson(id identity.PersonID) key { return k.with(id.Directory).with(id.Anchor) }
 
 // cut returns the first component and the rest.
 func (k key) cut() (string, key, error) {
@@ -71,7 +71,7 @@ func (k key) split(into ...*string) error {
 }
 
 func (k key) person() (id identity.PersonID, err error) {
-	err = k.split(&id.Source, &id.Anchor)
+	err = k.split(&id.Directory, &id.Anchor)
 	return id, err
 }
 

@@ -220,7 +220,7 @@ func drain[T any](seq iter.Seq2[T, error]) error {
 func decodePerson(k key, p *Person) (err error) { p.ID, err = k.person(); return err }
 
 func decodeLink(k key, l *Link) error {
-	return k.split(&l.Target, &l.Person.Source, &l.Person.Anchor)
+	return k.split(&l.Target, &l.Person.Directory, &l.Person.Anchor)
 }
 
 func decodeIntent(k key, i *Intent) (err error)   { i.Seq, err = k.number(); return err }

@@ -36,12 +36,12 @@ type Link struct {
 	Disabled  time.Time          `cbor:"7,keyasint,omitzero"`  // when dirsweep itself disabled it and read that back; zero where it did not (R10)
 	// Want and Have fingerprint the account as it was wanted and as the target then held it, and Person the person it was wanted for;
 	// while all of them stay as they are nothing has to be looked at.
-	PersonPrint  uint64   `cbor:"8,keyasint,omitempty"`
-	Want         uint64   `cbor:"9,keyasint,omitempty"`
-	Have         uint64   `cbor:"10,keyasint,omitempty"`
-	Mapping      uint64   `cbor:"11,keyasint,omitempty"` // fingerprint of the target's expressions
-	ScopePrint   uint64   `cbor:"12,keyasint,omitempty"` // fingerprint of the target's scope expression when the person was last in scope (R14)
-	Entitlements []string `cbor:"13,keyasint,omitempty"` // what dirsweep granted, sorted
+	PersonPrint  uint64                 `cbor:"8,keyasint,omitempty"`
+	Want         uint64                 `cbor:"9,keyasint,omitempty"`
+	Have         uint64                 `cbor:"10,keyasint,omitempty"`
+	Mapping      uint64                 `cbor:"11,keyasint,omitempty"` // fingerprint of the target's expressions
+	ScopePrint   uint64                 `cbor:"12,keyasint,omitempty"` // fingerprint of the target's scope expression when the person was last in scope (R14)
+	Entitlements []identity.Entitlement `cbor:"13,keyasint,omitempty"` // what dirsweep granted, sorted
 }
 
 // An Intent is a change that may be under way at the target (R7).

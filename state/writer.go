@@ -21,7 +21,7 @@ const maxRuns = 500
 
 // PutPerson remembers p.
 func (w *Writer) PutPerson(p Person) error {
-	if p.ID.Source == "" || p.ID.Anchor == "" {
+	if p.ID.Directory == "" || p.ID.Anchor == "" {
 		return fmt.Errorf("remember %q: no anchor", p.Name)
 	}
 	return w.put(people, key(nil).withPerson(p.ID), p)
@@ -35,7 +35,7 @@ func (w *Writer) DeletePerson(id identity.PersonID) error {
 // PutLink remembers link. ErrLinked where its account belongs to another person, or its person has another account in that target: such a
 // link has to be deleted first.
 func (w *Writer) PutLink(link Link) error {
-	if link.Target == "" || link.Account == "" || link.Person.Source == "" || link.Person.Anchor == "" {
+	if link.Target == "" || link.Account == "" || link.Person.Directory == "" || link.Person.Anchor == "" {
 		return fmt.Errorf("%s: link %q: no account or no person", link.Target, link.Name)
 	}
 	owner, owned, err := w.owner(link.Target, link.Account)

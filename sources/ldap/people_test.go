@@ -24,7 +24,7 @@ func TestPeople(t *testing.T) {
 		t.Fatalf("%d people, want 1203", len(people))
 	}
 	want := identity.Person{
-		ID:         identity.PersonID{Source: "corp", Anchor: s.Anchor(t, s.PersonDN("user000007"))},
+		ID:         identity.PersonID{Directory: "corp", Anchor: s.Anchor(t, s.PersonDN("user000007"))},
 		Name:       "user000007",
 		DN:         s.PersonDN("user000007"),
 		Active:     true,

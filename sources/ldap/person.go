@@ -107,7 +107,7 @@ type portrait struct {
 // portray makes a person of an entry. A *sources.PersonError concerns this person only; any other error ends the reading.
 func (p *portrayer) portray(ctx context.Context, entry *ldap.Entry) (portrait, error) {
 	who := portrait{Person: identity.Person{
-		ID: identity.PersonID{Source: p.source}, DN: readable(entry.DN), Active: true, Attributes: make(identity.Attributes, len(p.wanted)),
+		ID: identity.PersonID{Directory: p.source}, Source: p.source, DN: readable(entry.DN), Active: true, Attributes: make(identity.Attributes, len(p.wanted)),
 	}}
 	var trouble error
 	var tagged map[string]*ldap.EntryAttribute

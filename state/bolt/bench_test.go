@@ -21,7 +21,7 @@ func company(b *testing.B, l *state.Ledger) {
 		err := l.Update(b.Context(), func(w *state.Writer) error {
 			for i := from; i < from+1000; i++ {
 				name := fmt.Sprintf("user%06d", i)
-				id := identity.PersonID{Source: "corp", Anchor: uuid.NewSHA1(uuid.NameSpaceDNS, []byte(name)).String()}
+				id := identity.PersonID{Directory: "corp", Anchor: uuid.NewSHA1(uuid.NameSpaceDNS, []byte(name)).String()}
 				person := state.Person{
 					ID: id, Name: name, DN: "uid=" + name + ",ou=people,dc=example,dc=org", Print: 1 << 63, Program: 1 << 63, Active: true,
 					Scope: []string{"wiki"},

@@ -17,9 +17,9 @@ var (
 	day0  = time.Date(2026, 3, 1, 8, 0, 0, 123456789, time.UTC)
 	day1  = day0.Add(24 * time.Hour)
 	day2  = day0.Add(48 * time.Hour)
-	alice = identity.PersonID{Source: "corp", Anchor: "0b6f2c1e-8d57-4a4e-9c3b-0f3d0a1b2c3d"}
-	bob   = identity.PersonID{Source: "corp", Anchor: "b\x00/\xff\xfe"}
-	carol = identity.PersonID{Source: "corp2", Anchor: "c"}
+	alice = identity.PersonID{Directory: "corp", Anchor: "0b6f2c1e-8d57-4a4e-9c3b-0f3d0a1b2c3d"}
+	bob   = identity.PersonID{Directory: "corp", Anchor: "b\x00/\xff\xfe"}
+	carol = identity.PersonID{Directory: "corp2", Anchor: "c"}
 )
 
 func write(t *testing.T, l *state.Ledger, fn func(*state.Writer) error) {
@@ -94,14 +94,14 @@ func NewSamples() Samples {
 		Link: state.Link{
 			Target: "wiki", Person: alice, Account: "9d1c6a30-55f7-4b8f-8a63-1f7f6f0a9b11", UserName: "alice", Name: "alice",
 			Container: "ou=people,dc=example,dc=org", State: identity.LinkDisabled, Created: true, Disabled: day1,
-			PersonPrint: 1, Want: 2, Have: 3, Mapping: 4, ScopePrint: 5, Entitlements: []string{"wiki-admins", "wiki-users"},
+			PersonPrint: 1, Want: 2, Have: 3, Mapping: 4, ScopePrint: 5, Entitlements: identity.NamedEntitlements("wiki-admins", "wiki-users"),
 		},
 		Intent: state.Intent{Seq: 1, Pass: "p1", At: day0, Change: identity.Change{
 			Op: identity.Update, Cause: identity.Changed, Rule: "config.hcl:31", Target: "wiki", Person: alice, Name: "alice",
 			Account: "a\x00\xff", UserName: "alice", Container: "ou=people", PersonPrint: 1, WantPrint: 2,
 			Delta: identity.Delta{
 				Attributes: []identity.AttributeChange{{Path: "displayName", Before: `"A"`, After: `"B"`}},
-				Grant:      []string{"g"}, Withdraw: []string{"w"},
+				Grant:      identity.NamedEntitlements("g"), Withdraw: []identity.Entitlement{{Kind: "role", ID: "7", Name: "w"}},
 			},
 		}},
 		Case: state.Case{

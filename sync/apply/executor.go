@@ -174,7 +174,7 @@ func (x *Executor) create(ctx context.Context, lane *Lane, job Job) (made identi
 	if err != nil || len(job.Want.Entitlements) == 0 {
 		return made, err
 	}
-	if grant := missing(job.Want.Entitlements, made.Entitlements); len(grant) > 0 {
+	if grant := identity.WithoutEntitlements(job.Want.Entitlements, made.Entitlements); len(grant) > 0 {
 		err = lane.call(ctx, false, func(ctx context.Context) error {
 			granted, err := lane.Target.Update(ctx, made, identity.Delta{Grant: grant})
 			if err == nil {
@@ -303,18 +303,4 @@ func pause(ctx context.Context, d time.Duration) error {
 	case <-timer.C:
 		return nil
 	}
-}
-
-func missing(want, have []string) []string {
-	held := map[string]bool{}
-	for _, name := range have {
-		held[name] = true
-	}
-	var out []string
-	for _, name := range want {
-		if !held[name] {
-			out = append(out, name)
-		}
-	}
-	return out
 }

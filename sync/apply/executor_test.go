@@ -25,8 +25,8 @@ import (
 )
 
 var (
-	alice = identity.PersonID{Source: "corp", Anchor: "a"}
-	bob   = identity.PersonID{Source: "corp", Anchor: "b"}
+	alice = identity.PersonID{Directory: "corp", Anchor: "a"}
+	bob   = identity.PersonID{Directory: "corp", Anchor: "b"}
 )
 
 // A desk is an executor with a real ledger and a real trail, and one target.
@@ -384,7 +384,7 @@ func TestACreatedAccountIsLinkedThoughItsEntitlementsFail(t *testing.T) {
 	d := newDesk(t, memory.New())
 	d.app.Always("update", applytest.Answer{Err: targets.ErrRejected})
 	job := creation()
-	job.Want.Entitlements, job.Change.WantPrint = []string{"g"}, 5
+	job.Want.Entitlements, job.Change.WantPrint = identity.NamedEntitlements("g"), 5
 	if r := d.x.Do(t.Context(), d.lane, job); r.Err != nil {
 		t.Fatal(r.Err)
 	}
@@ -440,20 +440,20 @@ func TestLinkOnlyRemembers(t *testing.T) {
 
 func TestUpdateRemembersWhatWasGranted(t *testing.T) {
 	have := account("1", "a", "a")
-	have.Entitlements = []string{"mine", "old"}
+	have.Entitlements = identity.NamedEntitlements("mine", "old")
 	d := newDesk(t, memory.New(), have)
 	link := d.link(alice, "1")
-	link.Entitlements = []string{"old"}
+	link.Entitlements = identity.NamedEntitlements("old")
 	c := change(identity.Update, alice, "1")
 	c.PersonPrint, c.WantPrint = 3, 4
-	c.Delta = identity.Delta{Attributes: []identity.AttributeChange{{Path: "title", Before: `"t"`, After: `"u"`}}, Grant: []string{"new"}, Withdraw: []string{"old"}}
+	c.Delta = identity.Delta{Attributes: []identity.AttributeChange{{Path: "title", Before: `"t"`, After: `"u"`}}, Grant: identity.NamedEntitlements("new"), Withdraw: identity.NamedEntitlements("old")}
 	if r := d.x.Do(t.Context(), d.lane, apply.Job{Change: c, Have: have, Link: link, Mapping: 7}); r.Err != nil {
 		t.Fatal(r.Err)
 	}
 	now, _ := d.app.Get("1")
-	d.want("held", []string{"mine", "new"}, now.Entitlements)
+	d.want("held", identity.NamedEntitlements("mine", "new"), now.Entitlements)
 	got := d.recorded(alice)
-	d.want("granted", []string{"new"}, got.Entitlements)
+	d.want("granted", identity.NamedEntitlements("new"), got.Entitlements)
 	if got.PersonPrint != 3 || got.Want != 4 || got.Mapping != 7 || got.Have != now.Fingerprint(d.lane.Paths) {
 		t.Errorf("recorded: %+v", got)
 	}
@@ -474,7 +474,7 @@ func TestTargetsThatOnlyDeleteCountForTheWindow(t *testing.T) {
 func TestR16TheTrailHasBeforeAfterAndWhy(t *testing.T) {
 	d := newDesk(t, memory.New(), account("1", "a", "a"))
 	c := change(identity.Update, alice, "1")
-	c.Delta = identity.Delta{Attributes: []identity.AttributeChange{{Path: "title", Before: `"t"`, After: `"u"`}}, Grant: []string{"g"}, Withdraw: []string{"h"}}
+	c.Delta = identity.Delta{Attributes: []identity.AttributeChange{{Path: "title", Before: `"t"`, After: `"u"`}}, Grant: identity.NamedEntitlements("g"), Withdraw: identity.NamedEntitlements("h")}
 	d.x.Do(t.Context(), d.lane, apply.Job{Change: c, Have: account("1", "a", "a"), Link: d.link(alice, "1")})
 	for rec, err := range d.trail.Records() {
 		if err != nil {
@@ -571,9 +571,9 @@ func (d *desk) recover(n int) {
 }
 
 func TestR07RecoverLooksAndRepeatsNothing(t *testing.T) {
-	title := identity.Delta{Attributes: []identity.AttributeChange{{Path: "title", After: `"t"`}}, Grant: []string{"g"}}
+	title := identity.Delta{Attributes: []identity.AttributeChange{{Path: "title", After: `"t"`}}, Grant: identity.NamedEntitlements("g")}
 	granted := account("1", "a", "a")
-	granted.Entitlements = []string{"g"}
+	granted.Entitlements = identity.NamedEntitlements("g")
 	inactive := identity.Account{ID: "1", UserName: "a"}
 	for _, c := range []struct {
 		name  string

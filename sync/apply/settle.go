@@ -129,18 +129,16 @@ func after(lane *Lane, job Job, r Result) state.Link {
 	if c.Op == identity.Create || c.Op == identity.Update {
 		link.PersonPrint, link.Want, link.Mapping = c.PersonPrint, c.WantPrint, job.Mapping
 		link.Have = r.Account.Fingerprint(lane.Paths)
-		if c.Op == identity.Create && len(missing(job.Want.Entitlements, r.Account.Entitlements)) > 0 {
+		if c.Op == identity.Create && len(identity.WithoutEntitlements(job.Want.Entitlements, r.Account.Entitlements)) > 0 {
 			link.Want, link.Entitlements = 0, slices.Clone(r.Account.Entitlements) // not all as wanted: to be looked at again
 		}
 	}
 	return link
 }
 
-func granted(before []string, d identity.Delta) []string {
-	after := slices.DeleteFunc(slices.Clone(before), func(name string) bool { return slices.Contains(d.Withdraw, name) })
-	after = append(after, d.Grant...)
-	slices.Sort(after)
-	return slices.Compact(after)
+func granted(before []identity.Entitlement, d identity.Delta) []identity.Entitlement {
+	after := identity.WithoutEntitlements(before, d.Withdraw)
+	return identity.SortedEntitlements(append(after, identity.WithoutEntitlements(d.Grant, after)...))
 }
 
 // record is what the audit trail is told (R16).
@@ -167,10 +165,10 @@ func (x *Executor) record(c identity.Change, r Result, outcome string) audit.Rec
 		before[a.Path], after[a.Path] = a.Before, a.After
 	}
 	if len(c.Delta.Grant) > 0 {
-		after["entitlements granted"] = identity.Texts(c.Delta.Grant...)
+		after["entitlements granted"] = identity.Texts(identity.EntitlementNames(c.Delta.Grant)...)
 	}
 	if len(c.Delta.Withdraw) > 0 {
-		before["entitlements withdrawn"] = identity.Texts(c.Delta.Withdraw...)
+		before["entitlements withdrawn"] = identity.Texts(identity.EntitlementNames(c.Delta.Withdraw)...)
 	}
 	switch c.Op {
 	case identity.Disable:
@@ -274,5 +272,5 @@ func holds(have identity.Account, d identity.Delta) bool {
 			return false
 		}
 	}
-	return len(missing(d.Grant, have.Entitlements)) == 0
+	return len(identity.WithoutEntitlements(d.Grant, have.Entitlements)) == 0
 }

@@ -21,7 +21,7 @@ import (
 
 var (
 	day   = time.Date(2026, 3, 1, 8, 0, 0, 123456789, time.UTC)
-	alice = identity.PersonID{Source: "corp", Anchor: "a<b>&c"}
+	alice = identity.PersonID{Directory: "corp", Anchor: "a<b>&c"}
 )
 
 func full() audit.Record {
@@ -119,7 +119,7 @@ func TestPersonFindsOnePersonOnly(t *testing.T) {
 	if _, err := trail.Append(t.Context(), full(), audit.Record{At: day, Kind: audit.Change, Note: "about corp/x"}); err != nil {
 		t.Fatal(err)
 	}
-	same(t, []string{"1 changex", "3 changex"}, notes(t, trail.Person(identity.PersonID{Source: "corp", Anchor: "x"})))
+	same(t, []string{"1 changex", "3 changex"}, notes(t, trail.Person(identity.PersonID{Directory: "corp", Anchor: "x"})))
 	same(t, []string{`5 change,"prev":"x"`}, notes(t, trail.Person(alice)))
 	for r, err := range trail.Records() {
 		if err != nil || r.Seq > 2 {

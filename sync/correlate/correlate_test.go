@@ -14,7 +14,7 @@ import (
 	"github.com/dirsweep/dirsweep/sync/identity"
 )
 
-func anchor(s string) identity.PersonID { return identity.PersonID{Source: "corp", Anchor: s} }
+func anchor(s string) identity.PersonID { return identity.PersonID{Directory: "corp", Anchor: s} }
 
 // account reads "id externalId userName mail,mail"; "-" is absent.
 func account(line string) identity.Account {

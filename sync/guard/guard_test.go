@@ -22,7 +22,7 @@ func crowd(cause identity.Cause, container string, n int) (out []guard.Leaver) {
 	for i := range n {
 		name := fmt.Sprintf("%s-%s-%04d", cause, container, i)
 		out = append(out, guard.Leaver{
-			Person: identity.PersonID{Source: "corp", Anchor: name}, Account: identity.AccountID(name), UserName: name, Cause: cause, Container: container,
+			Person: identity.PersonID{Directory: "corp", Anchor: name}, Account: identity.AccountID(name), UserName: name, Cause: cause, Container: container,
 		})
 	}
 	return out
@@ -133,7 +133,7 @@ func TestR06NeverMoreThanAllowed(t *testing.T) {
 		var leavers []guard.Leaver
 		for i := range n {
 			l := guard.Leaver{
-				Person: identity.PersonID{Source: "corp", Anchor: fmt.Sprint(i)}, Account: identity.AccountID(fmt.Sprint("a", i)),
+				Person: identity.PersonID{Directory: "corp", Anchor: fmt.Sprint(i)}, Account: identity.AccountID(fmt.Sprint("a", i)),
 				Cause: rapid.SampledFrom([]identity.Cause{
 					identity.Deleted, identity.Inactive, identity.OutOfScope, identity.Rescoped, identity.Emergency,
 				}).Draw(t, "cause"),

@@ -57,8 +57,8 @@ type AttributeChange struct {
 // A Delta is what an update changes: only attributes that the mapping names (R12).
 type Delta struct {
 	Attributes []AttributeChange // sorted by Path
-	Grant      []string          // entitlements to add, sorted
-	Withdraw   []string          // entitlements to take away, sorted
+	Grant      []Entitlement     // to add, sorted
+	Withdraw   []Entitlement     // to take away, sorted
 }
 
 // IsZero reports whether the delta changes nothing.
@@ -93,7 +93,7 @@ func (c Change) Compare(d Change) int {
 	}
 	for _, pair := range [][2]string{
 		{c.Target, d.Target},
-		{c.Person.Source, d.Person.Source},
+		{c.Person.Directory, d.Person.Directory},
 		{c.Person.Anchor, d.Person.Anchor},
 		{string(c.Account), string(d.Account)},
 	} {

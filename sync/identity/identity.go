@@ -8,26 +8,27 @@ import (
 	"strings"
 )
 
-// A PersonID names one human for life: the source that is authoritative for them, and the anchor by which that source knows them
-// whatever their login, name, mail or place in the tree becomes (objectGUID, entryUUID, an employee number).
+// A PersonID names one human for life: the directory that is authoritative for them, and the anchor by which it knows them whatever
+// their login, name, mail or place in the tree becomes (objectGUID, entryUUID, an employee number). Several sources may read one
+// directory: the same anchor in another of them is the same person (R3).
 type PersonID struct {
-	Source string // the source's name in the config
-	Anchor string // canonical text; binary anchors are rendered by the source kind
+	Directory string // the domain's SID, the suffix entry's UUID, or what the config declares; else the source's name
+	Anchor    string // canonical text; binary anchors are rendered by the source kind
 }
 
-// String returns "source/anchor".
-func (id PersonID) String() string { return id.Source + "/" + id.Anchor }
+// String returns "directory/anchor".
+func (id PersonID) String() string { return id.Directory + "/" + id.Anchor }
 
 // IsZero reports whether id names nobody.
 func (id PersonID) IsZero() bool { return id == PersonID{} }
 
 // ParsePersonID reads what String wrote.
 func ParsePersonID(s string) (PersonID, error) {
-	source, anchor, ok := strings.Cut(s, "/")
-	if !ok || source == "" || anchor == "" {
-		return PersonID{}, fmt.Errorf("%q is not source/anchor", s)
+	directory, anchor, ok := strings.Cut(s, "/")
+	if !ok || directory == "" || anchor == "" {
+		return PersonID{}, fmt.Errorf("%q is not directory/anchor", s)
 	}
-	return PersonID{Source: source, Anchor: anchor}, nil
+	return PersonID{Directory: directory, Anchor: anchor}, nil
 }
 
 // Attributes are a directory entry's values by attribute name, spelled as the config spells them. Every value is text: a source
@@ -43,6 +44,7 @@ type Group struct {
 // A Person is one human as one source describes them now.
 type Person struct {
 	ID         PersonID
+	Source     string     // the source that read them: its name in the config
 	Name       string     // short, for messages: the login where there is one
 	DN         string     // where the entry is now
 	Active     bool       // the kind's own judgement; a config's `active` expression overrides it
@@ -77,7 +79,7 @@ type Account struct {
 	ExternalID   string           // the mark a provisioning client leaves: the person's anchor, unless the config maps another value
 	Active       bool             //
 	Attributes   map[string]Value // by path, as the config spells it (userName and externalId included where they are mapped); absent ones missing
-	Entitlements []string         // names, sorted, without duplicates; nil where the config does not map them
+	Entitlements []Entitlement    // sorted, without duplicates; nil where the config does not map them
 	Version      string           // ETag, where the target has one
 }
 

@@ -35,7 +35,7 @@ func TestParentDN(t *testing.T) {
 func TestPersonIDReadsBack(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		id := identity.PersonID{
-			Source: rapid.StringMatching(`[a-z][a-z0-9_-]*`).Draw(t, "source"), Anchor: rapid.StringN(1, -1, -1).Draw(t, "anchor"),
+			Directory: rapid.StringMatching(`[a-z][a-z0-9_-]*`).Draw(t, "source"), Anchor: rapid.StringN(1, -1, -1).Draw(t, "anchor"),
 		}
 		if back, err := identity.ParsePersonID(id.String()); err != nil || back != id {
 			t.Fatalf("%q reads back as %+v, %v", id, back, err)
@@ -53,7 +53,7 @@ func letter() *rapid.Generator[string] { return rapid.SampledFrom([]string{"", "
 
 func drawPerson(t *rapid.T) identity.Person {
 	p := identity.Person{
-		ID: identity.PersonID{Source: "corp", Anchor: "1"}, Name: letter().Draw(t, "name"), DN: letter().Draw(t, "dn"), Active: rapid.Bool().Draw(t, "active"),
+		ID: identity.PersonID{Directory: "corp", Anchor: "1"}, Name: letter().Draw(t, "name"), DN: letter().Draw(t, "dn"), Active: rapid.Bool().Draw(t, "active"),
 		Attributes: identity.Attributes{},
 	}
 	for range rapid.IntRange(0, 2).Draw(t, "attributes") {
@@ -89,7 +89,7 @@ func TestFingerprintsStayTheSameFromVersionToVersion(t *testing.T) {
 		Attributes: identity.Attributes{"mail": {"alice@example.org", "a@example.org"}, "cn": {"Alice"}},
 		Groups:     []identity.Group{{Name: "wiki-users", DN: "cn=wiki-users,dc=x"}},
 	}
-	a := identity.Account{UserName: "alice", Active: true, Attributes: map[string]identity.Value{"displayName": `"Alice"`}, Entitlements: []string{"g"}}
+	a := identity.Account{UserName: "alice", Active: true, Attributes: map[string]identity.Value{"displayName": `"Alice"`}, Entitlements: identity.NamedEntitlements("g")}
 	// The state file of every installation holds such numbers: another one makes a full pass look at everybody again.
 	if got, want := p.Fingerprint(), uint64(personPrint); got != want {
 		t.Errorf("the person's is %#x, was %#x", got, want)
@@ -104,7 +104,7 @@ func TestAccountFingerprintSeesWhatIsManagedAndNothingElse(t *testing.T) {
 	base := func() identity.Account {
 		return identity.Account{
 			ID: "1", UserName: "a", ExternalID: "x", Active: true, Version: "v1",
-			Attributes: map[string]identity.Value{"mail": `"m"`, "title": `"t"`}, Entitlements: []string{"g", "h"},
+			Attributes: map[string]identity.Value{"mail": `"m"`, "title": `"t"`}, Entitlements: identity.NamedEntitlements("g", "h"),
 		}
 	}
 	for name, change := range map[string]func(*identity.Account){
@@ -114,8 +114,8 @@ func TestAccountFingerprintSeesWhatIsManagedAndNothingElse(t *testing.T) {
 		"the login":             func(a *identity.Account) { a.UserName = "b" },
 		"the mark":              func(a *identity.Account) { a.ExternalID = "" },
 		"an entitlement less":   func(a *identity.Account) { a.Entitlements = a.Entitlements[:1] },
-		"entitlements run on":   func(a *identity.Account) { a.Entitlements = []string{"gh"} },
-		"an entitlement behind": func(a *identity.Account) { a.Entitlements = append(a.Entitlements, "") },
+		"entitlements run on":   func(a *identity.Account) { a.Entitlements = identity.NamedEntitlements("gh") },
+		"an entitlement behind": func(a *identity.Account) { a.Entitlements = append(a.Entitlements, identity.Entitlement{}) },
 	} {
 		a := base()
 		if change(&a); a.Fingerprint(paths) == base().Fingerprint(paths) {
@@ -138,7 +138,7 @@ func drawChange(t *rapid.T) identity.Change {
 		Op: rapid.SampledFrom([]identity.Op{
 			identity.Disable, identity.Revoke, identity.Strip, identity.Delete, identity.Link, identity.Enable, identity.Create, identity.Update,
 		}).Draw(t, "op"),
-		Target: letter().Draw(t, "target"), Person: identity.PersonID{Source: letter().Draw(t, "source"), Anchor: letter().Draw(t, "anchor")},
+		Target: letter().Draw(t, "target"), Person: identity.PersonID{Directory: letter().Draw(t, "source"), Anchor: letter().Draw(t, "anchor")},
 		Account: identity.AccountID(letter().Draw(t, "account")),
 	}
 }
@@ -169,7 +169,7 @@ func TestSortFindingsIsOneOrder(t *testing.T) {
 		fs := rapid.SliceOfN(rapid.Custom(func(t *rapid.T) identity.Finding {
 			return identity.Finding{
 				Kind: letter().Draw(t, "kind"), Subject: letter().Draw(t, "subject"), Target: letter().Draw(t, "target"),
-				Person: identity.PersonID{Source: "corp", Anchor: letter().Draw(t, "anchor")}, Detail: letter().Draw(t, "detail"),
+				Person: identity.PersonID{Directory: "corp", Anchor: letter().Draw(t, "anchor")}, Detail: letter().Draw(t, "detail"),
 			}
 		}), 0, 12).Draw(t, "findings")
 		other := slices.Clone(fs)

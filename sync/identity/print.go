@@ -34,7 +34,10 @@ func (a Account) Fingerprint(paths []string) uint64 {
 	for _, path := range paths {
 		h.text(path, string(a.Get(path)))
 	}
-	h.texts(a.Entitlements)
+	h.num(uint64(len(a.Entitlements)))
+	for _, e := range a.Entitlements {
+		h.text(e.Kind, e.ID, e.Name)
+	}
 	return h.sum()
 }
 

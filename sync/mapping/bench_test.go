@@ -40,7 +40,7 @@ entitlements = [for g in person.groups : g if startswith(g, "app-")]
 	people := make([]identity.Person, 1000)
 	for i := range people {
 		n := strconv.Itoa(i)
-		people[i] = identity.Person{ID: identity.PersonID{Source: "corp", Anchor: n}, Active: true, Attributes: identity.Attributes{
+		people[i] = identity.Person{ID: identity.PersonID{Directory: "corp", Anchor: n}, Active: true, Attributes: identity.Attributes{
 			"uid": {"User" + n}, "cn": {"Ann Doe " + n}, "givenName": {"Ann"}, "sn": {"Doe"}, "mail": {"u" + n + "@example.org", "ann" + n + "@example.org"},
 			"memberOf": {"cn=staff", "cn=all", "cn=app-users", "cn=x", "cn=app-admins"},
 		}, Groups: []identity.Group{{Name: "app-users", DN: "cn=app-users"}, {Name: "staff", DN: "cn=staff"}}}

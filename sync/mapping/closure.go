@@ -138,7 +138,7 @@ func (c *compiler) traversal(t hcl.Traversal) (compiled, bool) {
 	case "anchor":
 		return compiled{func(f *frame) (val, bool) { return mkText(f.person.ID.Anchor), true }, text}, true
 	case "source":
-		return compiled{func(f *frame) (val, bool) { return mkText(f.person.ID.Source), true }, text}, true
+		return compiled{func(f *frame) (val, bool) { return mkText(f.person.Source), true }, text}, true
 	case "groups":
 		return compiled{func(f *frame) (val, bool) { return mkTexts(f.groups()), true }, texts}, true
 	}

@@ -120,7 +120,7 @@ func (e *expression) interpret(f *frame) (cty.Value, error) {
 	person["active"] = cty.BoolVal(f.person.Active)
 	person["dn"] = cty.StringVal(f.person.DN)
 	person["anchor"] = cty.StringVal(f.person.ID.Anchor)
-	person["source"] = cty.StringVal(f.person.ID.Source)
+	person["source"] = cty.StringVal(f.person.Source)
 	if e.groups {
 		person["groups"] = ctyTexts(f.groups())
 	}

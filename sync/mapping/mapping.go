@@ -186,7 +186,7 @@ func (t *Target) Account(p identity.Person, login Logins) (identity.Account, err
 		if err != nil {
 			return identity.Account{}, err
 		}
-		a.Entitlements = list
+		a.Entitlements = identity.NamedEntitlements(list...)
 	}
 	return a, nil
 }

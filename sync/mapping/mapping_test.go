@@ -24,7 +24,7 @@ func ldapSchema() mapping.Schema {
 
 func alice() identity.Person {
 	return identity.Person{
-		ID: identity.PersonID{Source: "corp", Anchor: "8f14e45f"}, Name: "alice", DN: "uid=alice,ou=Staff,ou=people,dc=example,dc=org", Active: true,
+		ID: identity.PersonID{Directory: "corp", Anchor: "8f14e45f"}, Source: "corp", Name: "alice", DN: "uid=alice,ou=Staff,ou=people,dc=example,dc=org", Active: true,
 		Attributes: identity.Attributes{
 			"uid": {"Alice"}, "cn": {"Alice Żółw"}, "givenName": {"Alice"}, "sn": {"Żółw"}, "mail": {"a@example.org", "alice@example.org"},
 			"telephoneNumber": {"030 / 90 18 20"}, "employeeNumber": {"007"}, "accountExpires": {"133801632000000000"},
@@ -105,7 +105,7 @@ func TestTheDesignsOwnMapping(t *testing.T) {
 			"name.familyName": identity.Text("Żółw"), "emails": identity.Texts("a@example.org", "alice@example.org"),
 			"urn:ietf:params:scim:schemas:extension:enterprise:2.0:User:department": identity.Text("none"),
 		},
-		Entitlements: []string{"wiki-admins", "wiki-users"},
+		Entitlements: identity.NamedEntitlements("wiki-admins", "wiki-users"),
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)

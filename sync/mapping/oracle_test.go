@@ -144,7 +144,7 @@ func drawPerson(t *rapid.T) identity.Person {
 		"2099-01-01", "030 901820", "S-1-5-18", "M0RVZneImaq7zN3u/wARIg==", `cn=a\, b,ou= x,dc=y`,
 	})
 	p := identity.Person{
-		ID: identity.PersonID{Source: "corp", Anchor: "7"}, Name: "alice", DN: "uid=a,dc=x", Active: rapid.Bool().Draw(t, "active"),
+		ID: identity.PersonID{Directory: "corp", Anchor: "7"}, Name: "alice", DN: "uid=a,dc=x", Active: rapid.Bool().Draw(t, "active"),
 		Attributes: identity.Attributes{},
 	}
 	for _, name := range []string{"uid", "mail", "title", "givenName", "sn"} {
@@ -245,7 +245,7 @@ func FuzzCompiled(f *testing.F) {
 			return
 		}
 		p := identity.Person{
-			ID: identity.PersonID{Source: "s", Anchor: "1"}, Attributes: identity.Attributes{"uid": {uid}, "mail": {mail, uid}},
+			ID: identity.PersonID{Directory: "s", Anchor: "1"}, Attributes: identity.Attributes{"uid": {uid}, "mail": {mail, uid}},
 			Groups: []identity.Group{{Name: uid, DN: "cn=x"}},
 		}
 		same(t, e, src, &p)

@@ -273,8 +273,8 @@ func TestSourcesOfDifferentSpelling(t *testing.T) {
 		t.Fatal(diags)
 	}
 	for _, p := range []identity.Person{
-		{ID: identity.PersonID{Source: "corp", Anchor: "1"}, Attributes: identity.Attributes{"uid": {"a"}}},
-		{ID: identity.PersonID{Source: "hr", Anchor: "1"}, Attributes: identity.Attributes{"UID": {"a"}, "costCentre": {"7"}}},
+		{ID: identity.PersonID{Directory: "corp", Anchor: "1"}, Attributes: identity.Attributes{"uid": {"a"}}},
+		{ID: identity.PersonID{Directory: "hr", Anchor: "1"}, Attributes: identity.Attributes{"UID": {"a"}, "costCentre": {"7"}}},
 	} {
 		if a, err := target.Account(p, mapping.Logins{}); err != nil || a.UserName != "a" {
 			t.Errorf("%s: %+v %v", p.ID, a, err)

@@ -9,7 +9,7 @@ import (
 
 // Diff says what leads from have to want: the attributes at paths that have does not hold as wanted (R12: no others), and, where
 // want maps entitlements, those to grant and those to withdraw. Only entitlements that dirsweep granted are withdrawn.
-func Diff(want, have identity.Account, paths, granted []string) identity.Delta {
+func Diff(want, have identity.Account, paths []string, granted []identity.Entitlement) identity.Delta {
 	var d identity.Delta
 	for _, path := range paths {
 		w, h := want.Attributes[path], have.Get(path)
@@ -23,18 +23,14 @@ func Diff(want, have identity.Account, paths, granted []string) identity.Delta {
 	if want.Entitlements == nil {
 		return d
 	}
-	for _, name := range want.Entitlements {
-		if !slices.Contains(have.Entitlements, name) {
-			d.Grant = append(d.Grant, name)
+	d.Grant = identity.WithoutEntitlements(want.Entitlements, have.Entitlements)
+	for _, held := range have.Entitlements {
+		if identity.HasEntitlement(granted, held) && !identity.HasEntitlement(want.Entitlements, held) {
+			d.Withdraw = append(d.Withdraw, held)
 		}
 	}
-	for _, name := range granted {
-		if slices.Contains(have.Entitlements, name) && !slices.Contains(want.Entitlements, name) {
-			d.Withdraw = append(d.Withdraw, name)
-		}
-	}
-	slices.Sort(d.Grant)
-	slices.Sort(d.Withdraw)
+	slices.SortFunc(d.Grant, identity.CompareEntitlements)
+	slices.SortFunc(d.Withdraw, identity.CompareEntitlements)
 	return d
 }
 
@@ -45,12 +41,12 @@ func Creation(want identity.Account, paths []string) identity.Delta {
 
 // An Intended account is one person's account on one target as a pass sees it: desired, recorded and observed.
 type Intended struct {
-	Want     identity.Account // as mapped
-	Have     identity.Account // as observed
-	Paths    []string         // mapped, sorted
-	Granted  []string         // entitlements recorded as granted
-	Disabled bool             // recorded as closed
-	Known    bool             // recorded as linked
+	Want     identity.Account       // as mapped
+	Have     identity.Account       // as observed
+	Paths    []string               // mapped, sorted
+	Granted  []identity.Entitlement // recorded as granted
+	Disabled bool                   // recorded as closed
+	Known    bool                   // recorded as linked
 	// Unchanged: the person and the mapping are as they were when the account was last written, so a difference is drift.
 	Unchanged bool
 	// Settled: Unchanged, and the target holds what it held after the last write, so a difference is the target's own spelling.

@@ -214,7 +214,7 @@ func describe(s plan.Step) string {
 	for _, a := range s.Delta.Attributes {
 		paths = append(paths, a.Path)
 	}
-	return "changed behind our back: " + strings.Join(append(paths, append(s.Delta.Grant, s.Delta.Withdraw...)...), ", ")
+	return "changed behind our back: " + strings.Join(append(paths, identity.EntitlementNames(slices.Concat(s.Delta.Grant, s.Delta.Withdraw))...), ", ")
 }
 
 // refreshed is a link as it is remembered of an account that is as wanted.

@@ -76,7 +76,7 @@ func (r *run) whereabouts(ctx context.Context, id identity.PersonID) string {
 		}
 		return "in scope, not active"
 	}
-	n := slices.IndexFunc(r.o.Sources, func(s Source) bool { return s.Name == id.Source })
+	n := slices.IndexFunc(r.o.Sources, func(s Source) bool { return s.Name == id.Directory })
 	if n < 0 {
 		return "its source is not in the config"
 	}

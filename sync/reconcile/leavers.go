@@ -177,8 +177,8 @@ func (r *run) linkedLeavers(ctx context.Context, l *lane) (leavers []leaver, err
 			}
 			out, leaving := r.departure(l, link)
 			if !leaving {
-				if r.stay(l, link); link.State == identity.LinkActive && !slices.Contains(l.Sources, link.Person.Source) {
-					unread[link.Person.Source]++
+				if r.stay(l, link); link.State == identity.LinkActive && !slices.Contains(l.Sources, link.Person.Directory) {
+					unread[link.Person.Directory]++
 				}
 				continue
 			}
@@ -245,7 +245,7 @@ func (r *run) departure(l *lane, link state.Link) (out leaver, leaving bool) {
 		out.Cause, out.rule, out.proof = identity.Emergency, "sweep --reason "+reason, "ordered by an operator: "+reason
 		return out, true
 	}
-	if _, back := l.rehired[link.Person]; back || !r.sourceWhole(link.Person.Source) || !slices.Contains(l.Sources, link.Person.Source) {
+	if _, back := l.rehired[link.Person]; back || !r.sourceWhole(link.Person.Directory) || !slices.Contains(l.Sources, link.Person.Directory) {
 		return out, false
 	}
 	i, ok := r.roster.find(link.Person)

@@ -361,7 +361,7 @@ func (r *run) absent(ctx context.Context) (absent []state.Person, err error) {
 				if err != nil {
 					return err
 				}
-				if seen[link.Person] || !r.sourceWhole(link.Person.Source) {
+				if seen[link.Person] || !r.sourceWhole(link.Person.Directory) {
 					continue
 				}
 				if _, ok := r.roster.find(link.Person); ok {
@@ -455,9 +455,9 @@ func (r *run) rehire(v *state.Reader, old, now identity.PersonID) error {
 
 // prove asks the source about one absent person (R1).
 func (r *run) prove(ctx context.Context, p state.Person) {
-	n := slices.IndexFunc(r.o.Sources, func(s Source) bool { return s.Name == p.ID.Source })
+	n := slices.IndexFunc(r.o.Sources, func(s Source) bool { return s.Name == p.ID.Directory })
 	departure, left, err := sweep.Prove(ctx, r.o.Sources[n].Source, p.ID.Anchor)
-	f := identity.Finding{Subject: p.ID.Source + ": " + p.Name, Source: p.ID.Source, Person: p.ID}
+	f := identity.Finding{Subject: p.ID.Directory + ": " + p.Name, Source: p.ID.Directory, Person: p.ID}
 	switch {
 	case err != nil:
 		f.Kind, f.Detail = "unproven", "missing from the snapshot, but their absence is not proven, so nothing is closed: "+err.Error()

@@ -36,7 +36,7 @@ type entry struct {
 // A key stands for a text in 16 bytes, however long the text is.
 type key [16]byte
 
-func keyOf(id identity.PersonID) key { return hashed(id.Source + "\x00" + id.Anchor) }
+func keyOf(id identity.PersonID) key { return hashed(id.Directory + "\x00" + id.Anchor) }
 
 func hashed(text string) (k key) {
 	sum := sha256.Sum256([]byte(text))

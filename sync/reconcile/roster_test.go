@@ -12,7 +12,7 @@ import (
 )
 
 func someone(source, anchor, name string) entry {
-	p := identity.Person{ID: identity.PersonID{Source: source, Anchor: anchor}, Name: name, Active: true}
+	p := identity.Person{ID: identity.PersonID{Directory: source, Anchor: anchor}, Name: name, Active: true}
 	return entry{Person: p, Record: state.Person{ID: p.ID, Name: name, Print: p.Fingerprint(), Active: true}}
 }
 
@@ -58,10 +58,10 @@ func TestARosterTellsSourcesApart(t *testing.T) {
 	for range r.of(0) {
 		break // leaving early is fine
 	}
-	if n, ok := r.find(identity.PersonID{Source: "hr", Anchor: "a"}); !ok || n != 1 {
+	if n, ok := r.find(identity.PersonID{Directory: "hr", Anchor: "a"}); !ok || n != 1 {
 		t.Errorf("row %d, %t", n, ok)
 	}
-	for _, id := range []identity.PersonID{{}, {Source: "hr", Anchor: "b"}, {Source: "corp", Anchor: "A"}, {Source: "cor", Anchor: "pa"}} {
+	for _, id := range []identity.PersonID{{}, {Directory: "hr", Anchor: "b"}, {Directory: "corp", Anchor: "A"}, {Directory: "cor", Anchor: "pa"}} {
 		if n, ok := r.find(id); ok {
 			t.Errorf("%s is at row %d", id, n)
 		}

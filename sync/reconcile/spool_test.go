@@ -35,7 +35,7 @@ func TestWhatIsSpooledComesBack(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		text := bytesOf()
 		person := identity.Person{
-			ID: identity.PersonID{Source: text.Draw(t, "source"), Anchor: text.Draw(t, "anchor")}, Name: text.Draw(t, "name"), DN: text.Draw(t, "dn"),
+			ID: identity.PersonID{Directory: text.Draw(t, "source"), Anchor: text.Draw(t, "anchor")}, Name: text.Draw(t, "name"), DN: text.Draw(t, "dn"),
 			Active: rapid.Bool().Draw(t, "active"), Attributes: identity.Attributes{},
 		}
 		for range rapid.IntRange(0, 3).Draw(t, "attributes") {
@@ -46,7 +46,7 @@ func TestWhatIsSpooledComesBack(t *testing.T) {
 		}
 		account := identity.Account{
 			ID: identity.AccountID(text.Draw(t, "id")), UserName: text.Draw(t, "userName"), Active: rapid.Bool().Draw(t, "active"),
-			Attributes: map[string]identity.Value{"title": identity.Value(text.Draw(t, "title"))}, Entitlements: rapid.SliceOfN(text, 0, 3).Draw(t, "entitlements"),
+			Attributes: map[string]identity.Value{"title": identity.Value(text.Draw(t, "title"))}, Entitlements: identity.NamedEntitlements(rapid.SliceOfN(text, 0, 3).Draw(t, "entitlements")...),
 		}
 		first, err := s.add(person)
 		if err != nil {
@@ -78,7 +78,7 @@ func TestWhatIsSpooledComesBack(t *testing.T) {
 
 func TestASpoolTakesAGroupOfAnySize(t *testing.T) {
 	s := testSpool(t)
-	a := identity.Account{ID: "1", Entitlements: strings.Split(strings.Repeat("x,", 200_000), ",")}
+	a := identity.Account{ID: "1", Entitlements: make([]identity.Entitlement, 200_000)}
 	at, err := s.add(a)
 	if err != nil {
 		t.Fatal(err)

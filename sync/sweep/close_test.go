@@ -24,7 +24,7 @@ import (
 )
 
 var (
-	alice  = identity.PersonID{Source: "corp", Anchor: "a"}
+	alice  = identity.PersonID{Directory: "corp", Anchor: "a"}
 	month  = 30 * 24 * time.Hour
 	all    = identity.Capabilities{Disable: true, Delete: true, Revoke: true, Entitlements: true, Update: true}
 	strict = sweep.Policy{Action: sweep.ActionDisable, Revoke: true, Strip: true}
@@ -71,7 +71,7 @@ func (d *desk) writes() string {
 }
 
 func active(entitlements ...string) identity.Account {
-	return identity.Account{ID: "1", UserName: "alice", Active: true, Entitlements: entitlements}
+	return identity.Account{ID: "1", UserName: "alice", Active: true, Entitlements: identity.NamedEntitlements(entitlements...)}
 }
 
 func inactive(entitlements ...string) identity.Account {

@@ -277,7 +277,7 @@ func (t *target) withEntitlements(ctx context.Context, found []resource) ([]iden
 	for _, r := range found {
 		a, err := t.account(r)
 		if err == nil && t.need.Entitlements {
-			a.Entitlements, err = t.entitlements(ctx, r)
+			a.Entitlements, err = named(t.entitlements(ctx, r))
 		}
 		if err != nil {
 			return nil, err

@@ -259,14 +259,22 @@ func (t *target) groupsByFilter(ctx context.Context, attribute, member string) (
 	return slices.Compact(names), err
 }
 
-// regroup takes the account out of groups and puts it into others. One group's trouble does not keep it in the rest.
-func (t *target) regroup(ctx context.Context, id identity.AccountID, withdraw, grant []string) error {
-	var failed []error
-	for _, name := range withdraw {
-		failed = append(failed, t.inGroup(ctx, name, false, func(group string) error { return t.leave(ctx, group, string(id)) }))
+// named makes entitlements of group names.
+func named(names []string, err error) ([]identity.Entitlement, error) {
+	if err != nil || names == nil {
+		return nil, err
 	}
-	for _, name := range grant {
-		failed = append(failed, t.inGroup(ctx, name, true, func(group string) error { return t.join(ctx, group, []string{string(id)}) }))
+	return identity.NamedEntitlements(names...), nil
+}
+
+// regroup takes the account out of groups and puts it into others. One group's trouble does not keep it in the rest.
+func (t *target) regroup(ctx context.Context, id identity.AccountID, withdraw, grant []identity.Entitlement) error {
+	var failed []error
+	for _, e := range withdraw {
+		failed = append(failed, t.inGroup(ctx, e.Name, false, func(group string) error { return t.leave(ctx, group, string(id)) }))
+	}
+	for _, e := range grant {
+		failed = append(failed, t.inGroup(ctx, e.Name, true, func(group string) error { return t.join(ctx, group, []string{string(id)}) }))
 	}
 	return errors.Join(failed...)
 }

@@ -83,7 +83,7 @@ func (t *target) Accounts(ctx context.Context) iter.Seq2[identity.Account, error
 		err = t.list(ctx, usersEndpoint, nil, false, func(r resource) error {
 			a, err := t.account(r)
 			if err == nil && t.need.Entitlements {
-				a.Entitlements, err = t.listedEntitlements(ctx, whose, r)
+				a.Entitlements, err = named(t.listedEntitlements(ctx, whose, r))
 			}
 			if err != nil {
 				return fmt.Errorf("%w: %w", targets.ErrIncomplete, err)
@@ -118,7 +118,7 @@ func (t *target) readAccount(ctx context.Context, id identity.AccountID) (identi
 	}
 	a.Version = version
 	if t.need.Entitlements {
-		if a.Entitlements, err = t.entitlements(ctx, r); err != nil {
+		if a.Entitlements, err = named(t.entitlements(ctx, r)); err != nil {
 			return identity.Account{}, err
 		}
 	}
@@ -185,7 +185,7 @@ func (t *target) create(ctx context.Context, want identity.Account) (identity.Ac
 	t.filters.noteNew(t, r)
 	a, err := t.account(r)
 	if t.need.Entitlements {
-		a.Entitlements = []string{}
+		a.Entitlements = []identity.Entitlement{}
 	}
 	if err != nil || len(want.Entitlements) == 0 {
 		return a, err

@@ -193,11 +193,12 @@ func TestGroups(t *testing.T) {
 			want := map[identity.AccountID][]string{"10000001": names, "10000002": names[:1], "10000003": names[:1], "10000004": {}, "10000005": {}}
 			for _, a := range everyone(t, target) {
 				read, err := target.Account(t.Context(), a.ID)
-				if err != nil || !slices.Equal(a.Entitlements, want[a.ID]) || !slices.Equal(read.Entitlements, want[a.ID]) {
+				if err != nil || !slices.Equal(identity.EntitlementNames(a.Entitlements), want[a.ID]) ||
+					!slices.Equal(identity.EntitlementNames(read.Entitlements), want[a.ID]) {
 					t.Errorf("%s has %q in the list, %q read alone, want %q, %v", a.ID, a.Entitlements, read.Entitlements, want[a.ID], err)
 				}
 			}
-			after, err := target.Update(t.Context(), identity.Account{ID: "10000001", UserName: "u000001"}, identity.Delta{Withdraw: names})
+			after, err := target.Update(t.Context(), identity.Account{ID: "10000001", UserName: "u000001"}, identity.Delta{Withdraw: identity.NamedEntitlements(names...)})
 			if !errors.Is(err, test.is) || test.is == nil && (err != nil || len(after.Entitlements) > 0) {
 				t.Errorf("strip: %v, %v", after, err)
 			}
@@ -217,7 +218,7 @@ func TestAGroupMadeAnew(t *testing.T) {
 	old := s.AddGroup(t, "admins")
 	target := open(t, s.Block(), targets.Need{Paths: []string{"userName"}, Entitlements: true})
 	grant := func(id identity.AccountID) error {
-		_, err := target.Update(t.Context(), identity.Account{ID: id}, identity.Delta{Grant: []string{"admins"}})
+		_, err := target.Update(t.Context(), identity.Account{ID: id}, identity.Delta{Grant: identity.NamedEntitlements("admins")})
 		return err
 	}
 	if err := grant("10000001"); err != nil {
@@ -232,7 +233,7 @@ func TestAGroupMadeAnew(t *testing.T) {
 	if err := grant("10000001"); !errors.Is(err, targets.ErrRejected) || errors.Is(err, targets.ErrNotFound) {
 		t.Errorf("a group that is gone: %v", err)
 	}
-	if _, err := target.Update(t.Context(), identity.Account{ID: "10000002"}, identity.Delta{Withdraw: []string{"admins"}}); err != nil {
+	if _, err := target.Update(t.Context(), identity.Account{ID: "10000002"}, identity.Delta{Withdraw: identity.NamedEntitlements("admins")}); err != nil {
 		t.Errorf("out of a group that is gone: %v", err)
 	}
 }

@@ -110,7 +110,7 @@ func look(t *testing.T, s *scimtest.Server, groups map[string]string, id identit
 	if doc == nil {
 		return identity.Account{}, false
 	}
-	a := identity.Account{ID: id, Active: doc["active"] == true || doc["active"] == "True", Attributes: map[string]identity.Value{}, Entitlements: []string{}}
+	a := identity.Account{ID: id, Active: doc["active"] == true || doc["active"] == "True", Attributes: map[string]identity.Value{}, Entitlements: []identity.Entitlement{}}
 	a.UserName, _ = doc["userName"].(string)
 	for _, path := range []string{"displayName", "title"} {
 		if text, _ := doc[path].(string); text != "" {
@@ -119,9 +119,9 @@ func look(t *testing.T, s *scimtest.Server, groups map[string]string, id identit
 	}
 	for name, group := range groups {
 		if slices.Contains(s.Members(t, group), string(id)) {
-			a.Entitlements = append(a.Entitlements, name)
+			a.Entitlements = append(a.Entitlements, identity.Entitlement{Name: name})
 		}
 	}
-	slices.Sort(a.Entitlements)
+	a.Entitlements = identity.SortedEntitlements(a.Entitlements)
 	return a, true
 }

@@ -371,14 +371,14 @@ func entitlements(t *testing.T, h *Harness) {
 	groups := slices.Sorted(slices.Values(h.Groups))
 	step := func(who identity.Account, grant, withdraw, want []string) identity.Account {
 		t.Helper()
-		after, err := target.Update(t.Context(), who, identity.Delta{Grant: grant, Withdraw: withdraw})
+		after, err := target.Update(t.Context(), who, identity.Delta{Grant: identity.NamedEntitlements(grant...), Withdraw: identity.NamedEntitlements(withdraw...)})
 		if err != nil {
 			t.Fatal(err)
 		}
-		if !slices.Equal(after.Entitlements, want) {
+		if !slices.Equal(identity.EntitlementNames(after.Entitlements), want) {
 			t.Errorf("has %q after the update, want %q", after.Entitlements, want)
 		}
-		if seen, _ := h.Look(t, who.ID); !slices.Equal(seen.Entitlements, want) {
+		if seen, _ := h.Look(t, who.ID); !slices.Equal(identity.EntitlementNames(seen.Entitlements), want) {
 			t.Errorf("the application says %q, want %q", seen.Entitlements, want)
 		}
 		return after
@@ -387,14 +387,14 @@ func entitlements(t *testing.T, h *Harness) {
 	other = step(other, groups[:1], nil, groups[:1])
 	a = step(a, groups, nil, groups) // again: as after a crash
 	for _, listed := range list(t, target) {
-		if listed.ID == a.ID && !slices.Equal(listed.Entitlements, groups) || listed.ID == other.ID && !slices.Equal(listed.Entitlements, groups[:1]) {
+		if listed.ID == a.ID && !slices.Equal(identity.EntitlementNames(listed.Entitlements), groups) || listed.ID == other.ID && !slices.Equal(identity.EntitlementNames(listed.Entitlements), groups[:1]) {
 			t.Errorf("the list says %s has %q", listed.UserName, listed.Entitlements)
 		}
 	}
 	a = step(a, nil, groups[:1], groups[1:])
 	step(a, nil, groups, []string{}) // one of them is gone already
 	step(other, nil, nil, groups[:1])
-	_, err := target.Update(t.Context(), a, identity.Delta{Grant: []string{"no such group"}})
+	_, err := target.Update(t.Context(), a, identity.Delta{Grant: identity.NamedEntitlements("no such group")})
 	if !errors.Is(err, targets.ErrRejected) || !strings.Contains(fmt.Sprint(err), "no such group") {
 		t.Errorf("a group that does not exist: %v", err)
 	}
@@ -429,7 +429,7 @@ func concurrently(t *testing.T, h *Harness) {
 				return
 			}
 			if len(h.Groups) > 0 {
-				if _, err := target.Update(t.Context(), a, identity.Delta{Grant: h.Groups[:1]}); err != nil {
+				if _, err := target.Update(t.Context(), a, identity.Delta{Grant: identity.NamedEntitlements(h.Groups[:1]...)}); err != nil {
 					t.Error(err)
 				}
 			}
@@ -443,7 +443,7 @@ func concurrently(t *testing.T, h *Harness) {
 	}
 	wg.Wait()
 	for _, a := range list(t, target) {
-		if len(h.Groups) > 0 && !slices.Equal(a.Entitlements, h.Groups[:1]) {
+		if len(h.Groups) > 0 && !slices.Equal(identity.EntitlementNames(a.Entitlements), h.Groups[:1]) {
 			t.Errorf("%s has %q", a.UserName, a.Entitlements)
 		}
 	}

@@ -226,7 +226,7 @@ func viewChange(c identity.Change) Change {
 		Attributes: views(c.Delta.Attributes, func(a identity.AttributeChange) Attribute {
 			return Attribute{Path: a.Path, Before: viewValue(a.Before), After: viewValue(a.After)}
 		}),
-		Grant: c.Delta.Grant, Withdraw: c.Delta.Withdraw,
+		Grant: identity.EntitlementNames(c.Delta.Grant), Withdraw: identity.EntitlementNames(c.Delta.Withdraw),
 	}
 }
 

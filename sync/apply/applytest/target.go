@@ -204,9 +204,8 @@ func (t *Target) Update(_ context.Context, have identity.Account, d identity.Del
 				delete(now.Attributes, a.Path)
 			}
 		}
-		kept := slices.DeleteFunc(slices.Clone(now.Entitlements), func(s string) bool { return slices.Contains(d.Withdraw, s) })
-		now.Entitlements = append(kept, d.Grant...)
-		slices.Sort(now.Entitlements)
+		kept := identity.WithoutEntitlements(now.Entitlements, d.Withdraw)
+		now.Entitlements = identity.SortedEntitlements(append(kept, d.Grant...))
 		t.accounts[have.ID] = now
 		return nil
 	})
