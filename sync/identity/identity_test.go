@@ -185,5 +185,5 @@ func TestSortFindingsIsOneOrder(t *testing.T) {
 
 const (
 	personPrint  = 0xde31e562dd14a6ec
-	accountPrint = 0xfd2d5577aec0e774
+	accountPrint = 0x5ed472c4d19bb3ba
 )
