@@ -14,21 +14,25 @@ const Schema = 1
 
 // The tables. "a·b" is a key of the components a and b; a number is eight bytes, the most significant first.
 //
-//	people    source·anchor         Person
-//	links     target·source·anchor  Link
-//	accounts  target·account        source·anchor      whose account it is: the links' other index
+//	people    directory·anchor         Person
+//	links     target·directory·anchor  Link
+//	accounts  target·account        directory·anchor      whose account it is: the links' other index
 //	counts    target                links, active      two numbers: how many links there are, and how many are in LinkActive
 //	intents   number                Intent             what a crash left open
-//	cases     source·anchor         Case
+//	cases     directory·anchor      Case, without its steps
+//	steps     directory·anchor·target·account  Step
+//	due       target·number·directory·anchor·account  nothing: when a step is next to be tried, Unix time in nanoseconds
+//	tombs     target·"externalId" or "userName"·value  Tombstone  of leavers' accounts that are gone
 //	holds     digest                Hold
 //	findings  print                 Finding            by what makes two findings the same, and a hash of the detail
 //	orphans   target·account        Orphan
-//	closures  source·anchor         Closure
+//	closures  directory·anchor         Closure
 //	runs      number id             Run                the number counts down, so that the newest run is first
 //	sources   name                  SourceRecord
 //	targets   name                  TargetRecord
 //	swept     target·account        number             when it was last swept: Unix time in nanoseconds
 //	single    "intent"              number             the last intent's
+//	single    "epoch"               number             how many processes have owned the state
 //	single    "audit"               AuditHead
 const (
 	people   Table = "people"
@@ -38,6 +42,9 @@ const (
 	// Intents is named for tests that make its writes fail.
 	Intents  Table = "intents"
 	cases    Table = "cases"
+	steps    Table = "steps"
+	due      Table = "due"
+	tombs    Table = "tombs"
 	holds    Table = "holds"
 	findings Table = "findings"
 	orphans  Table = "orphans"
@@ -51,7 +58,7 @@ const (
 
 // Tables are all tables that a Ledger uses.
 func Tables() []Table {
-	return []Table{people, links, accounts, counts, Intents, cases, holds, findings, orphans, closures, runs, sources, targets, swept, single}
+	return []Table{people, links, accounts, counts, Intents, cases, steps, due, tombs, holds, findings, orphans, closures, runs, sources, targets, swept, single}
 }
 
 // ErrLinked: the account belongs to another person, or the person already has another account in that target.
@@ -96,6 +103,7 @@ func (l *Ledger) Verify(ctx context.Context) error {
 			func() error { return drain(r.Intents()) },
 			func() error { return drain(r.Cases()) },
 			func() error { return drain(r.Holds()) },
+			func() error { return drain(scan(r, tombs, nil, decodeTombstone)) },
 			func() error { return drain(r.Findings()) },
 			func() error { return drain(scan(r, orphans, nil, decodeOrphan)) },
 			func() error { return drain(r.Closures()) },
@@ -104,6 +112,7 @@ func (l *Ledger) Verify(ctx context.Context) error {
 			func() error { return drain(r.Targets()) },
 			func() error { _, _, err := r.AuditHead(); return err },
 			r.verifyLinks,
+			r.verifySteps,
 		} {
 			if err := check(); err != nil {
 				return err
@@ -111,6 +120,39 @@ func (l *Ledger) Verify(ctx context.Context) error {
 		}
 		return nil
 	})
+}
+
+// verifySteps checks that each step belongs to a case, and that the index of when steps are due is true.
+func (r *Reader) verifySteps() error {
+	want := 0
+	for k, v := range r.tx.Range(steps, nil) {
+		var s Step
+		if err := read(r, steps, k, v, &s, decodeStep); err != nil {
+			return err
+		}
+		person, err := stepPerson(k)
+		if err != nil {
+			return err
+		}
+		if raw, err := r.tx.Get(cases, key(nil).withPerson(person)); err != nil || raw == nil {
+			return errors.Join(err, fmt.Errorf("%w: a step of %s has no case", ErrDamaged, person))
+		}
+		at, ok := s.Due()
+		if !ok {
+			continue
+		}
+		want++
+		if raw, err := r.tx.Get(due, dueKey(person, s, at)); err != nil || raw == nil {
+			return errors.Join(err, fmt.Errorf("%w: a step of %s on %s is not among what is due", ErrDamaged, person, s.Target))
+		}
+	}
+	for range r.tx.Range(due, nil) {
+		want--
+	}
+	if want != 0 {
+		return fmt.Errorf("%w: %d steps too few or too many are due", ErrDamaged, want)
+	}
+	return nil
 }
 
 // verifyLinks checks that each link is found by its account, that each account leads to a link, and that the counts are true.

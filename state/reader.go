@@ -1,9 +1,12 @@
 package state
 
 import (
+	"cmp"
 	"encoding/binary"
 	"fmt"
 	"iter"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/dirsweep/dirsweep/sync/identity"
@@ -71,13 +74,92 @@ func (r *Reader) Intent(seq uint64) (Intent, bool, error) {
 // Intents returns what has begun and is not settled, oldest first: after a start, what a crash left open.
 func (r *Reader) Intents() iter.Seq2[Intent, error] { return scan(r, Intents, nil, decodeIntent) }
 
-// Case returns a leaver's case.
+// Case returns a leaver's case with its steps.
 func (r *Reader) Case(person identity.PersonID) (Case, bool, error) {
-	return lookup(r, cases, key(nil).withPerson(person), decodeCase)
+	c, ok, err := lookup(r, cases, key(nil).withPerson(person), decodeCase)
+	if ok && err == nil {
+		c.Steps, err = r.steps(person)
+	}
+	return c, ok, err
 }
 
-// Cases returns all cases, open and closed.
-func (r *Reader) Cases() iter.Seq2[Case, error] { return scan(r, cases, nil, decodeCase) }
+// Cases returns all cases, open and closed, with their steps.
+func (r *Reader) Cases() iter.Seq2[Case, error] {
+	return func(yield func(Case, error) bool) {
+		for c, err := range scan(r, cases, nil, decodeCase) {
+			if err == nil {
+				c.Steps, err = r.steps(c.Person)
+			}
+			if !yield(c, err) || err != nil {
+				return
+			}
+		}
+	}
+}
+
+func (r *Reader) steps(person identity.PersonID) (out []Step, err error) {
+	for s, err := range scan(r, steps, key(nil).withPerson(person), decodeStep) {
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, s)
+	}
+	slices.SortFunc(out, func(a, b Step) int {
+		return cmp.Or(cmp.Compare(a.Target, b.Target), cmp.Compare(a.Account, b.Account))
+	})
+	return out, nil
+}
+
+// A DueStep is a step that is to be tried or looked at.
+type DueStep struct {
+	Person  identity.PersonID
+	Account identity.AccountID
+	At      time.Time // since when
+}
+
+// Due returns a target's steps in the order in which they are due. It costs what is asked of it, however many cases there are.
+func (r *Reader) Due(target string) iter.Seq2[DueStep, error] {
+	return func(yield func(DueStep, error) bool) {
+		prefix := makeKey(target)
+		for k := range r.tx.Range(due, prefix) {
+			rest := key(k)[len(prefix):]
+			var d DueStep
+			err := error(nil)
+			if len(rest) < 8 {
+				err = fmt.Errorf("%w: due %x", ErrDamaged, k)
+			} else {
+				d.At = fromNumber(binary.BigEndian.Uint64(rest))
+				err = rest[8:].split(&d.Person.Directory, &d.Person.Anchor, (*string)(&d.Account))
+			}
+			if !yield(d, err) || err != nil {
+				return
+			}
+		}
+	}
+}
+
+// Tombstone returns the leaver whose account of a target, gone since, bore this externalId or this userName.
+func (r *Reader) Tombstone(target, externalID, userName string) (t Tombstone, byExternalID, ok bool, err error) {
+	if externalID != "" {
+		if t, ok, err = lookup(r, tombs, makeKey(target, "externalId", externalID), decodeTombstone); ok || err != nil {
+			return t, true, ok, err
+		}
+	}
+	if userName == "" {
+		return t, false, false, nil
+	}
+	t, ok, err = lookup(r, tombs, makeKey(target, "userName", strings.ToLower(userName)), decodeTombstone)
+	return t, false, ok, err
+}
+
+// Epoch is the number of the process that owns the state; 0 before the first.
+func (r *Reader) Epoch() (uint64, error) {
+	v, err := r.tx.Get(single, makeKey("epoch"))
+	if err != nil || v == nil {
+		return 0, err
+	}
+	return key(v).number()
+}
 
 // Hold returns the hold of that digest.
 func (r *Reader) Hold(digest string) (Hold, bool, error) {
@@ -223,8 +305,49 @@ func decodeLink(k key, l *Link) error {
 	return k.split(&l.Target, &l.Person.Directory, &l.Person.Anchor)
 }
 
-func decodeIntent(k key, i *Intent) (err error)   { i.Seq, err = k.number(); return err }
-func decodeCase(k key, c *Case) (err error)       { c.Person, err = k.person(); return err }
+func decodeIntent(k key, i *Intent) (err error) { i.Seq, err = k.number(); return err }
+func decodeCase(k key, c *Case) (err error)     { c.Person, err = k.person(); return err }
+
+func decodeStep(k key, s *Step) error {
+	var directory, anchor string
+	return k.split(&directory, &anchor, &s.Target, (*string)(&s.Account))
+}
+
+func stepPerson(k key) (id identity.PersonID, err error) {
+	var target, account string
+	err = k.split(&id.Directory, &id.Anchor, &target, &account)
+	return id, err
+}
+
+func stepKey(person identity.PersonID, s Step) key {
+	return key(nil).withPerson(person).with(s.Target).with(string(s.Account))
+}
+
+func dueKey(person identity.PersonID, s Step, at time.Time) key {
+	k := append(makeKey(s.Target), makeNumber(toNumber(at))...)
+	return k.withPerson(person).with(string(s.Account))
+}
+
+// toNumber orders instants; the zero time, and all before 1970, come first.
+func toNumber(at time.Time) uint64 {
+	if at.IsZero() || at.Before(time.Unix(0, 0)) {
+		return 0
+	}
+	return uint64(at.UnixNano())
+}
+
+func fromNumber(n uint64) time.Time {
+	if n == 0 {
+		return time.Time{}
+	}
+	return time.Unix(0, int64(n)) //nolint:gosec // toNumber made it of an int64
+}
+
+func decodeTombstone(k key, t *Tombstone) error {
+	var kind, value string
+	return k.split(&t.Target, &kind, &value)
+}
+
 func decodeHold(k key, h *Hold) error             { return k.split(&h.Digest) }
 func decodeFinding(key, *Finding) error           { return nil }
 func decodeClosure(k key, c *Closure) (err error) { c.Person, err = k.person(); return err }

@@ -1,6 +1,7 @@
 package state
 
 import (
+	"slices"
 	"time"
 
 	"github.com/dirsweep/dirsweep/sync/identity"
@@ -47,6 +48,7 @@ type Link struct {
 // An Intent is a change that may be under way at the target (R7).
 type Intent struct {
 	Seq    uint64          `cbor:"-"`
+	Epoch  uint64          `cbor:"4,keyasint,omitempty"` // of the process that began it; an older one left it open
 	Pass   string          `cbor:"1,keyasint,omitempty"`
 	Change identity.Change `cbor:"2,keyasint"`
 	At     time.Time       `cbor:"3,keyasint,omitzero"`
@@ -61,8 +63,17 @@ type Case struct {
 	Reason string            `cbor:"4,keyasint,omitempty"` // for an emergency: what the operator said
 	Proof  string            `cbor:"5,keyasint,omitempty"` // of absence: the source's answer
 	Left   time.Time         `cbor:"6,keyasint,omitzero"`
-	Closed time.Time         `cbor:"7,keyasint,omitzero"`  // zero while any step is open
-	Steps  []Step            `cbor:"8,keyasint,omitempty"` // sorted by Target and Account
+	Closed time.Time         `cbor:"7,keyasint,omitzero"` // zero while any step is open
+	// Noticed is when dirsweep saw that they left; Left is when it happened, where the directory says so, else the same.
+	Noticed time.Time `cbor:"9,keyasint,omitzero"`
+	// Opened names the case together with the person: somebody who leaves twice has two.
+	Opened time.Time `cbor:"10,keyasint,omitzero"`
+	Steps  []Step    `cbor:"-"` // sorted by Target and Account; each is a record of its own
+}
+
+// Open reports whether something of the case is still to be done or decided: an account that may be open.
+func (c Case) Open() bool {
+	return slices.ContainsFunc(c.Steps, func(s Step) bool { return s.Status.Open() })
 }
 
 // StepStatus is how far a leaver's account is.
@@ -70,25 +81,54 @@ type StepStatus string
 
 // The statuses of a step.
 const (
-	StepOpen     StepStatus = "open"     // owed: not yet seen closed
-	StepHeld     StepStatus = "held"     // the guard holds it
-	StepProven   StepStatus = "proven"   // read back inactive or gone (R8)
-	StepReported StepStatus = "reported" // leaver { action = "report" }, observe mode, or a protected account
+	StepOpen       StepStatus = "open"       // not yet seen closed, and tried again until it is
+	StepHeld       StepStatus = "held"       // the guard holds it until an operator decides
+	StepKept       StepStatus = "kept"       // an operator rejected closing it
+	StepProtected  StepStatus = "protected"  // guard { protect } names the account
+	StepDisputed   StepStatus = "disputed"   // whose the account is has to be settled first
+	StepUnprovable StepStatus = "unprovable" // done as far as can be, but nothing proves it
+	StepReported   StepStatus = "reported"   // leaver { action = "report" } leaves it to the operator
+	StepProven     StepStatus = "proven"     // read back inactive, gone or hidden (R8)
 )
+
+// Open reports whether the account may still be open: nothing but a proof ends that.
+func (s StepStatus) Open() bool { return s != StepProven && s != StepReported }
+
+// Waits reports whether an operator has to decide or do something before the account can be closed.
+func (s StepStatus) Waits() bool {
+	return s == StepHeld || s == StepKept || s == StepProtected || s == StepDisputed || s == StepUnprovable
+}
 
 // A Step is one account of a leaver.
 type Step struct {
-	Target   string             `cbor:"1,keyasint,omitempty"`
-	Account  identity.AccountID `cbor:"2,keyasint,omitempty"`
+	Target   string             `cbor:"-"`
+	Account  identity.AccountID `cbor:"-"`
 	UserName string             `cbor:"3,keyasint,omitempty"`
 	Status   StepStatus         `cbor:"4,keyasint,omitempty"`
 	Attempts int                `cbor:"5,keyasint,omitempty"`
-	Next     time.Time          `cbor:"6,keyasint,omitzero"`  // not before; zero for at once
+	Next     time.Time          `cbor:"6,keyasint,omitzero"`  // when it is tried, or looked at, again; zero for at once
 	Error    string             `cbor:"7,keyasint,omitempty"` // of the last attempt
 	Seen     string             `cbor:"8,keyasint,omitempty"` // what the read-back saw: "inactive", "gone"
 	At       time.Time          `cbor:"9,keyasint,omitzero"`  // of Status
 	Delete   time.Time          `cbor:"10,keyasint,omitzero"` // when grace ends; zero for never (R10)
 	Left     time.Time          `cbor:"11,keyasint,omitzero"` // when this account's clock began: the person left, or it was enabled again (R19)
+	// ExternalID is the mark that the account carried, by which it is known again under another identifier (R11).
+	ExternalID string `cbor:"12,keyasint,omitempty"`
+	// Taken is what closing took away, for undo and for a rehire.
+	Taken []identity.Entitlement `cbor:"13,keyasint,omitempty"`
+}
+
+// Due is when the step is next to be tried or looked at; false for never.
+func (s Step) Due() (time.Time, bool) {
+	switch {
+	case s.Status == StepOpen:
+		return s.Next, true
+	case s.Status != StepProven || s.Delete.IsZero() && s.Next.IsZero():
+		return time.Time{}, false
+	case s.Next.IsZero() || !s.Delete.IsZero() && s.Delete.Before(s.Next):
+		return s.Delete, true
+	}
+	return s.Next, true
 }
 
 // Took is how long a proven step took from leaving.
@@ -138,6 +178,21 @@ type TargetRecord struct {
 	Reason   string    `cbor:"3,keyasint,omitempty"` // of the last failure
 	Since    time.Time `cbor:"4,keyasint,omitzero"`
 	Next     time.Time `cbor:"5,keyasint,omitzero"` // quarantined until then; zero when healthy (R9)
+	// PausedUntil is until when the target asked to be left alone (Retry-After); zero for not.
+	PausedUntil time.Time `cbor:"6,keyasint,omitzero"`
+	// HidesInactive: an account that dirsweep disabled was seen to be invisible, with a witness.
+	HidesInactive bool `cbor:"7,keyasint,omitempty"`
+}
+
+// A Tombstone is what is remembered of a leaver's account that is gone, so that it is known again should it come back (R11).
+type Tombstone struct {
+	Target     string             `cbor:"-"`
+	Person     identity.PersonID  `cbor:"1,keyasint,omitzero"`
+	Name       string             `cbor:"2,keyasint,omitempty"`
+	Account    identity.AccountID `cbor:"3,keyasint,omitempty"`
+	UserName   string             `cbor:"4,keyasint,omitempty"`
+	ExternalID string             `cbor:"5,keyasint,omitempty"`
+	At         time.Time          `cbor:"6,keyasint,omitzero"` // when it was proven gone
 }
 
 // A Finding is an identity.Finding with its age.

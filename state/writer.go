@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/dirsweep/dirsweep/sync/identity"
@@ -122,12 +123,84 @@ func (w *Writer) Begin(begun ...Intent) ([]Intent, error) {
 // Settle removes an intent: its outcome is known, and what it means for links and cases is written in the same transaction.
 func (w *Writer) Settle(seq uint64) error { return w.tx.Delete(Intents, makeNumber(seq)) }
 
-// PutCase remembers a leaver's case.
-func (w *Writer) PutCase(c Case) error { return w.put(cases, key(nil).withPerson(c.Person), c) }
+// PutCase remembers a leaver's case and exactly these steps of it.
+func (w *Writer) PutCase(c Case) error {
+	known, err := w.steps(c.Person)
+	if err != nil {
+		return err
+	}
+	for _, old := range known {
+		kept := slices.ContainsFunc(c.Steps, func(s Step) bool { return s.Target == old.Target && s.Account == old.Account })
+		if err := w.deleteStep(c.Person, old, kept); err != nil {
+			return err
+		}
+	}
+	for _, s := range c.Steps {
+		if err := w.put(steps, stepKey(c.Person, s), s); err != nil {
+			return err
+		}
+		if at, ok := s.Due(); ok {
+			if err := w.tx.Put(due, dueKey(c.Person, s, at), []byte{}); err != nil {
+				return err
+			}
+		}
+	}
+	return w.put(cases, key(nil).withPerson(c.Person), c)
+}
 
 // DeleteCase forgets a leaver's case.
 func (w *Writer) DeleteCase(person identity.PersonID) error {
+	known, err := w.steps(person)
+	if err != nil {
+		return err
+	}
+	for _, s := range known {
+		if err := w.deleteStep(person, s, false); err != nil {
+			return err
+		}
+	}
 	return w.tx.Delete(cases, key(nil).withPerson(person))
+}
+
+// deleteStep takes a step off what is due and, unless it is to be written anew, off the case.
+func (w *Writer) deleteStep(person identity.PersonID, s Step, kept bool) error {
+	if at, ok := s.Due(); ok {
+		if err := w.tx.Delete(due, dueKey(person, s, at)); err != nil {
+			return err
+		}
+	}
+	if kept {
+		return nil
+	}
+	return w.tx.Delete(steps, stepKey(person, s))
+}
+
+// PutTombstone remembers a leaver's account that is gone, by its externalId and by its userName.
+func (w *Writer) PutTombstone(t Tombstone) error {
+	for kind, value := range map[string]string{"externalId": t.ExternalID, "userName": strings.ToLower(t.UserName)} {
+		if value == "" {
+			continue
+		}
+		if err := w.put(tombs, makeKey(t.Target, kind, value), t); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// DeleteTombstone forgets a leaver's account: the person is back, or nothing of it is kept any longer.
+func (w *Writer) DeleteTombstone(t Tombstone) error {
+	return errors.Join(w.tx.Delete(tombs, makeKey(t.Target, "externalId", t.ExternalID)),
+		w.tx.Delete(tombs, makeKey(t.Target, "userName", strings.ToLower(t.UserName))))
+}
+
+// NextEpoch takes the state over for a new process: intents of older epochs are what a crash left open.
+func (w *Writer) NextEpoch() (uint64, error) {
+	last, err := w.Epoch()
+	if err != nil {
+		return 0, err
+	}
+	return last + 1, w.tx.Put(single, makeKey("epoch"), makeNumber(last+1))
 }
 
 // PutHold remembers a hold.

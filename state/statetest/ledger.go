@@ -96,7 +96,7 @@ func NewSamples() Samples {
 			Container: "ou=people,dc=example,dc=org", State: identity.LinkDisabled, Created: true, Disabled: day1,
 			PersonPrint: 1, Want: 2, Have: 3, Mapping: 4, ScopePrint: 5, Entitlements: identity.NamedEntitlements("wiki-admins", "wiki-users"),
 		},
-		Intent: state.Intent{Seq: 1, Pass: "p1", At: day0, Change: identity.Change{
+		Intent: state.Intent{Seq: 1, Epoch: 3, Pass: "p1", At: day0, Change: identity.Change{
 			Op: identity.Update, Cause: identity.Changed, Rule: "config.hcl:31", Target: "wiki", Person: alice, Name: "alice",
 			Account: "a\x00\xff", UserName: "alice", Container: "ou=people", PersonPrint: 1, WantPrint: 2,
 			Delta: identity.Delta{
@@ -106,10 +106,11 @@ func NewSamples() Samples {
 		}},
 		Case: state.Case{
 			Person: bob, Name: "bob", DN: "uid=bob", Cause: identity.Deleted, Reason: "r", Proof: "gone", Left: day0, Closed: day2,
-			Steps: []state.Step{{
+			Noticed: day1, Opened: day0,
+			Steps: []state.Step{{Target: "chat", Account: "b2", UserName: "bob", Status: state.StepOpen}, {
 				Target: "wiki", Account: "b1", UserName: "bob", Status: state.StepProven, Attempts: 3, Next: day1, Error: "503",
-				Seen: "inactive", At: day1, Delete: day2,
-			}, {Target: "chat", Account: "b2", UserName: "bob", Status: state.StepOpen}},
+				Seen: "inactive", At: day1, Delete: day2, Left: day0, ExternalID: "x", Taken: identity.NamedEntitlements("g"),
+			}},
 		},
 		Hold: state.Hold{
 			Digest: "abc", Kind: "cohort", Target: "wiki", Source: "corp", Cause: identity.Deleted, Container: "ou=people",
@@ -117,7 +118,7 @@ func NewSamples() Samples {
 			Reason: "60 of 50", Since: day0, Approved: day1, Rejected: day2,
 		},
 		Source: state.SourceRecord{Name: "corp", Accepted: 12, At: day0, Cursor: []byte{0, 1, 0xff}},
-		Target: state.TargetRecord{Name: "wiki", Scope: 7, Failures: 3, Reason: "503", Since: day0, Next: day1},
+		Target: state.TargetRecord{Name: "wiki", Scope: 7, Failures: 3, Reason: "503", Since: day0, Next: day1, PausedUntil: day2, HidesInactive: true},
 		Finding: state.Finding{First: day0, Finding: identity.Finding{
 			Kind: "disputed", Subject: "wiki: alice", Source: "corp", Target: "wiki", Person: alice, Account: "a", Detail: "two fit",
 		}},
@@ -247,6 +248,90 @@ func testLinked(t *testing.T, store state.Store, _ Suite) {
 		found(t, newLink("wiki", alice, "2"))(r.LinkByAccount("wiki", "2"))
 		found(t, newLink("chat", bob, "1"))(r.LinkByAccount("chat", "1"))
 		return nil
+	})
+}
+
+func testDue(t *testing.T, store state.Store, _ Suite) {
+	l := state.NewLedger(store)
+	due := func(target string) (out []string) {
+		check(t, l, func(r *state.Reader) error {
+			for _, d := range collect(t, r.Due(target)) {
+				out = append(out, fmt.Sprint(d.Person.Anchor, " ", d.Account, " ", d.At.UnixNano()))
+			}
+			return nil
+		})
+		return out
+	}
+	step := func(target, account string, status state.StepStatus, next, end time.Time) state.Step {
+		return state.Step{Target: target, Account: identity.AccountID(account), Status: status, Next: next, Delete: end}
+	}
+	put := func(person identity.PersonID, steps ...state.Step) {
+		t.Helper()
+		write(t, l, func(w *state.Writer) error { return w.PutCase(state.Case{Person: person, Steps: steps}) })
+		if err := l.Verify(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	never := time.Time{}
+	put(carol, step("wiki", "1", state.StepOpen, day2, never), step("wikis", "1", state.StepOpen, day0, never))
+	put(bob, step("wiki", "2", state.StepOpen, never, never), step("wiki", "3", state.StepHeld, day0, day0))
+	put(alice, step("wiki", "4", state.StepProven, day1, day2), step("wiki", "5", state.StepProven, never, never))
+	zero := fmt.Sprint(never.UnixNano())
+	same(t, "due", []string{bob.Anchor + " 2 " + zero, fmt.Sprint(alice.Anchor, " 4 ", day1.UnixNano()), fmt.Sprint("c 1 ", day2.UnixNano())}, due("wiki"))
+	put(bob, step("wiki", "3", state.StepOpen, day0, never))
+	put(alice, step("wiki", "4", state.StepProven, never, day2))
+	same(t, "due after changes", []string{
+		fmt.Sprint(bob.Anchor, " 3 ", day0.UnixNano()), fmt.Sprint(alice.Anchor, " 4 ", day2.UnixNano()), fmt.Sprint("c 1 ", day2.UnixNano()),
+	}, due("wiki"))
+	write(t, l, func(w *state.Writer) error {
+		return errors.Join(w.DeleteCase(bob), w.DeleteCase(alice), w.DeleteCase(carol))
+	})
+	same(t, "due of no cases", []string(nil), due("wiki"))
+	if err := l.Verify(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func testTombstones(t *testing.T, store state.Store, _ Suite) {
+	l := state.NewLedger(store)
+	tomb := state.Tombstone{Target: "wiki", Person: bob, Name: "bob", Account: "7", UserName: "Bob", ExternalID: "x", At: day1}
+	write(t, l, func(w *state.Writer) error {
+		epoch, err := w.NextEpoch()
+		if err == nil && epoch != 1 {
+			err = fmt.Errorf("epoch %d", epoch)
+		}
+		return errors.Join(err, w.PutTombstone(tomb))
+	})
+	for _, c := range []struct {
+		target, externalID, userName string
+		strong, ok                   bool
+	}{
+		{"wiki", "x", "", true, true},
+		{"wiki", "x", "carol", true, true},
+		{"wiki", "y", "bOB", false, true},
+		{"wiki", "", "bob", false, true},
+		{"wiki", "X", "", false, false},
+		{"wiki", "", "", false, false},
+		{"wik", "x", "bob", false, false},
+	} {
+		check(t, l, func(r *state.Reader) error {
+			got, strong, ok, err := r.Tombstone(c.target, c.externalID, c.userName)
+			if err != nil || ok != c.ok || strong != c.strong && ok || ok && got != tomb {
+				t.Errorf("%+v: %+v, by externalId %t, %t, %v", c, got, strong, ok, err)
+			}
+			return nil
+		})
+	}
+	write(t, l, func(w *state.Writer) error { return w.DeleteTombstone(tomb) })
+	check(t, l, func(r *state.Reader) error {
+		if _, _, ok, err := r.Tombstone("wiki", "x", "bob"); ok || err != nil {
+			t.Errorf("forgotten, and there: %t, %v", ok, err)
+		}
+		epoch, err := r.Epoch()
+		if epoch != 1 {
+			t.Errorf("epoch %d", epoch)
+		}
+		return err
 	})
 }
 

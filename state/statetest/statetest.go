@@ -46,6 +46,8 @@ func Run(t *testing.T, s Suite) {
 		{"a backup is a store", testBackup},
 		{"buffers stay the caller's", testBuffers},
 		{"the ledger keeps every record", testRecords},
+		{"the ledger knows what is due", testDue},
+		{"the ledger knows who is gone", testTombstones},
 		{"people and links are listed by source and target", testLists},
 		{"a link is one to one", testLinked},
 		{"active links are counted", testCount},
