@@ -114,6 +114,8 @@ type Step struct {
 	Left     time.Time          `cbor:"11,keyasint,omitzero"` // when this account's clock began: the person left, or it was enabled again (R19)
 	// ExternalID is the mark that the account carried, by which it is known again under another identifier (R11).
 	ExternalID string `cbor:"12,keyasint,omitempty"`
+	Rule       string `cbor:"14,keyasint,omitempty"` // the config line or rule that asks for it
+	Uncounted  bool   `cbor:"15,keyasint,omitempty"` // closing it does not count for the guard's window: approved, or closed before
 	// Taken is what closing took away, for undo and for a rehire.
 	Taken []identity.Entitlement `cbor:"13,keyasint,omitempty"`
 }

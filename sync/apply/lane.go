@@ -92,6 +92,13 @@ func (l *Lane) throttle(d time.Duration) {
 	}
 }
 
+// Paused is until when the target asked to be left alone; the zero time for not.
+func (l *Lane) Paused() time.Time {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.notYet
+}
+
 func (l *Lane) wait(ctx context.Context, leaver bool) error {
 	l.mu.Lock()
 	d := time.Until(l.notYet)

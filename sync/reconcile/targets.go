@@ -174,7 +174,7 @@ func (l *lane) account(out leaver) sweep.Account {
 	if policy.Action == sweep.ActionReport {
 		policy.Action = sweep.ActionDisable // an emergency
 	}
-	return sweep.Account{Change: out.change(l.Name), Link: out.link, Policy: policy, Released: out.freed}
+	return sweep.Account{Change: out.change(l.Name), Link: out.link, Policy: policy, Uncounted: out.freed}
 }
 
 // close closes leavers' accounts, several at once.

@@ -11,7 +11,7 @@ import (
 
 const (
 	soonest = 30 * time.Second // the first retry of a step: within a minute (R8)
-	latest  = 15 * time.Minute // between later ones, for ever
+	latest  = time.Hour        // between later ones, for ever
 )
 
 // Retry is when a step that failed attempts times is tried again.
@@ -39,6 +39,14 @@ func Owe(w *state.Writer, c state.Case, step state.Step) error {
 			c.Proof = known.Proof
 		}
 		c.Steps = known.Steps
+		if c.Opened = known.Opened; !known.Closed.IsZero() && step.Status.Open() {
+			c.Opened = step.At
+		}
+	} else {
+		c.Opened = step.At
+	}
+	if c.Noticed.IsZero() {
+		c.Noticed = step.At
 	}
 	i := find(c.Steps, step.Target, step.Account)
 	switch {
@@ -90,7 +98,7 @@ func Return(w *state.Writer, person identity.PersonID, target string, now time.T
 
 // settled closes a case whose steps are all done, and opens it again where one is not.
 func settled(c state.Case, now time.Time) state.Case {
-	owed := slices.ContainsFunc(c.Steps, func(s state.Step) bool { return s.Status == state.StepOpen || s.Status == state.StepHeld })
+	owed := slices.ContainsFunc(c.Steps, func(s state.Step) bool { return s.Status.Open() })
 	switch {
 	case owed:
 		c.Closed = time.Time{}

@@ -168,7 +168,7 @@ func TestAProofOfLeavingIsNotLost(t *testing.T) {
 func TestR08RetriedWithinAMinuteThenWithBackoffForEver(t *testing.T) {
 	for attempts, want := range map[int]time.Duration{
 		0: 30 * time.Second, 1: 30 * time.Second, 2: time.Minute, 3: 2 * time.Minute, 4: 4 * time.Minute, 5: 8 * time.Minute,
-		6: 15 * time.Minute, 7: 15 * time.Minute, 100: 15 * time.Minute, 1 << 40: 15 * time.Minute,
+		6: 16 * time.Minute, 7: 32 * time.Minute, 8: time.Hour, 100: time.Hour, 1 << 40: time.Hour,
 	} {
 		if got := sweep.Retry(attempts, noon).Sub(noon); got != want {
 			t.Errorf("after %d attempts: %s, want %s", attempts, got, want)

@@ -17,8 +17,8 @@ type Account struct {
 	Change identity.Change // its Op is ignored: who, where and why
 	Link   state.Link      // zero for an orphan account
 	Policy Policy
-	// Released: an operator let it go past the guard, so it does not count for its window.
-	Released bool
+	// Uncounted: an operator let it go past the guard, or it was closed before: it does not count for the guard's window.
+	Uncounted bool
 }
 
 // deletes reports whether the account is ever to be deleted, for which it matters who disabled it (R10).
@@ -26,14 +26,62 @@ func (a Account) deletes() bool { return a.Policy.Action == ActionDelete || a.Po
 
 // A Closed says how far Close came.
 type Closed struct {
-	Proven bool      // read back inactive or gone, with everything the policy asks for taken away (R8)
-	Seen   string    // "inactive" or "gone"
-	At     time.Time // of the read-back
-	Delete time.Time // when grace ends; zero for never
+	Proven bool                   // read back inactive or gone, with everything the policy asks for taken away (R8)
+	Seen   string                 // "inactive" or "gone"
+	At     time.Time              // of the read-back
+	Delete time.Time              // when grace ends; zero for never
+	Taken  []identity.Entitlement // what was taken away
+	Why    string                 // of one that is done as far as can be and not Proven: what cannot be proven
 	Ops    []identity.Op
 	Failed identity.Change // the change that Err is about
 	Err    error
 }
+
+// A Door is a target as its sweeper uses it.
+type Door struct {
+	Executor *apply.Executor
+	Lane     *apply.Lane
+}
+
+var _ Closer = Door{}
+
+// Close implements Closer.
+func (d Door) Close(ctx context.Context, a Account) Closed {
+	caps, err := d.Lane.Target.Capabilities(ctx)
+	if err != nil {
+		return Closed{Failed: a.change(identity.Disable), Err: err}
+	}
+	return Close(ctx, d.Executor, d.Lane, caps, a)
+}
+
+// Delete implements Closer.
+func (d Door) Delete(ctx context.Context, a Account) Closed {
+	caps, err := d.Lane.Target.Capabilities(ctx)
+	if err == nil && !caps.Delete {
+		err = errors.New("the target cannot delete accounts; take delete_after out of its leaver block")
+	}
+	if err != nil {
+		return Closed{Failed: a.change(identity.Delete), Err: err}
+	}
+	return Delete(ctx, d.Executor, d.Lane, a)
+}
+
+// Look implements Closer.
+func (d Door) Look(ctx context.Context, a Account) (string, error) {
+	have, err := d.Lane.Target.Account(ctx, a.Change.Account)
+	switch {
+	case errors.Is(err, targets.ErrNotFound):
+		return "gone", nil
+	case err != nil:
+		return "", err
+	case have.Active:
+		return "active", nil
+	}
+	return "inactive", nil
+}
+
+// Paused implements Closer.
+func (d Door) Paused() time.Time { return d.Lane.Paused() }
 
 // Changes are what closing takes on a target with these capabilities, in order. Where accounts cannot be disabled, nothing but the delete can
 // be proven.
@@ -90,7 +138,7 @@ func Close(ctx context.Context, x *apply.Executor, lane *apply.Lane, caps identi
 		case c.Op == identity.Strip:
 			c.Delta.Withdraw = r.Account.Entitlements
 		}
-		r = x.Do(ctx, lane, apply.Job{Change: c, Have: r.Account, Link: r.Link, Scope: r.Link.ScopePrint, Uncounted: a.Released})
+		r = x.Do(ctx, lane, apply.Job{Change: c, Have: r.Account, Link: r.Link, Scope: r.Link.ScopePrint, Uncounted: a.Uncounted})
 		if r.Err != nil {
 			closed.Failed, closed.Err = c, r.Err
 			return closed

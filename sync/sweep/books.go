@@ -1,0 +1,231 @@
+package sweep
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/dirsweep/dirsweep/state"
+	"github.com/dirsweep/dirsweep/sync/apply"
+	"github.com/dirsweep/dirsweep/sync/audit"
+	"github.com/dirsweep/dirsweep/sync/identity"
+)
+
+// Books are the leavers' cases. Nothing else writes them.
+type Books struct {
+	Ledger *state.Ledger
+	Trail  *audit.Trail
+	// Ended is told of each case that has just been closed; nil for nobody. An error is the caller's to report: the case stays closed.
+	Ended func(ctx context.Context, c state.Case)
+}
+
+// settling bounds writing down what was done, also while everything is being stopped.
+const settling = 5 * time.Second
+
+// write puts down what was done, even while ctx is being stopped.
+func (b *Books) write(ctx context.Context, fn func(*state.Writer) error) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), settling)
+	defer cancel()
+	if err := b.Ledger.Update(ctx, fn); err != nil {
+		return fmt.Errorf("write the state: %w", err)
+	}
+	return nil
+}
+
+// NextDue is when a target's next step is due; the zero time for never.
+func (b *Books) NextDue(ctx context.Context, target string) (at time.Time, err error) {
+	err = b.Ledger.View(ctx, func(r *state.Reader) error {
+		for d, err := range r.Due(target) {
+			if at = d.At; at.IsZero() {
+				at = time.Unix(0, 1)
+			}
+			return err
+		}
+		return nil
+	})
+	return at, err
+}
+
+// mostAtOnce bounds one round, so that it holds no more than so many cases; what is left is due in the next.
+const mostAtOnce = 1000
+
+// due lists what a target's leavers have due now, the longest waiting first.
+func (b *Books) due(ctx context.Context, target string, now time.Time, only *identity.PersonID) (tasks []task, err error) {
+	err = b.Ledger.View(ctx, func(r *state.Reader) error {
+		for d, err := range r.Due(target) {
+			switch {
+			case err != nil:
+				return err
+			case only == nil && (d.At.After(now) || len(tasks) == mostAtOnce):
+				return nil
+			case only != nil && d.Person != *only:
+				continue
+			}
+			t := task{}
+			if t.kase, _, err = r.Case(d.Person); err != nil {
+				return err
+			}
+			step := StepOf(t.kase, target, d.Account)
+			if step == nil {
+				continue
+			}
+			t.step = *step
+			link, ok, err := r.Link(target, d.Person)
+			if err != nil {
+				return err
+			}
+			if ok && link.Account == d.Account {
+				t.link = link
+			}
+			tasks = append(tasks, t)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read the state: %w", err)
+	}
+	return tasks, nil
+}
+
+// stands reports whether a task's step is still as it was when it was read.
+func (b *Books) stands(ctx context.Context, t task) (stands bool, err error) {
+	err = b.Ledger.View(ctx, func(r *state.Reader) error {
+		c, _, err := r.Case(t.kase.Person)
+		s := StepOf(c, t.step.Target, t.step.Account)
+		stands = s != nil && s.Status == t.step.Status && s.Attempts == t.step.Attempts && s.Delete.Equal(t.step.Delete)
+		return err
+	})
+	return stands, err
+}
+
+// set gives a step another status without an attempt.
+func (b *Books) set(ctx context.Context, t task, status state.StepStatus, why string, now time.Time) error {
+	return b.step(ctx, t, now, func(s *state.Step) { s.Status, s.Error, s.Next, s.At = status, why, time.Time{}, now })
+}
+
+// step changes one step, and closes or opens its case accordingly.
+func (b *Books) step(ctx context.Context, t task, now time.Time, change func(*state.Step)) error {
+	return b.write(ctx, func(w *state.Writer) error {
+		return Note(w, t.kase.Person, t.step.Target, t.step.Account, change, now)
+	})
+}
+
+func (b *Books) forgetGrace(ctx context.Context, t task, now time.Time) error {
+	return b.step(ctx, t, now, func(s *state.Step) { s.Delete = time.Time{} })
+}
+
+func (b *Books) postpone(ctx context.Context, t task, until, now time.Time) error {
+	return b.step(ctx, t, now, func(s *state.Step) { s.Delete = until })
+}
+
+func (b *Books) watch(ctx context.Context, t task, now time.Time) error {
+	return b.step(ctx, t, now, func(s *state.Step) { s.Next = NextLook(*s, now) })
+}
+
+// reopen begins a step anew, because the account is active again; its clock is that of the discovery.
+func (b *Books) reopen(ctx context.Context, t *task, now time.Time) error {
+	err := b.step(ctx, *t, now, func(s *state.Step) {
+		s.Status, s.Attempts, s.Error, s.Seen = state.StepOpen, 0, "", ""
+		s.Left, s.At, s.Next, s.Delete, s.Uncounted = now, now, time.Time{}, time.Time{}, true
+		s.Rule = "R11"
+		t.step = *s
+	})
+	if err != nil {
+		return err
+	}
+	return apply.Told(ctx, b.Ledger, b.Trail, audit.Record{
+		At: now, Kind: audit.Sweep, Cause: string(t.kase.Cause), Rule: "R11", Target: t.step.Target, Person: t.kase.Person.String(),
+		Name: t.kase.Name, Account: string(t.step.Account), UserName: t.step.UserName, Outcome: "reopened", Seen: "active",
+		Note: "the account was enabled again outside dirsweep; it is closed again",
+	})
+}
+
+// note records how far closing came, and returns how long a proof took: from leaving where the directory dates it, else from when it was noticed.
+func (b *Books) note(ctx context.Context, t task, closed Closed, now time.Time) (took time.Duration, err error) {
+	before := t.step.Status == state.StepProven // this is the end of its grace
+	var ended *state.Case
+	err = b.write(ctx, func(w *state.Writer) error {
+		ended = nil
+		if closed.Proven && closed.Seen == "gone" {
+			if err := bury(w, t, closed.At); err != nil {
+				return err
+			}
+		}
+		was, _, err := w.Case(t.kase.Person)
+		if err != nil {
+			return err
+		}
+		if err := Note(w, t.kase.Person, t.step.Target, t.step.Account, func(s *state.Step) { took = record(s, closed, before, now) }, now); err != nil {
+			return err
+		}
+		is, _, err := w.Case(t.kase.Person)
+		if was.Closed.IsZero() && !is.Closed.IsZero() {
+			ended = &is
+		}
+		return err
+	})
+	if err != nil || closed.Err != nil || !closed.Proven {
+		return took, err
+	}
+	if !before {
+		telling, cancel := context.WithTimeout(context.WithoutCancel(ctx), settling)
+		defer cancel()
+		err = apply.Told(telling, b.Ledger, b.Trail, audit.Record{
+			At: closed.At, Kind: audit.Closed, Cause: string(t.kase.Cause), Rule: "R8", Target: t.step.Target, Person: t.kase.Person.String(),
+			Name: t.kase.Name, Account: string(t.step.Account), UserName: t.step.UserName, Outcome: "proven", Seen: closed.Seen,
+			Note: "from leaving to proven closed: " + took.Round(time.Millisecond).String(),
+		})
+	}
+	if err == nil && ended != nil && b.Ended != nil {
+		b.Ended(context.WithoutCancel(ctx), *ended)
+	}
+	return took, err
+}
+
+// record writes an attempt's result into its step.
+func record(s *state.Step, closed Closed, before bool, now time.Time) (took time.Duration) {
+	s.Attempts++
+	s.Taken = identity.SortedEntitlements(append(s.Taken, identity.WithoutEntitlements(closed.Taken, s.Taken)...))
+	switch {
+	case closed.Err != nil:
+		if !before {
+			s.Status = state.StepOpen
+		}
+		s.Error, s.Next = closed.Err.Error(), Retry(s.Attempts, now)
+		return 0
+	case !closed.Proven:
+		s.Status, s.Error, s.Seen, s.Next, s.At = state.StepUnprovable, closed.Why, closed.Seen, time.Time{}, now
+		return 0
+	}
+	if !before {
+		s.At = closed.At
+	}
+	s.Status, s.Error, s.Seen, s.Delete = state.StepProven, "", closed.Seen, closed.Delete
+	s.Next = NextLook(*s, now)
+	return closed.At.Sub(s.Left)
+}
+
+// bury takes the link of an account that is gone, and keeps what it takes to know it again (R11).
+func bury(w *state.Writer, t task, at time.Time) error {
+	link, ok, err := w.Link(t.step.Target, t.kase.Person)
+	if err != nil {
+		return err
+	}
+	if ok && link.Account == t.step.Account {
+		if err := w.DeleteLink(t.step.Target, t.kase.Person); err != nil {
+			return err
+		}
+	}
+	return w.PutTombstone(state.Tombstone{
+		Target: t.step.Target, Person: t.kase.Person, Name: t.kase.Name, Account: t.step.Account, UserName: t.step.UserName,
+		ExternalID: t.step.ExternalID, At: at,
+	})
+}
+
+// StepOf is the step of one account, nil where the case has none.
+func StepOf(c state.Case, target string, account identity.AccountID) *state.Step {
+	if i := find(c.Steps, target, account); i >= 0 {
+		return &c.Steps[i]
+	}
+	return nil
+}

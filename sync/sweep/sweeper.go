@@ -1,0 +1,367 @@
+package sweep
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+	"golang.org/x/time/rate"
+
+	"github.com/dirsweep/dirsweep/state"
+	"github.com/dirsweep/dirsweep/sync/identity"
+)
+
+// A Closer does what a sweep asks of one target. Its methods are called from several goroutines, never twice at once for one account.
+type Closer interface {
+	// Close takes an account through the steps of its policy and proves each.
+	Close(ctx context.Context, a Account) Closed
+	// Delete removes an account whose grace is over, after one more look.
+	Delete(ctx context.Context, a Account) Closed
+	// Look reads an account that was proven closed: Seen is "inactive", "gone" or "active". It writes nothing.
+	Look(ctx context.Context, a Account) (seen string, err error)
+	// Paused says until when the target wants to be left alone; the zero time for not.
+	Paused() time.Time
+}
+
+// Rules are what a target's config says of its leavers, read at each call.
+type Rules struct {
+	Policy    Policy
+	Observe   bool                                         // write nothing
+	Protected func(userName string) (glob string, ok bool) //
+	Parallel  int                                          // accounts closed at once
+	Watch     rate.Limit                                   // looks at closed accounts per second
+}
+
+// A Sweeper closes what the leavers of one target still have, proves it, looks at what it closed, and deletes what is over its grace. It knows
+// no listing and waits for none: what is due is in the state. There is one for each target.
+type Sweeper struct {
+	Target string
+	Books  *Books
+	Closer Closer
+	Rules  func() Rules
+	Log    hclog.Logger
+	Now    func() time.Time
+
+	wake  chan struct{}
+	looks *rate.Limiter
+	probe time.Time // the last attempt during a pause
+
+	mu   sync.Mutex
+	busy map[identity.AccountID]bool
+}
+
+// NewSweeper returns a sweeper that does nothing until it is run or drained.
+func NewSweeper(s Sweeper) *Sweeper {
+	s.wake = make(chan struct{}, 1)
+	s.busy = map[identity.AccountID]bool{}
+	s.looks = rate.NewLimiter(s.Rules().Watch, 1)
+	return &s
+}
+
+const (
+	atLeast     = time.Minute // how often the state is looked at, whatever it says of the next instant
+	breath      = time.Second // between two rounds, so that a step that stays due is not tried in a tight loop
+	shortPause  = time.Minute // a pause that sweeps wait out; in a longer one they probe
+	probeEvery  = time.Minute // during a longer pause, and of a target that does not answer
+	watchOften  = time.Minute // an account closed within a day
+	watchSeldom = time.Hour   // one closed within watchFor, or that waits for the end of its grace
+	watchFor    = 30 * 24 * time.Hour
+)
+
+// Wake tells the sweeper that something may have become due.
+func (s *Sweeper) Wake() {
+	select {
+	case s.wake <- struct{}{}:
+	default:
+	}
+}
+
+// Run closes what is due until ctx is done, and returns when what was under way has ended. tell is called after each round in which
+// something was closed or failed.
+func (s *Sweeper) Run(ctx context.Context, tell func(Round)) {
+	for ctx.Err() == nil {
+		round, err := s.Drain(ctx, nil)
+		switch {
+		case err != nil && ctx.Err() == nil:
+			s.Log.Error("the leavers' open accounts cannot be read", "target", s.Target, "error", err)
+		case err == nil && (len(round.Closed)+len(round.Failed) > 0):
+			tell(round)
+		}
+		next, err := s.Books.NextDue(ctx, s.Target)
+		wait := atLeast
+		if err == nil && !next.IsZero() {
+			wait = min(max(next.Sub(s.Now()), breath), atLeast)
+		}
+		timer := time.NewTimer(wait)
+		select {
+		case <-ctx.Done():
+		case <-timer.C:
+		case <-s.wake:
+		}
+		timer.Stop()
+	}
+}
+
+// A Round is what one go over the due steps of a target did.
+type Round struct {
+	Closed []ClosedAccount // newly proven
+	Failed []FailedAccount // still open
+	Ops    []identity.Op   // done, one by one
+}
+
+// A ClosedAccount is one leaver's account, proven closed.
+type ClosedAccount struct {
+	Leaver identity.Leaver
+	Seen   string
+	At     time.Time
+	Took   time.Duration // since the leaving was noticed, or since it happened where the directory tells (R19)
+}
+
+// A FailedAccount is one leaver's account that is still open.
+type FailedAccount struct {
+	Change identity.Change // what failed
+	Err    error
+}
+
+// task is one due step with what is known of it.
+type task struct {
+	kase state.Case
+	step state.Step
+	link state.Link // zero for none
+}
+
+func (t task) leaver() identity.Leaver {
+	return identity.Leaver{
+		Person: t.kase.Person, Name: t.kase.Name, DN: t.kase.DN, Container: identity.ParentDN(t.kase.DN), Target: t.step.Target,
+		Account: t.step.Account, UserName: t.step.UserName, Cause: t.kase.Cause, Rule: t.step.Rule, Proof: t.kase.Proof,
+		Reason: t.kase.Reason, Left: t.kase.Left, Noticed: t.kase.Noticed,
+	}
+}
+
+// Drain tries once everything that is due now, first attempts before repeated ones, and returns when all of it has ended. only limits it to
+// one person's accounts; nil is for everybody.
+func (s *Sweeper) Drain(ctx context.Context, only *identity.PersonID) (Round, error) {
+	now := s.Now()
+	tasks, err := s.Books.due(ctx, s.Target, now, only)
+	if err != nil {
+		return Round{}, err
+	}
+	rules := s.Rules()
+	if rules.Observe {
+		return Round{}, nil
+	}
+	if s.Closer.Paused().Sub(now) > shortPause {
+		if only == nil && now.Sub(s.probe) < probeEvery {
+			return Round{}, nil
+		}
+		s.probe = now
+		tasks = tasks[:min(len(tasks), 1)]
+	}
+	var round Round
+	var mu sync.Mutex
+	first, again := split(tasks)
+	for _, part := range []struct {
+		tasks   []task
+		workers int
+	}{{first, max(1, rules.Parallel)}, {again, max(1, rules.Parallel/2)}} {
+		parallel(ctx, part.workers, part.tasks, func(t task) {
+			did := s.do(ctx, rules, t)
+			mu.Lock()
+			defer mu.Unlock()
+			round.Closed = append(round.Closed, did.Closed...)
+			round.Failed = append(round.Failed, did.Failed...)
+			round.Ops = append(round.Ops, did.Ops...)
+		})
+	}
+	return round, context.Cause(ctx)
+}
+
+// split parts what is tried for the first time from what is repeated or looked at.
+func split(tasks []task) (first, again []task) {
+	for _, t := range tasks {
+		if t.step.Status == state.StepOpen && t.step.Attempts == 0 {
+			first = append(first, t)
+		} else {
+			again = append(again, t)
+		}
+	}
+	return first, again
+}
+
+// parallel runs fn for each task, so many at once; what is not begun when ctx ends stays due (R20).
+func parallel(ctx context.Context, workers int, tasks []task, fn func(task)) {
+	next := make(chan task)
+	var wg sync.WaitGroup
+	for range min(workers, len(tasks)) {
+		wg.Go(func() {
+			for t := range next {
+				fn(t)
+			}
+		})
+	}
+feed:
+	for _, t := range tasks {
+		select {
+		case next <- t:
+		case <-ctx.Done():
+			break feed
+		}
+	}
+	close(next)
+	wg.Wait()
+}
+
+// do carries one task out and writes down how far it came.
+func (s *Sweeper) do(ctx context.Context, rules Rules, t task) (round Round) {
+	if !s.claim(t.step.Account) {
+		return round
+	}
+	defer s.release(t.step.Account)
+	stands, err := s.Books.stands(ctx, t)
+	if err != nil || !stands || ctx.Err() != nil {
+		return round // closed meanwhile, taken back, or being stopped
+	}
+	now := s.Now()
+	emergency := t.kase.Cause == identity.Emergency
+	glob, protected := rules.Protected(t.step.UserName)
+	switch {
+	case t.step.Status == state.StepOpen && protected:
+		err = s.Books.set(ctx, t, state.StepProtected, fmt.Sprintf("guard { protect } names it: %q", glob), now)
+	case t.step.Status == state.StepOpen && rules.Policy.Action == ActionReport && !emergency:
+		err = s.Books.set(ctx, t, state.StepReported, "leaver { action = \"report\" } leaves it to you", now)
+	case t.step.Status == state.StepOpen:
+		return s.close(ctx, rules, t)
+	case !t.step.Delete.IsZero() && !t.step.Delete.After(now):
+		return s.delete(ctx, rules, t)
+	case s.looks.AllowN(now, 1):
+		return s.look(ctx, rules, t)
+	}
+	if err != nil {
+		s.Log.Error("write the state", "target", s.Target, "error", err)
+	}
+	return round
+}
+
+func (s *Sweeper) claim(account identity.AccountID) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.busy[account] {
+		return false
+	}
+	s.busy[account] = true
+	return true
+}
+
+func (s *Sweeper) release(account identity.AccountID) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.busy, account)
+}
+
+// account is what the closer is asked to close.
+func (t task) account(policy Policy) Account {
+	if policy.Action == ActionReport {
+		policy.Action = ActionDisable // an emergency
+	}
+	return Account{Change: t.leaver().Change(""), Link: t.link, Policy: policy, Uncounted: t.step.Uncounted}
+}
+
+func (s *Sweeper) close(ctx context.Context, rules Rules, t task) (round Round) {
+	a := t.account(rules.Policy)
+	closed := s.Closer.Close(ctx, a)
+	if closed.Err != nil && ctx.Err() != nil && errors.Is(closed.Err, context.Cause(ctx)) {
+		return round // a stop is nobody's failure: it stays due
+	}
+	round.Ops = closed.Ops
+	took, err := s.Books.note(ctx, t, closed, s.Now())
+	if err = errors.Join(closed.Err, err); err != nil {
+		c := closed.Failed
+		if c.Target == "" {
+			c = a.Change
+		}
+		round.Failed = append(round.Failed, FailedAccount{Change: c, Err: err})
+		s.Log.Error("not closed", "target", s.Target, "account", t.step.UserName, "person", t.kase.Name, "cause", t.kase.Cause, "error", err)
+		return round
+	}
+	s.Log.Info("closed", "target", s.Target, "account", t.step.UserName, "person", t.kase.Name, "cause", t.kase.Cause, "seen", closed.Seen, "took", took)
+	round.Closed = append(round.Closed, ClosedAccount{Leaver: t.leaver(), Seen: closed.Seen, At: closed.At, Took: took})
+	return round
+}
+
+func (s *Sweeper) delete(ctx context.Context, rules Rules, t task) (round Round) {
+	if rules.Policy.DeleteAfter <= 0 {
+		s.failed("", s.Books.forgetGrace(ctx, t, s.Now())) // the config deletes nobody any more
+		return round
+	}
+	// The grace of the config as it is now counts, from the proven disable (R10).
+	if at := t.link.Disabled.Add(rules.Policy.DeleteAfter); t.link.Disabled.IsZero() || at.After(s.Now()) {
+		s.failed("", s.Books.postpone(ctx, t, at, s.Now()))
+		return round
+	}
+	a := t.account(rules.Policy)
+	a.Change.Cause, a.Change.Rule, a.Change.Op = identity.GraceOver, "R10", identity.Delete
+	closed := s.Closer.Delete(ctx, a)
+	if closed.Err != nil && ctx.Err() != nil {
+		return round
+	}
+	round.Ops = closed.Ops
+	_, err := s.Books.note(ctx, t, closed, s.Now())
+	if err = errors.Join(closed.Err, err); err != nil {
+		round.Failed = append(round.Failed, FailedAccount{Change: a.Change, Err: err})
+		s.failed("not deleted", err)
+	}
+	return round
+}
+
+// look reads an account that was closed. One that is open again is closed again at once (R11).
+func (s *Sweeper) look(ctx context.Context, rules Rules, t task) (round Round) {
+	seen, err := s.Closer.Look(ctx, t.account(rules.Policy))
+	now := s.Now()
+	switch {
+	case err != nil && ctx.Err() != nil:
+		return round
+	case err != nil:
+		s.failed("a closed account cannot be looked at", errors.Join(err, s.Books.watch(ctx, t, now)))
+		return round
+	case seen != "active":
+		s.failed("", s.Books.watch(ctx, t, now))
+		return round
+	}
+	s.Log.Warn("a leaver's account was enabled again outside dirsweep; it is closed again", "target", s.Target, "account", t.step.UserName)
+	if err := s.Books.reopen(ctx, &t, now); err != nil {
+		s.failed("", err)
+		return round
+	}
+	return s.close(ctx, rules, t)
+}
+
+func (s *Sweeper) failed(what string, err error) {
+	if err != nil {
+		s.Log.Error(cmp.Or(what, "write the state"), "target", s.Target, "error", err)
+	}
+}
+
+// NextLook is when an account that was proven closed is looked at again: often within a day, seldom within a month or while it waits to be
+// deleted; after that each listing sees it. The zero time is for never.
+func NextLook(step state.Step, now time.Time) time.Time {
+	age := now.Sub(step.At)
+	switch {
+	case step.Seen != "inactive" && step.Seen != "hidden":
+		return time.Time{}
+	case age < 24*time.Hour:
+		return now.Add(watchOften)
+	case age < watchFor || !step.Delete.IsZero():
+		return now.Add(watchSeldom)
+	}
+	return time.Time{}
+}
+
+// sortTasks has the longest due first.
+func sortTasks(tasks []task) {
+	slices.SortStableFunc(tasks, func(a, b task) int { return a.step.Next.Compare(b.step.Next) })
+}
