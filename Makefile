@@ -6,6 +6,8 @@ LDFLAGS := -s -w -X main.version=$(VERSION)
 PLATFORMS := linux/amd64 linux/arm64 windows/amd64
 # Tests start real servers and real processes; each package gets this long before it is taken for stuck.
 TEST_TIMEOUT ?= 15m
+# Suites that run the whole program between real servers: never taken from go test's cache.
+WHOLE := cmd/dirsweep cmd/internal/acceptance cmd/internal/fieldcases
 export PATH := $(PATH):/usr/sbin:/sbin
 
 .DEFAULT_GOAL := help
@@ -21,7 +23,8 @@ demo: ## watch joiners, movers and leavers: nothing to set up
 	$(GO) run ./cmd/dirsweep demo
 
 test: needs ## every test, against real servers; installs what they need
-	$(GO) test -timeout $(TEST_TIMEOUT) ./...
+	$(GO) test -timeout $(TEST_TIMEOUT) $$($(GO) list ./... | grep -v $(WHOLE:%=-e '/%$$'))
+	$(GO) test -count=1 -timeout $(TEST_TIMEOUT) $(WHOLE:%=./%)
 
 needs: ## install slapd and the like where they are missing
 	@packaging/scripts/test-needs

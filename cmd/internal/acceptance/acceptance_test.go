@@ -13,6 +13,7 @@ import (
 	"sync"
 	"testing"
 
+	_ "github.com/dirsweep/dirsweep/cmd/internal/cli" // so that go test knows what the program that is built here is made of
 	"github.com/dirsweep/dirsweep/sources/ldap/slapdtest"
 	"github.com/dirsweep/dirsweep/targets/scim/scimtest"
 )

@@ -172,6 +172,12 @@ func (s *Server) HideAttribute(t testing.TB, name string) {
 	s.reconfigure(t, "olcAccess", append([]string{"to attrs=" + name + " by * none"}, s.access(true)...))
 }
 
+// Restrict puts access rules of slapd.access(5), such as `to attrs=mail by * none`, before the reader's right to everything.
+func (s *Server) Restrict(t testing.TB, rules ...string) {
+	t.Helper()
+	s.reconfigure(t, "olcAccess", append(rules, s.access(true)...))
+}
+
 // Show gives the reader all rights back.
 func (s *Server) Show(t testing.TB) { t.Helper(); s.reconfigure(t, "olcAccess", s.access(true)) }
 

@@ -25,6 +25,10 @@ type Options struct {
 	// Person overrides attributes of the person of number i (from 1); an empty list takes one away, objectClass is added to.
 	Person func(i int) map[string][]string
 	LDIF   string // loaded after everything else
+	// Schema is more lines of slapd.conf, read after the standard schemas: LockSchema, or one's own.
+	Schema string
+	// Loose leaves out the overlays memberof and refint, as most servers do: no group follows a rename, and people have no memberOf.
+	Loose bool
 	// SizeLimit is that of the reader at the start; 0 for unlimited.
 	SizeLimit int
 }
@@ -250,6 +254,7 @@ func (s *Server) config(o Options) []byte {
 	for _, schema := range []string{"core", "cosine", "nis", "inetorgperson"} {
 		fmt.Fprintf(&b, "include /etc/ldap/schema/%s.schema\n", schema)
 	}
+	b.WriteString(o.Schema)
 	b.WriteString("modulepath /usr/lib/ldap\n")
 	for _, module := range []string{"back_mdb", "syncprov", "memberof", "refint", "ppolicy"} {
 		fmt.Fprintf(&b, "moduleload %s.so\n", module)
@@ -290,16 +295,17 @@ index member,memberUid eq
 	for _, limit := range s.limits(o.SizeLimit) {
 		fmt.Fprintf(&b, "limits %s\n", limit)
 	}
-	fmt.Fprintf(&b, `
-overlay syncprov
-syncprov-sessionlog 10000
+	b.WriteString("\noverlay syncprov\nsyncprov-sessionlog 10000\n")
+	if !o.Loose {
+		fmt.Fprintf(&b, `
 overlay memberof
 memberof-refint true
 overlay refint
 refint_attributes member
-refint_nothing "cn=nobody,%[1]s"
-overlay ppolicy
+refint_nothing "cn=nobody,%s"
 `, s.suffix)
+	}
+	b.WriteString("overlay ppolicy\n")
 	return b.Bytes()
 }
 
