@@ -26,6 +26,9 @@ func NewPacer(r Rate) *Pacer {
 	}
 }
 
+// Share is a part of the target's rate, in requests per second.
+func (p *Pacer) Share(part float64) rate.Limit { return p.all.Limit() * rate.Limit(part) }
+
 // Leaver waits until one more request of a sweep may go out.
 func (p *Pacer) Leaver(ctx context.Context) error { return p.all.Wait(ctx) }
 

@@ -186,7 +186,7 @@ func (r *run) linkedLeavers(ctx context.Context, l *lane) (leavers []leaver, err
 			if err != nil {
 				return err
 			}
-			step := stepOf(c, l.Name, link.Account)
+			step := sweep.StepOf(c, l.Name, link.Account)
 			out.owed = step != nil && step.Status == state.StepOpen
 			if out.owed {
 				if out.left = c.Left; out.Cause != identity.Emergency {
@@ -425,7 +425,10 @@ func (r *run) owe(w *state.Writer, l *lane, batch []leaver, status state.StepSta
 		} else if ok {
 			c.DN = p.DN
 		}
-		step := state.Step{Target: l.Name, Account: out.Account, UserName: out.UserName, Status: status, At: r.now}
+		step := state.Step{
+			Target: l.Name, Account: out.Account, UserName: out.UserName, Status: status, At: r.now, Rule: out.rule,
+			Uncounted: out.freed || out.again,
+		}
 		if err := sweep.Owe(w, c, step); err != nil {
 			return err
 		}
@@ -545,12 +548,4 @@ func (r *run) dropHolds(ctx context.Context, l *lane) error {
 	return r.o.Ledger.Update(ctx, func(w *state.Writer) error {
 		return dropHoldsWhere(w, func(h state.Hold) bool { return h.Kind == "cohort" && h.Target == l.Name && !stand[h.Digest] })
 	})
-}
-
-func stepOf(c state.Case, target string, account identity.AccountID) *state.Step {
-	i := slices.IndexFunc(c.Steps, func(s state.Step) bool { return s.Target == target && s.Account == account })
-	if i < 0 {
-		return nil
-	}
-	return &c.Steps[i]
 }

@@ -24,9 +24,11 @@ type Engine struct {
 	o      Options
 	passes sync.Mutex
 
-	mu       sync.Mutex
-	sweeping map[string]bool // accounts being closed, "target/account"
-	running  map[string]bool // ids of retries and sweeps under way
+	books    *sweep.Books
+	sweepers map[string]*sweep.Sweeper // by target
+
+	mu      sync.Mutex
+	running map[string]bool // ids of sweeps under way
 }
 
 // New returns an engine.
@@ -34,8 +36,28 @@ func New(o Options) *Engine {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	return &Engine{o: o, sweeping: map[string]bool{}, running: map[string]bool{}}
+	e := &Engine{
+		o: o, running: map[string]bool{}, books: &sweep.Books{Ledger: o.Ledger, Trail: o.Trail}, sweepers: map[string]*sweep.Sweeper{},
+	}
+	// What sweepers have under way is theirs to settle, for as long as this engine lives.
+	id := "sweep-" + o.Now().UTC().Format("20060102T150405.000000")
+	e.running[id] = true
+	for _, t := range o.Targets {
+		e.sweepers[t.Name] = sweep.NewSweeper(sweep.Options{
+			Target: t.Name, Books: e.books, Log: o.Log, Now: o.Now,
+			Closer: sweep.Door{Executor: e.executor(id), Lane: newApplyLane(t)},
+			Rules: func() sweep.Rules {
+				return sweep.Rules{
+					Policy: t.Leaver, Observe: t.Observe, Protected: t.Guard.Protected, Parallel: t.Parallel, Watch: t.Pacer.Share(watchShare),
+				}
+			},
+		})
+	}
+	return e
 }
+
+// watchShare is the part of a target's rate in which closed accounts are looked at again.
+const watchShare = 0.1
 
 // Run makes one pass. Its error says that the pass could not be made at all (the state cannot be used, ctx is done, nobody fits Pass.Person);
 // trouble with a source, a target or a change is in the report.

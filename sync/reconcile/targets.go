@@ -90,15 +90,13 @@ func (r *run) serveTargets(ctx context.Context) {
 }
 
 func (r *run) serve(ctx context.Context, l *lane) error {
+	r.sweep(ctx, l)
 	if err := r.ready(ctx, l); err != nil {
-		r.postpone(ctx, l, err)
 		return err
 	}
-	r.close(ctx, l, l.accepted)
 	if err := l.apply.Down(); err != nil {
 		return err
 	}
-	first := len(l.accepted)
 	if err := r.survey(ctx, l); err != nil {
 		return err
 	}
@@ -115,8 +113,8 @@ func (r *run) serve(ctx context.Context, l *lane) error {
 			return err
 		}
 	}
-	r.close(ctx, l, l.accepted[first:])
-	r.bury(ctx, l)
+	r.sweep(ctx, l)
+	r.closeOrphans(ctx, l)
 	r.swept.arrive(l.Name)
 	if err := r.swept.wait(ctx); err != nil {
 		return err
@@ -177,60 +175,56 @@ func (l *lane) account(out leaver) sweep.Account {
 	return sweep.Account{Change: out.change(l.Name), Link: out.link, Policy: policy, Uncounted: out.freed}
 }
 
-// close closes leavers' accounts, several at once.
-func (r *run) close(ctx context.Context, l *lane, leavers []leaver) {
+// sweep closes what the target's leavers still have. Whoever started the pass by hand does not wait for the time of a retry.
+func (r *run) sweep(ctx context.Context, l *lane) {
 	if !r.write {
 		return
 	}
-	done := 0
-	l.parallel(len(leavers), func(i int) {
-		if ctx.Err() != nil {
-			return // what is not begun stays owed (R20)
-		}
-		r.closeOne(ctx, l, leavers[i])
-		r.planned.alive(l.Name)
-		r.swept.alive(l.Name)
-		l.mu.Lock()
-		done++
-		n := done
-		l.mu.Unlock()
-		if r.pass.Progress != nil {
-			r.pass.Progress.Applying(l.Name, n, len(leavers)+len(l.work))
-		}
-	})
-}
-
-func (r *run) closeOne(ctx context.Context, l *lane, out leaver) {
-	if !r.e.claim(l.Name, out.Account) {
-		return // a retry has it in hand
+	which := sweep.Selection{Now: r.pass.Mode == Full || r.pass.Person != ""}
+	if r.pass.Person != "" {
+		which.Person = &r.matches[0]
 	}
-	defer r.e.unclaim(l.Name, out.Account)
-	if out.owed {
-		if stands, err := r.e.stands(ctx, l.Name, out.Person, out.Account, false); err == nil && !stands {
-			return // closed meanwhile, or the person is back
-		}
+	round, err := r.e.sweepers[l.Name].Drain(ctx, which)
+	if err != nil && ctx.Err() == nil {
+		r.o.Log.Error("the leavers' open accounts cannot be read", "target", l.Name, "error", err)
 	}
-	a := l.account(out)
-	closed := sweep.Close(ctx, r.exec, l.apply, l.caps, a)
-	took, err := r.e.note(ctx, a, out.Person, closed)
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for _, op := range closed.Ops {
+	for _, op := range round.Ops {
 		l.tally(op)
 	}
-	if err = errors.Join(closed.Err, err); err != nil {
-		c := closed.Failed
-		if c.Target == "" {
-			c = a.Change
+	var done Report
+	done.add(round)
+	l.failures = append(l.failures, done.Failures...)
+	l.closed = append(l.closed, done.Closed...)
+}
+
+// closeOrphans closes accounts that are nobody's, where the config asks for it.
+func (r *run) closeOrphans(ctx context.Context, l *lane) {
+	var orphans []leaver
+	for _, out := range l.accepted {
+		if out.Person.IsZero() {
+			orphans = append(orphans, out)
 		}
-		l.failures = append(l.failures, Failure{Change: c, Err: err.Error()})
-		r.o.Log.Error("not closed", "target", l.Name, "account", out.UserName, "person", out.Name, "cause", out.Cause, "error", err)
-		return
 	}
-	r.o.Log.Info("closed", "target", l.Name, "account", out.UserName, "person", out.Name, "cause", out.Cause, "seen", closed.Seen, "took", took)
-	if !out.Person.IsZero() {
-		l.closed = append(l.closed, Closing{Person: out.Person, Name: out.Name, Target: l.Name, Took: took})
-	}
+	l.parallel(len(orphans), func(i int) {
+		if ctx.Err() != nil {
+			return
+		}
+		out := orphans[i]
+		closed := sweep.Close(ctx, r.exec, l.apply, l.caps, l.account(out))
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		for _, op := range closed.Ops {
+			l.tally(op)
+		}
+		if closed.Err != nil {
+			l.failures = append(l.failures, Failure{Change: closed.Failed, Err: closed.Err.Error()})
+			r.o.Log.Error("orphan account not closed", "target", l.Name, "account", out.UserName, "error", closed.Err)
+			return
+		}
+		r.o.Log.Info("orphan account closed", "target", l.Name, "account", out.UserName)
+	})
 }
 
 // tally counts one change done; l.mu is held.
@@ -239,22 +233,6 @@ func (l *lane) tally(op identity.Op) {
 		l.done = map[identity.Op]int{}
 	}
 	l.done[op]++
-}
-
-// postpone notes on the steps of leavers that their target is not there; they stay owed (R9). Where nothing was tried, because the target is
-// quarantined or the pass is being stopped, their clocks stay as they are: Retry has them in hand.
-func (r *run) postpone(ctx context.Context, l *lane, cause error) {
-	if !r.write || errors.Is(cause, errQuarantined) || ctx.Err() != nil {
-		return
-	}
-	for _, out := range l.accepted {
-		closed := sweep.Closed{Err: cause, Failed: out.change(l.Name)}
-		closed.Failed.Op = identity.Disable
-		if _, err := r.e.note(ctx, l.account(out), out.Person, closed); err != nil {
-			r.o.Log.Error("write the state", "error", err)
-		}
-		l.failures = append(l.failures, Failure{Change: closed.Failed, Err: cause.Error()})
-	}
 }
 
 // parallel runs fn for 0 to n-1, as many at once as the target's rate says.

@@ -12,6 +12,7 @@ import (
 	"github.com/dirsweep/dirsweep/sync/guard"
 	"github.com/dirsweep/dirsweep/sync/identity"
 	"github.com/dirsweep/dirsweep/sync/plan"
+	"github.com/dirsweep/dirsweep/sync/sweep"
 )
 
 // matchUnlinked correlates the people without a link with the accounts without one.
@@ -133,7 +134,12 @@ func (r *run) matched(ctx context.Context, l *lane, m correlate.Match) (out leav
 	}
 	out.rule = fmt.Sprintf("%s, found by %s", out.rule, m.By)
 	out.link = state.Link{} // it becomes one when it is closed
-	out.owed, err = r.e.stands(ctx, l.Name, out.Person, out.Account, false)
+	err = r.o.Ledger.View(ctx, func(v *state.Reader) error {
+		c, _, err := v.Case(out.Person)
+		step := sweep.StepOf(c, l.Name, out.Account)
+		out.owed = step != nil && step.Status == state.StepOpen
+		return err
+	})
 	return out, err == nil, err
 }
 

@@ -50,15 +50,15 @@ func (b *Books) NextDue(ctx context.Context, target string) (at time.Time, err e
 const mostAtOnce = 1000
 
 // due lists what a target's leavers have due now, the longest waiting first.
-func (b *Books) due(ctx context.Context, target string, now time.Time, only *identity.PersonID) (tasks []task, err error) {
+func (b *Books) due(ctx context.Context, target string, now time.Time, which Selection) (tasks []task, err error) {
 	err = b.Ledger.View(ctx, func(r *state.Reader) error {
 		for d, err := range r.Due(target) {
 			switch {
 			case err != nil:
 				return err
-			case only == nil && (d.At.After(now) || len(tasks) == mostAtOnce):
+			case d.At.After(now) && !which.Now || len(tasks) == mostAtOnce:
 				return nil
-			case only != nil && d.Person != *only:
+			case which.Person != nil && d.Person != *which.Person:
 				continue
 			}
 			t := task{}
@@ -66,7 +66,7 @@ func (b *Books) due(ctx context.Context, target string, now time.Time, only *ide
 				return err
 			}
 			step := StepOf(t.kase, target, d.Account)
-			if step == nil {
+			if step == nil || d.At.After(now) && step.Status != state.StepOpen {
 				continue
 			}
 			t.step = *step
@@ -111,11 +111,11 @@ func (b *Books) step(ctx context.Context, t task, now time.Time, change func(*st
 }
 
 func (b *Books) forgetGrace(ctx context.Context, t task, now time.Time) error {
-	return b.step(ctx, t, now, func(s *state.Step) { s.Delete = time.Time{} })
+	return b.step(ctx, t, now, func(s *state.Step) { s.Delete, s.Next = time.Time{}, NextLook(*s, now) })
 }
 
 func (b *Books) postpone(ctx context.Context, t task, until, now time.Time) error {
-	return b.step(ctx, t, now, func(s *state.Step) { s.Delete = until })
+	return b.step(ctx, t, now, func(s *state.Step) { s.Delete, s.Next = until, NextLook(*s, now) })
 }
 
 func (b *Books) watch(ctx context.Context, t task, now time.Time) error {

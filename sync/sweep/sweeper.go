@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"sync"
 	"time"
 
@@ -37,15 +36,20 @@ type Rules struct {
 	Watch     rate.Limit                                   // looks at closed accounts per second
 }
 
-// A Sweeper closes what the leavers of one target still have, proves it, looks at what it closed, and deletes what is over its grace. It knows
-// no listing and waits for none: what is due is in the state. There is one for each target.
-type Sweeper struct {
+// Options are what a Sweeper is made of.
+type Options struct {
 	Target string
 	Books  *Books
 	Closer Closer
 	Rules  func() Rules
 	Log    hclog.Logger
 	Now    func() time.Time
+}
+
+// A Sweeper closes what the leavers of one target still have, proves it, looks at what it closed, and deletes what is over its grace. It knows
+// no listing and waits for none: what is due is in the state. There is one for each target.
+type Sweeper struct {
+	Options
 
 	wake  chan struct{}
 	looks *rate.Limiter
@@ -56,11 +60,10 @@ type Sweeper struct {
 }
 
 // NewSweeper returns a sweeper that does nothing until it is run or drained.
-func NewSweeper(s Sweeper) *Sweeper {
-	s.wake = make(chan struct{}, 1)
-	s.busy = map[identity.AccountID]bool{}
-	s.looks = rate.NewLimiter(s.Rules().Watch, 1)
-	return &s
+func NewSweeper(o Options) *Sweeper {
+	return &Sweeper{
+		Options: o, wake: make(chan struct{}, 1), busy: map[identity.AccountID]bool{}, looks: rate.NewLimiter(o.Rules().Watch, 1),
+	}
 }
 
 const (
@@ -85,7 +88,7 @@ func (s *Sweeper) Wake() {
 // something was closed or failed.
 func (s *Sweeper) Run(ctx context.Context, tell func(Round)) {
 	for ctx.Err() == nil {
-		round, err := s.Drain(ctx, nil)
+		round, err := s.Drain(ctx, Selection{})
 		switch {
 		case err != nil && ctx.Err() == nil:
 			s.Log.Error("the leavers' open accounts cannot be read", "target", s.Target, "error", err)
@@ -143,11 +146,16 @@ func (t task) leaver() identity.Leaver {
 	}
 }
 
-// Drain tries once everything that is due now, first attempts before repeated ones, and returns when all of it has ended. only limits it to
-// one person's accounts; nil is for everybody.
-func (s *Sweeper) Drain(ctx context.Context, only *identity.PersonID) (Round, error) {
+// A Selection says which steps a round is about.
+type Selection struct {
+	Person *identity.PersonID // only this person's; nil for everybody's
+	Now    bool               // also open steps whose next attempt is not due yet: somebody asked for it
+}
+
+// Drain tries once everything that is due now, first attempts before repeated ones, and returns when all of it has ended.
+func (s *Sweeper) Drain(ctx context.Context, which Selection) (Round, error) {
 	now := s.Now()
-	tasks, err := s.Books.due(ctx, s.Target, now, only)
+	tasks, err := s.Books.due(ctx, s.Target, now, which)
 	if err != nil {
 		return Round{}, err
 	}
@@ -156,7 +164,7 @@ func (s *Sweeper) Drain(ctx context.Context, only *identity.PersonID) (Round, er
 		return Round{}, nil
 	}
 	if s.Closer.Paused().Sub(now) > shortPause {
-		if only == nil && now.Sub(s.probe) < probeEvery {
+		if !which.Now && now.Sub(s.probe) < probeEvery {
 			return Round{}, nil
 		}
 		s.probe = now
@@ -294,6 +302,10 @@ func (s *Sweeper) close(ctx context.Context, rules Rules, t task) (round Round) 
 }
 
 func (s *Sweeper) delete(ctx context.Context, rules Rules, t task) (round Round) {
+	if _, protected := rules.Protected(t.step.UserName); protected {
+		s.failed("", s.Books.postpone(ctx, t, s.Now().Add(24*time.Hour), s.Now()))
+		return round
+	}
 	if rules.Policy.DeleteAfter <= 0 {
 		s.failed("", s.Books.forgetGrace(ctx, t, s.Now())) // the config deletes nobody any more
 		return round
@@ -359,9 +371,4 @@ func NextLook(step state.Step, now time.Time) time.Time {
 		return now.Add(watchSeldom)
 	}
 	return time.Time{}
-}
-
-// sortTasks has the longest due first.
-func sortTasks(tasks []task) {
-	slices.SortStableFunc(tasks, func(a, b task) int { return a.step.Next.Compare(b.step.Next) })
 }
