@@ -98,21 +98,28 @@ func (r *Report) add(round sweep.Round) {
 	}
 }
 
+// An Order is what an operator wants done about one person.
+type Order struct {
+	Person string // a login, DN, anchor or source/anchor
+	Reason string // why, for the case, the trail and the evidence
+	Actor  string // who ordered it, for the trail (R16)
+}
+
 // Sweep closes every account of one person now, whatever the source says, and keeps them closed until Release.
-func (e *Engine) Sweep(ctx context.Context, who, reason string) (Report, error) {
-	id, err := e.remembered(ctx, who)
+func (e *Engine) Sweep(ctx context.Context, o Order) (Report, error) {
+	id, err := e.remembered(ctx, o.Person)
 	if err != nil {
 		return Report{}, err
 	}
 	now := e.o.Now()
 	err = e.o.Ledger.Update(ctx, func(w *state.Writer) error {
-		return w.PutClosure(state.Closure{Person: id, Reason: reason, At: now})
+		return w.PutClosure(state.Closure{Person: id, Reason: o.Reason, At: now})
 	})
 	if err != nil {
 		return Report{}, fmt.Errorf("write the state: %w", err)
 	}
 	if err := apply.Told(ctx, e.o.Ledger, e.o.Trail, audit.Record{
-		At: now, Kind: audit.Sweep, Cause: string(identity.Emergency), Person: id.String(), Outcome: "ordered", Note: reason,
+		At: now, Kind: audit.Sweep, Cause: string(identity.Emergency), Person: id.String(), Outcome: "ordered", Note: o.Reason, Actor: o.Actor,
 	}); err != nil {
 		return Report{}, err
 	}
@@ -122,7 +129,7 @@ func (e *Engine) Sweep(ctx context.Context, who, reason string) (Report, error) 
 	}
 	defer r.spool.close()
 	defer e.start(r.id)()
-	r.closure[id], r.picked, r.urgent, r.matches = reason, keyOf(id), true, []identity.PersonID{id}
+	r.closure[id], r.picked, r.urgent, r.matches = o.Reason, keyOf(id), true, []identity.PersonID{id}
 	return r.emergency(ctx)
 }
 
@@ -166,8 +173,8 @@ func (r *run) emergency(ctx context.Context) (Report, error) {
 }
 
 // Release ends what Sweep ordered; the next pass gives the person back what they should have.
-func (e *Engine) Release(ctx context.Context, who string) error {
-	id, err := e.remembered(ctx, who)
+func (e *Engine) Release(ctx context.Context, o Order) error {
+	id, err := e.remembered(ctx, o.Person)
 	if err != nil {
 		return err
 	}
@@ -175,7 +182,7 @@ func (e *Engine) Release(ctx context.Context, who string) error {
 		if _, ok, err := w.Closure(id); err != nil {
 			return err
 		} else if !ok {
-			return fmt.Errorf("%q was not swept by an operator, so there is nothing to release", who)
+			return fmt.Errorf("%q was not swept by an operator, so there is nothing to release", o.Person)
 		}
 		// What could not be closed yet is not owed any more. Where the person has left all the same, the next pass says so.
 		c, _, err := w.Case(id)
@@ -195,7 +202,7 @@ func (e *Engine) Release(ctx context.Context, who string) error {
 	if err != nil {
 		return err
 	}
-	return apply.Told(ctx, e.o.Ledger, e.o.Trail, audit.Record{At: e.o.Now(), Kind: audit.Release, Person: id.String(), Outcome: "released"})
+	return apply.Told(ctx, e.o.Ledger, e.o.Trail, audit.Record{At: e.o.Now(), Kind: audit.Release, Person: id.String(), Outcome: "released", Actor: o.Actor})
 }
 
 // Approve releases one hold, exactly as its digest names it, once.

@@ -66,7 +66,7 @@ func TestEmergencySweepAndRelease(t *testing.T) {
 	l, _, app := company(t, 20, "", nil)
 	who := slapdtest.UID(1)
 	app.Inject(scimtest.Fault{Method: "PATCH", Trouble: scimtest.Answer(500, "")})
-	report, err := l.engine().Sweep(t.Context(), who, "stolen laptop")
+	report, err := l.engine().Sweep(t.Context(), reconcile.Order{Person: who, Reason: "stolen laptop"})
 	l.must(err)
 	if len(report.Failures) != 1 {
 		t.Fatalf("the application failed, and the report says %+v", report)
@@ -88,7 +88,7 @@ func TestEmergencySweepAndRelease(t *testing.T) {
 		t.Errorf("the case: %+v", c)
 	}
 	l.full()
-	l.must(l.engine().Release(t.Context(), who))
+	l.must(l.engine().Release(t.Context(), reconcile.Order{Person: who}))
 	l.full()
 	if app.Users(t)[who]["active"] != true {
 		t.Error("not given back")

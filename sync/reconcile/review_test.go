@@ -130,7 +130,7 @@ func TestTwoSourcesAreReadSideBySide(t *testing.T) {
 func TestSweptPeopleStaySweptUntilTheyAreReleased(t *testing.T) {
 	l, _, app := company(t, 20, "", nil)
 	who := slapdtest.UID(3)
-	report, err := l.engine().Sweep(t.Context(), who, "laptop stolen")
+	report, err := l.engine().Sweep(t.Context(), reconcile.Order{Person: who, Reason: "laptop stolen"})
 	l.must(err)
 	if len(report.Closed) != 1 || app.Users(t)[who]["active"] != false {
 		t.Fatalf("not closed: %+v", report)
@@ -141,10 +141,10 @@ func TestSweptPeopleStaySweptUntilTheyAreReleased(t *testing.T) {
 		}
 	}
 	app.Patch(t, "/Users/"+app.Users(t)[who]["id"].(string), "replace", "active", true)
-	if _, err := l.engine().Sweep(t.Context(), who, "again"); err != nil || app.Users(t)[who]["active"] != false {
+	if _, err := l.engine().Sweep(t.Context(), reconcile.Order{Person: who, Reason: "again"}); err != nil || app.Users(t)[who]["active"] != false {
 		t.Errorf("a second order did not look at an account that was enabled by hand: %v", err)
 	}
-	l.must(l.engine().Release(t.Context(), who))
+	l.must(l.engine().Release(t.Context(), reconcile.Order{Person: who}))
 	l.full()
 	if app.Users(t)[who]["active"] != true {
 		t.Error("the account is not given back")
@@ -155,13 +155,13 @@ func TestReleasedBeforeTheTargetCameBack(t *testing.T) {
 	l, _, app := company(t, 20, "timeout = \"1s\"\n", nil)
 	who := slapdtest.UID(3)
 	app.Inject(scimtest.Fault{Trouble: scimtest.Answer(http.StatusUnauthorized, `{"detail":"no"}`)})
-	report, err := l.engine().Sweep(t.Context(), who, "laptop stolen")
+	report, err := l.engine().Sweep(t.Context(), reconcile.Order{Person: who, Reason: "laptop stolen"})
 	l.must(err)
 	if len(report.Failures) != 1 {
 		t.Errorf("an account that could not be closed is not told: %+v", report)
 	}
 	app.Clear()
-	l.must(l.engine().Release(t.Context(), who))
+	l.must(l.engine().Release(t.Context(), reconcile.Order{Person: who}))
 	before := app.Writes()
 	l.now = func() time.Time { return time.Now().Add(time.Hour) }
 	_, err = l.engine().Retry(t.Context())
@@ -409,7 +409,7 @@ func TestR16APassLeavesASweepUnderWayAlone(t *testing.T) {
 	}})
 	engine := l.engine()
 	go func() {
-		_, err := engine.Sweep(t.Context(), slapdtest.UID(3), "laptop stolen")
+		_, err := engine.Sweep(t.Context(), reconcile.Order{Person: slapdtest.UID(3), Reason: "laptop stolen"})
 		swept <- err
 	}()
 	<-sent
@@ -435,7 +435,7 @@ func TestAnOrderInTheMiddleOfAPassStands(t *testing.T) {
 	app.Inject(scimtest.Fault{
 		Method: http.MethodGet, Times: 1, Match: func(r *http.Request) bool { return strings.HasSuffix(r.URL.Path, "/Users") },
 		Trouble: func(w http.ResponseWriter, r *http.Request, next http.Handler) {
-			_, ordered = engine.Sweep(t.Context(), who, "laptop stolen")
+			_, ordered = engine.Sweep(t.Context(), reconcile.Order{Person: who, Reason: "laptop stolen"})
 			next.ServeHTTP(w, r)
 		},
 	})
@@ -598,7 +598,7 @@ func TestAnOrderTellsWhatItOnlyObserves(t *testing.T) {
 	l, _, app := company(t, 20, "", nil)
 	l.targets[0].Observe = true
 	before := app.Writes()
-	report, err := l.engine().Sweep(t.Context(), slapdtest.UID(3), "laptop stolen")
+	report, err := l.engine().Sweep(t.Context(), reconcile.Order{Person: slapdtest.UID(3), Reason: "laptop stolen"})
 	l.must(err)
 	if len(findings(report, "leaver")) != 1 || app.Writes() != before {
 		t.Errorf("%d writes, findings %+v", app.Writes()-before, report.Findings)

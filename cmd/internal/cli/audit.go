@@ -6,7 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/dirsweep/dirsweep/cmd/internal/daemon"
+	"github.com/dirsweep/dirsweep/cmd/internal/control"
 	"github.com/dirsweep/dirsweep/sync/audit"
 )
 
@@ -21,7 +21,7 @@ func (a *app) auditVerifyCommand() *cobra.Command {
 		Args:  nothing,
 		RunE: func(c *cobra.Command, _ []string) error {
 			var s audit.Summary
-			if err := a.ask(c.Context(), daemon.CmdAudit, daemon.Ask{}, &s); err != nil {
+			if err := a.call(c.Context(), control.CmdAudit, control.Request{}, &s); err != nil {
 				return err
 			}
 			return a.show(s, func() {
@@ -50,10 +50,10 @@ func (a *app) auditStartOverCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if err := daemon.StartOver(c.Context(), cfg.State.Path, actor(), reason); err != nil {
+			if err := control.StartOver(c.Context(), cfg.State.Path, actor(), reason); err != nil {
 				return err
 			}
-			answer := map[string]string{"trail": daemon.TrailPath(cfg.State.Path)}
+			answer := map[string]string{"trail": control.TrailPath(cfg.State.Path)}
 			return a.show(answer, func() { a.printf("%s is a new trail; the old files end in .broken.\n", answer["trail"]) })
 		},
 	}

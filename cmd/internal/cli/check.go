@@ -8,15 +8,15 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/dirsweep/dirsweep/cmd/internal/config"
-	"github.com/dirsweep/dirsweep/cmd/internal/daemon"
+	"github.com/dirsweep/dirsweep/cmd/internal/control"
 )
 
 // A checked is what check prints as JSON.
 type checked struct {
-	Config   string         `json:"config"`
-	Digest   string         `json:"digest"`
-	Warnings []string       `json:"warnings"`
-	Parts    []daemon.Check `json:"parts"` // none with --offline
+	Config   string          `json:"config"`
+	Digest   string          `json:"digest"`
+	Warnings []string        `json:"warnings"`
+	Parts    []control.Check `json:"parts"` // none with --offline
 }
 
 func (a *app) checkCommand() *cobra.Command {
@@ -30,13 +30,13 @@ func (a *app) checkCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			out := checked{Config: cfg.Path, Digest: cfg.Digest, Warnings: warnings(cfg), Parts: []daemon.Check{}}
+			out := checked{Config: cfg.Path, Digest: cfg.Digest, Warnings: warnings(cfg), Parts: []control.Check{}}
 			if !offline {
 				log, err := a.logger(a.err, hclog.Off)
 				if err != nil {
 					return err
 				}
-				if out.Parts, err = daemon.CheckAll(c.Context(), cfg, log); err != nil {
+				if out.Parts, err = control.CheckAll(c.Context(), cfg, log); err != nil {
 					return err
 				}
 			}

@@ -11,7 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/dirsweep/dirsweep/cmd/internal/daemon"
+	"github.com/dirsweep/dirsweep/cmd/internal/control"
 	"github.com/dirsweep/dirsweep/sync/sweep"
 )
 
@@ -24,7 +24,7 @@ func (a *app) evidenceCommand() *cobra.Command {
 		Args:  operand,
 		RunE: func(c *cobra.Command, args []string) error {
 			var raw json.RawMessage
-			if err := a.ask(c.Context(), daemon.CmdEvidence, daemon.Ask{Person: args[0]}, &raw); err != nil {
+			if err := a.call(c.Context(), control.CmdEvidence, control.Request{Person: args[0]}, &raw); err != nil {
 				return err
 			}
 			var out bytes.Buffer

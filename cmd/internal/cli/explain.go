@@ -5,7 +5,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/dirsweep/dirsweep/cmd/internal/daemon"
+	"github.com/dirsweep/dirsweep/cmd/internal/control"
 )
 
 func (a *app) explainCommand() *cobra.Command {
@@ -15,8 +15,8 @@ func (a *app) explainCommand() *cobra.Command {
 		Long:  "PERSON is a login, DN, anchor or source/anchor.",
 		Args:  operand,
 		RunE: func(c *cobra.Command, args []string) error {
-			var list []daemon.Explanation
-			if err := a.ask(c.Context(), daemon.CmdExplain, daemon.Ask{Person: args[0]}, &list); err != nil {
+			var list []control.Explanation
+			if err := a.call(c.Context(), control.CmdExplain, control.Request{Person: args[0]}, &list); err != nil {
 				return err
 			}
 			return a.show(list, func() { a.printExplanations(list) })
@@ -24,7 +24,7 @@ func (a *app) explainCommand() *cobra.Command {
 	}
 }
 
-func (a *app) printExplanations(list []daemon.Explanation) {
+func (a *app) printExplanations(list []control.Explanation) {
 	person := ""
 	for _, e := range list {
 		if e.Person != person {
@@ -69,7 +69,7 @@ func (a *app) printFacts(facts [][2]string) {
 	}
 }
 
-func (a *app) printExplained(e daemon.Explanation) {
+func (a *app) printExplained(e control.Explanation) {
 	steps := group(e.Changes, e.Target)
 	if len(steps) == 0 {
 		a.printf("    %-12s nothing\n", "would change")
@@ -85,7 +85,7 @@ func (a *app) printExplained(e daemon.Explanation) {
 			word = "history"
 		}
 		text := strings.Join(strings.Fields(strings.Join([]string{clock(h.At), first(h.Op, h.Kind), h.Outcome, h.Error}, " ")), " ")
-		if cause := why(daemon.Change{Cause: h.Cause, Rule: h.Rule}); cause != "" {
+		if cause := why(control.Change{Cause: h.Cause, Rule: h.Rule}); cause != "" {
 			text += " (" + cause + ")"
 		}
 		if h.Actor != "" {

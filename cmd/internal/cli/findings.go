@@ -3,7 +3,7 @@ package cli
 import (
 	"github.com/spf13/cobra"
 
-	"github.com/dirsweep/dirsweep/cmd/internal/daemon"
+	"github.com/dirsweep/dirsweep/cmd/internal/control"
 )
 
 func (a *app) findingsCommand() *cobra.Command {
@@ -12,8 +12,8 @@ func (a *app) findingsCommand() *cobra.Command {
 		Short: "Show what dirsweep saw and did not, or could not, act on",
 		Args:  nothing,
 		RunE: func(c *cobra.Command, _ []string) error {
-			var list []daemon.Finding
-			if err := a.ask(c.Context(), daemon.CmdFindings, daemon.Ask{}, &list); err != nil {
+			var list []control.Finding
+			if err := a.call(c.Context(), control.CmdFindings, control.Request{}, &list); err != nil {
 				return err
 			}
 			return a.show(list, func() {

@@ -3,18 +3,18 @@ package cli
 import (
 	"github.com/spf13/cobra"
 
-	"github.com/dirsweep/dirsweep/cmd/internal/daemon"
+	"github.com/dirsweep/dirsweep/cmd/internal/control"
 )
 
 func (a *app) holdsCommand() *cobra.Command {
-	var ask daemon.Ask
+	var request control.Request
 	c := &cobra.Command{
 		Use:   "holds",
 		Short: "Show what waits for an operator, and its digest",
 		Args:  nothing,
 		RunE: func(c *cobra.Command, _ []string) error {
-			var list []daemon.Hold
-			if err := a.ask(c.Context(), daemon.CmdHolds, ask, &list); err != nil {
+			var list []control.Hold
+			if err := a.call(c.Context(), control.CmdHolds, request, &list); err != nil {
 				return err
 			}
 			return a.show(list, func() {
@@ -25,6 +25,6 @@ func (a *app) holdsCommand() *cobra.Command {
 			})
 		},
 	}
-	c.Flags().BoolVar(&ask.All, "all", false, "decided ones too")
+	c.Flags().BoolVar(&request.All, "all", false, "decided ones too")
 	return c
 }

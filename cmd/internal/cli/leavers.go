@@ -5,28 +5,28 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/dirsweep/dirsweep/cmd/internal/daemon"
+	"github.com/dirsweep/dirsweep/cmd/internal/control"
 )
 
 func (a *app) leaversCommand() *cobra.Command {
-	var ask daemon.Ask
+	var request control.Request
 	c := &cobra.Command{
 		Use:   "leavers",
 		Short: "Show open leavers, and how long each account has waited",
 		Args:  nothing,
 		RunE: func(c *cobra.Command, _ []string) error {
-			var list []daemon.Leaver
-			if err := a.ask(c.Context(), daemon.CmdLeavers, ask, &list); err != nil {
+			var list []control.Leaver
+			if err := a.call(c.Context(), control.CmdLeavers, request, &list); err != nil {
 				return err
 			}
 			return a.show(list, func() { a.printLeavers(list) })
 		},
 	}
-	c.Flags().BoolVar(&ask.All, "all", false, "closed ones too")
+	c.Flags().BoolVar(&request.All, "all", false, "closed ones too")
 	return c
 }
 
-func (a *app) printLeavers(list []daemon.Leaver) {
+func (a *app) printLeavers(list []control.Leaver) {
 	var rows [][]string
 	for _, l := range list {
 		for _, s := range l.Steps {
@@ -39,7 +39,7 @@ func (a *app) printLeavers(list []daemon.Leaver) {
 	a.printTable("No open leavers.", []string{"person", "cause", "left", "target", "account", "status", "clock"}, rows)
 }
 
-func (a *app) stepText(s daemon.Step) string {
+func (a *app) stepText(s control.Step) string {
 	switch s.Status {
 	case "proven":
 		text := a.style.add("proven " + s.Seen)
@@ -61,7 +61,7 @@ func (a *app) stepText(s daemon.Step) string {
 }
 
 // stepClock is how long closing took, or has been waited for.
-func stepClock(s daemon.Step) string {
+func stepClock(s control.Step) string {
 	if s.Status == "proven" {
 		return span(s.At.Sub(s.Left))
 	}

@@ -3,7 +3,7 @@ package cli
 import (
 	"github.com/spf13/cobra"
 
-	"github.com/dirsweep/dirsweep/cmd/internal/daemon"
+	"github.com/dirsweep/dirsweep/cmd/internal/control"
 )
 
 func (a *app) orphansCommand() *cobra.Command {
@@ -12,8 +12,8 @@ func (a *app) orphansCommand() *cobra.Command {
 		Short: "Show accounts that belong to nobody",
 		Args:  nothing,
 		RunE: func(c *cobra.Command, _ []string) error {
-			var list []daemon.Orphan
-			if err := a.ask(c.Context(), daemon.CmdOrphans, daemon.Ask{}, &list); err != nil {
+			var list []control.Orphan
+			if err := a.call(c.Context(), control.CmdOrphans, control.Request{}, &list); err != nil {
 				return err
 			}
 			return a.show(list, func() {

@@ -5,11 +5,11 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/dirsweep/dirsweep/cmd/internal/daemon"
+	"github.com/dirsweep/dirsweep/cmd/internal/control"
 )
 
 func (a *app) planCommand() *cobra.Command {
-	var ask daemon.Ask
+	var request control.Request
 	var detailed bool
 	c := &cobra.Command{
 		Use:   "plan",
@@ -17,7 +17,7 @@ func (a *app) planCommand() *cobra.Command {
 		Long:  "Exit code 0, or with --detailed-exitcode 2 where there is something to do; 1 where a source or target took no part.",
 		Args:  nothing,
 		RunE: func(c *cobra.Command, _ []string) (err error) {
-			report, err := a.pass(c, daemon.CmdPlan, ask)
+			report, err := a.pass(c, control.CmdPlan, request)
 			if err != nil {
 				return err
 			}
@@ -33,18 +33,18 @@ func (a *app) planCommand() *cobra.Command {
 			return nil
 		},
 	}
-	passFlags(c, &ask)
+	passFlags(c, &request)
 	c.Flags().BoolVar(&detailed, "detailed-exitcode", false, "exit with 2 where there is something to do")
 	return c
 }
 
-func passFlags(c *cobra.Command, ask *daemon.Ask) {
-	c.Flags().StringSliceVar(&ask.Targets, "target", nil, "only this target; may be repeated")
-	c.Flags().StringVar(&ask.Person, "person", "", "only this person: a login, DN, anchor or source/anchor")
+func passFlags(c *cobra.Command, request *control.Request) {
+	c.Flags().StringSliceVar(&request.Targets, "target", nil, "only this target; may be repeated")
+	c.Flags().StringVar(&request.Person, "person", "", "only this person: a login, DN, anchor or source/anchor")
 }
 
 // pass runs a command that reads sources and targets, and shows how it gets on.
-func (a *app) pass(c *cobra.Command, command daemon.Command, ask daemon.Ask) (report daemon.Report, err error) {
+func (a *app) pass(c *cobra.Command, command control.Command, request control.Request) (report control.Report, err error) {
 	p := a.newProgress()
 	defer p.Close()
 	l, err := a.reach(c.Context(), p)
@@ -55,7 +55,7 @@ func (a *app) pass(c *cobra.Command, command daemon.Command, ask daemon.Ask) (re
 	if l.remote {
 		p.note("the daemon does it; this may take as long as a pass")
 	}
-	ask.Actor = actor()
-	err = l.Call(c.Context(), command, ask, &report)
+	request.Actor = actor()
+	err = l.Call(c.Context(), command, request, &report)
 	return report, err
 }

@@ -14,7 +14,7 @@ import (
 	"github.com/hashicorp/go-hclog"
 
 	"github.com/dirsweep/dirsweep/cmd/internal/config"
-	"github.com/dirsweep/dirsweep/cmd/internal/daemon"
+	"github.com/dirsweep/dirsweep/cmd/internal/control"
 	"github.com/dirsweep/dirsweep/state"
 )
 
@@ -55,15 +55,15 @@ func (a *app) loadConfig() (*config.Config, error) {
 // startPatience is how long a command waits for a daemon that has the state and does not answer yet.
 const startPatience = 3 * time.Second
 
-// A line is who answers commands, and how to hang up.
-type line struct {
-	daemon.Caller
+// A connection is who answers commands, and how to hang up.
+type connection struct {
+	control.Client
 	remote bool // a daemon answers
 	close  func() error
 }
 
-// reach returns the daemon where one runs, otherwise a desk on the state itself. progress is what a desk here tells of long work.
-func (a *app) reach(ctx context.Context, progress *progress) (*line, error) {
+// reach returns the daemon where one runs, otherwise a service on the state itself. progress is what a service here tells of long work.
+func (a *app) reach(ctx context.Context, progress *progress) (*connection, error) {
 	cfg, err := a.loadConfig()
 	if err != nil {
 		return a.reachPast(ctx, err)
@@ -77,20 +77,20 @@ func (a *app) reach(ctx context.Context, progress *progress) (*line, error) {
 	}
 	give := time.Now().Add(startPatience)
 	for {
-		client, err := daemon.Dial(ctx, cfg.State.Path)
+		client, err := control.Dial(ctx, cfg.State.Path)
 		if err == nil {
-			return &line{Caller: client, remote: true, close: client.Close}, nil
+			return &connection{Client: client, remote: true, close: client.Close}, nil
 		}
-		if !errors.Is(err, daemon.ErrNoDaemon) {
+		if !errors.Is(err, control.ErrNoDaemon) {
 			return nil, err
 		}
-		instance, err := daemon.Build(ctx, cfg, log)
+		instance, err := control.Build(ctx, cfg, log)
 		if err == nil {
-			desk := daemon.NewDesk(instance)
+			service := control.New(instance, control.Hooks{})
 			if progress != nil {
-				desk.Progress = progress
+				service.Progress = progress
 			}
-			return &line{Caller: desk, close: instance.Close}, nil
+			return &connection{Client: service, close: service.Close}, nil
 		}
 		if !errors.Is(err, state.ErrLocked) || time.Now().After(give) {
 			return nil, err
@@ -99,7 +99,7 @@ func (a *app) reach(ctx context.Context, progress *progress) (*line, error) {
 }
 
 // reachPast returns the daemon that goes on with an older config than the bad one on disk (R14): an emergency does not wait for a typo.
-func (a *app) reachPast(ctx context.Context, bad error) (*line, error) {
+func (a *app) reachPast(ctx context.Context, bad error) (*connection, error) {
 	path, err := a.configPath()
 	if err != nil {
 		return nil, bad
@@ -108,22 +108,22 @@ func (a *app) reachPast(ctx context.Context, bad error) (*line, error) {
 	if where == "" {
 		return nil, bad
 	}
-	client, err := daemon.Dial(ctx, where)
+	client, err := control.Dial(ctx, where)
 	if err != nil {
 		return nil, bad
 	}
 	_, _ = fmt.Fprintln(a.err, "the config on disk has mistakes (`dirsweep check`); the daemon goes on with the one it has")
-	return &line{Caller: client, remote: true, close: client.Close}, nil
+	return &connection{Client: client, remote: true, close: client.Close}, nil
 }
 
-// ask runs one command whoever answers it.
-func (a *app) ask(ctx context.Context, command daemon.Command, ask daemon.Ask, answer any) (err error) {
+// call runs one command whoever answers it.
+func (a *app) call(ctx context.Context, command control.Command, request control.Request, answer any) (err error) {
 	l, err := a.reach(ctx, nil)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, l.close()) }()
-	return l.Call(ctx, command, ask, answer)
+	return l.Call(ctx, command, request, answer)
 }
 
 // actor is who runs this command, for the trail.

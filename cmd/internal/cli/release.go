@@ -3,7 +3,7 @@ package cli
 import (
 	"github.com/spf13/cobra"
 
-	"github.com/dirsweep/dirsweep/cmd/internal/daemon"
+	"github.com/dirsweep/dirsweep/cmd/internal/control"
 )
 
 func (a *app) releaseCommand() *cobra.Command {
@@ -12,8 +12,8 @@ func (a *app) releaseCommand() *cobra.Command {
 		Short: "Take an emergency sweep back: the source decides about the person again",
 		Args:  operand,
 		RunE: func(c *cobra.Command, args []string) error {
-			ask := daemon.Ask{Person: args[0], Actor: actor()}
-			if err := a.ask(c.Context(), daemon.CmdRelease, ask, nil); err != nil {
+			request := control.Request{Person: args[0], Actor: actor()}
+			if err := a.call(c.Context(), control.CmdRelease, request, nil); err != nil {
 				return err
 			}
 			answer := map[string]string{"released": args[0]}

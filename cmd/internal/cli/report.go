@@ -7,7 +7,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/dirsweep/dirsweep/cmd/internal/daemon"
+	"github.com/dirsweep/dirsweep/cmd/internal/control"
 	"github.com/dirsweep/dirsweep/sync/identity"
 )
 
@@ -28,7 +28,7 @@ var opOrder = []identity.Op{
 const heldShown = 5
 
 // printReport prints a pass: each target's changes, leavers first, then what did not go ahead and why, then one line that sums it up.
-func (a *app) printReport(r daemon.Report, t tense) {
+func (a *app) printReport(r control.Report, t tense) {
 	for _, target := range targetsOf(r) {
 		a.printTarget(r, target)
 	}
@@ -41,7 +41,7 @@ func (a *app) printReport(r daemon.Report, t tense) {
 	a.printSummary(r, t)
 }
 
-func targetsOf(r daemon.Report) []string {
+func targetsOf(r control.Report) []string {
 	var names []string
 	for _, part := range r.Targets {
 		names = append(names, part.Name)
@@ -54,7 +54,7 @@ func targetsOf(r daemon.Report) []string {
 	return names
 }
 
-func (a *app) printTarget(r daemon.Report, target string) {
+func (a *app) printTarget(r control.Report, target string) {
 	steps := group(r.Changes, target)
 	if len(steps) == 0 {
 		return
@@ -71,9 +71,9 @@ func (a *app) printTarget(r daemon.Report, target string) {
 }
 
 // A step is what happens to one account: changes that follow each other.
-type step []daemon.Change
+type step []control.Change
 
-func group(changes []daemon.Change, target string) []step {
+func group(changes []control.Change, target string) []step {
 	var steps []step
 	for _, c := range changes {
 		if c.Target != target {
@@ -88,7 +88,7 @@ func group(changes []daemon.Change, target string) []step {
 	return steps
 }
 
-func (s step) takes(c daemon.Change) bool {
+func (s step) takes(c control.Change) bool {
 	last := s[len(s)-1]
 	return last.Person == c.Person && last.Account == c.Account && last.Name == c.Name &&
 		last.Cause == c.Cause && last.Rule == c.Rule && c.Account != ""
@@ -119,7 +119,7 @@ func (a *app) printStep(indent string, s step, wide int) {
 }
 
 // who names the account and the person: the login, and where in the directory they are.
-func who(c daemon.Change) string {
+func who(c control.Change) string {
 	text := first(c.UserName, c.Name, c.Account)
 	if c.Name != "" && c.Name != text {
 		text += ", " + c.Name
@@ -130,14 +130,14 @@ func who(c daemon.Change) string {
 	return clean(text)
 }
 
-func why(c daemon.Change) string {
+func why(c control.Change) string {
 	if c.Rule == "" {
 		return c.Cause
 	}
 	return c.Cause + ", " + c.Rule
 }
 
-func (a *app) printDelta(indent string, c daemon.Change) {
+func (a *app) printDelta(indent string, c control.Change) {
 	wide := 0
 	for _, at := range c.Attributes {
 		wide = max(wide, len(at.Path))
@@ -165,7 +165,7 @@ func value(v json.RawMessage, absent string) string {
 }
 
 // printHeld prints what waits, for whom, and what an operator can do about it.
-func (a *app) printHeld(held []daemon.Hold, t tense) {
+func (a *app) printHeld(held []control.Hold, t tense) {
 	for _, h := range held {
 		a.printf("%s %s: %s: %s\n", a.style.warn("! held"), h.Digest, holdName(h), clean(h.Reason))
 		if len(h.People) > 0 {
@@ -179,7 +179,7 @@ func (a *app) printHeld(held []daemon.Hold, t tense) {
 }
 
 // decision says what an operator has decided about a hold, or can.
-func decision(h daemon.Hold, t tense) string {
+func decision(h control.Hold, t tense) string {
 	switch {
 	case !h.Approved.IsZero():
 		return "approved " + clock(h.Approved) + "; the next pass carries it out, if it is still the same people"
@@ -192,7 +192,7 @@ func decision(h daemon.Hold, t tense) string {
 }
 
 // holdName says what waits: "40 of wiki, deleted, from ou=sales,…".
-func holdName(h daemon.Hold) string {
+func holdName(h control.Hold) string {
 	text := count(len(h.People), "person", "people")
 	if len(h.People) == 0 {
 		text = h.Kind
@@ -205,7 +205,7 @@ func holdName(h daemon.Hold) string {
 	return clean(text)
 }
 
-func people(list []daemon.HeldPerson) string {
+func people(list []control.HeldPerson) string {
 	var names []string
 	for _, p := range list[:min(len(list), heldShown)] {
 		names = append(names, first(p.UserName, p.Name, p.Account))
@@ -217,7 +217,7 @@ func people(list []daemon.HeldPerson) string {
 	return clean(text)
 }
 
-func (a *app) printFailures(failures []daemon.Failure) {
+func (a *app) printFailures(failures []control.Failure) {
 	for _, f := range failures {
 		a.printf("%s %s: %s %s: %s\n", a.style.warn("! failed"), f.Change.Target, f.Change.Op, who(f.Change), clean(f.Error))
 	}
@@ -226,7 +226,7 @@ func (a *app) printFailures(failures []daemon.Failure) {
 	}
 }
 
-func (a *app) printFindings(findings []daemon.Finding) {
+func (a *app) printFindings(findings []control.Finding) {
 	for _, f := range findings {
 		a.printf("%s %s: %s: %s\n", a.style.change("!"), f.Kind, clean(f.Subject), clean(f.Detail))
 	}
@@ -235,7 +235,7 @@ func (a *app) printFindings(findings []daemon.Finding) {
 	}
 }
 
-func (a *app) printAbsent(what string, parts []daemon.Part) {
+func (a *app) printAbsent(what string, parts []control.Part) {
 	for _, part := range parts {
 		if part.Error != "" {
 			a.printf("%s %s %s took no part: %s\n", a.style.warn("!"), what, part.Name, clean(part.Error))
@@ -243,7 +243,7 @@ func (a *app) printAbsent(what string, parts []daemon.Part) {
 	}
 }
 
-func (a *app) printClosed(closed []daemon.Closing) {
+func (a *app) printClosed(closed []control.Closing) {
 	var rows [][]string
 	for _, c := range closed {
 		rows = append(rows, []string{clean(c.Name), c.Target, seconds(c.Seconds)})
@@ -254,7 +254,7 @@ func (a *app) printClosed(closed []daemon.Closing) {
 	}
 }
 
-func (a *app) printSummary(r daemon.Report, t tense) {
+func (a *app) printSummary(r control.Report, t tense) {
 	counts := maps.Clone(r.Counts) // of what was planned
 	if t == done {
 		for _, f := range r.Failures {

@@ -9,36 +9,36 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/dirsweep/dirsweep/cmd/internal/daemon"
+	"github.com/dirsweep/dirsweep/cmd/internal/control"
 )
 
 func TestPlanReadsLikeAPlan(t *testing.T) {
 	t.Parallel()
 	raw := func(s string) json.RawMessage { return json.RawMessage(s) }
 	const ou = "ou=sales,dc=example,dc=org"
-	report := daemon.Report{
+	report := control.Report{
 		Outcome: "failed", Digest: "72973296d4fe5c6e", Counts: map[string]int{"disable": 1, "revoke": 1, "create": 1, "update": 1},
-		Changes: []daemon.Change{
+		Changes: []control.Change{
 			{Op: "disable", Target: "wiki", Person: "corp/1", Name: "ann", Account: "7", UserName: "ann", Container: ou, Cause: "deleted", Rule: "config.hcl:31"},
 			{Op: "revoke", Target: "wiki", Person: "corp/1", Name: "ann", Account: "7", UserName: "ann", Container: ou, Cause: "deleted", Rule: "config.hcl:31"},
 			{
 				Op: "create", Target: "chat", Person: "corp/2", Name: "bob", UserName: "bob@example.org", Container: ou, Cause: "joined", Rule: "config.hcl:44",
-				Attributes: []daemon.Attribute{{Path: "userName", After: raw(`"bob@example.org"`)}, {Path: "title", After: raw(`"Lead\u001b[31m"`)}},
+				Attributes: []control.Attribute{{Path: "userName", After: raw(`"bob@example.org"`)}, {Path: "title", After: raw(`"Lead\u001b[31m"`)}},
 			},
 			{
 				Op: "update", Target: "wiki", Person: "corp/3", Name: "cyd\x1b[2J", Account: "9", UserName: "cyd", Cause: "changed", Rule: "config.hcl:35",
-				Attributes: []daemon.Attribute{
+				Attributes: []control.Attribute{
 					{Path: "displayName", Before: raw(`"Cyd A"`), After: raw(`"Cyd B"`)}, {Path: "title", Before: raw(`"x"`), After: raw("null")},
 				},
 				Grant: []string{"wiki-admins"}, Withdraw: []string{"wiki-readers"},
 			},
 		},
-		Held: []daemon.Hold{{
+		Held: []control.Hold{{
 			Digest: "976b3f9de375", Kind: "cohort", Target: "wiki", Cause: "deleted", Container: ou, Reason: "7 would be closed, 4 are allowed now",
-			People: []daemon.HeldPerson{{UserName: "p1"}, {UserName: "p2"}, {UserName: "p3"}, {UserName: "p4"}, {UserName: "p5"}, {UserName: "p6"}, {Name: "p7"}},
+			People: []control.HeldPerson{{UserName: "p1"}, {UserName: "p2"}, {UserName: "p3"}, {UserName: "p4"}, {UserName: "p5"}, {UserName: "p6"}, {Name: "p7"}},
 		}},
-		Findings: []daemon.Finding{{Kind: "disputed", Subject: "wiki: dan", Detail: "two people fit"}},
-		Targets:  []daemon.Part{{Name: "wiki"}, {Name: "chat"}, {Name: "crm", Error: "401: the target refused our credentials"}},
+		Findings: []control.Finding{{Kind: "disputed", Subject: "wiki: dan", Detail: "two people fit"}},
+		Targets:  []control.Part{{Name: "wiki"}, {Name: "chat"}, {Name: "crm", Error: "401: the target refused our credentials"}},
 	}
 	want := `wiki
   - disable, revoke  ann (ou=sales,dc=example,dc=org)  deleted, config.hcl:31
@@ -73,11 +73,11 @@ digest 72973296d4fe5c6e
 
 func TestWhatFailedIsNotCountedAsDone(t *testing.T) {
 	t.Parallel()
-	failure := daemon.Failure{Change: daemon.Change{Op: "update", Target: "wiki", UserName: "ann"}, Error: "400: no"}
+	failure := control.Failure{Change: control.Change{Op: "update", Target: "wiki", UserName: "ann"}, Error: "400: no"}
 	for want, planned := range map[string]int{"Done: 2 updated; 1 failed.\n": 3, "Nothing was changed; 1 failed.\n": 1} {
 		var out bytes.Buffer
 		a := &app{out: &out, style: newStyle(false)}
-		a.printSummary(daemon.Report{Outcome: "partial", Counts: map[string]int{"update": planned}, Failures: []daemon.Failure{failure}}, done)
+		a.printSummary(control.Report{Outcome: "partial", Counts: map[string]int{"update": planned}, Failures: []control.Failure{failure}}, done)
 		if out.String() != want {
 			t.Errorf("%q, want %q", out.String(), want)
 		}

@@ -8,7 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/dirsweep/dirsweep/cmd/internal/daemon"
+	"github.com/dirsweep/dirsweep/cmd/internal/control"
 )
 
 func (a *app) stateCommand() *cobra.Command {
@@ -37,7 +37,7 @@ func (a *app) backupCommand() *cobra.Command {
 }
 
 // backup writes beside path first, so that path is whole or not there, and never overwrites an earlier backup.
-func backup(c *cobra.Command, l daemon.Caller, path string) (size int64, err error) {
+func backup(c *cobra.Command, l control.Client, path string) (size int64, err error) {
 	if _, err := os.Lstat(path); err == nil {
 		return 0, errors.New("the file exists already; name another")
 	}
@@ -65,7 +65,7 @@ func (a *app) stateVerifyCommand() *cobra.Command {
 		Short: "Read the whole state and report damage",
 		Args:  nothing,
 		RunE: func(c *cobra.Command, _ []string) error {
-			if err := a.ask(c.Context(), daemon.CmdVerify, daemon.Ask{}, nil); err != nil {
+			if err := a.call(c.Context(), control.CmdVerify, control.Request{}, nil); err != nil {
 				return err
 			}
 			return a.show(map[string]bool{"good": true}, func() { a.printf("The state is whole.\n") })

@@ -6,7 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/dirsweep/dirsweep/cmd/internal/daemon"
+	"github.com/dirsweep/dirsweep/cmd/internal/control"
 )
 
 func (a *app) statusCommand() *cobra.Command {
@@ -15,8 +15,8 @@ func (a *app) statusCommand() *cobra.Command {
 		Short: "Show what runs, how each source and target is, and what is open",
 		Args:  nothing,
 		RunE: func(c *cobra.Command, _ []string) error {
-			var s daemon.Status
-			if err := a.ask(c.Context(), daemon.CmdStatus, daemon.Ask{}, &s); err != nil {
+			var s control.Status
+			if err := a.call(c.Context(), control.CmdStatus, control.Request{}, &s); err != nil {
 				return err
 			}
 			return a.show(s, func() { a.printStatus(s) })
@@ -24,7 +24,7 @@ func (a *app) statusCommand() *cobra.Command {
 	}
 }
 
-func (a *app) printStatus(s daemon.Status) {
+func (a *app) printStatus(s control.Status) {
 	a.printProcess(s)
 	var rows [][]string
 	for _, src := range s.Sources {
@@ -57,7 +57,7 @@ func (a *app) printStatus(s daemon.Status) {
 	a.printOpen(s)
 }
 
-func (a *app) printProcess(s daemon.Status) {
+func (a *app) printProcess(s control.Status) {
 	p := s.Daemon
 	if p == nil {
 		a.printf("No daemon runs. State %s, config %s\n", s.State, s.Config)
@@ -73,7 +73,7 @@ func (a *app) printProcess(s daemon.Status) {
 	}
 }
 
-func (a *app) health(t daemon.TargetStatus) string {
+func (a *app) health(t control.TargetStatus) string {
 	switch {
 	case !t.Next.IsZero():
 		return a.style.warn("quarantined until " + clock(t.Next))
@@ -83,7 +83,7 @@ func (a *app) health(t daemon.TargetStatus) string {
 	return a.style.add("good")
 }
 
-func (a *app) printRun(r daemon.Run) {
+func (a *app) printRun(r control.Run) {
 	took := "did not end"
 	if !r.Ended.IsZero() {
 		took = "took " + span(r.Ended.Sub(r.Started))
@@ -98,7 +98,7 @@ func (a *app) printRun(r daemon.Run) {
 	}
 }
 
-func (a *app) printOpen(s daemon.Status) {
+func (a *app) printOpen(s control.Status) {
 	text := count(s.Open, "open leaver", "open leavers")
 	if s.Open > 0 {
 		text = a.style.warn(text + ", the oldest left " + age(s.Oldest) + " ago")

@@ -6,12 +6,12 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/dirsweep/dirsweep/cmd/internal/daemon"
+	"github.com/dirsweep/dirsweep/cmd/internal/control"
 	"github.com/dirsweep/dirsweep/sync/reconcile"
 )
 
 func (a *app) sweepCommand() *cobra.Command {
-	var ask daemon.Ask
+	var request control.Request
 	c := &cobra.Command{
 		Use:   "sweep PERSON --reason TEXT",
 		Short: "Emergency: close every account of a person now, whatever the source says",
@@ -19,11 +19,11 @@ func (a *app) sweepCommand() *cobra.Command {
 			"Exit code 0 every account is proven closed, 4 some are not yet: the case stays open and is retried.",
 		Args: operand,
 		RunE: func(c *cobra.Command, args []string) error {
-			ask.Person = args[0]
-			if strings.TrimSpace(ask.Reason) == "" {
+			request.Person = args[0]
+			if strings.TrimSpace(request.Reason) == "" {
 				return errors.New("sweep: say why with --reason TEXT; it goes into the audit trail and the evidence")
 			}
-			report, err := a.pass(c, daemon.CmdSweep, ask)
+			report, err := a.pass(c, control.CmdSweep, request)
 			if err != nil {
 				return err
 			}
@@ -36,6 +36,6 @@ func (a *app) sweepCommand() *cobra.Command {
 			return nil
 		},
 	}
-	c.Flags().StringVar(&ask.Reason, "reason", "", "why, for the audit trail and the evidence (required)")
+	c.Flags().StringVar(&request.Reason, "reason", "", "why, for the audit trail and the evidence (required)")
 	return c
 }

@@ -1,5 +1,5 @@
-// Package daemon is the long-running process: it brings a config to life, runs passes by the clock, retries what is owed, takes new configs
-// over, and answers commands over its control socket. The CLI and the demo build their one-shots from the same parts.
+// Package daemon is the long-running process: it runs passes by the clock, retries what is owed, takes new configs over, and answers
+// operators over its control socket.
 package daemon
 
 import (
@@ -14,6 +14,7 @@ import (
 	"github.com/robfig/cron/v3"
 
 	"github.com/dirsweep/dirsweep/cmd/internal/config"
+	"github.com/dirsweep/dirsweep/cmd/internal/control"
 	"github.com/dirsweep/dirsweep/sync/audit"
 	"github.com/dirsweep/dirsweep/sync/reconcile"
 )
@@ -33,23 +34,22 @@ type Options struct {
 type Daemon struct {
 	options Options
 	log     hclog.Logger
-	memory  *Memory
+	storage *control.Storage
 	scratch string
-	stage   *stage
-	desk    *Desk
-	socket  *socket
+	service *control.Service
+	socket  *control.Listener
 	watch   *watch
 	began   time.Time
 
 	full chan struct{} // asks for a full pass; buffered by one
 	owed chan struct{} // says that what is owed may have changed; buffered by one
 
-	mu      sync.Mutex
-	newest  *config.Config // taken over last, whether or not it is on duty yet
-	stuff   string         // digest of the files that newest names
-	loaded  time.Time
-	refused string // why the config on disk is not newest
-	pass    reconcile.Mode
+	mu         sync.Mutex
+	newest     *config.Config // taken over last, whether or not it is on duty yet
+	referenced string         // digest of the files that newest names
+	loaded     time.Time
+	refused    string // why the config on disk is not newest
+	pass       reconcile.Mode
 }
 
 // Start reads the config, takes the state's lock, opens everything and listens; any of them failing is an error at once. It runs nothing
@@ -62,12 +62,12 @@ func Start(ctx context.Context, o Options) (*Daemon, error) {
 	if err != nil {
 		return nil, err
 	}
-	memory, err := OpenMemory(ctx, cfg.State.Path)
+	storage, err := control.OpenStorage(ctx, cfg.State.Path)
 	if err != nil {
 		return nil, err
 	}
 	d := &Daemon{
-		options: o, log: o.Log, memory: memory, began: time.Now(), newest: cfg, loaded: time.Now(),
+		options: o, log: o.Log, storage: storage, began: time.Now(), newest: cfg, loaded: time.Now(),
 		full: make(chan struct{}, 1), owed: make(chan struct{}, 1),
 	}
 	if err := d.open(ctx, cfg); err != nil {
@@ -80,47 +80,46 @@ func Start(ctx context.Context, o Options) (*Daemon, error) {
 
 func (d *Daemon) open(ctx context.Context, cfg *config.Config) error {
 	var err error
-	if d.scratch, err = d.memory.scratch(); err != nil {
+	if d.scratch, err = d.storage.Scratch(); err != nil {
 		return err
 	}
-	instance, err := d.memory.build(cfg, d.scratch, d.log)
+	instance, err := d.storage.Build(cfg, d.scratch, d.log)
 	if err != nil {
 		return err
 	}
-	d.stage = newStage(instance)
-	d.stage.changed = func() { nudge(d.full) }
-	d.stage.closed = func(err error) { d.log.Warn("the old config's connections did not close cleanly", "error", err) }
-	d.desk = newDesk(d.stage)
-	d.desk.process, d.desk.running = d.process, d.running
-	d.desk.changed = d.attend
-	if d.socket, err = listen(ctx, d.memory.Path); err != nil {
+	d.service = control.New(instance, control.Hooks{
+		Process: d.process, Changed: d.attend, Running: d.running,
+		Replaced: func() { nudge(d.full) },
+		Closed:   func(err error) { d.log.Warn("the old config's connections did not close cleanly", "error", err) },
+	})
+	if d.socket, err = control.Listen(ctx, d.storage.Path); err != nil {
 		return err
 	}
-	if d.watch, err = newWatch(d.memory.Path); err != nil {
+	if d.watch, err = newWatch(d.storage.Path); err != nil {
 		return err
 	}
-	stuff := gather(d.options.Path, d.watch.ours)
-	if err := d.watch.add(stuff.folders); err != nil {
+	referenced := gather(d.options.Path, d.watch.ours)
+	if err := d.watch.add(referenced.folders); err != nil {
 		return err
 	}
-	d.stuff = stuff.digest
-	return d.memory.Note(ctx, audit.Record{Kind: audit.Start, Outcome: audit.Done, Note: "dirsweep " + d.options.Version + ", config " + cfg.Digest})
+	d.referenced = referenced.digest
+	return d.storage.Note(ctx, audit.Record{Kind: audit.Start, Outcome: audit.Done, Note: "dirsweep " + d.options.Version + ", config " + cfg.Digest})
 }
 
 // Run keeps accounts true until ctx is done; then it ends what is under way, closes everything and returns within 10 s. It returns an error
 // only where something did not end or close.
 func (d *Daemon) Run(ctx context.Context) error {
-	last, err := lastFull(context.WithoutCancel(ctx), d.memory.Ledger)
+	last, err := control.LastFull(context.WithoutCancel(ctx), d.storage.Ledger)
 	if err != nil {
 		return errors.Join(err, d.Close())
 	}
 	var all sync.WaitGroup
-	r := rota{times: d.times, pass: d.runPass, full: d.full}
-	all.Go(func() { r.run(ctx, last) })
+	s := scheduler{times: d.times, pass: d.runPass, full: d.full}
+	all.Go(func() { s.run(ctx, last) })
 	all.Go(func() { d.retry(ctx) })
 	all.Go(func() { d.watch.run(ctx, func() { d.reload(ctx) }) })
 	all.Go(func() {
-		if err := serve(ctx, d.socket, d.desk, d.log); err != nil {
+		if err := control.Serve(ctx, d.socket, d.service, stopWithin, d.log); err != nil {
 			d.log.Error("commands are no longer answered", "error", err)
 		}
 	})
@@ -145,26 +144,26 @@ func (d *Daemon) Close() error {
 	if d.socket != nil {
 		errs = append(errs, d.socket.Close())
 	}
-	if d.stage != nil {
-		errs = append(errs, d.stage.close())
+	if d.service != nil {
+		errs = append(errs, d.service.Close())
 	}
-	return errors.Join(append(errs, d.memory.Close())...)
+	return errors.Join(append(errs, d.storage.Close())...)
 }
 
-// Desk answers commands in this process, as the control socket does for others.
-func (d *Daemon) Desk() *Desk { return d.desk }
+// Service answers requests in this process, as the control socket does for others.
+func (d *Daemon) Service() *control.Service { return d.service }
 
 // Reload looks at the config now, as a change of its folder would.
 func (d *Daemon) Reload() { d.watch.nudge() }
 
 func (d *Daemon) times() (full, delta cron.Schedule) {
-	i, leave := d.stage.enter(false)
-	defer leave()
+	i, release := d.service.Acquire(false)
+	defer release()
 	return i.Config.Schedule.FullSchedule, i.Config.Schedule.DeltaSchedule
 }
 
 func (d *Daemon) runPass(ctx context.Context, mode reconcile.Mode) {
-	report, err := d.desk.sync(ctx, mode, Ask{})
+	report, err := d.service.Sync(ctx, mode, control.Request{})
 	if err != nil {
 		if ctx.Err() == nil {
 			d.log.Error("the pass could not be run", "mode", string(mode), "error", err)
@@ -175,7 +174,7 @@ func (d *Daemon) runPass(ctx context.Context, mode reconcile.Mode) {
 }
 
 // tell logs a pass: quietly where nothing happened, and by name what took no part or failed.
-func (d *Daemon) tell(r Report) {
+func (d *Daemon) tell(r control.Report) {
 	for _, part := range append(r.Sources, r.Targets...) {
 		if part.Error != "" {
 			d.log.Error("took no part in the pass", "name", part.Name, "error", part.Error)
@@ -208,22 +207,22 @@ func (d *Daemon) retry(ctx context.Context) {
 			pause(ctx, wait, d.owed)
 			continue
 		}
-		i, leave := d.stage.enter(true)
+		i, release := d.service.Acquire(true)
 		report, err := i.Engine.Retry(ctx)
-		leave()
+		release()
 		switch {
 		case err != nil && ctx.Err() == nil:
 			d.log.Error("what leavers are owed could not be retried", "error", err)
 		case err == nil && (len(report.Plan.Changes) > 0 || len(report.Failures) > 0):
-			d.tell(viewReport(report))
+			d.tell(control.ViewReport(report))
 		}
 		pause(ctx, retryPause, nil)
 	}
 }
 
 func (d *Daemon) untilDue(ctx context.Context) time.Duration {
-	i, leave := d.stage.enter(false)
-	defer leave()
+	i, release := d.service.Acquire(false)
+	defer release()
 	due, err := i.Engine.NextDue(ctx)
 	if err != nil {
 		d.log.Error("what is due next cannot be read", "error", err)
@@ -246,9 +245,9 @@ func pause(ctx context.Context, wait time.Duration, sooner <-chan struct{}) {
 }
 
 // attend follows a command that changed something up.
-func (d *Daemon) attend(c Command) {
+func (d *Daemon) attend(c control.Command) {
 	nudge(d.owed)
-	if c == CmdApprove || c == CmdRelease {
+	if c == control.CmdApprove || c == control.CmdRelease {
 		nudge(d.full)
 	}
 }
@@ -266,10 +265,10 @@ func (d *Daemon) running(mode reconcile.Mode) {
 	d.pass = mode
 }
 
-func (d *Daemon) process() *Process {
+func (d *Daemon) process() *control.Process {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return &Process{
+	return &control.Process{
 		PID: os.Getpid(), Version: d.options.Version, Since: d.began, Digest: d.newest.Digest, Loaded: d.loaded, Refused: d.refused,
 		Pass: string(d.pass),
 	}

@@ -16,6 +16,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/dirsweep/dirsweep/cmd/internal/config"
+	"github.com/dirsweep/dirsweep/cmd/internal/control"
 	"github.com/dirsweep/dirsweep/cmd/internal/daemon"
 	"github.com/dirsweep/dirsweep/state"
 )
@@ -48,7 +49,7 @@ func furnish(t *testing.T, dir string) (path string) {
 }
 
 // run starts a daemon and returns a client of it; the daemon has stopped, and left no goroutine, when the test ends.
-func run(t *testing.T, path string) *daemon.Client {
+func run(t *testing.T, path string) *control.SocketClient {
 	t.Helper()
 	running := goleak.IgnoreCurrent()
 	d, err := daemon.Start(t.Context(), daemon.Options{Path: path, Version: "test", Log: hclog.NewNullLogger()})
@@ -62,7 +63,7 @@ func run(t *testing.T, path string) *daemon.Client {
 			t.Errorf("the daemon ends with %v", err)
 		}
 	})
-	client, err := daemon.Dial(t.Context(), filepath.Join(filepath.Dir(path), "state.db"))
+	client, err := control.Dial(t.Context(), filepath.Join(filepath.Dir(path), "state.db"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -85,34 +86,34 @@ func TestCommandsOverTheSocket(t *testing.T) {
 		t.Errorf("the socket: %v, %v", info.Mode(), err)
 	}
 
-	var s daemon.Status
-	if err := client.Call(t.Context(), daemon.CmdStatus, daemon.Ask{}, &s); err != nil {
+	var s control.Status
+	if err := client.Call(t.Context(), control.CmdStatus, control.Request{}, &s); err != nil {
 		t.Fatal(err)
 	}
 	if s.Daemon == nil || s.Daemon.PID != os.Getpid() || s.Config != path || len(s.Sources) != 1 || len(s.Targets) != 1 {
 		t.Errorf("status: %+v", s)
 	}
-	var report daemon.Report
-	if err := client.Call(t.Context(), daemon.CmdPlan, daemon.Ask{}, &report); err != nil || report.Outcome != "failed" || report.Sources[0].Error == "" {
+	var report control.Report
+	if err := client.Call(t.Context(), control.CmdPlan, control.Request{}, &report); err != nil || report.Outcome != "failed" || report.Sources[0].Error == "" {
 		t.Errorf("plan without a source: %+v, %v", report, err)
 	}
-	for command, want := range map[daemon.Command]string{
-		daemon.CmdExplain: "nobody", daemon.CmdEvidence: "nobody", daemon.CmdRelease: "nobody", daemon.CmdApprove: "0123",
-		daemon.CmdReject: "0123", "frobnicate": "unknown command",
+	for command, want := range map[control.Command]string{
+		control.CmdExplain: "nobody", control.CmdEvidence: "nobody", control.CmdRelease: "nobody", control.CmdApprove: "0123",
+		control.CmdReject: "0123", "frobnicate": "unknown command",
 	} {
-		err := client.Call(t.Context(), command, daemon.Ask{Person: "nobody", Digest: "0123", Reason: "a test"}, nil)
+		err := client.Call(t.Context(), command, control.Request{Person: "nobody", Digest: "0123", Reason: "a test"}, nil)
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s of nobody: %v", command, err)
 		}
 	}
-	for _, command := range []daemon.Command{daemon.CmdLeavers, daemon.CmdOrphans, daemon.CmdFindings, daemon.CmdHolds} {
+	for _, command := range []control.Command{control.CmdLeavers, control.CmdOrphans, control.CmdFindings, control.CmdHolds} {
 		var list json.RawMessage
-		if err := client.Call(t.Context(), command, daemon.Ask{All: true}, &list); err != nil || list[0] != '[' {
+		if err := client.Call(t.Context(), command, control.Request{All: true}, &list); err != nil || list[0] != '[' {
 			t.Errorf("%s: %s, %v", command, list, err)
 		}
 	}
-	for _, command := range []daemon.Command{daemon.CmdVerify, daemon.CmdAudit} {
-		if err := client.Call(t.Context(), command, daemon.Ask{}, nil); err != nil {
+	for _, command := range []control.Command{control.CmdVerify, control.CmdAudit} {
+		if err := client.Call(t.Context(), command, control.Request{}, nil); err != nil {
 			t.Errorf("%s: %v", command, err)
 		}
 	}
@@ -137,11 +138,11 @@ func TestBackupOverTheSocketIsAState(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	memory, err := daemon.OpenMemory(t.Context(), where)
+	storage, err := control.OpenStorage(t.Context(), where)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := errors.Join(memory.Ledger.Verify(t.Context()), memory.Close()); err != nil {
+	if err := errors.Join(storage.Ledger.Verify(t.Context()), storage.Close()); err != nil {
 		t.Error(err)
 	}
 }
@@ -150,7 +151,7 @@ func TestSocketOfALongPath(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), strings.Repeat("long", 30))
 	path := furnish(t, dir)
 	client := run(t, path)
-	if err := client.Call(t.Context(), daemon.CmdStatus, daemon.Ask{}, nil); err != nil {
+	if err := client.Call(t.Context(), control.CmdStatus, control.Request{}, nil); err != nil {
 		t.Fatal(err)
 	}
 	note, err := os.ReadFile(filepath.Join(dir, "dirsweep.sock.path"))
@@ -166,7 +167,7 @@ func TestSocketOfALongPath(t *testing.T) {
 func TestNoDaemonAnswers(t *testing.T) {
 	t.Parallel()
 	path := furnish(t, t.TempDir())
-	if _, err := daemon.Dial(t.Context(), filepath.Join(filepath.Dir(path), "state.db")); !errors.Is(err, daemon.ErrNoDaemon) {
+	if _, err := control.Dial(t.Context(), filepath.Join(filepath.Dir(path), "state.db")); !errors.Is(err, control.ErrNoDaemon) {
 		t.Errorf("dialling nobody: %v", err)
 	}
 }
@@ -222,24 +223,24 @@ func TestBrokenTrailSaysWhatToDo(t *testing.T) {
 	t.Parallel()
 	path := furnish(t, t.TempDir())
 	where := filepath.Join(filepath.Dir(path), "state.db")
-	memory, err := daemon.OpenMemory(t.Context(), where)
+	storage, err := control.OpenStorage(t.Context(), where)
 	if err == nil {
-		err = errors.Join(memory.Close(), os.WriteFile(daemon.TrailPath(where), []byte("{}\n"), 0o600))
+		err = errors.Join(storage.Close(), os.WriteFile(control.TrailPath(where), []byte("{}\n"), 0o600))
 	}
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := daemon.OpenMemory(t.Context(), where); err == nil || !strings.Contains(err.Error(), "audit start-over") {
+	if _, err := control.OpenStorage(t.Context(), where); err == nil || !strings.Contains(err.Error(), "audit start-over") {
 		t.Errorf("a broken trail: %v", err)
 	}
-	if err := daemon.StartOver(t.Context(), where, "tester", "it was broken"); err != nil {
+	if err := control.StartOver(t.Context(), where, "tester", "it was broken"); err != nil {
 		t.Fatal(err)
 	}
-	memory, err = daemon.OpenMemory(t.Context(), where)
+	storage, err = control.OpenStorage(t.Context(), where)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := memory.Close(); err != nil {
+	if err := storage.Close(); err != nil {
 		t.Error(err)
 	}
 }

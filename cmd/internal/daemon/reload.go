@@ -11,17 +11,17 @@ import (
 
 // reload takes the config on disk, and the secrets and certificates that it names, over if it is good and not the one in use; otherwise the old one goes on (R14).
 func (d *Daemon) reload(ctx context.Context) {
-	stuff := gather(d.options.Path, d.watch.ours)
+	referenced := gather(d.options.Path, d.watch.ours)
 	cfg, err := d.options.Load(d.options.Path)
 	if err == nil {
-		err = d.watch.add(stuff.folders)
+		err = d.watch.add(referenced.folders)
 	}
 	if err != nil {
 		d.refuse(ctx, err)
 		return
 	}
 	d.mu.Lock()
-	same := cfg.Digest == d.newest.Digest && stuff.digest == d.stuff
+	same := cfg.Digest == d.newest.Digest && referenced.digest == d.referenced
 	if same {
 		d.refused = ""
 	}
@@ -29,7 +29,7 @@ func (d *Daemon) reload(ctx context.Context) {
 	if same {
 		return
 	}
-	if err := d.takeOver(cfg, stuff.digest); err != nil {
+	if err := d.takeOver(cfg, referenced.digest); err != nil {
 		d.refuse(ctx, err)
 		return
 	}
@@ -38,19 +38,19 @@ func (d *Daemon) reload(ctx context.Context) {
 	d.note(ctx, audit.Record{Kind: audit.Config, Outcome: audit.Done, Note: "config " + cfg.Digest})
 }
 
-func (d *Daemon) takeOver(cfg *config.Config, stuff string) error {
-	if cfg.State.Path != d.memory.Path {
+func (d *Daemon) takeOver(cfg *config.Config, referenced string) error {
+	if cfg.State.Path != d.storage.Path {
 		return fmt.Errorf("state.path cannot change while the daemon runs (from %s to %s): stop it, move the files, start it",
-			d.memory.Path, cfg.State.Path)
+			d.storage.Path, cfg.State.Path)
 	}
-	i, err := d.memory.build(cfg, d.scratch, d.log)
+	i, err := d.storage.Build(cfg, d.scratch, d.log)
 	if err != nil {
 		return err
 	}
 	d.mu.Lock()
-	d.newest, d.stuff, d.loaded, d.refused = cfg, stuff, time.Now(), ""
+	d.newest, d.referenced, d.loaded, d.refused = cfg, referenced, time.Now(), ""
 	d.mu.Unlock()
-	d.stage.replace(i)
+	d.service.Replace(i)
 	return nil
 }
 
@@ -68,7 +68,7 @@ func (d *Daemon) refuse(ctx context.Context, err error) {
 }
 
 func (d *Daemon) note(ctx context.Context, r audit.Record) {
-	if err := d.memory.Note(ctx, r); err != nil && ctx.Err() == nil {
+	if err := d.storage.Note(ctx, r); err != nil && ctx.Err() == nil {
 		d.log.Error("the audit trail cannot be written", "error", err)
 	}
 }

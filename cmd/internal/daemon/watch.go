@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/fsnotify/fsnotify"
+
+	"github.com/dirsweep/dirsweep/cmd/internal/control"
 )
 
 // settleTime is how long a folder is left to settle after its first change: editors write, rename and remove in one go.
@@ -26,8 +28,8 @@ func newWatch(state string) (*watch, error) {
 		return nil, fmt.Errorf("watch the config: %w", err)
 	}
 	return &watch{notify: notify, now: make(chan struct{}, 1), own: []string{
-		state, TrailPath(state), socketPath(state),
-		strings.TrimSuffix(TrailPath(state), ".jsonl") + "-", filepath.Join(filepath.Dir(state), "scratch"),
+		state, control.TrailPath(state), control.SocketPath(state),
+		strings.TrimSuffix(control.TrailPath(state), ".jsonl") + "-", filepath.Join(filepath.Dir(state), "scratch"),
 	}}, nil
 }
 

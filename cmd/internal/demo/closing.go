@@ -8,7 +8,7 @@ import (
 	"slices"
 	"time"
 
-	"github.com/dirsweep/dirsweep/cmd/internal/daemon"
+	"github.com/dirsweep/dirsweep/cmd/internal/control"
 	"github.com/dirsweep/dirsweep/sync/audit"
 	"github.com/dirsweep/dirsweep/sync/sweep"
 )
@@ -89,14 +89,14 @@ func (w *world) closed(ctx context.Context, application, externalID string) (boo
 
 // learn asks dirsweep how long it took to prove accounts closed, where that is not known yet. It is asked soon: a leaver who is let in again
 // by hand has another clock.
-func (s *Summary) learn(ctx context.Context, desk *daemon.Desk) error {
-	var leavers []daemon.Leaver
-	if err := desk.Call(ctx, daemon.CmdLeavers, daemon.Ask{All: true}, &leavers); err != nil {
+func (s *Summary) learn(ctx context.Context, service *control.Service) error {
+	var leavers []control.Leaver
+	if err := service.Call(ctx, control.CmdLeavers, control.Request{All: true}, &leavers); err != nil {
 		return err
 	}
 	for _, c := range s.Closed {
 		for _, l := range leavers {
-			i := slices.IndexFunc(l.Steps, func(step daemon.Step) bool { return step.Target == c.Application && step.Status == "proven" })
+			i := slices.IndexFunc(l.Steps, func(step control.Step) bool { return step.Target == c.Application && step.Status == "proven" })
 			if l.Person == sourceName+"/"+c.account && i >= 0 && c.Proven == 0 {
 				c.Proven = l.Steps[i].At.Sub(l.Steps[i].Left)
 			}
@@ -106,7 +106,7 @@ func (s *Summary) learn(ctx context.Context, desk *daemon.Desk) error {
 }
 
 // audit ends a demo: it compares the applications with the company, and has the audit trail and every leaver's evidence verified.
-func (s *Summary) audit(ctx context.Context, w *world, desk *daemon.Desk) error {
+func (s *Summary) audit(ctx context.Context, w *world, service *control.Service) error {
 	var err error
 	if s.Wrong, err = w.differences(ctx); err != nil {
 		return err
@@ -114,7 +114,7 @@ func (s *Summary) audit(ctx context.Context, w *world, desk *daemon.Desk) error 
 	if err := s.look(ctx, w); err != nil {
 		return err
 	}
-	if err := s.learn(ctx, desk); err != nil {
+	if err := s.learn(ctx, service); err != nil {
 		return err
 	}
 	for _, c := range s.Closed {
@@ -123,7 +123,7 @@ func (s *Summary) audit(ctx context.Context, w *world, desk *daemon.Desk) error 
 		}
 	}
 	var trail audit.Summary
-	if err := desk.Call(ctx, daemon.CmdAudit, daemon.Ask{}, &trail); err != nil {
+	if err := service.Call(ctx, control.CmdAudit, control.Request{}, &trail); err != nil {
 		return err
 	}
 	s.Records = trail.Records
@@ -131,7 +131,7 @@ func (s *Summary) audit(ctx context.Context, w *world, desk *daemon.Desk) error 
 		if !p.left {
 			continue
 		}
-		if err := verifyEvidence(ctx, desk, p); err != nil {
+		if err := verifyEvidence(ctx, service, p); err != nil {
 			return fmt.Errorf("evidence of %s: %w", p.uid, err)
 		}
 		s.Files++
@@ -140,9 +140,9 @@ func (s *Summary) audit(ctx context.Context, w *world, desk *daemon.Desk) error 
 }
 
 // verifyEvidence makes a leaver's file and checks it as an auditor would, from its bytes alone.
-func verifyEvidence(ctx context.Context, desk *daemon.Desk, p *person) error {
+func verifyEvidence(ctx context.Context, service *control.Service, p *person) error {
 	var raw json.RawMessage
-	if err := desk.Call(ctx, daemon.CmdEvidence, daemon.Ask{Person: sourceName + "/" + p.id}, &raw); err != nil {
+	if err := service.Call(ctx, control.CmdEvidence, control.Request{Person: sourceName + "/" + p.id}, &raw); err != nil {
 		return err
 	}
 	checked, err := sweep.VerifyEvidence(bytes.NewReader(raw))

@@ -9,15 +9,15 @@ import (
 	"github.com/hashicorp/go-hclog"
 
 	"github.com/dirsweep/dirsweep/cmd/internal/config"
-	"github.com/dirsweep/dirsweep/cmd/internal/daemon"
+	"github.com/dirsweep/dirsweep/cmd/internal/control"
 	"github.com/dirsweep/dirsweep/sync/reconcile"
 )
 
 // script is one scripted day under way.
 type script struct {
 	*world
-	instance *daemon.Instance
-	desk     *daemon.Desk
+	instance *control.Instance
+	service  *control.Service
 	tell     *teller
 	summary  Summary
 }
@@ -28,11 +28,11 @@ func day(ctx context.Context, w *world, tell *teller, log hclog.Logger) (Summary
 	if err != nil {
 		return Summary{}, err
 	}
-	instance, err := daemon.Build(ctx, cfg, log)
+	instance, err := control.Build(ctx, cfg, log)
 	if err != nil {
 		return Summary{}, err
 	}
-	s := &script{world: w, instance: instance, desk: daemon.NewDesk(instance), tell: tell}
+	s := &script{world: w, instance: instance, service: control.New(instance, control.Hooks{}), tell: tell}
 	tell.headline("One day at a company of %d people, with an LDAP directory, a wiki and a chat", companySize)
 	for _, scene := range []func(context.Context) error{s.morning, s.joiners, s.movers, s.leavers, s.meddling, s.outage, s.mistake, s.evening} {
 		if err = scene(ctx); err != nil {
@@ -55,7 +55,7 @@ func (s *script) pass(ctx context.Context, mode reconcile.Mode, want reconcile.O
 	if err := s.summary.look(ctx, s.world); err != nil {
 		return report, err
 	}
-	return report, s.summary.learn(ctx, s.desk)
+	return report, s.summary.learn(ctx, s.service)
 }
 
 func (s *script) morning(ctx context.Context) error {
@@ -196,7 +196,7 @@ func (s *script) mistake(ctx context.Context) error {
 
 // evening looks at everything once more.
 func (s *script) evening(ctx context.Context) error {
-	return s.summary.audit(ctx, s.world, s.desk)
+	return s.summary.audit(ctx, s.world, s.service)
 }
 
 // troubles says what went wrong in a pass.

@@ -154,7 +154,7 @@ func (s *show) settle(ctx context.Context) error {
 			}
 			if len(wrong) == 0 {
 				s.tell.result("wiki and chat are right, after " + span(time.Since(began)))
-				return ignoreDone(ctx, s.summary.learn(ctx, s.daemon.Desk()))
+				return ignoreDone(ctx, s.summary.learn(ctx, s.daemon.Service()))
 			}
 		}
 		if time.Since(began) > settleLimit {
@@ -176,7 +176,7 @@ func (s *show) end(ctx context.Context) error {
 	if err := s.settle(settling); err != nil {
 		return err
 	}
-	return s.summary.audit(context.WithoutCancel(ctx), s.world, s.daemon.Desk())
+	return s.summary.audit(context.WithoutCancel(ctx), s.world, s.daemon.Service())
 }
 
 // ignoreDone drops an error that only says that the demo was told to end.

@@ -1,4 +1,4 @@
-package daemon
+package control
 
 import (
 	"context"
@@ -13,28 +13,28 @@ import (
 	"github.com/dirsweep/dirsweep/sync/audit"
 )
 
-// Memory is what outlives a reload: the ledger and the audit trail, side by side in one folder.
-type Memory struct {
+// Storage is what outlives a reload: the ledger and the audit trail, side by side in one folder.
+type Storage struct {
 	Path   string // the state file
 	Ledger *state.Ledger
 	Trail  *audit.Trail
 }
 
-// OpenMemory opens the state file at path and the trail beside it. state.ErrLocked says that another process has them.
-func OpenMemory(ctx context.Context, path string) (*Memory, error) {
+// OpenStorage opens the state file at path and the trail beside it. state.ErrLocked says that another process has them.
+func OpenStorage(ctx context.Context, path string) (*Storage, error) {
 	store, err := bolt.Open(path, bolt.Options{})
 	if err != nil {
 		return nil, err
 	}
-	m := &Memory{Path: path, Ledger: state.NewLedger(store)}
-	head, err := m.head(ctx)
+	s := &Storage{Path: path, Ledger: state.NewLedger(store)}
+	head, err := s.head(ctx)
 	if err == nil {
-		m.Trail, err = audit.Open(m.TrailPath(), head, 0)
+		s.Trail, err = audit.Open(s.TrailPath(), head, 0)
 	}
 	if err != nil {
-		return nil, errors.Join(hint(err), m.Ledger.Close())
+		return nil, errors.Join(hint(err), s.Ledger.Close())
 	}
-	return m, nil
+	return s, nil
 }
 
 // hint adds the next step to an error that an operator has to decide about.
@@ -51,28 +51,28 @@ func StartOver(ctx context.Context, path, actor, reason string) error {
 	if err != nil {
 		return err
 	}
-	m := &Memory{Path: path, Ledger: state.NewLedger(store)}
-	head, err := m.head(ctx)
+	s := &Storage{Path: path, Ledger: state.NewLedger(store)}
+	head, err := s.head(ctx)
 	if err == nil {
-		m.Trail, err = audit.StartOver(m.TrailPath(), head, 0, actor, reason)
+		s.Trail, err = audit.StartOver(s.TrailPath(), head, 0, actor, reason)
 	}
 	if err != nil {
-		return errors.Join(err, m.Ledger.Close())
+		return errors.Join(err, s.Ledger.Close())
 	}
-	err = m.Ledger.Update(ctx, func(w *state.Writer) error { return w.SetAuditHead(state.AuditHead(m.Trail.Head())) })
-	return errors.Join(err, m.Close())
+	err = s.Ledger.Update(ctx, func(w *state.Writer) error { return w.SetAuditHead(state.AuditHead(s.Trail.Head())) })
+	return errors.Join(err, s.Close())
 }
 
 // TrailPath is the audit trail's newest file.
-func (m *Memory) TrailPath() string { return TrailPath(m.Path) }
+func (s *Storage) TrailPath() string { return TrailPath(s.Path) }
 
 // TrailPath is where the audit trail of the state file at path is.
 func TrailPath(path string) string { return filepath.Join(filepath.Dir(path), "audit.jsonl") }
 
 // head is the last audit record that the state knows of.
-func (m *Memory) head(ctx context.Context) (audit.Head, error) {
+func (s *Storage) head(ctx context.Context) (audit.Head, error) {
 	var head audit.Head
-	err := m.Ledger.View(ctx, func(r *state.Reader) error {
+	err := s.Ledger.View(ctx, func(r *state.Reader) error {
 		h, _, err := r.AuditHead()
 		head = audit.Head(h)
 		return err
@@ -81,16 +81,16 @@ func (m *Memory) head(ctx context.Context) (audit.Head, error) {
 }
 
 // Note records the daemon's own doings in the trail and the state.
-func (m *Memory) Note(ctx context.Context, records ...audit.Record) error {
-	return apply.Told(ctx, m.Ledger, m.Trail, records...)
+func (s *Storage) Note(ctx context.Context, records ...audit.Record) error {
+	return apply.Told(ctx, s.Ledger, s.Trail, records...)
 }
 
 // Close closes the trail, then the ledger.
-func (m *Memory) Close() error { return errors.Join(m.Trail.Close(), m.Ledger.Close()) }
+func (s *Storage) Close() error { return errors.Join(s.Trail.Close(), s.Ledger.Close()) }
 
-// scratch returns an empty folder for passes' temporary files, beside the state: they hold people's data, which has no place in /tmp.
-func (m *Memory) scratch() (string, error) {
-	dir := filepath.Join(filepath.Dir(m.Path), "scratch")
+// Scratch returns an empty folder for passes' temporary files, beside the state: they hold people's data, which has no place in /tmp.
+func (s *Storage) Scratch() (string, error) {
+	dir := filepath.Join(filepath.Dir(s.Path), "scratch")
 	if err := os.RemoveAll(dir); err != nil {
 		return "", fmt.Errorf("clear what an earlier pass left behind: %w", err)
 	}

@@ -1,4 +1,4 @@
-package daemon
+package control
 
 import (
 	"context"
@@ -84,9 +84,9 @@ type Run struct {
 // recentRuns is how many runs are looked through for the newest of each mode.
 const recentRuns = 500
 
-func status(ctx context.Context, i *Instance) (Status, error) {
-	s := Status{Config: i.Config.Path, State: i.Memory.Path, Sources: []SourceStatus{}, Targets: []TargetStatus{}, Runs: []Run{}}
-	err := i.Memory.Ledger.View(ctx, func(r *state.Reader) error {
+func readStatus(ctx context.Context, i *Instance) (Status, error) {
+	s := Status{Config: i.Config.Path, State: i.Storage.Path, Sources: []SourceStatus{}, Targets: []TargetStatus{}, Runs: []Run{}}
+	err := i.Storage.Ledger.View(ctx, func(r *state.Reader) error {
 		for _, read := range []func(*state.Reader) error{
 			func(r *state.Reader) error { return s.readSources(r, i) },
 			func(r *state.Reader) error { return s.readTargets(r, i) },
@@ -197,8 +197,8 @@ func (s *Status) readRuns(r *state.Reader) error {
 	return nil
 }
 
-// lastFull returns when the newest full pass began, zero where there was none.
-func lastFull(ctx context.Context, ledger *state.Ledger) (began time.Time, err error) {
+// LastFull returns when the newest full pass began, zero where there was none.
+func LastFull(ctx context.Context, ledger *state.Ledger) (began time.Time, err error) {
 	err = ledger.View(ctx, func(r *state.Reader) error {
 		began = time.Time{}
 		for run, err := range r.Runs(recentRuns) {

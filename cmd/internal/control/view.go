@@ -1,4 +1,4 @@
-package daemon
+package control
 
 import (
 	"encoding/json"
@@ -181,7 +181,8 @@ type Event struct {
 	Note    string    `json:"note,omitempty"`
 }
 
-func viewReport(r reconcile.Report) Report {
+// ViewReport is the engine's report as operators see it.
+func ViewReport(r reconcile.Report) Report {
 	counts := map[string]int{}
 	for op, n := range r.Plan.Counts() {
 		counts[string(op)] = n

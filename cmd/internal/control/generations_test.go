@@ -1,4 +1,4 @@
-package daemon
+package control
 
 import (
 	"testing"
@@ -27,28 +27,28 @@ func instance(name string) (*Instance, *closing) {
 func TestAReloadWaitsForWritersAndCloses(t *testing.T) {
 	t.Parallel()
 	old, oldSource := instance("old")
-	s := newStage(old)
+	s := newGenerations(old)
 	changes := 0
-	s.changed = func() { changes++ }
-	_, endPass := s.enter(true)
-	_, endRead := s.enter(false)
+	s.replaced = func() { changes++ }
+	_, endPass := s.acquire(true)
+	_, endRead := s.acquire(false)
 
 	middle, middleSource := instance("middle")
 	s.replace(middle)
 	newer, newSource := instance("new")
 	s.replace(newer)
 	if middleSource.closed != 1 {
-		t.Error("an instance that never came on duty was not closed")
+		t.Error("an instance that never came in use was not closed")
 	}
-	if on, leave := s.enter(true); on != old {
-		t.Errorf("%s came on duty while a pass was under way", on.Config.Digest)
+	if on, leave := s.acquire(true); on != old {
+		t.Errorf("%s came in use while a pass was under way", on.Config.Digest)
 	} else {
 		leave()
 	}
 	endPass()
 	endPass()
-	if on, leave := s.enter(false); on != newer || changes != 1 {
-		t.Errorf("%s is on duty after the pass, with %d changes", on.Config.Digest, changes)
+	if on, leave := s.acquire(false); on != newer || changes != 1 {
+		t.Errorf("%s is in use after the pass, with %d changes", on.Config.Digest, changes)
 	} else {
 		leave()
 	}
@@ -60,6 +60,6 @@ func TestAReloadWaitsForWritersAndCloses(t *testing.T) {
 		t.Errorf("the old instance was closed %d times", oldSource.closed)
 	}
 	if err := s.close(); err != nil || newSource.closed != 1 || oldSource.closed != 1 {
-		t.Errorf("closing the stage: %v, new closed %d times, old %d", err, newSource.closed, oldSource.closed)
+		t.Errorf("closing the generations: %v, new closed %d times, old %d", err, newSource.closed, oldSource.closed)
 	}
 }

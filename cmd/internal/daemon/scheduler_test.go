@@ -13,8 +13,8 @@ import (
 	"github.com/dirsweep/dirsweep/sync/reconcile"
 )
 
-// played runs a rota in fake time from the bubble's midnight and returns which passes began when: "delta 00:01:00".
-func played(t *testing.T, full, delta string, last, takes, lasts time.Duration, during func(r *rota)) []string {
+// played runs a scheduler in fake time from the bubble's midnight and returns which passes began when: "delta 00:01:00".
+func played(t *testing.T, full, delta string, last, takes, lasts time.Duration, during func(r *scheduler)) []string {
 	t.Helper()
 	var began []string
 	synctest.Test(t, func(t *testing.T) {
@@ -23,10 +23,10 @@ func played(t *testing.T, full, delta string, last, takes, lasts time.Duration, 
 	return began
 }
 
-func play(t *testing.T, full, delta string, last, takes, lasts time.Duration, during func(r *rota)) (began []string) {
+func play(t *testing.T, full, delta string, last, takes, lasts time.Duration, during func(r *scheduler)) (began []string) {
 	midnight := time.Now().Truncate(24 * time.Hour)
 	under := false
-	r := &rota{
+	r := &scheduler{
 		times: func() (cron.Schedule, cron.Schedule) { return parse(t, full), parse(t, delta) },
 		full:  make(chan struct{}, 1),
 		pass: func(ctx context.Context, mode reconcile.Mode) {
@@ -109,7 +109,7 @@ func TestPassesByTheClock(t *testing.T) {
 
 func TestFullPassOnDemandWaitsForItsTurn(t *testing.T) {
 	t.Parallel()
-	got := played(t, "0 22 * * *", "@every 10m", time.Hour, time.Minute, 12*time.Minute, func(r *rota) {
+	got := played(t, "0 22 * * *", "@every 10m", time.Hour, time.Minute, 12*time.Minute, func(r *scheduler) {
 		pause(context.Background(), 30*time.Second, nil) // within the first delta
 		nudge(r.full)
 		nudge(r.full)

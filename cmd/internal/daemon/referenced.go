@@ -10,24 +10,24 @@ import (
 	"strings"
 )
 
-// maxMaterial bounds a file that the config names: keys, certificates and secrets are short.
-const maxMaterial = 1 << 20
+// maxReferenced bounds a file that the config names: keys, certificates and secrets are short.
+const maxReferenced = 1 << 20
 
 // quoted finds the plain texts of a config. One that is a file's name is taken for a file that the config depends on: a secret, a certificate
 // or a key, which may be renewed while the config stays as it is.
 var quoted = regexp.MustCompile(`"([^"\\\n$]+)"`)
 
-// A material is what a config is made of beside its own text.
-type material struct {
+// referencedFiles are what a config is made of beside its own text.
+type referencedFiles struct {
 	digest  string   // of the contents
 	folders []string // where they are, the config's own among them; sorted
 }
 
 // gather looks at the files that the config at path names, but for skip's: our own change all the time. What cannot be read counts as empty:
 // whoever needs it says so.
-func gather(path string, skip func(path string) bool) material {
+func gather(path string, skip func(path string) bool) referencedFiles {
 	texts, dir := configText(path)
-	m := material{folders: []string{dir}}
+	files := referencedFiles{folders: []string{dir}}
 	sum := sha256.New()
 	for _, match := range quoted.FindAllStringSubmatch(texts, -1) {
 		name := match[1]
@@ -35,18 +35,18 @@ func gather(path string, skip func(path string) bool) material {
 			name = filepath.Join(dir, name)
 		}
 		info, err := os.Stat(name)
-		if err != nil || !info.Mode().IsRegular() || info.Size() > maxMaterial || skip(name) {
+		if err != nil || !info.Mode().IsRegular() || info.Size() > maxReferenced || skip(name) {
 			continue
 		}
 		content, _ := os.ReadFile(name)
 		inner := sha256.Sum256(content)
 		_, _ = sum.Write(append([]byte(name+"\x00"), inner[:]...))
-		m.folders = append(m.folders, filepath.Dir(name))
+		files.folders = append(files.folders, filepath.Dir(name))
 	}
-	slices.Sort(m.folders)
-	m.folders = slices.Compact(m.folders)
-	m.digest = hex.EncodeToString(sum.Sum(nil))
-	return m
+	slices.Sort(files.folders)
+	files.folders = slices.Compact(files.folders)
+	files.digest = hex.EncodeToString(sum.Sum(nil))
+	return files
 }
 
 // configText returns the text of the config at path and its folder.

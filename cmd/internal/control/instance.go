@@ -1,4 +1,4 @@
-package daemon
+package control
 
 import (
 	"context"
@@ -19,55 +19,55 @@ import (
 
 // An Instance is one config brought to life: its sources and targets, opened, and the engine between them.
 type Instance struct {
-	Config *config.Config
-	Engine *reconcile.Engine
-	Memory *Memory
+	Config  *config.Config
+	Engine  *reconcile.Engine
+	Storage *Storage
 
 	parts   *parts
-	ownsAll bool // Close closes the memory too
+	ownsAll bool // Close closes the storage too
 }
 
 // Build opens the state that cfg names and everything else that a pass needs. It touches no network: sources and targets connect when they
 // are first asked. The caller closes the instance.
 func Build(ctx context.Context, cfg *config.Config, log hclog.Logger) (*Instance, error) {
-	m, err := OpenMemory(ctx, cfg.State.Path)
+	storage, err := OpenStorage(ctx, cfg.State.Path)
 	if err != nil {
 		return nil, err
 	}
-	scratch, err := m.scratch()
+	scratch, err := storage.Scratch()
 	if err != nil {
-		return nil, errors.Join(err, m.Close())
+		return nil, errors.Join(err, storage.Close())
 	}
-	i, err := m.build(cfg, scratch, log)
+	i, err := storage.Build(cfg, scratch, log)
 	if err != nil {
-		return nil, errors.Join(err, m.Close())
+		return nil, errors.Join(err, storage.Close())
 	}
 	i.ownsAll = true
 	return i, nil
 }
 
-// build brings cfg to life on a memory that is open already and stays so.
-func (m *Memory) build(cfg *config.Config, scratch string, log hclog.Logger) (*Instance, error) {
+// Build brings cfg to life on a storage that is open already and stays so. scratch is a folder for passes' temporary files.
+func (s *Storage) Build(cfg *config.Config, scratch string, log hclog.Logger) (*Instance, error) {
 	p, err := open(cfg, log)
 	if err != nil {
 		return nil, err
 	}
-	return &Instance{Config: cfg, Memory: m, parts: p, Engine: reconcile.New(reconcile.Options{
+	return &Instance{Config: cfg, Storage: s, parts: p, Engine: reconcile.New(reconcile.Options{
 		Sources: p.sources,
 		Targets: p.targets,
 		Shrink:  cfg.Guard.MaxShrinkPercent,
-		Ledger:  m.Ledger,
-		Trail:   m.Trail,
+		Ledger:  s.Ledger,
+		Trail:   s.Trail,
 		Scratch: scratch,
 		Log:     log,
 	})}, nil
 }
 
-// Close ends every connection, and the memory where Build opened it. Nothing may be under way.
+// Close ends every connection, and the storage where Build opened it. Nothing may be under way.
 func (i *Instance) Close() error {
 	err := i.parts.close()
 	if i.ownsAll {
-		err = errors.Join(err, i.Memory.Close())
+		err = errors.Join(err, i.Storage.Close())
 	}
 	return err
 }
@@ -123,8 +123,8 @@ func (p *parts) addTarget(t config.Target, log hclog.Logger) error {
 	return nil
 }
 
-func paths(m *mapping.Target, correlate []string) []string {
-	all := slices.Concat(m.Paths(), correlate)
+func paths(storage *mapping.Target, correlate []string) []string {
+	all := slices.Concat(storage.Paths(), correlate)
 	slices.Sort(all)
 	return slices.Compact(all)
 }

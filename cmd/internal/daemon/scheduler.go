@@ -9,9 +9,9 @@ import (
 	"github.com/dirsweep/dirsweep/sync/reconcile"
 )
 
-// A rota says which pass is next and when. Passes never overlap: what comes due while one is under way runs after it, once, however many
+// A scheduler says which pass is next and when. Passes never overlap: what comes due while one is under way runs after it, once, however many
 // times it came due.
-type rota struct {
+type scheduler struct {
 	// times are read before each decision, since a reload may change them. A nil schedule never comes due.
 	times func() (full, delta cron.Schedule)
 	// pass runs one pass; its errors are its own business.
@@ -22,7 +22,7 @@ type rota struct {
 
 // run runs passes until ctx is done. last is when the last full pass began, zero where there was none: one that came due since, while
 // the daemon was down, is caught up at once. Otherwise the first pass is a delta.
-func (r *rota) run(ctx context.Context, last time.Time) {
+func (r *scheduler) run(ctx context.Context, last time.Time) {
 	fullAt, _ := r.next(last, last)
 	mode := reconcile.Delta
 	if last.IsZero() || due(fullAt, time.Now()) {
@@ -41,7 +41,7 @@ func (r *rota) run(ctx context.Context, last time.Time) {
 }
 
 // wait returns which pass is to run as soon as it is due. A full pass does all that a delta does, so it wins a tie.
-func (r *rota) wait(ctx context.Context, fullAt, deltaAt time.Time) reconcile.Mode {
+func (r *scheduler) wait(ctx context.Context, fullAt, deltaAt time.Time) reconcile.Mode {
 	mode, at := reconcile.Full, fullAt
 	if fullAt.IsZero() || !deltaAt.IsZero() && deltaAt.Before(fullAt) {
 		mode, at = reconcile.Delta, deltaAt
@@ -62,7 +62,7 @@ func (r *rota) wait(ctx context.Context, fullAt, deltaAt time.Time) reconcile.Mo
 }
 
 // next returns the instants that follow a pass that began and ended then. One that ended after it was due again is not made up for.
-func (r *rota) next(began, ended time.Time) (fullAt, deltaAt time.Time) {
+func (r *scheduler) next(began, ended time.Time) (fullAt, deltaAt time.Time) {
 	full, delta := r.times()
 	return follow(full, began, ended), follow(delta, began, ended)
 }

@@ -1,0 +1,286 @@
+// Package control is where operators' questions are answered and their orders carried out: one Service, which the control socket, the
+// command line and the demo share. It also brings a config to life (Instance) and keeps what outlives a config (Storage).
+package control
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"slices"
+	"strings"
+
+	"github.com/dirsweep/dirsweep/state"
+	"github.com/dirsweep/dirsweep/sync/reconcile"
+)
+
+// A Client puts an operator's requests to a Service, in this process (the Service itself) or in another one (a SocketClient).
+type Client interface {
+	// Call does what command asks for and decodes its JSON answer into answer, which may be nil. It returns when the command is done.
+	Call(ctx context.Context, command Command, request Request, answer any) error
+	// Backup writes a consistent copy of the state.
+	Backup(ctx context.Context, w io.Writer) error
+}
+
+// A Command is one thing to ask of a Service.
+type Command string
+
+// The commands, and what they answer.
+const (
+	CmdStatus   Command = "status"   // Status
+	CmdLeavers  Command = "leavers"  // []Leaver; Request.All for closed ones too
+	CmdOrphans  Command = "orphans"  // []Orphan
+	CmdFindings Command = "findings" // []Finding
+	CmdHolds    Command = "holds"    // []Hold; Request.All for decided ones too, Request.Digest for one
+	CmdApprove  Command = "approve"  // Hold
+	CmdReject   Command = "reject"   // Hold
+	CmdExplain  Command = "explain"  // []Explanation
+	CmdEvidence Command = "evidence" // the evidence file
+	CmdPlan     Command = "plan"     // Report
+	CmdSync     Command = "sync"     // Report; waits for a pass that is under way
+	CmdSweep    Command = "sweep"    // Report
+	CmdRelease  Command = "release"  // nothing
+	CmdAudit    Command = "audit"    // audit.Summary; reads the whole trail
+	CmdVerify   Command = "verify"   // nothing; reads the whole state
+)
+
+// writes reports whether a command may change an account or the state.
+func (c Command) writes() bool {
+	return slices.Contains([]Command{CmdApprove, CmdReject, CmdSweep, CmdRelease, CmdSync}, c)
+}
+
+// A Request is what a command is about; each command reads the fields that concern it.
+type Request struct {
+	Targets []string `json:"targets,omitempty"` // nil for all
+	Person  string   `json:"person,omitempty"`
+	Reason  string   `json:"reason,omitempty"`
+	Digest  string   `json:"digest,omitempty"`
+	Actor   string   `json:"actor,omitempty"` // who asks, for the trail; over a socket that tells who its peer is, the peer
+	All     bool     `json:"all,omitempty"`
+}
+
+// Hooks are how the process around a Service hears of what happens there. Each may be nil.
+type Hooks struct {
+	Process  func() *Process      // the daemon that the status tells of
+	Changed  func(Command)        // after a command that changed something
+	Running  func(reconcile.Mode) // which pass runs now, "" for none
+	Replaced func()               // after a new instance took over
+	Closed   func(error)          // how closing an old instance went
+}
+
+// A Service answers requests with the instance in use. One pass runs at a time.
+type Service struct {
+	Progress reconcile.Progress // told how plans and passes get on; nil for nobody
+
+	hooks       Hooks
+	generations *generations
+	pass        chan struct{} // holds a token while a pass runs
+}
+
+// New returns a service that uses i and owns it.
+func New(i *Instance, hooks Hooks) *Service {
+	s := &Service{hooks: hooks, generations: newGenerations(i), pass: make(chan struct{}, 1)}
+	s.generations.replaced, s.generations.closed = hooks.Replaced, hooks.Closed
+	return s
+}
+
+// Acquire returns the instance in use, which stays open until release is called. Who may write says so: no other instance takes over meanwhile.
+func (s *Service) Acquire(writes bool) (i *Instance, release func()) {
+	return s.generations.acquire(writes)
+}
+
+// Replace puts i to use as soon as nothing writes; the instance before it is closed when nobody uses it any more.
+func (s *Service) Replace(i *Instance) { s.generations.replace(i) }
+
+// Close closes the instance in use and one that waits to be. Nothing may be under way.
+func (s *Service) Close() error { return s.generations.close() }
+
+// Call implements Client. The answer goes through JSON, so that it is the same here as over the socket.
+func (s *Service) Call(ctx context.Context, command Command, request Request, answer any) error {
+	got, err := s.answer(ctx, command, request)
+	if err != nil || answer == nil {
+		return err
+	}
+	raw, err := json.Marshal(got)
+	if err != nil {
+		return err
+	}
+	return json.Unmarshal(raw, answer)
+}
+
+// Backup implements Client.
+func (s *Service) Backup(ctx context.Context, w io.Writer) error {
+	i, release := s.Acquire(false)
+	defer release()
+	return i.Storage.Ledger.Backup(ctx, w)
+}
+
+// Sync runs one pass, after the one that is under way.
+func (s *Service) Sync(ctx context.Context, mode reconcile.Mode, request Request) (Report, error) {
+	end, err := s.turn(ctx)
+	if err != nil {
+		return Report{}, err
+	}
+	defer end()
+	i, release := s.Acquire(true)
+	defer release()
+	pass, err := s.order(i, mode, request)
+	if err != nil {
+		return Report{}, err
+	}
+	if s.hooks.Running != nil {
+		s.hooks.Running(mode)
+		defer s.hooks.Running("")
+	}
+	report, err := i.Engine.Run(ctx, pass)
+	s.changed(CmdSync)
+	return ViewReport(report), err
+}
+
+var errUnknownCommand = errors.New("unknown command")
+
+func (s *Service) answer(ctx context.Context, command Command, request Request) (any, error) {
+	switch command {
+	case CmdSync:
+		return s.Sync(ctx, reconcile.Full, request)
+	case CmdPlan:
+		return s.plan(ctx, request)
+	}
+	i, release := s.Acquire(command.writes())
+	defer release()
+	answer, err := s.do(ctx, i, command, request)
+	if err == nil && command.writes() {
+		s.changed(command)
+	}
+	return answer, err
+}
+
+func (s *Service) changed(c Command) {
+	if s.hooks.Changed != nil {
+		s.hooks.Changed(c)
+	}
+}
+
+func (s *Service) do(ctx context.Context, i *Instance, command Command, request Request) (any, error) {
+	order := reconcile.Order{Person: request.Person, Reason: request.Reason, Actor: request.Actor}
+	switch command {
+	case CmdStatus:
+		return s.status(ctx, i)
+	case CmdLeavers, CmdOrphans, CmdFindings, CmdHolds:
+		return list(ctx, i, command, request)
+	case CmdApprove:
+		hold, err := i.Engine.Approve(ctx, request.Digest, request.Actor)
+		return viewHold(hold), err
+	case CmdReject:
+		hold, err := i.Engine.Reject(ctx, request.Digest, request.Actor)
+		return viewHold(hold), err
+	case CmdExplain:
+		found, err := i.Engine.Explain(ctx, request.Person)
+		return views(found, viewExplanation), err
+	case CmdEvidence:
+		return i.Engine.Evidence(ctx, request.Person)
+	case CmdSweep:
+		report, err := i.Engine.Sweep(ctx, order)
+		return ViewReport(report), err
+	case CmdRelease:
+		return struct{}{}, i.Engine.Release(ctx, order)
+	case CmdAudit:
+		return i.Storage.Trail.Verify(ctx)
+	case CmdVerify:
+		return struct{}{}, i.Storage.Ledger.Verify(ctx)
+	}
+	return nil, fmt.Errorf("%w: %s", errUnknownCommand, command)
+}
+
+func (s *Service) status(ctx context.Context, i *Instance) (Status, error) {
+	status, err := readStatus(ctx, i)
+	if s.hooks.Process != nil {
+		status.Daemon = s.hooks.Process()
+	}
+	return status, err
+}
+
+// turn waits for the pass or plan that is under way, since an engine makes one at a time.
+func (s *Service) turn(ctx context.Context) (end func(), err error) {
+	select {
+	case s.pass <- struct{}{}:
+		return func() { <-s.pass }, nil
+	case <-ctx.Done():
+		return nil, fmt.Errorf("another pass was under way and did not end in time: %w", context.Cause(ctx))
+	}
+}
+
+func (s *Service) plan(ctx context.Context, request Request) (Report, error) {
+	end, err := s.turn(ctx)
+	if err != nil {
+		return Report{}, err
+	}
+	defer end()
+	i, release := s.Acquire(false)
+	defer release()
+	pass, err := s.order(i, reconcile.Full, request)
+	if err != nil {
+		return Report{}, err
+	}
+	report, err := i.Engine.Plan(ctx, pass)
+	return ViewReport(report), err
+}
+
+func (s *Service) order(i *Instance, mode reconcile.Mode, request Request) (reconcile.Pass, error) {
+	var known []string
+	for _, t := range i.Config.Targets {
+		known = append(known, t.Name)
+	}
+	for _, name := range request.Targets {
+		if !slices.Contains(known, name) {
+			return reconcile.Pass{}, fmt.Errorf("no target is called %q; the config has: %s", name, strings.Join(known, ", "))
+		}
+	}
+	return reconcile.Pass{Mode: mode, Targets: request.Targets, Person: request.Person, Progress: s.Progress}, nil
+}
+
+// list answers the commands that only read records.
+func list(ctx context.Context, i *Instance, command Command, request Request) (answer any, err error) {
+	err = i.Storage.Ledger.View(ctx, func(r *state.Reader) error {
+		switch command {
+		case CmdLeavers:
+			answer, err = collect(r.Cases(), viewCase, func(c state.Case) bool { return request.All || c.Closed.IsZero() })
+		case CmdHolds:
+			answer, err = collect(r.Holds(), viewHold, func(h state.Hold) bool {
+				return request.All || h.Approved.IsZero() && h.Rejected.IsZero()
+			})
+		case CmdFindings:
+			answer, err = collect(r.Findings(), viewFinding, every)
+		case CmdOrphans:
+			all := []Orphan{}
+			for _, t := range i.Config.Targets {
+				orphans, err := collect(r.Orphans(t.Name), viewOrphan, every)
+				if err != nil {
+					return err
+				}
+				all = append(all, orphans...)
+			}
+			answer = all
+		}
+		return err
+	})
+	return answer, err
+}
+
+func every[T any](T) bool { return true }
+
+// collect returns the views of the records that keep wants; never nil, so that JSON has [] and not null.
+func collect[T, V any](records iter.Seq2[T, error], view func(T) V, keep func(T) bool) ([]V, error) {
+	out := []V{}
+	for record, err := range records {
+		if err != nil {
+			return nil, err
+		}
+		if keep(record) {
+			out = append(out, view(record))
+		}
+	}
+	return out, nil
+}
