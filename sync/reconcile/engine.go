@@ -90,6 +90,15 @@ type Report struct {
 	Targets  []Part
 	Failures []Failure
 	Closed   []Closing // accounts of leavers proven closed by this pass
+	Open     []Open    // of an emergency: accounts that are not, and targets that could not be asked
+}
+
+// An Open is one account of somebody swept that was not seen closed, or a target that did not say which accounts they have.
+type Open struct {
+	Target   string
+	Account  identity.AccountID // "" where the target did not answer
+	UserName string
+	Why      string // and what to do about it
 }
 
 // A Part is one source's or target's share of a pass.
@@ -133,7 +142,7 @@ func (r Report) Outcome() Outcome {
 		}
 	}
 	switch {
-	case len(r.Failures) > 0:
+	case len(r.Failures) > 0 || len(r.Open) > 0:
 		return Partial
 	case len(r.Held) > 0: // rejected ones too: nobody stays active unseen
 		return Held

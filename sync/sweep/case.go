@@ -68,6 +68,19 @@ func Owe(w *state.Writer, c state.Case, step state.Step) error {
 	return w.PutCase(settled(c, step.At))
 }
 
+// Open opens a leaver's case, or adds to it, with one step for an account that has to be closed or decided about; why says what of it waits.
+func Open(w *state.Writer, l identity.Leaver, a identity.Account, status state.StepStatus, why string, now time.Time) error {
+	c := state.Case{
+		Person: l.Person, Name: l.Name, DN: l.DN, Cause: l.Cause, Reason: l.Reason, Proof: l.Proof, Left: l.Left, Noticed: l.Noticed,
+	}
+	if c.Left.IsZero() {
+		c.Left = now
+	}
+	return Owe(w, c, state.Step{
+		Target: l.Target, Account: a.ID, UserName: a.UserName, ExternalID: a.ExternalID, Status: status, Error: why, At: now, Rule: l.Rule,
+	})
+}
+
 // Note records how far a step came.
 func Note(w *state.Writer, person identity.PersonID, target string, account identity.AccountID, note func(*state.Step), now time.Time) error {
 	c, ok, err := w.Case(person)

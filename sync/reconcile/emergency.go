@@ -1,0 +1,242 @@
+package reconcile
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/dirsweep/dirsweep/sources"
+	"github.com/dirsweep/dirsweep/state"
+	"github.com/dirsweep/dirsweep/sync/apply"
+	"github.com/dirsweep/dirsweep/sync/audit"
+	"github.com/dirsweep/dirsweep/sync/correlate"
+	"github.com/dirsweep/dirsweep/sync/identity"
+	"github.com/dirsweep/dirsweep/sync/mapping"
+	"github.com/dirsweep/dirsweep/sync/sweep"
+)
+
+// An Order is what an operator wants done about one person.
+type Order struct {
+	Person string // a login, DN, anchor or directory/anchor
+	Reason string // why, for the case, the trail and the evidence
+	Actor  string // who ordered it, for the trail (R16)
+}
+
+// Sweep closes every account that a person has anywhere, now, whatever the sources say and whether or not dirsweep knows of it, and keeps them
+// closed until Release. Every target is searched live. What was not seen closed is in Report.Open; its case stays open and is tried again.
+func (e *Engine) Sweep(ctx context.Context, o Order) (Report, error) {
+	person, err := e.whom(ctx, o.Person)
+	if err != nil {
+		return Report{}, err
+	}
+	now := e.o.Now()
+	err = e.o.Ledger.Update(ctx, func(w *state.Writer) error {
+		return w.PutClosure(state.Closure{Person: person.ID, Reason: o.Reason, At: now})
+	})
+	if err != nil {
+		return Report{}, fmt.Errorf("write the state: %w", err)
+	}
+	if err := apply.Told(ctx, e.o.Ledger, e.o.Trail, audit.Record{
+		At: now, Kind: audit.Sweep, Cause: string(identity.Emergency), Person: person.ID.String(), Name: person.Name,
+		Outcome: "ordered", Note: o.Reason, Actor: o.Actor,
+	}); err != nil {
+		return Report{}, err
+	}
+	report := Report{Run: state.Run{ID: now.UTC().Format("20060102T150405.000000"), Mode: "sweep", Started: now}}
+	var mu sync.Mutex
+	var wg sync.WaitGroup
+	for _, t := range e.o.Targets {
+		wg.Go(func() {
+			part := e.sweepTarget(ctx, t, person, o.Reason)
+			mu.Lock()
+			defer mu.Unlock()
+			report.Failures = append(report.Failures, part.Failures...)
+			report.Closed = append(report.Closed, part.Closed...)
+			report.Open = append(report.Open, part.Open...)
+		})
+	}
+	wg.Wait()
+	report.Run.Ended = e.o.Now()
+	slices.SortFunc(report.Open, func(a, b Open) int { return strings.Compare(a.Target+a.UserName, b.Target+b.UserName) })
+	return report, context.Cause(ctx)
+}
+
+// whom finds the person that an operator names: in the state, else in the sources as they are now.
+func (e *Engine) whom(ctx context.Context, who string) (identity.Person, error) {
+	id, err := e.remembered(ctx, who)
+	known := err == nil
+	if err != nil && !errors.Is(err, ErrNobody) {
+		return identity.Person{}, err
+	}
+	var troubles []error
+	for _, s := range e.o.Sources {
+		if finder, ok := s.Source.(sources.Finder); known && ok {
+			if seen, err := finder.Find(ctx, id.Anchor); err == nil && !seen.Person.ID.IsZero() && seen.Person.ID == id {
+				return seen.Person, nil
+			}
+			continue
+		}
+		p, err := e.read(ctx, s, func(p identity.Person) bool { return p.ID == id || !known && named(who, p.ID, p.Name, p.DN) })
+		if err != nil {
+			troubles = append(troubles, fmt.Errorf("%s: %w", s.Name, err))
+		} else if !p.ID.IsZero() {
+			return p, nil
+		}
+	}
+	if !known {
+		return identity.Person{}, errors.Join(append([]error{fmt.Errorf("%q: %w", who, ErrNobody)}, troubles...)...)
+	}
+	p := identity.Person{ID: id, Name: id.Anchor}
+	err = e.o.Ledger.View(ctx, func(r *state.Reader) error {
+		known, ok, err := r.Person(id)
+		if ok {
+			p.Name, p.DN = known.Name, known.DN
+		}
+		return err
+	})
+	return p, err
+}
+
+// read looks through a source for one person. More than one who fits is an error.
+func (e *Engine) read(ctx context.Context, s Source, fits func(identity.Person) bool) (found identity.Person, err error) {
+	for p, err := range s.Source.People(ctx) {
+		if trouble := (*sources.PersonError)(nil); errors.As(err, &trouble) {
+			continue
+		}
+		switch {
+		case err != nil:
+			return identity.Person{}, err
+		case !fits(p):
+		case !found.ID.IsZero() && found.ID != p.ID:
+			return identity.Person{}, fmt.Errorf("several people fit (%s, %s): name one by its DN or anchor", found.DN, p.DN)
+		default:
+			found = p
+		}
+	}
+	return found, nil
+}
+
+// sweepTarget closes a person's accounts at one target.
+func (e *Engine) sweepTarget(ctx context.Context, t Target, person identity.Person, reason string) (report Report) {
+	own, disputed, err := e.owned(ctx, t, person)
+	if err != nil {
+		report.Open = append(report.Open, Open{Target: t.Name, Why: "the target could not be searched for their accounts, repeat the sweep: " + err.Error()})
+	}
+	if t.Observe {
+		for _, h := range own {
+			if h.Account.Active {
+				report.Open = append(report.Open, Open{t.Name, h.Account.ID, h.Account.UserName, "mode = \"observe\": close it by hand"})
+			}
+		}
+		return report
+	}
+	now := e.o.Now()
+	leaver := identity.Leaver{
+		Person: person.ID, Name: person.Name, DN: person.DN, Container: person.Container(), Target: t.Name, Cause: identity.Emergency,
+		Strength: identity.ByOrder, Rule: "sweep --reason " + reason, Proof: "ordered by an operator: " + reason, Reason: reason, Noticed: now,
+	}
+	err = e.o.Ledger.Update(ctx, func(w *state.Writer) error {
+		for _, h := range own {
+			if err := sweep.Open(w, leaver, h.Account, state.StepOpen, "", now); err != nil {
+				return err
+			}
+		}
+		for _, h := range disputed {
+			why := fmt.Sprintf("it fits by %s, and nothing proves that it is theirs: settle it with `dirsweep link`, or close it by hand", h.By)
+			if err := sweep.Open(w, leaver, h.Account, state.StepDisputed, why, now); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		report.Open = append(report.Open, Open{Target: t.Name, Why: err.Error()})
+		return report
+	}
+	round, err := e.sweepers[t.Name].Drain(ctx, sweep.Selection{Person: &person.ID, Now: true})
+	report.add(round)
+	still, viewErr := e.open(ctx, person.ID, t.Name)
+	if err = errors.Join(err, viewErr); err != nil {
+		report.Open = append(report.Open, Open{Target: t.Name, Why: err.Error()})
+	}
+	report.Open = append(report.Open, still...)
+	return report
+}
+
+// open lists the steps of a person at one target that are not proven.
+func (e *Engine) open(ctx context.Context, id identity.PersonID, target string) (out []Open, err error) {
+	ctx = context.WithoutCancel(ctx)
+	err = e.o.Ledger.View(ctx, func(r *state.Reader) error {
+		c, _, err := r.Case(id)
+		for _, s := range c.Steps {
+			if s.Target == target && s.Status.Open() {
+				out = append(out, Open{target, s.Account, s.UserName, fmt.Sprintf("%s: %s", s.Status, s.Error)})
+			}
+		}
+		return err
+	})
+	return out, err
+}
+
+// owned asks a target for the accounts that are, or may be, a person's: those linked to them, and those that any of their traits finds.
+func (e *Engine) owned(ctx context.Context, t Target, person identity.Person) (own, disputed []sweep.Hit, err error) {
+	traits, hits, err := e.traits(ctx, t, person)
+	if err != nil {
+		return nil, nil, err
+	}
+	var troubles []error
+	for _, key := range traits.Keys() {
+		found, err := t.Target.Find(ctx, key[0], key[1])
+		if err != nil {
+			troubles = append(troubles, err)
+			break // what it does not answer once it will not answer for the next
+		}
+		for _, a := range found {
+			hit := sweep.Hit{Account: a, By: key[0]}
+			err := e.o.Ledger.View(ctx, func(r *state.Reader) error {
+				link, _, err := r.LinkByAccount(t.Name, a.ID)
+				hit.Holder = link.Person
+				return err
+			})
+			if err != nil {
+				return nil, nil, fmt.Errorf("read the state: %w", err)
+			}
+			hits = append(hits, hit)
+		}
+	}
+	own, disputed = sweep.Owned(traits, hits)
+	return own, disputed, errors.Join(troubles...)
+}
+
+// traits collects what tells a person's accounts apart at a target, and the account that is linked to them.
+func (e *Engine) traits(ctx context.Context, t Target, person identity.Person) (traits sweep.Traits, linked []sweep.Hit, err error) {
+	traits = sweep.Traits{Person: person.ID, ExternalIDs: []string{person.ID.Anchor}, Others: map[string][]string{}}
+	err = e.o.Ledger.View(ctx, func(r *state.Reader) error {
+		link, ok, err := r.Link(t.Name, person.ID)
+		if ok {
+			traits.UserNames = append(traits.UserNames, link.UserName)
+			a := identity.Account{ID: link.Account, UserName: link.UserName, Active: true}
+			linked = append(linked, sweep.Hit{Account: a, By: "link", Holder: person.ID})
+		}
+		return err
+	})
+	if err != nil {
+		return traits, nil, fmt.Errorf("read the state: %w", err)
+	}
+	current := mapping.Logins{}
+	if len(traits.UserNames) > 0 {
+		current.Current = traits.UserNames[0]
+	}
+	// Where the mapping has no answer for them, what is remembered has to do.
+	if want, err := t.Mapping.Account(person, current); err == nil {
+		traits.ExternalIDs = append(traits.ExternalIDs, want.ExternalID)
+		traits.UserNames = append(traits.UserNames, want.UserName)
+		for _, attribute := range t.Correlate {
+			traits.Others[attribute] = correlate.Values(attribute, want)
+		}
+	}
+	return traits, linked, nil
+}
