@@ -23,6 +23,7 @@ func (p Person) Fingerprint() uint64 {
 	for _, g := range p.Groups {
 		h.text(g.Name, g.DN)
 	}
+	h.texts(p.Unreadable)
 	return h.sum()
 }
 

@@ -456,7 +456,7 @@ func (r *run) rehire(v *state.Reader, old, now identity.PersonID) error {
 // prove asks the source about one absent person (R1).
 func (r *run) prove(ctx context.Context, p state.Person) {
 	n := slices.IndexFunc(r.o.Sources, func(s Source) bool { return s.Name == p.ID.Directory })
-	departure, left, err := sweep.Prove(ctx, r.o.Sources[n].Source, p.ID.Anchor)
+	departure, left, err := sweep.Prove(ctx, r.o.Sources[n].Source, sources.Lookup{Anchor: p.ID.Anchor, DN: p.DN})
 	f := identity.Finding{Subject: p.ID.Directory + ": " + p.Name, Source: p.ID.Directory, Person: p.ID}
 	switch {
 	case err != nil:
