@@ -25,10 +25,11 @@ type unit struct {
 	base    *hcl.EvalContext // every pure function
 	check   *hcl.EvalContext // the same, and unknown results for what needs a person
 	names   map[string][]string
+	folding operators // == and != without letter case
 }
 
 func newUnit(schemas []Schema, env Env) *unit {
-	u := &unit{files: env.Files, clock: env.Clock, names: make(map[string][]string)}
+	u := &unit{files: env.Files, clock: env.Clock, names: make(map[string][]string), folding: foldingOperators()}
 	if u.clock == nil {
 		u.clock = time.Now
 	}
@@ -51,6 +52,7 @@ type expression struct {
 	print  uint64
 	reads  []read  // the attributes it names
 	groups bool    // asks for groups
+	judged bool    // asks for the kind's own judgement: person.active
 	timed  bool    // calls now()
 	unique bool    // calls unique_login()
 	fast   closure // nil where only the interpreter can run it

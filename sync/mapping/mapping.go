@@ -3,6 +3,7 @@
 package mapping
 
 import (
+	"cmp"
 	"fmt"
 	"path/filepath"
 	"slices"
@@ -18,6 +19,7 @@ import (
 type Schema struct {
 	Attributes    []string // in the source's own spelling
 	CaseSensitive bool     // whether names that differ in letter case are different attributes
+	Exact         []string // those of Attributes whose values compare letter for letter; all others compare without letter case
 	Open          bool     // every name is accepted, as it is written
 }
 
@@ -95,6 +97,16 @@ func (s *Source) Active(p identity.Person) (bool, error) {
 		return p.Active, nil
 	}
 	return s.active.flag(s.unit.frame(&p, nil))
+}
+
+// Contradicts says in one sentence that the config's expression calls somebody active whom the kind's own judgement takes to be locked;
+// "" where it does not. active is what Active said. An expression that looks at person.active knows what it overrules.
+func (s *Source) Contradicts(p identity.Person, active bool) string {
+	if !active || p.Active || s.active == nil || s.active.judged {
+		return ""
+	}
+	return fmt.Sprintf("%s: active says that they work here, but %s: write active = person.active && …, or fix the entry",
+		s.active.at, cmp.Or(p.Inactive, "the directory calls them inactive"))
 }
 
 // Rehire returns the key by which a returning person is recognised under a new anchor, "" where none is declared or the person has none.
