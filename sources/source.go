@@ -201,6 +201,18 @@ func (e *PersonError) Error() string { return e.DN + ": " + e.Err.Error() }
 
 func (e *PersonError) Unwrap() error { return e.Err }
 
+// Findings are what an operator should know of a person's entry itself, in each read: the attributes that cannot be read as text.
+func Findings(p identity.Person) []identity.Finding {
+	var found []identity.Finding
+	for _, attribute := range p.Unreadable {
+		found = append(found, identity.Finding{
+			Kind: "unreadable", Subject: p.Source + ": " + p.DN, Source: p.Source, Person: p.ID,
+			Detail: attribute + " holds bytes that are not UTF-8 text; it is neither written nor cleared until the entry is corrected",
+		})
+	}
+	return found
+}
+
 // ErrIncomplete is wrapped by every error that says: what was read is only a part (R2).
 var ErrIncomplete = errors.New("the list of people is incomplete")
 

@@ -172,11 +172,17 @@ func (t *Target) InScope(p identity.Person) (bool, error) {
 }
 
 // Account returns the account that the person should have: every mapped attribute and the entitlements, Active true. ExternalID is the
-// person's anchor where the config does not map it. An error is an *Error, about this person only.
+// person's anchor where the config does not map it. Paths that have no value to write now, because an attribute behind them cannot be
+// read as text or because it is a distinguished name where an id belongs, are Withheld (R9, R12). An error is an *Error, about this
+// person only.
 func (t *Target) Account(p identity.Person, login Logins) (identity.Account, error) {
 	f := t.unit.frame(&p, &login)
 	a := identity.Account{Active: true, ExternalID: p.ID.Anchor, Attributes: make(map[string]identity.Value, len(t.attributes))}
 	for _, e := range t.attributes {
+		if reason := e.withheld(f); reason != "" {
+			a.Withheld = append(a.Withheld, identity.Withheld{Path: e.path, Reason: reason})
+			continue
+		}
 		v, err := e.value(f)
 		if err != nil {
 			return identity.Account{}, err
@@ -189,18 +195,58 @@ func (t *Target) Account(p identity.Person, login Logins) (identity.Account, err
 		case "externalId":
 			a.ExternalID = v.Text()
 		}
-		if v != "" {
+		switch {
+		case wantsID(e.path) && isDN(v):
+			a.Withheld = append(a.Withheld, identity.Withheld{
+				Path: e.path, Reason: e.tell(f, "a distinguished name is no id of an account: take a part of it with dn_part()"),
+			})
+		case v != "":
 			a.Attributes[e.path] = v
 		}
 	}
-	if t.entitlements != nil {
-		list, err := t.entitlements.texts(f)
-		if err != nil {
-			return identity.Account{}, err
-		}
-		a.Entitlements = identity.NamedEntitlements(list...)
+	if t.entitlements == nil {
+		return a, nil
 	}
+	if reason := t.entitlements.withheld(f); reason != "" {
+		a.Withheld = append(a.Withheld, identity.Withheld{Path: t.entitlements.path, Reason: reason})
+		slices.SortFunc(a.Withheld, func(a, b identity.Withheld) int { return strings.Compare(a.Path, b.Path) })
+		return a, nil
+	}
+	list, err := t.entitlements.texts(f)
+	if err != nil {
+		return identity.Account{}, err
+	}
+	a.Entitlements = identity.NamedEntitlements(list...)
 	return a, nil
+}
+
+// withheld says why the path has no value now, "" where it has one. A login and the mark by which an account is known are never left out.
+func (e *expression) withheld(f *frame) string {
+	name, found := e.unreadable(f)
+	if !found || e.path == "userName" || e.path == "externalId" {
+		return ""
+	}
+	return e.tell(f, unreadableReason(name))
+}
+
+// wantsID reports whether path refers to another account, as SCIM's manager does (RFC 7643 §4.3): by the application's own id.
+func wantsID(path string) bool {
+	path = strings.TrimSuffix(strings.ToLower(path), ".value")
+	return path == "manager" || strings.HasSuffix(path, ":manager") || strings.HasSuffix(path, ".managerid")
+}
+
+// isDN reports whether v is, or has as its "value", a distinguished name of more than one component.
+func isDN(v identity.Value) bool {
+	text := v.Any()
+	if object, ok := text.(map[string]any); ok {
+		text = object["value"]
+	}
+	s, ok := text.(string)
+	if !ok || !strings.Contains(s, "=") {
+		return false
+	}
+	parts, err := parseDN(s)
+	return err == nil && len(parts) > 1
 }
 
 // Paths returns the mapped paths, sorted.
