@@ -5,7 +5,9 @@ package sources
 import (
 	"context"
 	"errors"
+	"fmt"
 	"iter"
+	"strings"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
@@ -25,11 +27,35 @@ type Source interface {
 	Close() error
 }
 
+// A FactReader tells, beside the people, what has to be known of a read as a whole before anybody's absence from it, or from a group,
+// is believed (R1, R2). Kinds that can tell implement it; Read asks those that do.
+type FactReader interface {
+	// PeopleAndFacts is People. Where the sequence ends without an error, facts have been filled in before it ended; until then, and
+	// where it ends in an error or is left early, they say nothing.
+	PeopleAndFacts(ctx context.Context, facts *ReadFacts) iter.Seq2[identity.Person, error]
+}
+
+// Read is s.People with what s tells of the read as a whole: nothing but zero values where it is no FactReader.
+func Read(ctx context.Context, s Source) (people iter.Seq2[identity.Person, error], facts *ReadFacts) {
+	facts = new(ReadFacts)
+	if teller, ok := s.(FactReader); ok {
+		return teller.PeopleAndFacts(ctx, facts), facts
+	}
+	return s.People(ctx), facts
+}
+
 // A Finder can prove absence (R1). Kinds that can look one person up implement it; people of those that can't are never judged gone.
 type Finder interface {
-	// Find looks anchor up wherever it may be now, also outside of what People reads. An error means that the source gave no answer:
-	// the person is then not a leaver. It is called once for each person that a complete snapshot lacks, and by `explain`.
-	Find(ctx context.Context, anchor string) (Sighting, error)
+	// Find looks a person up wherever they may be now, also outside of what People reads. An error means that the source gave no
+	// answer: the person is then not a leaver. It is called for each person that a complete read lacks, in each pass until that is
+	// settled, and by `explain`.
+	Find(ctx context.Context, who Lookup) (Sighting, error)
+}
+
+// A Lookup is what a Finder is told of the person to find.
+type Lookup struct {
+	Anchor string
+	DN     string // where they were last seen; "" where that is not known, and then Sighting.Place is PlaceUnknown
 }
 
 // A Checker tells before the first pass whether a pass can work.
@@ -49,12 +75,119 @@ const (
 	Gone      Where = "gone"      // the source knows nobody by that anchor
 )
 
-// A Sighting is what a source says of one anchor.
+// A Sighting is what a source says of one anchor, and how much that is worth. Gone is an absence: it is as good as the server that said so
+// was current, as the witness that it could see, and as the place where the person was is still to be seen (R1).
 type Sighting struct {
 	Where  Where
 	Person identity.Person // where Where is InScope or Elsewhere: as People would return them
 	Proof  string          // for evidence: what was asked, of whom, and the answer
 	At     time.Time
+	// Changed is when the directory says that the person came to be where they are (of Elsewhere and Tombstone); zero where it does not.
+	Changed time.Time
+
+	Server   string   // the address that was asked
+	Currency Currency // of that server just before it was asked
+	Witness  string   // the anchor of somebody in scope whom the answer that lacked the person did show; "" for none
+	Place    Place    // what is to be seen now of the place where the person was
+}
+
+// A Place is what a source shows of the container that held a person.
+type Place string
+
+// What can be seen of a place.
+const (
+	PlaceUnknown Place = ""         // the last DN was not known, or the place was not looked at: the person was found
+	PlacePeopled Place = "peopled"  // others who are in scope can be seen there
+	PlaceEmpty   Place = "empty"    // it is there, and nobody in scope can be seen in it
+	PlaceHidden  Place = "not seen" // it does not exist, or may not be seen
+)
+
+// A Currency is how current a server is: for each sequence of changes that it knows (one a server that takes writes), how far it has come.
+// nil says that the server does not tell. Positions of one sequence have one length and are ordered as text.
+type Currency map[string]string
+
+// Covers reports whether a server that is as current as c knows everything that one as current as d did. Servers that cannot be compared,
+// because a sequence is known to one of them alone, or because they do not tell, cover nothing and are covered by nothing.
+func (c Currency) Covers(d Currency) bool {
+	if len(c) == 0 || len(d) == 0 {
+		return false
+	}
+	for sequence, position := range d {
+		if own, known := c[sequence]; !known || len(own) != len(position) || own < position {
+			return false
+		}
+	}
+	return true
+}
+
+// ReadFacts are the facts of one whole read.
+type ReadFacts struct {
+	Server string // the address that was read
+	// From is how current the server was before the read began: the read holds everything up to there. Until is how current it was when
+	// the read had ended: the read holds nothing later. A later look-up, or read, is believed where its own currency covers Until.
+	From, Until Currency
+	People      int    // entries in scope, those without a readable anchor included
+	Nameless    Sample // the DNs of entries without a readable anchor: while there are any, a missing anchor may be one of them
+	// Attributes says how many entries carried each attribute that was asked for, spelled as Need spells it, those by which the kind
+	// judges who is active included. A name that nobody carried is there with 0.
+	Attributes map[string]int
+	Groups     []GroupFact // every group that was read, sorted by DN; nil where none were asked for
+	// Own is the anchor of the account that the source itself signs in as, "" where that is not among the people or not known (R5).
+	Own string
+
+	former func(dn string, logins []string) []string
+}
+
+// GroupsOfFormer returns the DNs, sorted, of the groups that list a person under a DN or login which nobody who was read has now: of
+// somebody who is called otherwise since the last read, those are memberships that a rename left behind, and no leaving (R1, R3).
+func (f *ReadFacts) GroupsOfFormer(dn string, logins ...string) []string {
+	if f.former == nil {
+		return nil
+	}
+	return f.former(dn, logins)
+}
+
+// SetFormer is for kinds: it says what GroupsOfFormer answers.
+func (f *ReadFacts) SetFormer(groups func(dn string, logins []string) []string) { f.former = groups }
+
+// A GroupFact is what one read showed of one group.
+type GroupFact struct {
+	ID      string // its own immutable identifier; "" where it has none that is readable
+	DN      string
+	Name    string
+	Values  int // member values, of whomever
+	People  int // people in scope who are in it directly, by a member value or as their primary group
+	Nested  int // member values that are groups which were read
+	Unknown int // member values that are neither: of people out of scope, or of nobody
+	// Hidden: no member can be seen where a group of its class must have one, or a primary group's number cannot be read.
+	Hidden bool
+	// Dangling are member values that name nobody in the whole directory, as far as they were looked at: some of Unknown.
+	Dangling Sample
+}
+
+// A Sample is a number of things and the first few of them.
+type Sample struct {
+	Count int
+	First []string // at most SampleSize
+}
+
+// SampleSize bounds a Sample's list.
+const SampleSize = 20
+
+// Add counts one more.
+func (s *Sample) Add(what string) {
+	if s.Count++; len(s.First) < SampleSize {
+		s.First = append(s.First, what)
+	}
+}
+
+// String lists what is known, and says how many more there are.
+func (s Sample) String() string {
+	text := strings.Join(s.First, ", ")
+	if more := s.Count - len(s.First); more > 0 {
+		text += fmt.Sprintf(" and %d more", more)
+	}
+	return text
 }
 
 // A PersonError is trouble with one person, not with the source.
@@ -67,6 +200,18 @@ type PersonError struct {
 func (e *PersonError) Error() string { return e.DN + ": " + e.Err.Error() }
 
 func (e *PersonError) Unwrap() error { return e.Err }
+
+// Findings are what an operator should know of a person's entry itself, in each read: the attributes that cannot be read as text.
+func Findings(p identity.Person) []identity.Finding {
+	var found []identity.Finding
+	for _, attribute := range p.Unreadable {
+		found = append(found, identity.Finding{
+			Kind: "unreadable", Subject: p.Source + ": " + p.DN, Source: p.Source, Person: p.ID,
+			Detail: attribute + " holds bytes that are not UTF-8 text; it is neither written nor cleared until the entry is corrected",
+		})
+	}
+	return found
+}
 
 // ErrIncomplete is wrapped by every error that says: what was read is only a part (R2).
 var ErrIncomplete = errors.New("the list of people is incomplete")
@@ -93,6 +238,8 @@ type Spec interface {
 	Attributes() []string
 	// CaseSensitive reports whether attribute names that differ in letter case are different attributes.
 	CaseSensitive() bool
+	// Exact are those of Attributes whose values the schema compares letter for letter; all others compare without letter case.
+	Exact() []string
 	// Open makes the source. It touches no network: connections are made when they are first needed.
 	Open(need Need) (Source, error)
 }

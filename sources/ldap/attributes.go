@@ -10,15 +10,15 @@ import (
 //go:embed attributes.txt
 var schema string
 
-// known goes through the attribute names of the embedded schemas and tells of each whether its values are binary.
-func known() iter.Seq2[string, bool] {
-	return func(yield func(string, bool) bool) {
+// known goes through the attribute names of the embedded schemas, each with its mark: "binary", "exact" or none.
+func known() iter.Seq2[string, string] {
+	return func(yield func(string, string) bool) {
 		for line := range strings.Lines(schema) {
 			name, mark, _ := strings.Cut(strings.TrimSpace(line), " ")
 			if name == "" || name == "#" {
 				continue
 			}
-			if !yield(name, mark == "binary") {
+			if !yield(name, mark) {
 				return
 			}
 		}
@@ -45,12 +45,23 @@ func vocabulary(extra ...string) []string {
 // binaries is the set of attributes, in lower case, whose values are not text.
 func binaries() map[string]bool {
 	set := make(map[string]bool)
-	for name, binary := range known() {
-		if binary {
+	for name, mark := range known() {
+		if mark == "binary" {
 			set[strings.ToLower(name)] = true
 		}
 	}
 	return set
+}
+
+// exact lists the attributes whose values the schema compares letter for letter, or byte for byte.
+func exact() []string {
+	var names []string
+	for name, mark := range known() {
+		if mark != "" {
+			names = append(names, name)
+		}
+	}
+	return names
 }
 
 // A description is an attribute description (RFC 4512, 2.5) taken apart.

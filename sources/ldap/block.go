@@ -55,6 +55,9 @@ func (s spec) Attributes() []string {
 // CaseSensitive implements sources.Spec: attribute names of LDAP are not (RFC 4512, 2.5).
 func (s spec) CaseSensitive() bool { return false }
 
+// Exact implements sources.Spec.
+func (s spec) Exact() []string { return exact() }
+
 // Open implements sources.Spec.
 func (s spec) Open(need sources.Need) (sources.Source, error) { return s.open(s.source, need) }
 

@@ -244,7 +244,7 @@ func TestRefusedPasswordIsTriedOnce(t *testing.T) {
 	if len(people) > 0 || err == nil || !strings.Contains(err.Error(), "sign in as cn=reader,dc=example,dc=org: invalid credentials (49)") {
 		t.Error(len(people), err)
 	}
-	if _, err := src.Find(t.Context(), "uuid-1"); err == nil {
+	if _, err := src.Find(t.Context(), sources.Lookup{Anchor: "uuid-1"}); err == nil {
 		t.Error("somebody was found")
 	}
 	if first.binds.Load() != 2 || second.binds.Load() != 0 {

@@ -14,10 +14,10 @@ import (
 // Find implements sources.Finder. Absence is proven in three steps on one connection: the anchor is not among those whom People reads;
 // somebody who is (the witness) is found; and one search of the whole directory, for both anchors at once, returns the witness and
 // nobody else. A server that shows us nothing any more, or no anchors, thus never makes a leaver.
-func (s *source) Find(ctx context.Context, anchor string) (sources.Sighting, error) {
-	filter, err := s.anchor.filter(anchor)
+func (s *source) Find(ctx context.Context, who sources.Lookup) (sources.Sighting, error) {
+	filter, err := s.anchor.filter(who.Anchor)
 	if err != nil {
-		return sources.Sighting{}, fmt.Errorf("%s: find %s: %w", s.name, anchor, err)
+		return sources.Sighting{}, fmt.Errorf("%s: find %s: %w", s.name, who.Anchor, err)
 	}
 	var seen sources.Sighting
 	err = s.ask(ctx, func(session *session) (err error) {
@@ -28,7 +28,7 @@ func (s *source) Find(ctx context.Context, anchor string) (sources.Sighting, err
 		err = ctx.Err()
 	}
 	if err != nil {
-		return sources.Sighting{}, fmt.Errorf("%s: find %s: %w", s.name, anchor, err)
+		return sources.Sighting{}, fmt.Errorf("%s: find %s: %w", s.name, who.Anchor, err)
 	}
 	seen.At = s.now()
 	return seen, nil

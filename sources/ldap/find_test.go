@@ -18,7 +18,7 @@ func TestR01AbsenceIsProven(t *testing.T) {
 		as(s, s.ReaderDN(), `groups { base_dn = "ou=groups,dc=example,dc=org" }`, `filter = "(&(objectClass=inetOrgPerson)(!(title=Intern)))"`)...)
 	find := func(anchor string) sources.Sighting {
 		t.Helper()
-		seen, err := src.Find(t.Context(), anchor)
+		seen, err := src.Find(t.Context(), sources.Lookup{Anchor: anchor})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -57,7 +57,7 @@ func TestR01AbsenceIsProven(t *testing.T) {
 
 	noAnswer := func(name, want string) {
 		t.Helper()
-		if seen, err := src.Find(t.Context(), anchor); err == nil || !strings.Contains(err.Error(), want) {
+		if seen, err := src.Find(t.Context(), sources.Lookup{Anchor: anchor}); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %+v, error %v, want %q", name, seen, err, want)
 		}
 	}
@@ -75,11 +75,11 @@ func TestR01AbsenceIsProven(t *testing.T) {
 		t.Errorf("after a restart: %+v", seen)
 	}
 	hasty := open(t, sources.Need{}, as(s, s.ReaderDN(), `timeout = "3s"`)...)
-	if seen, err := hasty.Find(t.Context(), anchor); err != nil || seen.Where != sources.Gone {
+	if seen, err := hasty.Find(t.Context(), sources.Lookup{Anchor: anchor}); err != nil || seen.Where != sources.Gone {
 		t.Errorf("%+v, %v", seen, err)
 	}
 	s.Freeze(t)
-	if seen, err := hasty.Find(t.Context(), anchor); err == nil || !strings.Contains(err.Error(), "did not answer in time") {
+	if seen, err := hasty.Find(t.Context(), sources.Lookup{Anchor: anchor}); err == nil || !strings.Contains(err.Error(), "did not answer in time") {
 		t.Errorf("server frozen: %+v, %v", seen, err)
 	}
 	s.Thaw(t)
@@ -88,7 +88,7 @@ func TestR01AbsenceIsProven(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if seen, err := src.Find(ctx, anchor); err == nil {
+	if seen, err := src.Find(ctx, sources.Lookup{Anchor: anchor}); err == nil {
 		t.Errorf("cancelled: %+v", seen)
 	}
 }
@@ -145,7 +145,7 @@ func TestFindIsCut(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			url := (&fake{people: tt.people}).start(t)
-			seen, err := reading(t, sources.Need{}, []string{url}).Find(t.Context(), "uuid-7")
+			seen, err := reading(t, sources.Need{}, []string{url}).Find(t.Context(), sources.Lookup{Anchor: "uuid-7"})
 			if err == nil || !strings.Contains(err.Error(), tt.want) {
 				t.Errorf("%+v, error %v, want %q", seen, err, tt.want)
 			}
@@ -162,14 +162,14 @@ func TestFindBinary(t *testing.T) {
 		w.page("")
 	}}).start(t)
 	const anchor = "00112233-4455-6677-8899-aabbccddeeff"
-	seen, err := reading(t, sources.Need{}, []string{url}, `anchor = "objectGUID"`).Find(t.Context(), anchor)
+	seen, err := reading(t, sources.Need{}, []string{url}, `anchor = "objectGUID"`).Find(t.Context(), sources.Lookup{Anchor: anchor})
 	if err != nil || seen.Person.ID.Anchor != anchor || seen.Person.Name != "a" {
 		t.Errorf("%+v, %v", seen, err)
 	}
 	if want := "(objectGUID=3\"\x11\\00UDwf\\88\\99\\aa\\bb\\cc\\dd\\ee\\ff)"; !strings.Contains(filter, want) {
 		t.Errorf("filter %s, want %s in it", filter, want)
 	}
-	if _, err := reading(t, sources.Need{}, []string{url}, `anchor = "objectGUID"`).Find(t.Context(), "nonsense"); err == nil {
+	if _, err := reading(t, sources.Need{}, []string{url}, `anchor = "objectGUID"`).Find(t.Context(), sources.Lookup{Anchor: "nonsense"}); err == nil {
 		t.Error("nonsense was looked for")
 	}
 }

@@ -51,7 +51,7 @@ func TestGroups(t *testing.T) {
 		if p.Name == "user000002" {
 			continue // slapd compares the optional part of a uniqueMember, too
 		}
-		seen, err := src.Find(t.Context(), p.ID.Anchor)
+		seen, err := src.Find(t.Context(), sources.Lookup{Anchor: p.ID.Anchor})
 		if err != nil {
 			t.Fatal(err)
 		}

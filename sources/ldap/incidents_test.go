@@ -181,7 +181,7 @@ func TestR03PeopleAreAnchored(t *testing.T) {
 	if is := s.Anchor(t, dn); is == was {
 		t.Error("somebody new has a leaver's anchor")
 	}
-	if seen, err := src.Find(t.Context(), was); err != nil || seen.Where != sources.Gone {
+	if seen, err := src.Find(t.Context(), sources.Lookup{Anchor: was}); err != nil || seen.Where != sources.Gone {
 		t.Errorf("a leaver whose login somebody else has: %+v, %v", seen, err)
 	}
 }

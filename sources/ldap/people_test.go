@@ -25,6 +25,7 @@ func TestPeople(t *testing.T) {
 	}
 	want := identity.Person{
 		ID:         identity.PersonID{Directory: "corp", Anchor: s.Anchor(t, s.PersonDN("user000007"))},
+		Source:     "corp",
 		Name:       "user000007",
 		DN:         s.PersonDN("user000007"),
 		Active:     true,

@@ -243,7 +243,7 @@ func find(t *testing.T, h Harness) {
 	people := Read(t, s)
 	expect := func(login string, want ...sources.Where) {
 		t.Helper()
-		seen, err := finder.Find(t.Context(), people[login].ID.Anchor)
+		seen, err := finder.Find(t.Context(), sources.Lookup{Anchor: people[login].ID.Anchor})
 		if err != nil {
 			t.Fatalf("find %s: %v", login, err)
 		}
@@ -256,7 +256,7 @@ func find(t *testing.T, h Harness) {
 	}
 	for login, p := range people {
 		expect(login, sources.InScope)
-		seen, err := finder.Find(t.Context(), p.ID.Anchor)
+		seen, err := finder.Find(t.Context(), sources.Lookup{Anchor: p.ID.Anchor})
 		if err != nil || seen.Person.Fingerprint() != p.Fingerprint() {
 			t.Errorf("find %s: %+v, %v, and People said %+v", login, seen.Person, err, p)
 		}
@@ -277,7 +277,7 @@ func find(t *testing.T, h Harness) {
 
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if seen, err := finder.Find(ctx, people["eve"].ID.Anchor); err == nil {
+	if seen, err := finder.Find(ctx, sources.Lookup{Anchor: people["eve"].ID.Anchor}); err == nil {
 		t.Errorf("a cancelled look-up has an answer: %+v", seen)
 	}
 }
@@ -320,7 +320,7 @@ func concurrent(t *testing.T, h Harness) {
 		})
 		wg.Go(func() {
 			if finder, ok := s.(sources.Finder); ok {
-				if seen, err := finder.Find(t.Context(), anchor); err != nil || seen.Where != sources.InScope {
+				if seen, err := finder.Find(t.Context(), sources.Lookup{Anchor: anchor}); err != nil || seen.Where != sources.InScope {
 					t.Errorf("%+v, %v", seen, err)
 				}
 			}
@@ -343,7 +343,7 @@ func closes(t *testing.T, h Harness) {
 	}
 	anchor := Read(t, s)["ann"].ID.Anchor
 	if finder, ok := s.(sources.Finder); ok {
-		if _, err := finder.Find(t.Context(), anchor); err != nil {
+		if _, err := finder.Find(t.Context(), sources.Lookup{Anchor: anchor}); err != nil {
 			t.Error(err)
 		}
 	}

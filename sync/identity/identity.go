@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 )
 
 // A PersonID names one human for life: the directory that is authoritative for them, and the anchor by which it knows them whatever
@@ -48,8 +49,14 @@ type Person struct {
 	Name       string     // short, for messages: the login where there is one
 	DN         string     // where the entry is now
 	Active     bool       // the kind's own judgement; a config's `active` expression overrides it
+	Inactive   string     // why that judgement says no: "nsAccountLock is TRUE"; "" where it says yes
 	Attributes Attributes // exactly those that the config names, absent ones missing
-	Groups     []Group    // nested ones included, sorted by DN, without duplicates
+	// Unreadable are those of them whose value is there and cannot be read as text, sorted. They are missing from Attributes and yet not
+	// absent: what depends on one is neither written nor cleared.
+	Unreadable []string
+	Groups     []Group   // nested ones included, sorted by DN, without duplicates
+	Own        bool      // the account that the source itself signs in as: never to be closed (R5)
+	Changed    time.Time // when the entry was last changed, by the directory's own clock; zero where it does not say (R19)
 }
 
 // Container is the place in the tree that holds the person: the DN less its first component, or "" where there is none.
@@ -81,6 +88,20 @@ type Account struct {
 	Attributes   map[string]Value // by path, as the config spells it (userName and externalId included where they are mapped); absent ones missing
 	Entitlements []Entitlement    // sorted, without duplicates; nil where the config does not map them
 	Version      string           // ETag, where the target has one
+	// Withheld are mapped paths, "entitlements" among them, that have no value to write now; of an account that is only wanted, sorted by
+	// path. Absence from Attributes then does not ask for clearing.
+	Withheld []Withheld
+}
+
+// Withheld is a mapped path that is left as it is, and why.
+type Withheld struct {
+	Path   string
+	Reason string // one clause, without values: "config.hcl:33: mail of bob is not UTF-8 text"
+}
+
+// Withholds reports whether path is to be left as it is.
+func (a Account) Withholds(path string) bool {
+	return slices.ContainsFunc(a.Withheld, func(w Withheld) bool { return w.Path == path })
 }
 
 // Get returns the value at path, whether it is mapped or one of the account's own fields.

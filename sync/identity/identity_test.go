@@ -184,6 +184,6 @@ func TestSortFindingsIsOneOrder(t *testing.T) {
 }
 
 const (
-	personPrint  = 0xde31e562dd14a6ec
+	personPrint  = 0xeabbe4c02180b31d
 	accountPrint = 0x5ed472c4d19bb3ba
 )

@@ -23,16 +23,17 @@ func (p Person) Fingerprint() uint64 {
 	for _, g := range p.Groups {
 		h.text(g.Name, g.DN)
 	}
+	h.texts(p.Unreadable)
 	return h.sum()
 }
 
 // Fingerprint is a 64-bit hash of the attributes named by paths, the entitlements and the state of an account: what dirsweep manages
-// of it, whatever else the target returns. The order of paths counts; pass them sorted.
+// of it, whatever else the target returns. The order of paths counts, pass them sorted; that of a list's elements does not.
 func (a Account) Fingerprint(paths []string) uint64 {
 	var h printer
 	h.bool(a.Active)
 	for _, path := range paths {
-		h.text(path, string(a.Get(path)))
+		h.text(path, string(a.Get(path).Unordered()))
 	}
 	h.num(uint64(len(a.Entitlements)))
 	for _, e := range a.Entitlements {

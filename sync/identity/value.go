@@ -208,6 +208,28 @@ func coversAll(want, have []any) bool {
 	return true
 }
 
+// Unordered returns v with a list's elements in an order of their own, so that lists which differ in order alone are equal. Directories
+// promise no order (RFC 4512 §2.2), and Covers looks at none.
+func (v Value) Unordered() Value {
+	if !strings.HasPrefix(string(v), "[") || !strings.Contains(string(v), ",") {
+		return v
+	}
+	var items []json.RawMessage
+	if err := json.Unmarshal([]byte(v), &items); err != nil {
+		return v
+	}
+	slices.SortFunc(items, func(a, b json.RawMessage) int { return bytes.Compare(a, b) })
+	return Value("[" + string(bytes.Join(raw(items), []byte(","))) + "]")
+}
+
+func raw(items []json.RawMessage) [][]byte {
+	out := make([][]byte, len(items))
+	for i, item := range items {
+		out[i] = item
+	}
+	return out
+}
+
 // prune drops what counts as absent and normalises strings; encoding/json sorts the keys.
 func prune(v any) any {
 	switch v := v.(type) {

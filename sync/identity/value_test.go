@@ -233,3 +233,30 @@ func FuzzParseValue(f *testing.F) {
 		}
 	})
 }
+
+func TestAReorderedListIsNoOther(t *testing.T) {
+	for _, c := range []struct {
+		a, b string
+		want bool
+	}{
+		{`["b","a"]`, `["a","b"]`, true},
+		{`["a","b","a,c"]`, `["a,c","b","a"]`, true},
+		{`[{"value":"x"},{"value":"y","primary":true}]`, `[{"primary":true,"value":"y"},{"value":"x"}]`, true},
+		{`["a","b"]`, `["a"]`, false},
+		{`["a","b"]`, `["a","c"]`, false},
+		{`["a"]`, `"a"`, false},
+	} {
+		a, errA := identity.ParseValue([]byte(c.a))
+		b, errB := identity.ParseValue([]byte(c.b))
+		if errA != nil || errB != nil {
+			t.Fatal(errA, errB)
+		}
+		first, second := identity.Account{Attributes: map[string]identity.Value{"x": a}}, identity.Account{Attributes: map[string]identity.Value{"x": b}}
+		if same := first.Fingerprint([]string{"x"}) == second.Fingerprint([]string{"x"}); same != c.want {
+			t.Errorf("%s and %s are one: %t", c.a, c.b, same)
+		}
+		if again, err := identity.ParseValue([]byte(a.Unordered())); err != nil || again.Unordered() != a.Unordered() || !again.Covers(a) {
+			t.Errorf("%s becomes %s: %v", c.a, a.Unordered(), err)
+		}
+	}
+}

@@ -191,11 +191,11 @@ func textCall(args []compiled, f func(string) string) (compiled, bool) {
 func twoTexts(name string) (func(a, b string) bool, bool) {
 	switch name {
 	case "startswith":
-		return strings.HasPrefix, true
+		return startsWith, true
 	case "endswith":
-		return strings.HasSuffix, true
+		return endsWith, true
 	case "strcontains":
-		return strings.Contains, true
+		return holds, true
 	}
 	return nil, false
 }
@@ -238,7 +238,9 @@ func otherCall(name string, args []compiled) (compiled, bool) {
 	case name == "split" && takes(text, text):
 		return apply(args, texts, false, func(a []val) val { return mkTexts(strings.Split(a[1].s, a[0].s)) })
 	case name == "contains" && takes(texts, text):
-		return apply(args, flag, false, func(a []val) val { return mkFlag(slices.Contains(a[0].l, a[1].s)) })
+		return apply(args, flag, false, func(a []val) val {
+			return mkFlag(slices.ContainsFunc(a[0].l, func(s string) bool { return sameText(s, a[1].s) }))
+		})
 	case name == "first" && takes(texts):
 		return apply(args, text, false, func(a []val) val {
 			if len(a[0].l) == 0 {
@@ -255,6 +257,12 @@ func ownCall(name string, args []compiled, takes func(...kind) bool) (compiled, 
 	switch {
 	case name == "now" && takes():
 		return compiled{func(f *frame) (val, bool) { return mkText(f.clock()), true }, text}, true
+	case name == "is_true" && takes(text):
+		return compiled{func(f *frame) (val, bool) {
+			v, ok := args[0].run(f)
+			yes, known := truth(v.s)
+			return mkFlag(yes), ok && known
+		}, flag}, true
 	case name == "date_before" && takes(text, text):
 		return dateCall(args, func(order int) bool { return order < 0 }), true
 	case name == "date_after" && takes(text, text):

@@ -25,16 +25,23 @@ const (
 
 // schema is a Schema made for look-ups.
 type schema struct {
-	exact  map[string]string // the spelling by the name as a config may write it: folded unless letter case counts
-	fold   bool
-	open   bool
-	listed []string
+	spelled map[string]string // the spelling by the name as a config may write it: folded unless letter case counts
+	exact   map[string]bool   // by the same: attributes whose values compare letter for letter
+	fold    bool
+	open    bool
+	listed  []string
 }
 
 func newSchema(in Schema) schema {
-	s := schema{exact: make(map[string]string, len(in.Attributes)), fold: !in.CaseSensitive, open: in.Open, listed: in.Attributes}
+	s := schema{
+		spelled: make(map[string]string, len(in.Attributes)), exact: make(map[string]bool, len(in.Exact)),
+		fold: !in.CaseSensitive, open: in.Open, listed: in.Attributes,
+	}
 	for _, name := range in.Attributes {
-		s.exact[s.key(name)] = name
+		s.spelled[s.key(name)] = name
+	}
+	for _, name := range in.Exact {
+		s.exact[s.key(name)] = true
 	}
 	return s
 }
@@ -47,7 +54,7 @@ func (s schema) key(name string) string {
 }
 
 func (s schema) resolve(name string) (string, bool) {
-	if spelled, ok := s.exact[s.key(name)]; ok {
+	if spelled, ok := s.spelled[s.key(name)]; ok {
 		return spelled, true
 	}
 	return name, s.open
@@ -74,7 +81,9 @@ func didYouMean(given, quote string, among []string) string {
 // compile checks one expression and makes its closure. It returns an expression in any case; diags tell whether it is usable.
 func (u *unit) compile(path string, expr hcl.Expression, want want, diags *hcl.Diagnostics) *expression {
 	e := &expression{unit: u, path: path, expr: expr, at: place(expr.Range()), print: tokensPrint(u.files, expr.Range())}
-	c := &checker{unit: u, e: e, person: make(map[string]cty.Value), ctx: u.check.NewChild()}
+	c := &checker{
+		unit: u, e: e, person: make(map[string]cty.Value), ctx: u.check.NewChild(), exactLocals: make(map[string]bool),
+	}
 	c.ctx.Functions = maps.Clone(u.check.Functions) // in the inner context, else HCL finds no function to suggest
 	c.ctx.Variables = make(map[string]cty.Value)
 	for name, t := range reserved() {
@@ -85,6 +94,7 @@ func (u *unit) compile(path string, expr hcl.Expression, want want, diags *hcl.D
 	}
 	if node, ok := expr.(hclsyntax.Expression); ok {
 		c.walk(node)
+		c.compare(node)
 	}
 	c.ctx.Variables["person"] = cty.ObjectVal(c.person)
 	v, found := expr.Value(c.ctx)
@@ -119,6 +129,8 @@ type checker struct {
 	ctx    *hcl.EvalContext
 	person map[string]cty.Value // what the load-time evaluation sees: unknown values of the right types
 	diags  hcl.Diagnostics
+
+	exactLocals map[string]bool // variables of for expressions that range over values which compare exactly
 }
 
 // variable checks one name that the expression reads.
@@ -133,26 +145,15 @@ func (c *checker) variable(t hcl.Traversal) {
 		c.diags = append(c.diags, problem(at, "Unknown variable", fmt.Sprintf("There is no variable named %q.%s", root, hint)))
 		return
 	}
-	name, ok := "", false
-	if len(t) > 1 {
-		switch step := t[1].(type) {
-		case hcl.TraverseAttr:
-			name, ok = step.Name, true
-		case hcl.TraverseIndex:
-			if step.Key.Type() == cty.String && step.Key.IsKnown() && !step.Key.IsNull() {
-				name, ok = step.Key.AsString(), true
-			}
-		}
-	}
+	name, ok := attributeName(t)
 	if !ok {
 		c.ctx.Variables["person"] = cty.DynamicVal
 		c.diags = append(c.diags, problem(at, "An attribute must be named",
 			"Write person.mail, or person[\"user;binary\"] with the name in quotes: only named attributes are read from the source."))
 		return
 	}
-	if name == "groups" {
-		c.e.groups = true
-	}
+	c.e.groups = c.e.groups || name == "groups"
+	c.e.judged = c.e.judged || name == "active"
 	if _, own := reserved()[name]; own {
 		return
 	}
@@ -160,6 +161,22 @@ func (c *checker) variable(t hcl.Traversal) {
 	if !c.attribute(name, at, "person.%s") {
 		c.person[name] = cty.DynamicVal
 	}
+}
+
+// attributeName returns x of person.x and person["x"].
+func attributeName(t hcl.Traversal) (name string, ok bool) {
+	if len(t) < 2 {
+		return "", false
+	}
+	switch step := t[1].(type) {
+	case hcl.TraverseAttr:
+		return step.Name, true
+	case hcl.TraverseIndex:
+		if step.Key.Type() == cty.String && step.Key.IsKnown() && !step.Key.IsNull() {
+			return step.Key.AsString(), true
+		}
+	}
+	return "", false
 }
 
 // attribute notes that the expression reads name, or that no source has it.
@@ -318,7 +335,7 @@ func (c *checker) adviseOperator(n *hclsyntax.BinaryOpExpr) {
 		return
 	}
 	switch n.Op {
-	case hclsyntax.OpEqual, hclsyntax.OpNotEqual:
+	case hclsyntax.OpEqual, hclsyntax.OpNotEqual, c.unit.folding.equal, c.unit.folding.notEqual:
 		if left.IsPrimitiveType() && right.IsPrimitiveType() && left != right {
 			c.diags = append(c.diags, problem(n.SrcRange, "These are never equal",
 				fmt.Sprintf("A %s never equals a %s, whatever their text: %s", left.FriendlyName(), right.FriendlyName(), sameTypeHint(left, right))))
@@ -333,7 +350,7 @@ func (c *checker) adviseOperator(n *hclsyntax.BinaryOpExpr) {
 
 func sameTypeHint(left, right cty.Type) string {
 	if left == cty.Bool || right == cty.Bool {
-		return `leave == true out, or quote the text ("TRUE").`
+		return `write is_true(person.x), or !is_true(person.x).`
 	}
 	return `quote the number ("7").`
 }

@@ -243,13 +243,19 @@ func (c *compiler) binary(e *hclsyntax.BinaryOpExpr) (compiled, bool) {
 		combine = func(a, b val) (bool, bool) {
 			return and && a.b && b.b || !and && (a.b || b.b), a.kind == flag && b.kind == flag
 		}
-	case hclsyntax.OpEqual, hclsyntax.OpNotEqual:
-		equal := e.Op == hclsyntax.OpEqual
+	case hclsyntax.OpEqual, hclsyntax.OpNotEqual, c.unit.folding.equal, c.unit.folding.notEqual:
+		equal := e.Op == hclsyntax.OpEqual || e.Op == c.unit.folding.equal
+		same := sameText
+		if e.Op == hclsyntax.OpEqual || e.Op == hclsyntax.OpNotEqual {
+			same = func(a, b string) bool { return a == b }
+		}
 		comparable := func(k kind) bool { return k == text || k == flag || k == null }
 		if !comparable(left.kind) || !comparable(right.kind) || left.kind != right.kind && left.kind != null && right.kind != null {
 			return compiled{}, false
 		}
-		combine = func(a, b val) (bool, bool) { return (a.kind == b.kind && a.s == b.s && a.b == b.b) == equal, true }
+		combine = func(a, b val) (bool, bool) {
+			return (a.kind == b.kind && same(a.s, b.s) && a.b == b.b) == equal, true
+		}
 	default:
 		return compiled{}, false
 	}

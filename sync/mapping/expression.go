@@ -25,10 +25,11 @@ type unit struct {
 	base    *hcl.EvalContext // every pure function
 	check   *hcl.EvalContext // the same, and unknown results for what needs a person
 	names   map[string][]string
+	folding operators // == and != without letter case
 }
 
 func newUnit(schemas []Schema, env Env) *unit {
-	u := &unit{files: env.Files, clock: env.Clock, names: make(map[string][]string)}
+	u := &unit{files: env.Files, clock: env.Clock, names: make(map[string][]string), folding: foldingOperators()}
 	if u.clock == nil {
 		u.clock = time.Now
 	}
@@ -51,6 +52,7 @@ type expression struct {
 	print  uint64
 	reads  []read  // the attributes it names
 	groups bool    // asks for groups
+	judged bool    // asks for the kind's own judgement: person.active
 	timed  bool    // calls now()
 	unique bool    // calls unique_login()
 	fast   closure // nil where only the interpreter can run it
@@ -145,8 +147,39 @@ func ctyTexts(list []string) cty.Value {
 	return cty.ListVal(out)
 }
 
+// unreadable returns the first attribute that e names and that the person has in no readable form. Nothing that e gives can then be
+// relied on: default(), try() and a comparison with null would take such a value for an absent one.
+func (e *expression) unreadable(f *frame) (name string, found bool) {
+	if len(f.person.Unreadable) == 0 {
+		return "", false
+	}
+	for _, r := range e.reads {
+		for _, name := range r.names {
+			if slices.Contains(f.person.Unreadable, name) {
+				return name, true
+			}
+		}
+	}
+	return "", false
+}
+
+// refuse is the error of an expression that names an unreadable attribute; nil where it names none.
+func (e *expression) refuse(f *frame) error {
+	if name, found := e.unreadable(f); found {
+		return e.fail(f, unreadableReason(name))
+	}
+	return nil
+}
+
+func unreadableReason(name string) string {
+	return name + " holds bytes that are not UTF-8 text: correct the entry"
+}
+
 // flag evaluates an expression that must say yes or no.
 func (e *expression) flag(f *frame) (bool, error) {
+	if err := e.refuse(f); err != nil {
+		return false, err
+	}
 	if v, ok := e.run(f); ok && v.kind == flag {
 		return v.b, nil
 	}
@@ -165,6 +198,9 @@ func (e *expression) flag(f *frame) (bool, error) {
 
 // value evaluates an attribute's expression.
 func (e *expression) value(f *frame) (identity.Value, error) {
+	if err := e.refuse(f); err != nil {
+		return "", err
+	}
 	if v, ok := e.run(f); ok {
 		return v.value(), nil
 	}
@@ -181,6 +217,9 @@ func (e *expression) value(f *frame) (identity.Value, error) {
 
 // texts evaluates an expression that must give a list of names: sorted, without duplicates and empty ones, never nil.
 func (e *expression) texts(f *frame) ([]string, error) {
+	if err := e.refuse(f); err != nil {
+		return nil, err
+	}
 	list := []string{}
 	if v, ok := e.run(f); ok && v.kind == texts {
 		list = append(list, v.l...)
@@ -218,6 +257,9 @@ func (e *expression) run(f *frame) (val, bool) {
 func (e *expression) fail(f *frame, reason string) error {
 	return &Error{At: e.at, Path: e.path, Person: f.name(), Reason: reason}
 }
+
+// tell is the text of fail.
+func (e *expression) tell(f *frame, reason string) string { return e.fail(f, reason).Error() }
 
 func (f *frame) name() string {
 	if f.person.Name != "" {

@@ -2,6 +2,7 @@ package mapping
 
 import (
 	"maps"
+	"slices"
 	"strings"
 
 	"github.com/hashicorp/hcl/v2/ext/tryfunc"
@@ -21,7 +22,7 @@ func Functions() map[string]function.Function {
 		"format": stdlib.FormatFunc, "formatlist": stdlib.FormatListFunc,
 		"regex": stdlib.RegexFunc, "regexall": stdlib.RegexAllFunc, "regex_replace": stdlib.RegexReplaceFunc,
 		"coalesce": stdlib.CoalesceFunc, "coalescelist": stdlib.CoalesceListFunc, "try": tryfunc.TryFunc, "can": tryfunc.CanFunc,
-		"length": stdlib.LengthFunc, "contains": stdlib.ContainsFunc, "element": stdlib.ElementFunc, "index": stdlib.IndexFunc,
+		"length": stdlib.LengthFunc, "contains": containsFunc(), "element": stdlib.ElementFunc, "index": stdlib.IndexFunc,
 		"concat": stdlib.ConcatFunc, "compact": stdlib.CompactFunc, "distinct": stdlib.DistinctFunc, "flatten": stdlib.FlattenFunc,
 		"slice": stdlib.SliceFunc, "sort": stdlib.SortFunc, "reverse": stdlib.ReverseListFunc, "range": stdlib.RangeFunc,
 		"chunklist": stdlib.ChunklistFunc, "keys": stdlib.KeysFunc, "merge": stdlib.MergeFunc, "zipmap": stdlib.ZipmapFunc,
@@ -42,9 +43,9 @@ func Functions() map[string]function.Function {
 func ownFunctions() map[string]function.Function {
 	textual := cty.String
 	return map[string]function.Function{
-		"startswith":  textTest("prefix", strings.HasPrefix),
-		"endswith":    textTest("suffix", strings.HasSuffix),
-		"strcontains": textTest("substr", strings.Contains),
+		"startswith":  textTest("prefix", startsWith),
+		"endswith":    textTest("suffix", endsWith),
+		"strcontains": textTest("substr", holds),
 		"normalize":   textToText("str", func(s string) (string, error) { return normalize(s), nil }),
 		"guid":        textToText("value", guid),
 		"sid":         textToText("value", sid),
@@ -77,6 +78,7 @@ func ownFunctions() map[string]function.Function {
 			Type:     function.StaticReturnType(textual),
 			Impl:     dnPartImpl,
 		}),
+		"is_true":   isTrueFunc(),
 		"default":   defaultFunc(),
 		"first":     firstFunc(),
 		"concat_ws": concatFunc(),
@@ -258,7 +260,8 @@ func textsOf(v cty.Value) ([]string, error) {
 	return out, nil
 }
 
-// lookupFunc is lookup(table, key, fallback…): the table's entry, else the fallback, else null. A null key has no entry.
+// lookupFunc is lookup(table, key, fallback…): the table's entry, else the fallback, else null. A null key has no entry. An entry that is
+// spelled as the key is goes before one that differs in letter case.
 func lookupFunc() function.Function {
 	fallback := anyParam("fallback")
 	return function.New(&function.Spec{
@@ -293,7 +296,7 @@ func lookupFunc() function.Function {
 		},
 		Impl: func(args []cty.Value, t cty.Type) (cty.Value, error) {
 			if !args[1].IsNull() {
-				if item, ok := args[0].AsValueMap()[args[1].AsString()]; ok {
+				if item, ok := entryOf(args[0].AsValueMap(), args[1].AsString()); ok {
 					return convert.Convert(item, t)
 				}
 			}
@@ -303,4 +306,16 @@ func lookupFunc() function.Function {
 			return cty.NullVal(t), nil
 		},
 	})
+}
+
+func entryOf(table map[string]cty.Value, key string) (cty.Value, bool) {
+	if item, ok := table[key]; ok {
+		return item, true
+	}
+	for _, name := range slices.Sorted(maps.Keys(table)) {
+		if sameText(name, key) {
+			return table[name], true
+		}
+	}
+	return cty.NilVal, false
 }

@@ -3,6 +3,7 @@
 package mapping
 
 import (
+	"cmp"
 	"fmt"
 	"path/filepath"
 	"slices"
@@ -18,6 +19,7 @@ import (
 type Schema struct {
 	Attributes    []string // in the source's own spelling
 	CaseSensitive bool     // whether names that differ in letter case are different attributes
+	Exact         []string // those of Attributes whose values compare letter for letter; all others compare without letter case
 	Open          bool     // every name is accepted, as it is written
 }
 
@@ -97,6 +99,16 @@ func (s *Source) Active(p identity.Person) (bool, error) {
 	return s.active.flag(s.unit.frame(&p, nil))
 }
 
+// Contradicts says in one sentence that the config's expression calls somebody active whom the kind's own judgement takes to be locked;
+// "" where it does not. active is what Active said. An expression that looks at person.active knows what it overrules.
+func (s *Source) Contradicts(p identity.Person, active bool) string {
+	if !active || p.Active || s.active == nil || s.active.judged {
+		return ""
+	}
+	return fmt.Sprintf("%s: active says that they work here, but %s: write active = person.active && …, or fix the entry",
+		s.active.at, cmp.Or(p.Inactive, "the directory calls them inactive"))
+}
+
 // Rehire returns the key by which a returning person is recognised under a new anchor, "" where none is declared or the person has none.
 func (s *Source) Rehire(p identity.Person) (string, error) {
 	if s.rehire == nil {
@@ -160,11 +172,17 @@ func (t *Target) InScope(p identity.Person) (bool, error) {
 }
 
 // Account returns the account that the person should have: every mapped attribute and the entitlements, Active true. ExternalID is the
-// person's anchor where the config does not map it. An error is an *Error, about this person only.
+// person's anchor where the config does not map it. Paths that have no value to write now, because an attribute behind them cannot be
+// read as text or because it is a distinguished name where an id belongs, are Withheld (R9, R12). An error is an *Error, about this
+// person only.
 func (t *Target) Account(p identity.Person, login Logins) (identity.Account, error) {
 	f := t.unit.frame(&p, &login)
 	a := identity.Account{Active: true, ExternalID: p.ID.Anchor, Attributes: make(map[string]identity.Value, len(t.attributes))}
 	for _, e := range t.attributes {
+		if reason := e.withheld(f); reason != "" {
+			a.Withheld = append(a.Withheld, identity.Withheld{Path: e.path, Reason: reason})
+			continue
+		}
 		v, err := e.value(f)
 		if err != nil {
 			return identity.Account{}, err
@@ -177,18 +195,58 @@ func (t *Target) Account(p identity.Person, login Logins) (identity.Account, err
 		case "externalId":
 			a.ExternalID = v.Text()
 		}
-		if v != "" {
+		switch {
+		case wantsID(e.path) && isDN(v):
+			a.Withheld = append(a.Withheld, identity.Withheld{
+				Path: e.path, Reason: e.tell(f, "a distinguished name is no id of an account: take a part of it with dn_part()"),
+			})
+		case v != "":
 			a.Attributes[e.path] = v
 		}
 	}
-	if t.entitlements != nil {
-		list, err := t.entitlements.texts(f)
-		if err != nil {
-			return identity.Account{}, err
-		}
-		a.Entitlements = identity.NamedEntitlements(list...)
+	if t.entitlements == nil {
+		return a, nil
 	}
+	if reason := t.entitlements.withheld(f); reason != "" {
+		a.Withheld = append(a.Withheld, identity.Withheld{Path: t.entitlements.path, Reason: reason})
+		slices.SortFunc(a.Withheld, func(a, b identity.Withheld) int { return strings.Compare(a.Path, b.Path) })
+		return a, nil
+	}
+	list, err := t.entitlements.texts(f)
+	if err != nil {
+		return identity.Account{}, err
+	}
+	a.Entitlements = identity.NamedEntitlements(list...)
 	return a, nil
+}
+
+// withheld says why the path has no value now, "" where it has one. A login and the mark by which an account is known are never left out.
+func (e *expression) withheld(f *frame) string {
+	name, found := e.unreadable(f)
+	if !found || e.path == "userName" || e.path == "externalId" {
+		return ""
+	}
+	return e.tell(f, unreadableReason(name))
+}
+
+// wantsID reports whether path refers to another account, as SCIM's manager does (RFC 7643 §4.3): by the application's own id.
+func wantsID(path string) bool {
+	path = strings.TrimSuffix(strings.ToLower(path), ".value")
+	return path == "manager" || strings.HasSuffix(path, ":manager") || strings.HasSuffix(path, ".managerid")
+}
+
+// isDN reports whether v is, or has as its "value", a distinguished name of more than one component.
+func isDN(v identity.Value) bool {
+	text := v.Any()
+	if object, ok := text.(map[string]any); ok {
+		text = object["value"]
+	}
+	s, ok := text.(string)
+	if !ok || !strings.Contains(s, "=") {
+		return false
+	}
+	parts, err := parseDN(s)
+	return err == nil && len(parts) > 1
 }
 
 // Paths returns the mapped paths, sorted.

@@ -24,7 +24,7 @@ func (g *grammar) pick(name string, from ...string) string {
 }
 
 func (g *grammar) quoted() string {
-	return hclQuote(rapid.SampledFrom([]string{"", "a", "wiki-users", "wiki-", "x.y", "Ä", "e\u0301", "\u0301", " b ", "a@example.org", "-", "ß"}).Draw(g.t, "text"))
+	return hclQuote(rapid.SampledFrom([]string{"", "a", "wiki-users", "wiki-", "x.y", "Ä", "e\u0301", "\u0301", " b ", "a@example.org", "-", "ß", "SS", "WIKI-Users", "True"}).Draw(g.t, "text"))
 }
 
 func hclQuote(s string) string {
@@ -105,6 +105,8 @@ func (g *grammar) flag(depth int) string {
 		return fmt.Sprintf("member_of(%s)", g.text(d))
 	case 9:
 		return fmt.Sprintf("%s(%s, %s)", g.pick("f", "date_before", "date_after"), g.pick("now", "now()", g.text(d)), g.text(d))
+	case 10:
+		return fmt.Sprintf("is_true(%s)", g.text(d))
 	case 8:
 		return fmt.Sprintf("(%s %s %s)", g.flag(d), g.pick("op", "==", "!="), g.flag(d))
 	default:
@@ -221,7 +223,7 @@ func compileOne(src string) (*expression, bool) {
 	if diags.HasErrors() {
 		return nil, false
 	}
-	u := newUnit([]Schema{{Attributes: []string{"uid", "mail", "title", "givenName", "sn"}}}, Env{})
+	u := newUnit([]Schema{{Attributes: []string{"uid", "mail", "title", "givenName", "sn"}, Exact: []string{"sn"}}}, Env{})
 	var found hcl.Diagnostics
 	e := u.compile("x", expr, wantValue, &found)
 	return e, !found.HasErrors()

@@ -104,7 +104,7 @@ func uniqueLogin(login *Logins, patterns []cty.Value) (string, error) {
 func memberOf(p *identity.Person, group string) bool {
 	for i := range p.Groups {
 		g := &p.Groups[i]
-		if strings.EqualFold(g.Name, group) || g.DN != "" && equalDN(g.DN, group) {
+		if sameText(g.Name, group) || g.DN != "" && equalDN(g.DN, group) {
 			return true
 		}
 	}

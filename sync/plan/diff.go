@@ -8,10 +8,13 @@ import (
 )
 
 // Diff says what leads from have to want: the attributes at paths that have does not hold as wanted (R12: no others), and, where
-// want maps entitlements, those to grant and those to withdraw. Only entitlements that dirsweep granted are withdrawn.
+// want maps entitlements, those to grant and those to withdraw. What want withholds stays as it is. Only entitlements that dirsweep granted are withdrawn.
 func Diff(want, have identity.Account, paths []string, granted []identity.Entitlement) identity.Delta {
 	var d identity.Delta
 	for _, path := range paths {
+		if want.Withholds(path) {
+			continue
+		}
 		w, h := want.Attributes[path], have.Get(path)
 		if !w.Covers(h) {
 			d.Attributes = append(d.Attributes, identity.AttributeChange{Path: path, Before: h, After: w})

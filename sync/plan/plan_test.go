@@ -300,3 +300,17 @@ func TestR04LeaversFirst(t *testing.T) {
 		}
 	})
 }
+
+func TestR12WhatIsWithheldStaysAsItIs(t *testing.T) {
+	want := identity.Account{
+		Attributes: map[string]identity.Value{"cn": `"new"`},
+		Withheld:   []identity.Withheld{{Path: "entitlements"}, {Path: "title"}},
+	}
+	have := identity.Account{
+		Attributes: map[string]identity.Value{"cn": `"old"`, "title": `"head"`}, Entitlements: identity.NamedEntitlements("g"),
+	}
+	d := plan.Diff(want, have, []string{"cn", "title"}, identity.NamedEntitlements("g"))
+	if len(d.Attributes) != 1 || d.Attributes[0].Path != "cn" || len(d.Withdraw) > 0 {
+		t.Errorf("%+v", d)
+	}
+}

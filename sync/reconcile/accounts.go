@@ -274,6 +274,12 @@ func (r *run) want(ctx context.Context, l *lane, i int, current string) (e entry
 		found, err := l.Target.Target.Find(ctx, "userName", login)
 		return len(found) > 0, err
 	}})
+	for _, w := range want.Withheld {
+		r.find(identity.Finding{
+			Kind: "withheld", Subject: l.Name + ": " + e.Person.Name, Target: l.Name, Person: e.Person.ID,
+			Detail: w.Reason + "; " + w.Path + " is left as it is",
+		})
+	}
 	return e, want, err
 }
 

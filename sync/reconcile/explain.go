@@ -83,7 +83,7 @@ func (r *run) whereabouts(ctx context.Context, id identity.PersonID) string {
 	if !r.whole[n] {
 		return "not known: the source could not be read whole"
 	}
-	d, left, err := sweep.Prove(ctx, r.o.Sources[n].Source, id.Anchor)
+	d, left, err := sweep.Prove(ctx, r.o.Sources[n].Source, sources.Lookup{Anchor: id.Anchor})
 	switch {
 	case err != nil:
 		return "not known: " + err.Error()

@@ -78,6 +78,9 @@ func (r *run) readSource(ctx context.Context, n int) error {
 		} else if err != nil {
 			return err
 		}
+		for _, f := range sources.Findings(p) {
+			r.find(f)
+		}
 		batch = append(batch, present{p, err != nil})
 		read++
 		if len(batch) == chunk {
@@ -235,6 +238,11 @@ func (r *run) enterOne(v *state.Reader, n int, p present) error {
 		rec.Active, rec.Scope, rec.Rehire = known.Active, known.Scope, known.Rehire
 	default:
 		unsure = r.evaluate(n, p.Person, &rec)
+	}
+	if doubt := r.o.Sources[n].Mapping.Contradicts(p.Person, rec.Active); doubt != "" && len(unsure) == 0 {
+		r.find(identity.Finding{
+			Kind: "contradiction", Subject: p.Source + ": " + p.Name, Source: p.Source, Person: p.ID, Detail: doubt,
+		})
 	}
 	p.Active = rec.Active
 	if len(unsure) == 0 {
@@ -456,7 +464,7 @@ func (r *run) rehire(v *state.Reader, old, now identity.PersonID) error {
 // prove asks the source about one absent person (R1).
 func (r *run) prove(ctx context.Context, p state.Person) {
 	n := slices.IndexFunc(r.o.Sources, func(s Source) bool { return s.Name == p.ID.Directory })
-	departure, left, err := sweep.Prove(ctx, r.o.Sources[n].Source, p.ID.Anchor)
+	departure, left, err := sweep.Prove(ctx, r.o.Sources[n].Source, sources.Lookup{Anchor: p.ID.Anchor, DN: p.DN})
 	f := identity.Finding{Subject: p.ID.Directory + ": " + p.Name, Source: p.ID.Directory, Person: p.ID}
 	switch {
 	case err != nil:

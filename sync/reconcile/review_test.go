@@ -34,8 +34,8 @@ func (b broken) People(ctx context.Context) iter.Seq2[identity.Person, error] {
 	}
 }
 
-func (b broken) Find(ctx context.Context, anchor string) (sources.Sighting, error) {
-	return b.Source.(sources.Finder).Find(ctx, anchor)
+func (b broken) Find(ctx context.Context, who sources.Lookup) (sources.Sighting, error) {
+	return b.Source.(sources.Finder).Find(ctx, who)
 }
 
 func TestR02ABrokenReadUpdatesNobody(t *testing.T) {

@@ -191,7 +191,7 @@ func (directory) Close() error { return nil }
 // A deskClerk is a directory that can be asked.
 type deskClerk struct{ directory }
 
-func (d deskClerk) Find(context.Context, string) (sources.Sighting, error) {
+func (d deskClerk) Find(context.Context, sources.Lookup) (sources.Sighting, error) {
 	return sources.Sighting{Where: d.where, Proof: "asked", At: noon}, d.err
 }
 
@@ -213,7 +213,7 @@ func TestR01Prove(t *testing.T) {
 		{"a source that cannot be asked", directory{}, "", false, true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			d, left, err := sweep.Prove(t.Context(), c.source, "a")
+			d, left, err := sweep.Prove(t.Context(), c.source, sources.Lookup{Anchor: "a"})
 			if left != c.left || (err != nil) != c.err {
 				t.Fatalf("%+v, %t, %v", d, left, err)
 			}

@@ -18,12 +18,12 @@ type Departure struct {
 
 // Prove asks the source for a person whom a complete snapshot lacks (R1). left is false where the source still returns them, or where it
 // gave no answer, which is the error: neither makes a leaver.
-func Prove(ctx context.Context, source sources.Source, anchor string) (d Departure, left bool, err error) {
+func Prove(ctx context.Context, source sources.Source, who sources.Lookup) (d Departure, left bool, err error) {
 	finder, ok := source.(sources.Finder)
 	if !ok {
 		return d, false, fmt.Errorf("the source cannot look one person up, so absence cannot be proven")
 	}
-	s, err := finder.Find(ctx, anchor)
+	s, err := finder.Find(ctx, who)
 	if err != nil {
 		return d, false, err
 	}

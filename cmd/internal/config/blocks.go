@@ -47,7 +47,7 @@ func (l *loader) source(b *hcl.Block) {
 		suggest(diags, l.config.files, common)
 		l.diags = append(l.diags, diags...)
 		if s.Spec = spec; spec != nil {
-			schema = mapping.Schema{Attributes: spec.Attributes(), CaseSensitive: spec.CaseSensitive()}
+			schema = mapping.Schema{Attributes: spec.Attributes(), CaseSensitive: spec.CaseSensitive(), Exact: spec.Exact()}
 		}
 	}
 	l.kind(b, names)

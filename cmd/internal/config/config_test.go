@@ -37,6 +37,8 @@ func (b book) Attributes() []string {
 
 func (book) CaseSensitive() bool { return false }
 
+func (book) Exact() []string { return nil }
+
 // Open refuses what only shows when all expressions are known.
 func (b book) Open(need sources.Need) (sources.Source, error) {
 	if need.Groups && b.Path == "no-groups.txt" {
