@@ -12,6 +12,7 @@ import (
 	"github.com/dirsweep/dirsweep/sync/apply"
 	"github.com/dirsweep/dirsweep/sync/audit"
 	"github.com/dirsweep/dirsweep/sync/identity"
+	"github.com/dirsweep/dirsweep/sync/roster"
 	"github.com/dirsweep/dirsweep/sync/sweep"
 )
 
@@ -338,9 +339,9 @@ func (e *Engine) Sweep(ctx context.Context, who, reason string) (Report, error) 
 	if err != nil {
 		return Report{}, err
 	}
-	defer r.spool.close()
+	defer r.spool.Close()
 	defer e.start(r.id)()
-	r.closure[id], r.picked, r.urgent = reason, keyOf(id), true
+	r.closure[id], r.picked, r.urgent = reason, roster.KeyOf(id), true
 	return r.emergency(ctx)
 }
 
