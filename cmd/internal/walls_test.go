@@ -105,7 +105,7 @@ func testOnly(folder string) bool {
 	return strings.HasSuffix(path.Base(folder), "test") || folder == "state/failing"
 }
 
-var pure = []string{"sync/mapping", "sync/correlate", "sync/plan", "sync/guard"}
+var pure = []string{"sync/mapping", "sync/judge", "sync/correlate", "sync/plan", "sync/guard"}
 
 // mayImport is DESIGN's "imports flow one way", for one of our folders importing another.
 func mayImport(from, to string) bool {
@@ -122,6 +122,8 @@ func mayImport(from, to string) bool {
 		return below(to, pure...)
 	case below(from, "sync/audit"):
 		return false
+	case below(from, "sync/roster"):
+		return to == "state" || below(to, pure...)
 	case below(from, "sync/apply", "sync/sweep"):
 		return isContract || below(to, pure...) || below(to, "sync/audit", "sync/apply", "sync/sweep")
 	case below(from, "sync/reconcile"):

@@ -13,6 +13,7 @@ import (
 	"github.com/dirsweep/dirsweep/sync/identity"
 	"github.com/dirsweep/dirsweep/sync/mapping"
 	"github.com/dirsweep/dirsweep/sync/plan"
+	"github.com/dirsweep/dirsweep/sync/roster"
 	"github.com/dirsweep/dirsweep/targets"
 )
 
@@ -20,7 +21,7 @@ import (
 func (r *run) survey(ctx context.Context, l *lane) error {
 	l.matcher = correlate.New(l.Correlate)
 	l.parked = map[identity.AccountID]int64{}
-	l.taken = logins{}
+	l.taken = roster.Logins{}
 	l.lost = map[int]state.Link{}
 	var late []leaver
 	var err error
@@ -105,11 +106,11 @@ func (r *run) meet(ctx context.Context, l *lane, batch []identity.Account) (late
 			if err != nil {
 				return err
 			}
-			if l.taken.add(a.UserName); !linked {
+			if l.taken.Add(a.UserName); !linked {
 				if _, twice := l.parked[a.ID]; twice {
 					continue
 				}
-				if l.parked[a.ID], err = r.spool.add(a); err != nil {
+				if l.parked[a.ID], err = r.spool.Add(a); err != nil {
 					return err
 				}
 				l.matcher.Account(a)
@@ -131,14 +132,14 @@ func (r *run) meet(ctx context.Context, l *lane, batch []identity.Account) (late
 // compare plans one linked account. It returns a leaver where the account of one was opened again behind our back (R11).
 func (r *run) compare(ctx context.Context, v *state.Reader, l *lane, link state.Link, have identity.Account) (out leaver, reopened bool, err error) {
 	id := l.heir(link.Person)
-	i, here := r.roster.find(id)
+	i, here := r.roster.Find(id)
 	if here {
-		if l.seen.has(i) {
+		if l.seen.Has(i) {
 			return out, false, nil // a search, or a page that repeats itself, finds some twice
 		}
-		l.seen.set(i)
+		l.seen.Set(i)
 	}
-	if !here || !l.scope.has(i) || r.closure[link.Person] != "" {
+	if !here || !l.scope.Has(i) || r.closure[link.Person] != "" {
 		if !r.selected(link.Person) || link.State != identity.LinkDisabled || !have.Active || slices.ContainsFunc(l.accepted, func(o leaver) bool { return o.Account == link.Account }) {
 			return out, false, nil
 		}
@@ -163,7 +164,7 @@ func (r *run) compare(ctx context.Context, v *state.Reader, l *lane, link state.
 	if !r.selected(id) {
 		return out, false, nil
 	}
-	print := r.roster.rows[i].print
+	print := r.roster.Row(i).Fingerprint
 	if current(l, link, print, id) && have.Active && link.Have == have.Fingerprint(l.apply.Paths) {
 		return out, false, nil
 	}
@@ -218,15 +219,15 @@ func describe(s plan.Step) string {
 }
 
 // refreshed is a link as it is remembered of an account that is as wanted.
-func (r *run) refreshed(l *lane, i int, link state.Link, e entry, have identity.Account, want, got uint64) state.Link {
+func (r *run) refreshed(l *lane, i int, link state.Link, e roster.Entry, have identity.Account, want, got uint64) state.Link {
 	link.Name, link.UserName, link.Container = e.Person.Name, have.UserName, e.Person.Container()
-	link.PersonPrint, link.Want, link.Have = r.roster.rows[i].print, want, got
+	link.PersonPrint, link.Want, link.Have = r.roster.Row(i).Fingerprint, want, got
 	link.Mapping, link.ScopePrint = l.Mapping.Print(), l.Mapping.ScopePrint()
 	return link
 }
 
 // addWork plans the steps of one account, unless it is protected.
-func (r *run) addWork(l *lane, i int, e entry, link state.Link, have identity.Account, steps []plan.Step, wantPrint uint64) {
+func (r *run) addWork(l *lane, i int, e roster.Entry, link state.Link, have identity.Account, steps []plan.Step, wantPrint uint64) {
 	if glob, protected := l.Guard.Protected(have.UserName); protected {
 		r.find(identity.Finding{
 			Kind: "protected", Subject: l.Name + ": " + have.UserName, Target: l.Name, Person: e.Person.ID, Account: have.ID,
@@ -243,7 +244,7 @@ func (r *run) addWork(l *lane, i int, e entry, link state.Link, have identity.Ac
 		l.changes = append(l.changes, identity.Change{
 			Op: s.Op, Cause: s.Cause, Rule: l.rule(s), Target: l.Name, Person: e.Person.ID, Name: e.Person.Name,
 			Account: have.ID, UserName: have.UserName, Container: e.Person.Container(), Delta: s.Delta,
-			PersonPrint: r.roster.rows[i].print, WantPrint: wantPrint,
+			PersonPrint: r.roster.Row(i).Fingerprint, WantPrint: wantPrint,
 		})
 	}
 	if w.steps = len(l.changes) - w.first; w.steps > 0 {
@@ -263,12 +264,12 @@ func (l *lane) rule(s plan.Step) string {
 }
 
 // want evaluates what a person's account should be. current is the login that they have there, "" for none.
-func (r *run) want(ctx context.Context, l *lane, i int, current string) (e entry, want identity.Account, err error) {
-	if e, err = r.roster.entry(i); err != nil {
+func (r *run) want(ctx context.Context, l *lane, i int, current string) (e roster.Entry, want identity.Account, err error) {
+	if e, err = r.roster.Entry(i); err != nil {
 		return e, want, err
 	}
 	want, err = l.Mapping.Account(e.Person, mapping.Logins{Current: current, Taken: func(login string) (bool, error) {
-		if taken := l.taken.has(login); taken || l.listed {
+		if taken := l.taken.Has(login); taken || l.listed {
 			return taken, nil
 		}
 		found, err := l.Target.Target.Find(ctx, "userName", login)
@@ -283,7 +284,7 @@ func (r *run) want(ctx context.Context, l *lane, i int, current string) (e entry
 	return e, want, err
 }
 
-func (r *run) expression(l *lane, e entry, err error) {
+func (r *run) expression(l *lane, e roster.Entry, err error) {
 	r.find(identity.Finding{
 		Kind: "expression", Subject: l.Name + ": " + e.Person.Name, Target: l.Name, Person: e.Person.ID,
 		Detail: err.Error() + "; nothing is done for this person there",
@@ -299,7 +300,7 @@ func (r *run) vanished(ctx context.Context, l *lane) error {
 			if err != nil {
 				return err
 			}
-			if i, ok := r.roster.find(l.heir(link.Person)); ok && l.scope.has(i) && l.linked.has(i) && !l.seen.has(i) {
+			if i, ok := r.roster.Find(l.heir(link.Person)); ok && l.scope.Has(i) && l.linked.Has(i) && !l.seen.Has(i) {
 				lost = append(lost, link)
 			}
 		}
@@ -331,7 +332,7 @@ func (r *run) lost(ctx context.Context, l *lane, link state.Link) error {
 	}
 	if l.OnDrift == "report" && link.State == identity.LinkActive { // who is back gets an account in any case
 		f.Detail = "the account was deleted behind our back; on_drift = \"report\" leaves it"
-	} else if i, ok := r.roster.find(l.heir(link.Person)); ok {
+	} else if i, ok := r.roster.Find(l.heir(link.Person)); ok {
 		l.joiners = append(l.joiners, i)
 		l.lost[i] = link
 	}

@@ -18,8 +18,8 @@ func (r *run) unlinkedInScope(l *lane) (n int) {
 	if r.pass.Person != "" {
 		return 0
 	}
-	for i := range r.roster.rows {
-		if l.scope.has(i) && !l.linked.has(i) {
+	for i := range r.roster.Len() {
+		if l.scope.Has(i) && !l.linked.Has(i) {
 			n++
 		}
 	}
@@ -35,7 +35,7 @@ func (r *run) readSome(ctx context.Context, l *lane) (late []leaver, err error) 
 				return err
 			}
 			id := l.heir(link.Person)
-			if i, ok := r.roster.find(id); ok && r.selected(id) && l.scope.has(i) && (l.stale.has(i) || r.pass.Person != "") {
+			if i, ok := r.roster.Find(id); ok && r.selected(id) && l.scope.Has(i) && (l.stale.Has(i) || r.pass.Person != "") {
 				stale = append(stale, link)
 			}
 		}
@@ -77,9 +77,9 @@ func (r *run) searchUnlinked(ctx context.Context, l *lane) (late []leaver, err e
 		if !r.reads(l, n) {
 			continue
 		}
-		for i := range r.roster.of(n) {
+		for i := range r.roster.Of(n) {
 			// Somebody out of scope whose account was never linked is found by the next full pass, or when asked about by name.
-			if l.linked.has(i) || l.unsure.has(i) || !l.scope.has(i) && r.pass.Person == "" {
+			if l.linked.Has(i) || l.unsure.Has(i) || !l.scope.Has(i) && r.pass.Person == "" {
 				continue
 			}
 			e, want, err := r.want(ctx, l, i, "")
@@ -88,7 +88,7 @@ func (r *run) searchUnlinked(ctx context.Context, l *lane) (late []leaver, err e
 			}
 			if err != nil {
 				r.expression(l, e, err)
-				l.unsure.set(i)
+				l.unsure.Set(i)
 				continue
 			}
 			found, err := r.search(ctx, l, want, lookedAt)

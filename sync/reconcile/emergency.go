@@ -74,7 +74,7 @@ func (e *Engine) whom(ctx context.Context, who string) (identity.Person, error) 
 	var troubles []error
 	for _, s := range e.o.Sources {
 		if finder, ok := s.Source.(sources.Finder); known && ok {
-			if seen, err := finder.Find(ctx, id.Anchor); err == nil && !seen.Person.ID.IsZero() && seen.Person.ID == id {
+			if seen, err := finder.Find(ctx, sources.Lookup{Anchor: id.Anchor}); err == nil && !seen.Person.ID.IsZero() && seen.Person.ID == id {
 				return seen.Person, nil
 			}
 			continue

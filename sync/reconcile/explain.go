@@ -22,7 +22,7 @@ func (e *Engine) Explain(ctx context.Context, who string) ([]Explanation, error)
 	if err != nil {
 		return nil, err
 	}
-	defer r.spool.close()
+	defer r.spool.Close()
 	for _, step := range []func(context.Context) error{r.recover, r.readSources, r.judgePeople, r.judgeLeavers} {
 		if err := step(ctx); err != nil {
 			return nil, err
@@ -45,8 +45,8 @@ func (e *Engine) Explain(ctx context.Context, who string) ([]Explanation, error)
 	if err != nil {
 		return nil, fmt.Errorf("read the state: %w", err)
 	}
-	if i, ok := r.roster.find(id); ok {
-		entry, err := r.roster.entry(i)
+	if i, ok := r.roster.Find(id); ok {
+		entry, err := r.roster.Entry(i)
 		if err != nil {
 			return nil, err
 		}
@@ -70,8 +70,8 @@ func (e *Engine) Explain(ctx context.Context, who string) ([]Explanation, error)
 }
 
 func (r *run) whereabouts(ctx context.Context, id identity.PersonID) string {
-	if i, ok := r.roster.find(id); ok {
-		if r.roster.rows[i].active {
+	if i, ok := r.roster.Find(id); ok {
+		if r.roster.Row(i).Active {
 			return string(sources.InScope)
 		}
 		return "in scope, not active"
@@ -104,17 +104,17 @@ func (r *run) explain(ctx context.Context, l *lane, id identity.PersonID, x *Exp
 	if err != nil {
 		return fmt.Errorf("read the state: %w", err)
 	}
-	i, here := r.roster.find(id)
-	x.InScope = here && l.scope.has(i)
+	i, here := r.roster.Find(id)
+	x.InScope = here && l.scope.Has(i)
 	switch {
 	case r.closure[id] != "":
 		x.InScope, x.Because = false, "swept by an operator: "+r.closure[id]
 	case !here:
 		said, _, _ := strings.Cut(x.Where, " (")
 		x.Because = "the source says: " + said
-	case l.unsure.has(i):
+	case l.unsure.Has(i):
 		x.Because = "not known: an expression failed, see the findings"
-	case !r.roster.rows[i].active:
+	case !r.roster.Row(i).Active:
 		x.Because = "the person is not active"
 	case l.Mapping.ScopeAt() == "":
 		x.Because = "the target has no scope, so everyone active is in scope"

@@ -65,11 +65,11 @@ func (r *run) rememberPeople(ctx context.Context) error {
 		if !r.whole[n] {
 			continue
 		}
-		for i := range r.roster.of(n) {
-			if !r.roster.rows[i].dirty {
+		for i := range r.roster.Of(n) {
+			if !r.roster.Row(i).Dirty {
 				continue
 			}
-			e, err := r.roster.entry(i)
+			e, err := r.roster.Entry(i)
 			if err != nil {
 				return err
 			}
@@ -123,8 +123,8 @@ func (r *run) back(id identity.PersonID, target string) bool {
 	if at < 0 {
 		return false
 	}
-	i, here := r.roster.find(r.lanes[at].heir(id))
-	return here && r.lanes[at].scope.has(i)
+	i, here := r.roster.Find(r.lanes[at].heir(id))
+	return here && r.lanes[at].scope.Has(i)
 }
 
 func (r *run) putPeople(ctx context.Context, records []state.Person) error {
@@ -172,8 +172,8 @@ func (r *run) linkedLeavers(ctx context.Context, l *lane) (leavers []leaver, err
 			if err != nil {
 				return err
 			}
-			if i, here := r.roster.find(link.Person); here {
-				l.linked.set(i)
+			if i, here := r.roster.Find(link.Person); here {
+				l.linked.Set(i)
 			}
 			out, leaving := r.departure(l, link)
 			if !leaving {
@@ -220,13 +220,13 @@ func (r *run) linkedLeavers(ctx context.Context, l *lane) (leavers []leaver, err
 // stay notes of a link whose person is in scope that it is there, and whether anything about the person or the config changed since.
 func (r *run) stay(l *lane, link state.Link) {
 	id := l.heir(link.Person)
-	i, ok := r.roster.find(id)
+	i, ok := r.roster.Find(id)
 	if !ok {
 		return
 	}
-	l.linked.set(i)
-	if l.scope.has(i) && !current(l, link, r.roster.rows[i].print, id) {
-		l.stale.set(i)
+	l.linked.Set(i)
+	if l.scope.Has(i) && !current(l, link, r.roster.Row(i).Fingerprint, id) {
+		l.stale.Set(i)
 	}
 }
 
@@ -248,15 +248,15 @@ func (r *run) departure(l *lane, link state.Link) (out leaver, leaving bool) {
 	if _, back := l.rehired[link.Person]; back || !r.sourceWhole(link.Person.Directory) || !slices.Contains(l.Sources, link.Person.Directory) {
 		return out, false
 	}
-	i, ok := r.roster.find(link.Person)
+	i, ok := r.roster.Find(link.Person)
 	switch {
 	case !ok:
 		gone, proven := r.gone[link.Person]
 		out.Cause, out.proof = gone.Cause, gone.Proof
 		return out, proven
-	case l.scope.has(i) || l.unsure.has(i):
+	case l.scope.Has(i) || l.unsure.Has(i):
 		return out, false
-	case !r.roster.rows[i].active:
+	case !r.roster.Row(i).Active:
 		out.Cause, out.proof = identity.Inactive, "the source, or the `active` expression, says that the person is not active"
 	case link.ScopePrint != l.Mapping.ScopePrint():
 		out.Cause, out.rule = identity.Rescoped, l.Mapping.ScopeAt()

@@ -13,6 +13,7 @@ import (
 	"github.com/dirsweep/dirsweep/state"
 	"github.com/dirsweep/dirsweep/sync/guard"
 	"github.com/dirsweep/dirsweep/sync/identity"
+	"github.com/dirsweep/dirsweep/sync/roster"
 	"github.com/dirsweep/dirsweep/sync/sweep"
 )
 
@@ -53,9 +54,9 @@ func (r *run) readSources(ctx context.Context) error {
 // disbelieve makes nothing certain of what a source said: half a list, or one that shrank too much, changes no account either (R2).
 func (r *run) disbelieve(n int) {
 	for _, li := range r.readers(n) {
-		for i := range r.roster.of(n) {
-			r.lanes[li].scope.clear(i)
-			r.lanes[li].unsure.set(i)
+		for i := range r.roster.Of(n) {
+			r.lanes[li].scope.Clear(i)
+			r.lanes[li].unsure.Set(i)
 		}
 	}
 }
@@ -111,11 +112,9 @@ type present struct {
 // accept believes a complete snapshot, or not.
 func (r *run) accept(ctx context.Context, n int) error {
 	name := r.o.Sources[n].Name
-	count, people := r.roster.count(n), uint64(0)
-	for k, i := range r.roster.index {
-		if int(r.roster.rows[i].source) == n {
-			people ^= binary.LittleEndian.Uint64(k[:])
-		}
+	count, people := r.roster.Count(n), uint64(0)
+	for k := range r.roster.Keys(n) {
+		people ^= binary.LittleEndian.Uint64(k[:])
 	}
 	r.report.Sources[n].Count = count
 	var record state.SourceRecord
@@ -256,7 +255,7 @@ func (r *run) enterOne(v *state.Reader, n int, p present) error {
 	if len(unsure) > 0 {
 		rec.Print = 0 // to be evaluated again
 	}
-	i, err := r.roster.add(n, entry{p.Person, rec}, p.Fingerprint(), dirty)
+	i, err := r.roster.Add(n, roster.Entry{Person: p.Person, Record: rec}, p.Fingerprint(), dirty)
 	if err != nil {
 		return err
 	}
@@ -266,12 +265,12 @@ func (r *run) enterOne(v *state.Reader, n int, p present) error {
 		r.matches = append(r.matches, p.ID)
 	}
 	for li, l := range r.lanes {
-		l.scope.clear(i)
-		l.unsure.clear(i)
+		l.scope.Clear(i)
+		l.unsure.Clear(i)
 		if slices.Contains(unsure, li) {
-			l.unsure.set(i)
+			l.unsure.Set(i)
 		} else if rec.Active && slices.Contains(rec.Scope, l.Name) {
-			l.scope.set(i)
+			l.scope.Set(i)
 		}
 	}
 	return nil
@@ -372,7 +371,7 @@ func (r *run) absent(ctx context.Context) (absent []state.Person, err error) {
 				if seen[link.Person] || !r.sourceWhole(link.Person.Directory) {
 					continue
 				}
-				if _, ok := r.roster.find(link.Person); ok {
+				if _, ok := r.roster.Find(link.Person); ok {
 					continue
 				}
 				if _, ok := l.rehired[link.Person]; ok {
@@ -419,18 +418,18 @@ func (r *run) rehires(v *state.Reader) error {
 			if p.Rehire == "" || p.Left.IsZero() {
 				continue
 			}
-			if _, here := r.roster.find(p.ID); !here {
+			if _, here := r.roster.Find(p.ID); !here {
 				left[p.Rehire] = p.ID
 			}
 		}
 		if len(left) == 0 {
 			continue
 		}
-		for i := range r.roster.of(n) {
-			if !r.roster.rows[i].active {
+		for i := range r.roster.Of(n) {
+			if !r.roster.Row(i).Active {
 				continue
 			}
-			e, err := r.roster.entry(i)
+			e, err := r.roster.Entry(i)
 			if err != nil {
 				return err
 			}

@@ -16,6 +16,7 @@ import (
 	"github.com/dirsweep/dirsweep/sync/audit"
 	"github.com/dirsweep/dirsweep/sync/identity"
 	"github.com/dirsweep/dirsweep/sync/plan"
+	"github.com/dirsweep/dirsweep/sync/roster"
 	"github.com/dirsweep/dirsweep/sync/sweep"
 )
 
@@ -78,7 +79,7 @@ func (e *Engine) pass(ctx context.Context, p Pass, write bool) (Report, error) {
 	if err != nil {
 		return Report{}, err
 	}
-	defer r.spool.close()
+	defer r.spool.Close()
 
 	if err := r.recover(ctx); err != nil { // R7: what a crash left open
 		return r.report, err
@@ -104,15 +105,15 @@ type run struct {
 	write  bool
 	id     string
 	now    time.Time
-	spool  *spool
-	roster *roster
+	spool  *roster.Spool
+	roster *roster.Roster
 	lanes  []*lane
 	exec   *apply.Executor
 
-	programs []uint64 // by source: fingerprint of everything that is evaluated for its people
-	whole    []bool   // by source: read whole and believed
-	picked   key      // of Pass.Person
-	urgent   bool     // an operator's order: what is on record as closed is looked at too
+	programs []uint64   // by source: fingerprint of everything that is evaluated for its people
+	whole    []bool     // by source: read whole and believed
+	picked   roster.Key // of Pass.Person
+	urgent   bool       // an operator's order: what is on record as closed is looked at too
 	matches  []identity.PersonID
 
 	gone    map[identity.PersonID]sweep.Departure
@@ -130,13 +131,13 @@ func (e *Engine) begin(p Pass, write bool) (*run, error) {
 	if p.Mode == "" {
 		p.Mode = Full
 	}
-	spool, err := newSpool(e.o.Scratch)
+	spool, err := roster.NewSpool(e.o.Scratch)
 	if err != nil {
 		return nil, err
 	}
 	now := e.o.Now()
 	r := &run{
-		e: e, o: e.o, pass: p, write: write, now: now, id: now.UTC().Format("20060102T150405.000000"), spool: spool, roster: newRoster(spool),
+		e: e, o: e.o, pass: p, write: write, now: now, id: now.UTC().Format("20060102T150405.000000"), spool: spool, roster: roster.New(spool),
 		whole: make([]bool, len(e.o.Sources)), programs: make([]uint64, len(e.o.Sources)),
 		gone: map[identity.PersonID]sweep.Departure{}, closure: map[identity.PersonID]string{},
 	}
@@ -153,7 +154,7 @@ func (e *Engine) begin(p Pass, write bool) (*run, error) {
 	}
 	for _, name := range p.Targets {
 		if !slices.ContainsFunc(e.o.Targets, func(t Target) bool { return t.Name == name }) {
-			spool.close()
+			spool.Close()
 			return nil, fmt.Errorf("there is no target %q in the config", name)
 		}
 	}
@@ -281,7 +282,7 @@ func (r *run) find(f identity.Finding) {
 
 // selected reports whether the pass is for this person.
 func (r *run) selected(id identity.PersonID) bool {
-	return r.pass.Person == "" || keyOf(id) == r.picked
+	return r.pass.Person == "" || roster.KeyOf(id) == r.picked
 }
 
 // pick settles whom Pass.Person means.
@@ -301,7 +302,7 @@ func (r *run) pick(ctx context.Context) error {
 	if len(r.matches) > 1 {
 		return fmt.Errorf("%q fits %d people (%s, %s, …): name one by its DN or anchor", r.pass.Person, len(r.matches), r.matches[0], r.matches[1])
 	}
-	r.picked = keyOf(r.matches[0])
+	r.picked = roster.KeyOf(r.matches[0])
 	return nil
 }
 

@@ -12,6 +12,7 @@ import (
 	"github.com/dirsweep/dirsweep/sync/apply"
 	"github.com/dirsweep/dirsweep/sync/correlate"
 	"github.com/dirsweep/dirsweep/sync/identity"
+	"github.com/dirsweep/dirsweep/sync/roster"
 	"github.com/dirsweep/dirsweep/sync/sweep"
 	"github.com/dirsweep/dirsweep/targets"
 )
@@ -24,7 +25,7 @@ type lane struct {
 	caps  identity.Capabilities
 
 	// One bit a row of the roster: in scope, not known to be in scope or out of it, linked, linked and changed since, seen in the target.
-	scope, unsure, linked, stale, seen bits
+	scope, unsure, linked, stale, seen roster.Bits
 
 	rehired map[identity.PersonID]identity.PersonID // who left and has an account here → who came back as somebody new, and has none
 
@@ -39,7 +40,7 @@ type lane struct {
 
 	matcher  *correlate.Matcher
 	parked   map[identity.AccountID]int64 // unlinked accounts in the spool
-	taken    logins                       // in use
+	taken    roster.Logins                // in use
 	joiners  []int                        // rows of people in scope without an account
 	lost     map[int]state.Link           // by row, of joiners whose account has vanished
 	work     []work

@@ -12,6 +12,7 @@ import (
 	"github.com/dirsweep/dirsweep/sync/guard"
 	"github.com/dirsweep/dirsweep/sync/identity"
 	"github.com/dirsweep/dirsweep/sync/plan"
+	"github.com/dirsweep/dirsweep/sync/roster"
 	"github.com/dirsweep/dirsweep/sync/sweep"
 )
 
@@ -43,11 +44,11 @@ func (r *run) matchUnlinked(ctx context.Context, l *lane) (late []leaver, err er
 		if !r.reads(l, n) {
 			continue
 		}
-		for i := range r.roster.of(n) {
-			if !l.scope.has(i) || l.linked.has(i) || l.unsure.has(i) {
+		for i := range r.roster.Of(n) {
+			if !l.scope.Has(i) || l.linked.Has(i) || l.unsure.Has(i) {
 				continue
 			}
-			e, err := r.roster.entry(i)
+			e, err := r.roster.Entry(i)
 			if err != nil {
 				return nil, err
 			}
@@ -70,8 +71,8 @@ func (r *run) unlinkedPeople(ctx context.Context, l *lane) error {
 		if !r.reads(l, n) {
 			continue
 		}
-		for i := range r.roster.of(n) {
-			if l.linked.has(i) || l.unsure.has(i) {
+		for i := range r.roster.Of(n) {
+			if l.linked.Has(i) || l.unsure.Has(i) {
 				continue
 			}
 			if ctx.Err() != nil {
@@ -81,9 +82,9 @@ func (r *run) unlinkedPeople(ctx context.Context, l *lane) error {
 			switch {
 			case err == nil && r.selected(e.Person.ID):
 				l.matcher.Person(e.Person.ID, want)
-			case err != nil && l.scope.has(i):
+			case err != nil && l.scope.Has(i):
 				r.expression(l, e, err)
-				l.unsure.set(i)
+				l.unsure.Set(i)
 			}
 			r.alive(l)
 		}
@@ -94,7 +95,7 @@ func (r *run) unlinkedPeople(ctx context.Context, l *lane) error {
 // matched plans what follows from one account's correlation.
 func (r *run) matched(ctx context.Context, l *lane, m correlate.Match) (out leaver, leaving bool, err error) {
 	var have identity.Account
-	if err := r.spool.get(l.parked[m.Account], &have); err != nil {
+	if err := r.spool.Get(l.parked[m.Account], &have); err != nil {
 		return out, false, err
 	}
 	switch m.Situation {
@@ -111,17 +112,17 @@ func (r *run) matched(ctx context.Context, l *lane, m correlate.Match) (out leav
 		})
 		return out, false, nil
 	}
-	i, _ := r.roster.find(m.Person)
+	i, _ := r.roster.Find(m.Person)
 	for _, rival := range m.People {
 		r.find(identity.Finding{
 			Kind: "disputed", Subject: l.Name + ": " + m.UserName, Target: l.Name, Account: m.Account, Person: rival,
 			Detail: fmt.Sprintf("%s wants this account, which is %s by %s; nothing is written for %s", rival, m.Person, m.By, rival),
 		})
 	}
-	if l.scope.has(i) && r.closure[m.Person] == "" {
+	if l.scope.Has(i) && r.closure[m.Person] == "" {
 		return out, false, r.adopt(ctx, l, i, have)
 	}
-	e, err := r.roster.entry(i)
+	e, err := r.roster.Entry(i)
 	if err != nil {
 		return out, false, err
 	}
@@ -198,7 +199,7 @@ func (r *run) planJoiners(ctx context.Context, l *lane) error {
 			})
 			continue
 		}
-		if l.taken.has(want.UserName) {
+		if l.taken.Has(want.UserName) {
 			holder, err := r.holder(ctx, l, want.UserName)
 			if err != nil {
 				return err
@@ -207,10 +208,10 @@ func (r *run) planJoiners(ctx context.Context, l *lane) error {
 				fmt.Sprintf("%s should get this userName, but it is %s; another person gets no access to it, so no account is made", e.Person.DN, holder)))
 			continue
 		}
-		l.taken.add(want.UserName)
+		l.taken.Add(want.UserName)
 		c := l.creation(identity.Change{
 			Op: identity.Create, Cause: identity.Joined, Rule: l.Mapping.ScopeAt(), Target: l.Name, Person: e.Person.ID,
-			PersonPrint: r.roster.rows[i].print,
+			PersonPrint: r.roster.Row(i).Fingerprint,
 		}, e, want)
 		if again {
 			c.Cause, c.Rule = identity.Drifted, "R11"
@@ -226,7 +227,7 @@ func (r *run) planJoiners(ctx context.Context, l *lane) error {
 }
 
 // creation completes a Create.
-func (l *lane) creation(c identity.Change, e entry, want identity.Account) identity.Change {
+func (l *lane) creation(c identity.Change, e roster.Entry, want identity.Account) identity.Change {
 	// Everybody of one container shares its text.
 	c.Name, c.UserName, c.Container = e.Person.Name, want.UserName, unique.Make(e.Person.Container()).Value()
 	c.WantPrint = want.Fingerprint(l.apply.Paths)

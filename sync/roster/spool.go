@@ -1,4 +1,4 @@
-package reconcile
+package roster
 
 import (
 	"bufio"
@@ -12,9 +12,10 @@ import (
 	"github.com/fxamacker/cbor/v2"
 )
 
-// A spool keeps a pass's people and accounts in a temporary file, so that memory holds an offset of each and no attributes. The file is
-// readable by nobody else and, where the system allows, has no name. It is safe for concurrent use.
-type spool struct {
+// A Spool keeps a pass's people and accounts in a temporary file, so that memory holds an offset of each and no
+// attributes. The file is readable by nobody else and, where the system allows, has no name. It is safe for concurrent
+// use.
+type Spool struct {
 	mu   sync.Mutex
 	file *os.File
 	w    *bufio.Writer
@@ -26,13 +27,18 @@ type spool struct {
 // maxItems bounds the lists of one person or account.
 const maxItems = 1 << 24
 
-func newSpool(dir string) (*spool, error) {
+// NewSpool makes a spool in a folder, "" for the system's. The caller closes it.
+func NewSpool(dir string) (*Spool, error) {
 	// What a source or a target calls text may be no UTF-8, and a group may have any number of members.
-	dec, err := cbor.DecOptions{UTF8: cbor.UTF8DecodeInvalid, MaxArrayElements: maxItems, MaxMapPairs: maxItems}.DecMode()
+	dec, err := cbor.DecOptions{
+		UTF8: cbor.UTF8DecodeInvalid, MaxArrayElements: maxItems,
+		MaxMapPairs: maxItems,
+	}.DecMode()
 	if err != nil {
 		return nil, fmt.Errorf("make the pass's temporary file: %w", err)
 	}
-	enc, err := cbor.EncOptions{Time: cbor.TimeRFC3339Nano}.EncMode() // without it seconds are all that is kept of a time
+	// Without it seconds are all that is kept of a time.
+	enc, err := cbor.EncOptions{Time: cbor.TimeRFC3339Nano}.EncMode()
 	if err != nil {
 		return nil, fmt.Errorf("make the pass's temporary file: %w", err)
 	}
@@ -40,13 +46,13 @@ func newSpool(dir string) (*spool, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make the pass's temporary file: %w", err)
 	}
-	// Windows refuses to remove an open file; close removes it there.
+	// Windows refuses to remove an open file; Close removes it there.
 	_ = os.Remove(file.Name())
-	return &spool{file: file, w: bufio.NewWriterSize(file, 1<<18), enc: enc, dec: dec}, nil
+	return &Spool{file: file, w: bufio.NewWriterSize(file, 1<<18), enc: enc, dec: dec}, nil
 }
 
-// add appends v and returns where it is.
-func (s *spool) add(v any) (int64, error) {
+// Add appends v and returns where it is.
+func (s *Spool) Add(v any) (int64, error) {
 	raw, err := s.enc.Marshal(v)
 	if err != nil {
 		return 0, fmt.Errorf("encode for the temporary file: %w", err)
@@ -67,8 +73,8 @@ func (s *spool) add(v any) (int64, error) {
 	return at, nil
 }
 
-// get reads into v what was added at at.
-func (s *spool) get(at int64, v any) error {
+// Get reads into v what was added at at.
+func (s *Spool) Get(at int64, v any) error {
 	s.mu.Lock()
 	err := s.w.Flush()
 	s.mu.Unlock()
@@ -89,7 +95,8 @@ func (s *spool) get(at int64, v any) error {
 	return nil
 }
 
-func (s *spool) close() {
+// Close forgets everything.
+func (s *Spool) Close() {
 	name := s.file.Name()
 	_ = s.file.Close()
 	_ = os.Remove(name)
