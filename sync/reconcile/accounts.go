@@ -62,7 +62,6 @@ func (r *run) readAll(ctx context.Context, l *lane) (late []leaver, err error) {
 		late = append(late, found...)
 		l.count += len(batch)
 		batch = batch[:0]
-		r.alive(l)
 		if r.pass.Progress != nil {
 			r.pass.Progress.Reading(l.Name, l.count, 0)
 		}
@@ -88,11 +87,6 @@ func (r *run) readAll(ctx context.Context, l *lane) (late []leaver, err error) {
 		r.pass.Progress.Reading(l.Name, l.count, l.count)
 	}
 	return late, r.vanished(ctx, l)
-}
-
-func (r *run) alive(l *lane) {
-	r.planned.alive(l.Name)
-	r.swept.alive(l.Name)
 }
 
 // meet looks at a chunk of accounts: those that are linked are compared, the others parked for correlation.
@@ -319,7 +313,6 @@ func (r *run) vanished(ctx context.Context, l *lane) error {
 
 func (r *run) lost(ctx context.Context, l *lane, link state.Link) error {
 	_, err := l.Target.Target.Account(ctx, link.Account)
-	r.alive(l)
 	switch {
 	case err == nil:
 		return fmt.Errorf("%w: it lacks %s (%s), which can be read by itself", targets.ErrIncomplete, link.UserName, link.Account)

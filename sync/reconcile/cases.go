@@ -27,6 +27,14 @@ func (e *Engine) start(id string) (end func()) {
 	}
 }
 
+// turns counts the passes that have been at work on a target, and adds to them.
+func (e *Engine) turns(target string, more int) int {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.served[target] += more
+	return e.served[target]
+}
+
 func (e *Engine) underWay(id string) bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()

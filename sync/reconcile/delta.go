@@ -49,7 +49,6 @@ func (r *run) readSome(ctx context.Context, l *lane) (late []leaver, err error) 
 	}
 	for _, link := range stale {
 		have, err := l.Target.Target.Account(ctx, link.Account)
-		r.alive(l)
 		switch {
 		case errors.Is(err, targets.ErrNotFound):
 			if err := r.lost(ctx, l, link); err != nil {
@@ -108,7 +107,6 @@ func (r *run) search(ctx context.Context, l *lane, want identity.Account, looked
 			if err != nil {
 				return nil, err
 			}
-			r.alive(l)
 			for _, a := range found {
 				if lookedAt[a.ID] {
 					continue

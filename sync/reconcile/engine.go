@@ -70,6 +70,8 @@ type Pass struct {
 	Targets  []string // only these; nil for all
 	Person   string   // only this one: a login, DN, anchor or source/anchor; "" for everyone
 	Progress Progress // nil for none
+	// Beside leaves out targets that another pass is at work on, rather than wait for them: leavers are closed there all the same.
+	Beside bool
 }
 
 // Progress is told how a pass gets on. Its methods are called from several goroutines, often, and must return at once.

@@ -16,17 +16,13 @@ import (
 // Explain says, target by target, how things stand for one person: what the source says, whether they are in scope and by which line, which
 // account is theirs and why, and what a pass would do. It writes nothing.
 func (e *Engine) Explain(ctx context.Context, who string) ([]Explanation, error) {
-	e.passes.Lock()
-	defer e.passes.Unlock()
 	r, err := e.begin(Pass{Mode: Delta, Person: who}, false)
 	if err != nil {
 		return nil, err
 	}
 	defer r.spool.Close()
-	for _, step := range []func(context.Context) error{r.recover, r.readSources, r.judgePeople, r.judgeLeavers} {
-		if err := step(ctx); err != nil {
-			return nil, err
-		}
+	if err := r.judge(ctx); err != nil {
+		return nil, err
 	}
 	r.serveTargets(ctx)
 	id := r.matches[0]

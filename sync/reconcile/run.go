@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/cespare/xxhash/v2"
+	"golang.org/x/sync/semaphore"
 
 	"github.com/dirsweep/dirsweep/state"
 	"github.com/dirsweep/dirsweep/sync/apply"
@@ -20,16 +21,20 @@ import (
 	"github.com/dirsweep/dirsweep/sync/sweep"
 )
 
-// An Engine runs passes, one at a time; open cases may be retried meanwhile.
+// An Engine runs passes. A pass has two sides that do not wait for each other's slowness: the source side reads the people, judges them and
+// hands leavers over to the targets' sweepers; each target's side lists, plans and applies for itself. Passes may overlap: of the
+// source side there is one at a time, and of each target's.
 type Engine struct {
-	o      Options
-	passes sync.Mutex
+	o       Options
+	judging *semaphore.Weighted
+	serving map[string]*semaphore.Weighted // by target
 
 	books    *sweep.Books
 	sweepers map[string]*sweep.Sweeper // by target
 
 	mu      sync.Mutex
-	running map[string]bool // ids of sweeps under way
+	running map[string]bool // ids of passes and sweeps under way
+	served  map[string]int  // by target: how many passes have been at work on it
 }
 
 // New returns an engine.
@@ -38,12 +43,13 @@ func New(o Options) *Engine {
 		o.Now = time.Now
 	}
 	e := &Engine{
-		o: o, running: map[string]bool{}, books: &sweep.Books{Ledger: o.Ledger, Trail: o.Trail}, sweepers: map[string]*sweep.Sweeper{},
+		o: o, judging: semaphore.NewWeighted(1), serving: map[string]*semaphore.Weighted{}, running: map[string]bool{}, served: map[string]int{}, books: &sweep.Books{Ledger: o.Ledger, Trail: o.Trail}, sweepers: map[string]*sweep.Sweeper{},
 	}
 	// What sweepers have under way is theirs to settle, for as long as this engine lives.
 	id := "sweep-" + o.Now().UTC().Format("20060102T150405.000000")
 	e.running[id] = true
 	for _, t := range o.Targets {
+		e.serving[t.Name] = semaphore.NewWeighted(1)
 		e.sweepers[t.Name] = sweep.NewSweeper(sweep.Options{
 			Target: t.Name, Books: e.books, Log: o.Log, Now: o.Now,
 			Closer: sweep.Door{Executor: e.executor(id), Lane: newApplyLane(t)},
@@ -73,28 +79,48 @@ func (e *Engine) Plan(ctx context.Context, p Pass) (Report, error) {
 
 // pass is one pass, end to end.
 func (e *Engine) pass(ctx context.Context, p Pass, write bool) (Report, error) {
-	e.passes.Lock()
-	defer e.passes.Unlock()
 	r, err := e.begin(p, write)
 	if err != nil {
 		return Report{}, err
 	}
 	defer r.spool.Close()
+	defer e.start(r.id)()
 
-	if err := r.recover(ctx); err != nil { // R7: what a crash left open
+	if err := r.judge(ctx); err != nil {
 		return r.report, err
 	}
-	if err := r.readSources(ctx); err != nil { // R2: whole or not at all
-		return r.report, err
-	}
-	if err := r.judgePeople(ctx); err != nil { // R1: who left, with proof
-		return r.report, err
-	}
-	if err := r.judgeLeavers(ctx); err != nil { // R6: what of it waits
-		return r.report, err
-	}
-	r.serveTargets(ctx) // R4, R9: sweep, read, plan, guard, apply; each target on its own
+	r.serveTargets(ctx) // R4, R9: recover, sweep, read, plan, guard, apply; each target on its own
 	return r.report, r.finish(ctx)
+}
+
+// judge is the source side of a pass: it ends with every leaver's steps and holds on disk, and with the sweepers at work. No target is asked
+// for anything.
+func (r *run) judge(ctx context.Context) error {
+	if r.write {
+		if err := r.e.judging.Acquire(ctx, 1); err != nil {
+			return context.Cause(ctx)
+		}
+		defer r.e.judging.Release(1)
+	}
+	for _, l := range r.lanes {
+		l.turn = r.e.turns(l.Name, 0)
+	}
+	for _, step := range []func(context.Context) error{
+		r.readOrders,   // who is swept by an operator
+		r.readSources,  // R2: whole or not at all
+		r.judgePeople,  // R1: who left, with proof
+		r.judgeLeavers, // R6: what of it waits
+	} {
+		if err := step(ctx); err != nil {
+			return err
+		}
+	}
+	if r.write {
+		for _, s := range r.e.sweepers {
+			s.Wake()
+		}
+	}
+	return nil
 }
 
 // A run is one pass under way.
@@ -119,8 +145,6 @@ type run struct {
 	gone    map[identity.PersonID]sweep.Departure
 	closure map[identity.PersonID]string // ordered closed, with the reason
 
-	planned, swept *gate
-
 	mu       sync.Mutex // guards what follows, and the lanes' bits while sources are read
 	report   Report
 	findings []identity.Finding
@@ -143,14 +167,10 @@ func (e *Engine) begin(p Pass, write bool) (*run, error) {
 	}
 	r.report.Sources = make([]Part, len(e.o.Sources))
 	r.exec = e.executor(r.id)
-	var names []string
 	for _, t := range e.o.Targets {
 		skip := len(p.Targets) > 0 && !slices.Contains(p.Targets, t.Name)
 		l := &lane{Target: t, skip: skip, apply: newApplyLane(t), rehired: map[identity.PersonID]identity.PersonID{}}
 		r.lanes = append(r.lanes, l)
-		if !skip {
-			names = append(names, t.Name)
-		}
 	}
 	for _, name := range p.Targets {
 		if !slices.ContainsFunc(e.o.Targets, func(t Target) bool { return t.Name == name }) {
@@ -158,7 +178,6 @@ func (e *Engine) begin(p Pass, write bool) (*run, error) {
 			return nil, fmt.Errorf("there is no target %q in the config", name)
 		}
 	}
-	r.planned, r.swept = newGate(names), newGate(names)
 	for i, s := range e.o.Sources {
 		r.report.Sources[i].Name = s.Name
 		r.programs[i] = s.Mapping.Print()
@@ -188,56 +207,68 @@ func mix(prints ...uint64) (out uint64) {
 	return out
 }
 
-// recover settles, target by target, what an earlier process left open. A target that gives no answer takes no part in this pass.
-func (r *run) recover(ctx context.Context) error {
-	open := map[*lane][]apply.Unfinished{}
-	var closures []state.Closure
+// readOrders reads whom an operator has swept.
+func (r *run) readOrders(ctx context.Context) error {
 	err := r.o.Ledger.View(ctx, func(v *state.Reader) error {
-		for intent, err := range v.Intents() {
-			if err != nil {
-				return err
-			}
-			at := slices.IndexFunc(r.lanes, func(l *lane) bool { return l.Name == intent.Change.Target })
-			if at < 0 || r.e.underWay(intent.Pass) {
-				continue // a target that is not in the config now waits for the day that it is; a retry or a sweep settles its own
-			}
-			job, err := reopen(v, r.lanes[at], intent.Change)
-			if err != nil {
-				return err
-			}
-			open[r.lanes[at]] = append(open[r.lanes[at]], apply.Unfinished{Intent: intent, Job: job})
-		}
 		for c, err := range v.Closures() {
 			if err != nil {
 				return err
 			}
-			closures = append(closures, c)
+			r.closure[c.Person] = c.Reason
 		}
 		return nil
 	})
 	if err != nil {
 		return fmt.Errorf("read the state: %w", err)
 	}
-	for _, c := range closures {
-		r.closure[c.Person] = c.Reason
-	}
-	if !r.write {
+	return nil
+}
+
+// recover settles what an earlier process left open at one target (R7). Accounts that turn out to have been made are judged as every link is:
+// their people may have left meanwhile.
+func (r *run) recover(ctx context.Context, l *lane) error {
+	if !r.write || l.Observe {
 		return nil
 	}
-	var wg sync.WaitGroup
-	for l, unfinished := range open {
-		if l.Observe {
-			continue
-		}
-		wg.Go(func() {
-			r.o.Log.Info("looking into changes left open", "target", l.Name, "changes", len(unfinished))
-			if err := r.exec.Recover(ctx, l.apply, unfinished); err != nil {
-				r.fail(l, err)
+	var open []apply.Unfinished
+	made := false
+	err := r.o.Ledger.View(ctx, func(v *state.Reader) error {
+		for intent, err := range v.Intents() {
+			if err != nil {
+				return err
 			}
-		})
+			if intent.Change.Target != l.Name || r.e.underWay(intent.Pass) {
+				continue // another pass, or a sweep, settles its own
+			}
+			job, err := reopen(v, l, intent.Change)
+			if err != nil {
+				return err
+			}
+			open = append(open, apply.Unfinished{Intent: intent, Job: job})
+			made = made || intent.Change.Op == identity.Create
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("read the state: %w", err)
 	}
-	wg.Wait()
-	return context.Cause(ctx)
+	if len(open) == 0 {
+		return nil
+	}
+	r.o.Log.Info("looking into changes left open", "target", l.Name, "changes", len(open))
+	if err := r.exec.Recover(ctx, l.apply, open); err != nil || !made {
+		return err
+	}
+	leavers, err := r.linkedLeavers(ctx, l)
+	if err != nil {
+		return err
+	}
+	leavers = slices.DeleteFunc(leavers, func(out leaver) bool {
+		return slices.ContainsFunc(l.accepted, func(known leaver) bool { return known.Account == out.Account })
+	})
+	late, err := r.guard(ctx, l, leavers)
+	l.accepted = append(l.accepted, late...)
+	return err
 }
 
 // reopen makes of a recorded change the job it was.

@@ -21,6 +21,7 @@ import (
 type lane struct {
 	Target
 	skip  bool
+	turn  int // how many passes had been at work on the target when this one judged its links
 	apply *apply.Lane
 	caps  identity.Capabilities
 
@@ -71,8 +72,7 @@ type there struct {
 	link state.Link // zero for none
 }
 
-// serveTargets takes each target through its pass, side by side. They meet twice: nobody applies before all plans are made (R6), and nobody creates
-// or updates before all have swept (R4). One that stands still is not waited for (R9).
+// serveTargets takes each target through its side of the pass. None waits for another (R9).
 func (r *run) serveTargets(ctx context.Context) {
 	var wg sync.WaitGroup
 	for _, l := range r.lanes {
@@ -80,8 +80,6 @@ func (r *run) serveTargets(ctx context.Context) {
 			continue
 		}
 		wg.Go(func() {
-			defer r.swept.arrive(l.Name)
-			defer r.planned.arrive(l.Name)
 			if err := r.serve(ctx, l); err != nil {
 				r.fail(l, err)
 			}
@@ -91,7 +89,17 @@ func (r *run) serveTargets(ctx context.Context) {
 }
 
 func (r *run) serve(ctx context.Context, l *lane) error {
-	r.sweep(ctx, l)
+	if r.write {
+		if busy, err := r.enterTarget(ctx, l); busy || err != nil {
+			return err
+		}
+		defer r.e.serving[l.Name].Release(1)
+		defer r.e.turns(l.Name, 1)
+	}
+	r.sweep(ctx, l) // before anything else, and whatever state the target is in
+	if err := r.recover(ctx, l); err != nil {
+		return err
+	}
 	if err := r.ready(ctx, l); err != nil {
 		return err
 	}
@@ -102,10 +110,6 @@ func (r *run) serve(ctx context.Context, l *lane) error {
 		return err
 	}
 	l.complete = true
-	r.planned.arrive(l.Name)
-	if err := r.planned.wait(ctx); err != nil {
-		return err
-	}
 	if !r.write {
 		return nil
 	}
@@ -116,10 +120,6 @@ func (r *run) serve(ctx context.Context, l *lane) error {
 	}
 	r.sweep(ctx, l)
 	r.closeOrphans(ctx, l)
-	r.swept.arrive(l.Name)
-	if err := r.swept.wait(ctx); err != nil {
-		return err
-	}
 	if err := r.putRefreshed(ctx, l); err != nil {
 		return err
 	}
@@ -128,6 +128,43 @@ func (r *run) serve(ctx context.Context, l *lane) error {
 		return err
 	}
 	return context.Cause(ctx)
+}
+
+// enterTarget waits for the pass that is at work on the target. One that is to go on beside it leaves the target out instead.
+func (r *run) enterTarget(ctx context.Context, l *lane) (busy bool, err error) {
+	if r.pass.Beside && !r.e.serving[l.Name].TryAcquire(1) {
+		r.o.Log.Debug("another pass is at work on the target", "target", l.Name)
+		l.skip = true
+		return true, nil
+	}
+	if !r.pass.Beside && r.e.serving[l.Name].Acquire(ctx, 1) != nil {
+		return false, context.Cause(ctx)
+	}
+	return false, r.relink(ctx, l)
+}
+
+// relink looks again at who is linked, where another pass has been at work on the target since that was judged.
+func (r *run) relink(ctx context.Context, l *lane) error {
+	if r.e.turns(l.Name, 0) == l.turn {
+		return nil
+	}
+	l.linked, l.stale = nil, nil
+	err := r.o.Ledger.View(ctx, func(v *state.Reader) error {
+		for link, err := range v.Links(l.Name) {
+			if err != nil {
+				return err
+			}
+			if i, here := r.roster.Find(link.Person); here {
+				l.linked.Set(i)
+			}
+			r.stay(l, link)
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("read the state: %w", err)
+	}
+	return nil
 }
 
 // ready asks what the target can do.

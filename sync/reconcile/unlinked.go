@@ -86,7 +86,6 @@ func (r *run) unlinkedPeople(ctx context.Context, l *lane) error {
 				r.expression(l, e, err)
 				l.unsure.Set(i)
 			}
-			r.alive(l)
 		}
 	}
 	return nil
@@ -221,7 +220,6 @@ func (r *run) planJoiners(ctx context.Context, l *lane) error {
 		}
 		l.work = append(l.work, work{row: i, first: len(l.changes), steps: 1})
 		l.changes = append(l.changes, c)
-		r.alive(l)
 	}
 	return nil
 }
