@@ -111,11 +111,17 @@ func (b *Books) step(ctx context.Context, t task, now time.Time, change func(*st
 }
 
 func (b *Books) forgetGrace(ctx context.Context, t task, now time.Time) error {
-	return b.step(ctx, t, now, func(s *state.Step) { s.Delete, s.Next = time.Time{}, NextLook(*s, now) })
+	return b.step(ctx, t, now, func(s *state.Step) {
+		s.Delete = time.Time{}
+		s.Next = NextLook(*s, now)
+	})
 }
 
 func (b *Books) postpone(ctx context.Context, t task, until, now time.Time) error {
-	return b.step(ctx, t, now, func(s *state.Step) { s.Delete, s.Next = until, NextLook(*s, now) })
+	return b.step(ctx, t, now, func(s *state.Step) {
+		s.Delete = until
+		s.Next = NextLook(*s, now)
+	})
 }
 
 func (b *Books) watch(ctx context.Context, t task, now time.Time) error {

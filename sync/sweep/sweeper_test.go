@@ -1,0 +1,370 @@
+package sweep_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+	"golang.org/x/time/rate"
+
+	"github.com/dirsweep/dirsweep/state"
+	"github.com/dirsweep/dirsweep/state/memory"
+	"github.com/dirsweep/dirsweep/sync/audit"
+	"github.com/dirsweep/dirsweep/sync/identity"
+	"github.com/dirsweep/dirsweep/sync/sweep"
+)
+
+// A closer is a target that answers as it is told.
+type closer struct {
+	mu     sync.Mutex
+	calls  []string
+	closed map[identity.AccountID]sweep.Closed
+	seen   map[identity.AccountID]string
+	paused time.Time
+	during func()
+}
+
+func (c *closer) called(what string, a sweep.Account) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.calls = append(c.calls, what+" "+string(a.Change.Account))
+	if c.during != nil {
+		c.during()
+	}
+}
+
+func (c *closer) Close(_ context.Context, a sweep.Account) sweep.Closed {
+	c.called("close", a)
+	return c.closed[a.Change.Account]
+}
+
+func (c *closer) Delete(_ context.Context, a sweep.Account) sweep.Closed {
+	c.called("delete", a)
+	return c.closed[a.Change.Account]
+}
+
+func (c *closer) Look(_ context.Context, a sweep.Account) (string, error) {
+	c.called("look", a)
+	if c.seen[a.Change.Account] == "" {
+		return "", errors.New("503")
+	}
+	return c.seen[a.Change.Account], nil
+}
+
+func (c *closer) Paused() time.Time { return c.paused }
+
+// A round is a sweeper with its books, its clock and its target.
+type round struct {
+	t       *testing.T
+	now     time.Time
+	rules   sweep.Rules
+	target  *closer
+	books   *sweep.Books
+	sweeper *sweep.Sweeper
+}
+
+func newRound(t *testing.T) *round {
+	t.Helper()
+	trail, err := audit.Open(filepath.Join(t.TempDir(), "audit.jsonl"), audit.Head{}, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := &round{
+		t: t, now: noon, target: &closer{closed: map[identity.AccountID]sweep.Closed{}, seen: map[identity.AccountID]string{}},
+		rules: sweep.Rules{
+			Policy: sweep.Policy{Action: sweep.ActionDisable, DeleteAfter: month}, Parallel: 1, Watch: rate.Inf,
+			Protected: func(string) (string, bool) { return "", false },
+		},
+		books: &sweep.Books{Ledger: state.NewLedger(memory.New()), Trail: trail},
+	}
+	t.Cleanup(func() {
+		if err := errors.Join(r.books.Ledger.Verify(context.WithoutCancel(t.Context())), r.books.Ledger.Close(), trail.Close()); err != nil {
+			t.Error(err)
+		}
+	})
+	r.sweeper = sweep.NewSweeper(sweep.Options{
+		Target: "wiki", Books: r.books, Closer: r.target, Log: hclog.NewNullLogger(), Now: func() time.Time { return r.now },
+		Rules: func() sweep.Rules { return r.rules },
+	})
+	return r
+}
+
+// proven is how the target answers a close that works.
+func (r *round) proven(seen string, until time.Time) sweep.Closed {
+	return sweep.Closed{Proven: true, Seen: seen, At: r.now, Delete: until, Ops: []identity.Op{identity.Disable}}
+}
+
+// step puts one step of a leaver of its own on the books, with the link of its account.
+func (r *round) step(s state.Step) {
+	r.t.Helper()
+	id := identity.PersonID{Directory: "corp", Anchor: "of " + string(s.Account)}
+	s.Target = "wiki"
+	if s.UserName == "" {
+		s.UserName = "user" + string(s.Account)
+	}
+	link := state.Link{Target: "wiki", Person: id, Account: s.Account, UserName: s.UserName, State: identity.LinkActive}
+	if s.Status == state.StepProven {
+		link.State, link.Disabled = identity.LinkDisabled, s.At
+	}
+	err := r.books.Ledger.Update(r.t.Context(), func(w *state.Writer) error {
+		c := state.Case{Person: id, Name: "of " + string(s.Account), Cause: identity.Deleted, Left: noon, Steps: []state.Step{s}}
+		if !s.Status.Open() {
+			c.Closed = s.At
+		}
+		return errors.Join(w.PutCase(c), w.PutLink(link))
+	})
+	if err != nil {
+		r.t.Fatal(err)
+	}
+}
+
+// drain runs one round and returns the calls that the target got.
+func (r *round) drain(which sweep.Selection) string {
+	r.t.Helper()
+	if _, err := r.sweeper.Drain(r.t.Context(), which); err != nil {
+		r.t.Fatal(err)
+	}
+	calls := r.target.calls
+	r.target.calls = nil
+	return strings.Join(calls, ", ")
+}
+
+// reads renders a step: its status, attempts, when it is next due and when it is deleted, in time since noon.
+func (r *round) reads(account identity.AccountID) string {
+	r.t.Helper()
+	var c state.Case
+	if err := r.books.Ledger.View(r.t.Context(), func(v *state.Reader) (err error) {
+		c, _, err = v.Case(identity.PersonID{Directory: "corp", Anchor: "of " + string(account)})
+		return err
+	}); err != nil {
+		r.t.Fatal(err)
+	}
+	since := func(at time.Time) string {
+		if at.IsZero() {
+			return "never"
+		}
+		return at.Sub(noon).String()
+	}
+	s := c.Steps[0]
+	return fmt.Sprintf("%s %d next %s delete %s", s.Status, s.Attempts, since(s.Next), since(s.Delete))
+}
+
+func open(account string, attempts int) state.Step {
+	return state.Step{Account: identity.AccountID(account), Status: state.StepOpen, Attempts: attempts, Left: noon}
+}
+
+func closed(account string, at, next, until time.Time) state.Step {
+	return state.Step{Account: identity.AccountID(account), Status: state.StepProven, Seen: "inactive", At: at, Next: next, Delete: until, Left: noon}
+}
+
+func TestR04FirstAttemptsBeforeRepeatedOnes(t *testing.T) {
+	r := newRound(t)
+	for _, s := range []state.Step{open("1", 3), open("2", 0), open("3", 1), open("4", 0)} {
+		r.step(s)
+	}
+	got := r.drain(sweep.Selection{})
+	if first := strings.Split(got, ", ")[:2]; !slices.Contains(first, "close 2") || !slices.Contains(first, "close 4") {
+		t.Errorf("%s", got)
+	}
+}
+
+func TestWhatARoundDoes(t *testing.T) {
+	long := noon.Add(month)
+	for _, c := range []struct {
+		name  string
+		step  state.Step
+		setup func(*round)
+		which sweep.Selection
+		calls string
+		after string
+	}{
+		{
+			"R08: closed and proven", open("1", 0), func(r *round) { r.target.closed["1"] = r.proven("inactive", long) },
+			sweep.Selection{},
+			"close 1", "proven 1 next 1m0s delete 720h0m0s",
+		},
+		{
+			"R08: not closed, tried again within a minute", open("1", 0),
+			func(r *round) { r.target.closed["1"] = sweep.Closed{Err: errors.New("503")} },
+			sweep.Selection{},
+			"close 1", "open 1 next 30s delete never",
+		},
+		{
+			"R08: done as far as can be, and not provable", open("1", 0),
+			func(r *round) { r.target.closed["1"] = sweep.Closed{Why: "no witness"} },
+			sweep.Selection{},
+			"close 1", "unprovable 1 next never delete never",
+		},
+		{
+			"not due yet",
+			state.Step{Account: "1", Status: state.StepOpen, Attempts: 1, Next: noon.Add(time.Second)},
+			nil,
+			sweep.Selection{},
+			"", "open 1 next 1s delete never",
+		},
+		{
+			"not due yet, and asked for",
+			state.Step{Account: "1", Status: state.StepOpen, Attempts: 1, Next: noon.Add(time.Second), Left: noon},
+			func(r *round) { r.target.closed["1"] = r.proven("gone", time.Time{}) },
+			sweep.Selection{Now: true},
+			"close 1", "proven 2 next never delete never",
+		},
+		{"R06: held", state.Step{Account: "1", Status: state.StepHeld}, nil, sweep.Selection{Now: true}, "", "held 0 next never delete never"},
+		{"R05: disputed", state.Step{Account: "1", Status: state.StepDisputed}, nil, sweep.Selection{Now: true}, "", "disputed 0 next never delete never"},
+		{
+			"R05: protected", open("1", 0), func(r *round) { r.rules.Protected = func(string) (string, bool) { return "u*", true } },
+			sweep.Selection{},
+			"", "protected 0 next never delete never",
+		},
+		{
+			"only reported", open("1", 0), func(r *round) { r.rules.Policy.Action = sweep.ActionReport },
+			sweep.Selection{},
+			"", "reported 0 next never delete never",
+		},
+		{"only observed", open("1", 0), func(r *round) { r.rules.Observe = true }, sweep.Selection{}, "", "open 0 next never delete never"},
+		{
+			"R11: looked at within a day each minute", closed("1", noon, noon, time.Time{}), func(r *round) { r.target.seen["1"] = "inactive" },
+			sweep.Selection{},
+			"look 1", "proven 0 next 1m0s delete never",
+		},
+		{
+			"R11: within a month seldom", closed("1", noon.Add(-48*time.Hour), noon, time.Time{}), func(r *round) { r.target.seen["1"] = "inactive" },
+			sweep.Selection{},
+			"look 1", "proven 0 next 1h0m0s delete never",
+		},
+		{
+			"R11: later no more", closed("1", noon.Add(-31*24*time.Hour), noon, time.Time{}), func(r *round) { r.target.seen["1"] = "inactive" },
+			sweep.Selection{},
+			"look 1", "proven 0 next never delete never",
+		},
+		{
+			"R11: enabled by somebody, closed again at once", closed("1", noon, noon, long), func(r *round) {
+				r.target.seen["1"], r.target.closed["1"] = "active", r.proven("inactive", long)
+			}, sweep.Selection{}, "look 1, close 1", "proven 1 next 1m0s delete 720h0m0s",
+		},
+		{
+			"a look without an answer says nothing", closed("1", noon, noon, time.Time{}), nil,
+			sweep.Selection{},
+			"look 1", "proven 0 next 1m0s delete never",
+		},
+		{
+			"R10: the grace is over", closed("1", noon.Add(-month), time.Time{}, noon), func(r *round) { r.target.closed["1"] = r.proven("gone", time.Time{}) },
+			sweep.Selection{},
+			"delete 1", "proven 1 next never delete never",
+		},
+		{
+			"R10: the config gives more grace now", closed("1", noon.Add(-month), time.Time{}, noon), func(r *round) { r.rules.Policy.DeleteAfter = 2 * month },
+			sweep.Selection{},
+			"", "proven 0 next 1h0m0s delete 720h0m0s",
+		},
+		{
+			"R10: the config deletes nobody now", closed("1", noon.Add(-month), time.Time{}, noon), func(r *round) { r.rules.Policy.DeleteAfter = 0 },
+			sweep.Selection{},
+			"", "proven 0 next never delete never",
+		},
+		{
+			"R05: protected accounts are not deleted", closed("1", noon.Add(-month), time.Time{}, noon),
+			func(r *round) { r.rules.Protected = func(string) (string, bool) { return "u*", true } },
+			sweep.Selection{},
+			"", "proven 0 next 1h0m0s delete 24h0m0s",
+		},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			r := newRound(t)
+			r.step(c.step)
+			if c.setup != nil {
+				c.setup(r)
+			}
+			if got := r.drain(c.which); got != c.calls {
+				t.Errorf("calls %q, want %q", got, c.calls)
+			}
+			if got := r.reads("1"); got != c.after {
+				t.Errorf("the step reads %q, want %q", got, c.after)
+			}
+		})
+	}
+}
+
+func TestR04APauseIsProbedOnceAMinute(t *testing.T) {
+	r := newRound(t)
+	r.target.paused = noon.Add(time.Hour)
+	for _, account := range []string{"1", "2", "3"} {
+		r.step(open(account, 0))
+		r.target.closed[identity.AccountID(account)] = sweep.Closed{Err: errors.New("429")}
+	}
+	var calls []int
+	for range 4 {
+		calls = append(calls, len(strings.Fields(r.drain(sweep.Selection{})))/2)
+		r.now = r.now.Add(30 * time.Second)
+	}
+	if want := []int{1, 0, 1, 0}; !slices.Equal(calls, want) {
+		t.Errorf("closes %v in steps of half a minute, want %v", calls, want)
+	}
+	r.target.paused = r.now.Add(time.Minute) // which sweeps wait out
+	if got := r.drain(sweep.Selection{Now: true}); strings.Count(got, "close") != 3 {
+		t.Errorf("in a short pause: %s", got)
+	}
+}
+
+func TestR20WhatAStopInterruptsStaysDue(t *testing.T) {
+	r := newRound(t)
+	r.step(open("1", 0))
+	r.step(open("2", 0))
+	ctx, cancel := context.WithCancel(t.Context())
+	r.target.during = cancel
+	r.target.closed["1"] = sweep.Closed{Err: fmt.Errorf("close: %w", context.Canceled)}
+	r.target.closed["2"] = r.target.closed["1"]
+	if _, err := r.sweeper.Drain(ctx, sweep.Selection{}); !errors.Is(err, context.Canceled) {
+		t.Errorf("ended with %v", err)
+	}
+	if len(r.target.calls) != 1 {
+		t.Errorf("%v: a closing was begun after the stop", r.target.calls)
+	}
+	for _, account := range []identity.AccountID{"1", "2"} {
+		if got := r.reads(account); got != "open 0 next never delete never" {
+			t.Errorf("%s reads %q: a stop is nobody's failure", account, got)
+		}
+	}
+}
+
+func TestR11WhatIsGoneIsKnownAgain(t *testing.T) {
+	r := newRound(t)
+	s := open("1", 0)
+	s.ExternalID = "x"
+	r.step(s)
+	r.target.closed["1"] = r.proven("gone", time.Time{})
+	r.drain(sweep.Selection{})
+	if err := r.books.Ledger.View(t.Context(), func(v *state.Reader) error {
+		tomb, strong, ok, err := v.Tombstone("wiki", "x", "")
+		if !ok || !strong || tomb.Account != "1" || tomb.Person.Anchor != "of 1" {
+			t.Errorf("%+v, %t, %t", tomb, strong, ok)
+		}
+		if _, linked, _ := v.LinkByAccount("wiki", "1"); linked {
+			t.Error("the link of an account that is gone is kept")
+		}
+		return err
+	}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestACaseThatEndsIsTold(t *testing.T) {
+	r := newRound(t)
+	var ended []string
+	r.books.Ended = func(_ context.Context, c state.Case) { ended = append(ended, c.Name) }
+	r.step(open("1", 0))
+	r.target.closed["1"] = sweep.Closed{Err: errors.New("503")}
+	r.drain(sweep.Selection{})
+	r.target.closed["1"] = r.proven("inactive", time.Time{})
+	r.drain(sweep.Selection{Now: true})
+	if !slices.Equal(ended, []string{"of 1"}) {
+		t.Errorf("ended: %q", ended)
+	}
+}
