@@ -107,6 +107,7 @@ type Part struct {
 	Count   int    // people or accounts read
 	Err     string // why it took no part, "" where it did
 	Orphans int    // of a target: accounts that are nobody's
+	Observe bool   // of a target: nothing is written there
 }
 
 // A Failure is a change that did not succeed.
