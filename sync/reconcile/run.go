@@ -44,6 +44,9 @@ func New(o Options) *Engine {
 	id := "sweep-" + o.Now().UTC().Format("20060102T150405.000000")
 	e.running[id] = true
 	for _, t := range o.Targets {
+		if t.Target == nil {
+			continue // only its name is known, for questions about the state
+		}
 		e.sweepers[t.Name] = sweep.NewSweeper(sweep.Options{
 			Target: t.Name, Books: e.books, Log: o.Log, Now: o.Now,
 			Closer: sweep.Door{Executor: e.executor(id), Lane: newApplyLane(t)},
@@ -484,8 +487,8 @@ func (r *run) solved(f identity.Finding) bool {
 	if r.pass.Mode == Full && r.pass.Person == "" {
 		return true
 	}
-	i, here := r.roster.find(l.heir(f.Person))
-	return here && r.selected(f.Person) && (l.seen.has(i) || r.pass.Person != "")
+	i, here := r.roster.Find(l.heir(f.Person))
+	return here && r.selected(f.Person) && (l.seen.Has(i) || r.pass.Person != "")
 }
 
 // sourcesHealth notes which sources could be read.

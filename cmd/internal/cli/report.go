@@ -37,6 +37,7 @@ func (a *app) printReport(r control.Report, t tense) {
 	a.printAbsent("source", r.Sources)
 	a.printAbsent("target", r.Targets)
 	a.printClosed(r.Closed)
+	a.printStillOpen(r.Open)
 	a.printSummary(r, t)
 }
 
@@ -263,6 +264,15 @@ func (a *app) printClosed(closed []control.Closing) {
 	}
 }
 
+func (a *app) printStillOpen(open []control.Open) {
+	for _, o := range open {
+		a.printf("%s %s: %s%s\n", a.style.warn("! not seen closed"), o.Target, clean(o.UserName), clean(because(o.Why)))
+	}
+	if len(open) > 0 {
+		a.printf("\n")
+	}
+}
+
 // printSummary says all three: what was done or is to be done, what waits, and what failed.
 func (a *app) printSummary(r control.Report, t tense) {
 	word, nothing := "Plan: ", "nothing to change"
@@ -275,7 +285,7 @@ func (a *app) printSummary(r control.Report, t tense) {
 		"Failed: " + first(failed(r.Facts), "nothing"),
 	}
 	a.printf("%s.\n", a.style.bold(strings.Join(parts, ". ")))
-	if n := r.Facts.Open; n > 0 {
+	if n := r.Facts.Open; n > 0 && len(r.Open) == 0 {
 		a.printf("%s\n", a.style.warn(count(n, "account of somebody who left is", "accounts of people who left are")+" still open; `dirsweep leavers` lists them."))
 	}
 	a.printObserved(r, t)

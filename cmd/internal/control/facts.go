@@ -126,5 +126,6 @@ func factsOf(report reconcile.Report) Facts {
 	for _, f := range report.Findings {
 		t.finding(f)
 	}
+	t.facts.Open += len(report.Open)
 	return t.facts
 }

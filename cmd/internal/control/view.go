@@ -34,6 +34,7 @@ type Report struct {
 	Targets  []Part         `json:"targets"`
 	Failures []Failure      `json:"failures"`
 	Closed   []Closing      `json:"closed"`
+	Open     []Open         `json:"open"`              // of a sweep: accounts that were not seen closed, and targets that could not be asked
 	Refused  string         `json:"refused,omitempty"` // why nothing was done: the plan is not the one that was asked for
 }
 
@@ -87,6 +88,14 @@ type Closing struct {
 	Name    string  `json:"name"`
 	Target  string  `json:"target"`
 	Seconds float64 `json:"seconds"` // from leaving to proven closed
+}
+
+// An Open is an account of somebody swept that was not seen closed, or a target that did not say which accounts they have.
+type Open struct {
+	Target   string `json:"target"`
+	Account  string `json:"account,omitempty"` // missing where the target did not answer
+	UserName string `json:"userName,omitempty"`
+	Why      string `json:"why"` // and what to do about it
 }
 
 // A Hold is a part of a plan that waits for an operator.
@@ -210,6 +219,9 @@ func ViewReport(r reconcile.Report, planned bool) Report {
 			return Closing{Person: viewPerson(c.Person), Name: c.Name, Target: c.Target, Seconds: c.Took.Seconds()}
 		}),
 	}
+	out.Open = views(r.Open, func(o reconcile.Open) Open {
+		return Open{Target: o.Target, Account: string(o.Account), UserName: o.UserName, Why: o.Why}
+	})
 	for op, n := range r.Run.Counts {
 		if n > 0 {
 			out.Counts[op] = n
