@@ -70,6 +70,9 @@ type Pass struct {
 	Targets  []string // only these; nil for all
 	Person   string   // only this one: a login, DN, anchor or source/anchor; "" for everyone
 	Progress Progress // nil for none
+	// Expect, where it is not nil, are the digests by target of the only plan that may be carried out (plan.Digests); a target whose plan is
+	// another one by now is left as it is. Leavers are closed all the same.
+	Expect map[string]string
 }
 
 // Progress is told how a pass gets on. Its methods are called from several goroutines, often, and must return at once.

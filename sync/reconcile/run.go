@@ -543,7 +543,7 @@ func (r *run) health(w *state.Writer, l *lane) error {
 		return err
 	}
 	rec.Name = l.Name
-	if errors.Is(l.err, errQuarantined) {
+	if errors.Is(l.err, errQuarantined) || errors.Is(l.err, errOtherPlan) {
 		return nil // nothing was tried
 	}
 	if l.complete {

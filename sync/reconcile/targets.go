@@ -12,6 +12,7 @@ import (
 	"github.com/dirsweep/dirsweep/sync/apply"
 	"github.com/dirsweep/dirsweep/sync/correlate"
 	"github.com/dirsweep/dirsweep/sync/identity"
+	"github.com/dirsweep/dirsweep/sync/plan"
 	"github.com/dirsweep/dirsweep/sync/roster"
 	"github.com/dirsweep/dirsweep/sync/sweep"
 	"github.com/dirsweep/dirsweep/targets"
@@ -120,6 +121,9 @@ func (r *run) serve(ctx context.Context, l *lane) error {
 	if err := r.swept.wait(ctx); err != nil {
 		return err
 	}
+	if !r.expected(l) {
+		return errOtherPlan
+	}
 	if err := r.putRefreshed(ctx, l); err != nil {
 		return err
 	}
@@ -128,6 +132,14 @@ func (r *run) serve(ctx context.Context, l *lane) error {
 		return err
 	}
 	return context.Cause(ctx)
+}
+
+// errOtherPlan is why a target is left as it is.
+var errOtherPlan = errors.New("the plan is another one by now than the one that was asked for")
+
+// expected reports whether the target's plan is the one that was asked for, where one was.
+func (r *run) expected(l *lane) bool {
+	return r.pass.Expect == nil || plan.Digests(slices.Clone(l.changes))[l.Name] == r.pass.Expect[l.Name]
 }
 
 // ready asks what the target can do.

@@ -13,6 +13,7 @@ import (
 	"strings"
 
 	"github.com/dirsweep/dirsweep/state"
+	"github.com/dirsweep/dirsweep/sync/plan"
 	"github.com/dirsweep/dirsweep/sync/reconcile"
 )
 
@@ -57,7 +58,7 @@ type Request struct {
 	Targets []string `json:"targets,omitempty"` // nil for all
 	Person  string   `json:"person,omitempty"`
 	Reason  string   `json:"reason,omitempty"`
-	Digest  string   `json:"digest,omitempty"`
+	Digest  string   `json:"digest,omitempty"` // of a hold; of a sync: of the only plan that may be carried out
 	Actor   string   `json:"actor,omitempty"` // who asks, for the trail; over a socket that tells who its peer is, the peer
 	All     bool     `json:"all,omitempty"`
 }
@@ -139,12 +140,30 @@ func (s *Service) run(ctx context.Context, i *Instance, mode reconcile.Mode, req
 		s.hooks.Running(mode)
 		defer s.hooks.Running("")
 	}
+	if request.Digest != "" {
+		planned, err := i.Engine.Plan(ctx, pass)
+		if err != nil {
+			return Report{}, err
+		}
+		if planned.Plan.Digest != request.Digest {
+			return refused(planned, request.Digest), nil
+		}
+		pass.Expect = plan.Digests(planned.Plan.Changes)
+	}
 	report, err := i.Engine.Run(ctx, pass)
 	s.changed(CmdSync)
 	if err != nil {
 		return Report{}, err
 	}
 	return ViewReport(report, false), nil
+}
+
+// refused reports that nothing was done because the plan is not the one that was asked for (R17).
+func refused(planned reconcile.Report, asked string) Report {
+	report := ViewReport(planned, true)
+	clear(report.Counts)
+	report.Refused = "Nothing was done: the plan of digest " + asked + " is not what there is to do now. `dirsweep plan` shows what is."
+	return report
 }
 
 // sync is a full pass on an operator's behalf.
@@ -160,7 +179,11 @@ func (s *Service) sync(ctx context.Context, request Request) (Report, error) {
 	if err != nil {
 		return Report{}, err
 	}
-	return s.told(ctx, i, report)
+	report, err = s.told(ctx, i, report)
+	if report.Refused != "" {
+		report.Outcome = Waiting
+	}
+	return report, err
 }
 
 // told completes the report of what was done: how things stand is what the state tells, not what this pass happened to meet (R21).
