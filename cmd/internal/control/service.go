@@ -59,7 +59,7 @@ type Request struct {
 	Person  string   `json:"person,omitempty"`
 	Reason  string   `json:"reason,omitempty"`
 	Digest  string   `json:"digest,omitempty"` // of a hold; of a sync: of the only plan that may be carried out
-	Actor   string   `json:"actor,omitempty"` // who asks, for the trail; over a socket that tells who its peer is, the peer
+	Actor   string   `json:"actor,omitempty"`  // who asks, for the trail; over a socket that tells who its peer is, the peer
 	All     bool     `json:"all,omitempty"`
 }
 
