@@ -170,6 +170,10 @@ type SourceRecord struct {
 	Accepted int       `cbor:"1,keyasint,omitempty"` // people in the last accepted snapshot
 	At       time.Time `cbor:"2,keyasint,omitzero"`
 	Cursor   []byte    `cbor:"3,keyasint,omitempty"` // of a Changer
+	// Failures are the passes in a row in which the source could not be read, since when, and why in the last of them.
+	Failures int       `cbor:"20,keyasint,omitempty"`
+	Reason   string    `cbor:"21,keyasint,omitempty"`
+	Since    time.Time `cbor:"22,keyasint,omitzero"`
 }
 
 // A TargetRecord is what dirsweep remembers of a target as a whole.
@@ -180,6 +184,9 @@ type TargetRecord struct {
 	Reason   string    `cbor:"3,keyasint,omitempty"` // of the last failure
 	Since    time.Time `cbor:"4,keyasint,omitzero"`
 	Next     time.Time `cbor:"5,keyasint,omitzero"` // quarantined until then; zero when healthy (R9)
+	// Refused is how many changes failed in the last pass in which the target was read, and RefusedReason what was said about one of them.
+	Refused       int    `cbor:"20,keyasint,omitempty"`
+	RefusedReason string `cbor:"21,keyasint,omitempty"`
 	// PausedUntil is until when the target asked to be left alone (Retry-After); zero for not.
 	PausedUntil time.Time `cbor:"6,keyasint,omitzero"`
 	// HidesInactive: an account that dirsweep disabled was seen to be invisible, with a witness.

@@ -85,6 +85,18 @@ func TestR14ConfigIsAChangeToo(t *testing.T) {
 	runScript(t, "testdata/rules/reload.txtar")
 }
 
+// TestR21ObserveModeIsSaid: what is only observed is never told as done.
+func TestR21ObserveModeIsSaid(t *testing.T) {
+	t.Parallel()
+	runScript(t, "testdata/rules/observe.txtar")
+}
+
+// TestR17ExactlyThePlanShown: plan and sync agree on a digest, and sync --plan does that plan or nothing.
+func TestR17ExactlyThePlanShown(t *testing.T) {
+	t.Parallel()
+	runScript(t, "testdata/rules/digest.txtar")
+}
+
 // exits runs a command and wants that exit code: exits 3 dirsweep sync.
 func exits(ts *testscript.TestScript, _ bool, args []string) {
 	want, err := strconv.Atoi(args[0])

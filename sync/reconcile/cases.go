@@ -98,6 +98,12 @@ func (e *Engine) Sweepers() map[string]*sweep.Sweeper { return e.sweepers }
 
 // add takes in what a sweeper did.
 func (r *Report) add(round sweep.Round) {
+	for _, op := range round.Ops {
+		if r.Run.Counts == nil {
+			r.Run.Counts = map[string]int{}
+		}
+		r.Run.Counts[string(op)]++
+	}
 	for _, f := range round.Failed {
 		r.Failures = append(r.Failures, Failure{Change: f.Change, Err: f.Err.Error()})
 	}

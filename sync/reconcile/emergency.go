@@ -45,7 +45,7 @@ func (e *Engine) Sweep(ctx context.Context, o Order) (Report, error) {
 	}); err != nil {
 		return Report{}, err
 	}
-	report := Report{Run: state.Run{ID: now.UTC().Format("20060102T150405.000000"), Mode: "sweep", Started: now}}
+	report := Report{Run: state.Run{ID: now.UTC().Format("20060102T150405.000000"), Mode: "sweep", Started: now, Counts: map[string]int{}}}
 	var mu sync.Mutex
 	var wg sync.WaitGroup
 	for _, t := range e.o.Targets {
@@ -56,6 +56,10 @@ func (e *Engine) Sweep(ctx context.Context, o Order) (Report, error) {
 			report.Failures = append(report.Failures, part.Failures...)
 			report.Closed = append(report.Closed, part.Closed...)
 			report.Open = append(report.Open, part.Open...)
+			for op, n := range part.Run.Counts {
+				report.Run.Counts[op] += n
+			}
+			report.Targets = append(report.Targets, Part{Name: t.Name, Observe: t.Observe})
 		})
 	}
 	wg.Wait()

@@ -72,6 +72,9 @@ type Pass struct {
 	Progress Progress // nil for none
 	// Beside leaves out targets that another pass is at work on, rather than wait for them: leavers are closed there all the same.
 	Beside bool
+	// Expect, where it is not nil, are the digests by target of the only plan that may be carried out (plan.Digests); a target whose plan is
+	// another one by now is left as it is. Leavers are closed all the same.
+	Expect map[string]string
 }
 
 // Progress is told how a pass gets on. Its methods are called from several goroutines, often, and must return at once.
@@ -109,6 +112,7 @@ type Part struct {
 	Count   int    // people or accounts read
 	Err     string // why it took no part, "" where it did
 	Orphans int    // of a target: accounts that are nobody's
+	Observe bool   // of a target: nothing is written there
 }
 
 // A Failure is a change that did not succeed.

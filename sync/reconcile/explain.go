@@ -156,6 +156,9 @@ func (r *run) explain(ctx context.Context, l *lane, id identity.PersonID, x *Exp
 }
 
 func (e *Engine) history(ctx context.Context, id identity.PersonID) (out []audit.Record, err error) {
+	if e.o.Trail == nil {
+		return nil, nil
+	}
 	for rec, err := range e.o.Trail.Person(id) {
 		if err != nil {
 			return nil, err

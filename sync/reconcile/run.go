@@ -49,6 +49,9 @@ func New(o Options) *Engine {
 	id := "sweep-" + o.Now().UTC().Format("20060102T150405.000000")
 	e.running[id] = true
 	for _, t := range o.Targets {
+		if t.Target == nil {
+			continue // only its name is known, for questions about the state
+		}
 		e.serving[t.Name] = semaphore.NewWeighted(1)
 		e.sweepers[t.Name] = sweep.NewSweeper(sweep.Options{
 			Target: t.Name, Books: e.books, Log: o.Log, Now: o.Now,
@@ -386,6 +389,7 @@ func named(who string, id identity.PersonID, name, dn string) bool {
 func (r *run) finish(ctx context.Context) error {
 	settling, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 	defer cancel()
+	r.tellObserved()
 	identity.SortFindings(r.findings)
 	r.report.Findings = r.findings
 	var all [][]identity.Change
@@ -393,12 +397,12 @@ func (r *run) finish(ctx context.Context) error {
 	for _, part := range r.report.Sources {
 		people += part.Count
 	}
-	counts := map[string]int{}
+	counts := r.counts()
 	for _, l := range r.lanes {
 		if l.skip {
 			continue
 		}
-		part := Part{Name: l.Name, Count: l.count, Orphans: len(l.orphans)}
+		part := Part{Name: l.Name, Count: l.count, Orphans: len(l.orphans), Observe: l.Observe}
 		if l.err != nil {
 			part.Err = l.err.Error()
 		}
@@ -406,9 +410,6 @@ func (r *run) finish(ctx context.Context) error {
 		r.report.Failures = append(r.report.Failures, l.failures...)
 		r.report.Closed = append(r.report.Closed, l.closed...)
 		r.report.Held = append(r.report.Held, l.holds...)
-		for op, n := range l.done {
-			counts[string(op)] += n
-		}
 		all = append(all, l.changes)
 		l.changes, l.work = nil, nil // a first pass has as many as there are people
 	}
@@ -420,7 +421,8 @@ func (r *run) finish(ctx context.Context) error {
 	if !r.write {
 		return context.Cause(ctx)
 	}
-	err := r.o.Ledger.Update(settling, func(w *state.Writer) error { return r.remember(w) })
+	stopped := ctx.Err() != nil
+	err := r.o.Ledger.Update(settling, func(w *state.Writer) error { return r.remember(w, stopped) })
 	if err == nil {
 		err = apply.Told(settling, r.o.Ledger, r.o.Trail, audit.Record{
 			At: r.report.Run.Ended, Pass: r.id, Kind: audit.Pass, Outcome: string(r.report.Outcome()),
@@ -439,13 +441,37 @@ func (r *run) problems() (out []string) {
 	return out
 }
 
-// remember writes the findings, orphans and health of those that took part.
-func (r *run) remember(w *state.Writer) error {
-	if r.pass.Person == "" {
-		took := func(f identity.Finding) bool {
-			return r.pass.Mode == Full && (f.Target == "" || r.tookPart(f.Target)) && (f.Source == "" || r.sourceWhole(f.Source))
+// counts are the changes done, by operation.
+func (r *run) counts() map[string]int {
+	counts := map[string]int{}
+	for _, l := range r.lanes {
+		for op, n := range l.done {
+			counts[string(op)] += n
 		}
-		if err := w.SetFindingsWhere(took, r.findings, r.now); err != nil {
+	}
+	return counts
+}
+
+// tellObserved finds the leavers' accounts that stay open because their target is only observed (R21).
+func (r *run) tellObserved() {
+	for _, l := range r.lanes {
+		for _, out := range l.watched {
+			r.find(identity.Finding{
+				Kind: "observed", Subject: l.Name + ": " + out.UserName, Target: l.Name, Person: out.Person, Account: out.Account,
+				Detail: fmt.Sprintf("would be closed (%s), and stays open: mode = \"observe\" leaves it to you", out.Cause),
+			})
+		}
+	}
+}
+
+// remember writes the findings, orphans and health of those that took part. A pass that was stopped says nothing about anybody's health:
+// a stop is nobody's failure (R20).
+func (r *run) remember(w *state.Writer, stopped bool) error {
+	if err := w.SetFindingsWhere(r.solved, r.findings, r.now); err != nil {
+		return err
+	}
+	if !stopped {
+		if err := r.sourcesHealth(w); err != nil {
 			return err
 		}
 	}
@@ -459,8 +485,10 @@ func (r *run) remember(w *state.Writer) error {
 				return err
 			}
 		}
-		if err := r.health(w, l); err != nil {
-			return err
+		if !stopped {
+			if err := r.health(w, l); err != nil {
+				return err
+			}
 		}
 		window = max(window, l.Guard.Window)
 	}
@@ -468,6 +496,55 @@ func (r *run) remember(w *state.Writer) error {
 		return err
 	}
 	return w.AddRun(r.report.Run)
+}
+
+// solved reports whether a finding of an earlier pass would have been found again by this one, were it still true: everything that it depends
+// on was looked at. What was not looked at stays as it was.
+func (r *run) solved(f identity.Finding) bool {
+	if f.Source != "" && !r.sourceWhole(f.Source) {
+		return false
+	}
+	if f.Target == "" { // every pass reads the sources whole
+		return r.pass.Person == "" && (f.Source != "" || r.pass.Mode == Full && len(r.pass.Targets) == 0)
+	}
+	at := slices.IndexFunc(r.lanes, func(l *lane) bool { return l.Name == f.Target })
+	if at < 0 {
+		return r.pass.Mode == Full && r.pass.Person == "" // of a target that left the config
+	}
+	l := r.lanes[at]
+	if !l.complete || slices.ContainsFunc(l.Sources, func(name string) bool { return !r.sourceWhole(name) }) {
+		return false
+	}
+	if r.pass.Mode == Full && r.pass.Person == "" {
+		return true
+	}
+	i, here := r.roster.Find(l.heir(f.Person))
+	return here && r.selected(f.Person) && (l.seen.Has(i) || r.pass.Person != "")
+}
+
+// sourcesHealth notes which sources could be read.
+func (r *run) sourcesHealth(w *state.Writer) error {
+	for _, part := range r.report.Sources {
+		rec, _, err := w.Source(part.Name)
+		if err != nil {
+			return err
+		}
+		rec.Name = part.Name
+		switch {
+		case part.Err == "":
+			rec.Failures, rec.Reason, rec.Since = 0, "", time.Time{}
+		default:
+			if rec.Failures == 0 {
+				rec.Since = r.now
+			}
+			rec.Failures++
+			rec.Reason = part.Err
+		}
+		if err := w.PutSource(rec); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // setOrphans writes a target's orphans down. Without one of its sources nobody can tell who is one, so what was known stands.
@@ -478,10 +555,6 @@ func (r *run) setOrphans(w *state.Writer, l *lane) error {
 		}
 	}
 	return w.SetOrphans(l.Name, l.orphans)
-}
-
-func (r *run) tookPart(target string) bool {
-	return slices.ContainsFunc(r.lanes, func(l *lane) bool { return l.Name == target && l.complete })
 }
 
 func (r *run) sourceWhole(source string) bool {
@@ -501,8 +574,14 @@ func (r *run) health(w *state.Writer, l *lane) error {
 		return err
 	}
 	rec.Name = l.Name
-	if errors.Is(l.err, errQuarantined) {
+	if errors.Is(l.err, errQuarantined) || errors.Is(l.err, errOtherPlan) {
 		return nil // nothing was tried
+	}
+	if l.complete {
+		rec.Refused, rec.RefusedReason = len(l.failures), ""
+		if len(l.failures) > 0 {
+			rec.RefusedReason = l.failures[0].Err
+		}
 	}
 	if l.err == nil {
 		rec.Failures, rec.Reason, rec.Since, rec.Next = 0, "", time.Time{}, time.Time{}

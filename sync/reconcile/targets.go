@@ -12,6 +12,7 @@ import (
 	"github.com/dirsweep/dirsweep/sync/apply"
 	"github.com/dirsweep/dirsweep/sync/correlate"
 	"github.com/dirsweep/dirsweep/sync/identity"
+	"github.com/dirsweep/dirsweep/sync/plan"
 	"github.com/dirsweep/dirsweep/sync/roster"
 	"github.com/dirsweep/dirsweep/sync/sweep"
 	"github.com/dirsweep/dirsweep/targets"
@@ -95,6 +96,9 @@ func (r *run) serve(ctx context.Context, l *lane) error {
 		}
 		defer r.e.serving[l.Name].Release(1)
 		defer r.e.turns(l.Name, 1)
+		if err := r.relink(ctx, l); err != nil {
+			return err
+		}
 	}
 	r.sweep(ctx, l) // before anything else, and whatever state the target is in
 	if err := r.recover(ctx, l); err != nil {
@@ -120,6 +124,9 @@ func (r *run) serve(ctx context.Context, l *lane) error {
 	}
 	r.sweep(ctx, l)
 	r.closeOrphans(ctx, l)
+	if !r.expected(l) {
+		return errOtherPlan
+	}
 	if err := r.putRefreshed(ctx, l); err != nil {
 		return err
 	}
@@ -140,7 +147,7 @@ func (r *run) enterTarget(ctx context.Context, l *lane) (busy bool, err error) {
 	if !r.pass.Beside && r.e.serving[l.Name].Acquire(ctx, 1) != nil {
 		return false, context.Cause(ctx)
 	}
-	return false, r.relink(ctx, l)
+	return false, nil
 }
 
 // relink looks again at who is linked, where another pass has been at work on the target since that was judged.
@@ -165,6 +172,14 @@ func (r *run) relink(ctx context.Context, l *lane) error {
 		return fmt.Errorf("read the state: %w", err)
 	}
 	return nil
+}
+
+// errOtherPlan is why a target is left as it is.
+var errOtherPlan = errors.New("the plan is another one by now than the one that was asked for")
+
+// expected reports whether the target's plan is the one that was asked for, where one was.
+func (r *run) expected(l *lane) bool {
+	return r.pass.Expect == nil || plan.Digests(slices.Clone(l.changes))[l.Name] == r.pass.Expect[l.Name]
 }
 
 // ready asks what the target can do.

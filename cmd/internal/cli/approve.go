@@ -19,7 +19,7 @@ func (a *app) decide(use, short string, command control.Command, told string) *c
 		Args:  operand,
 		RunE: func(c *cobra.Command, args []string) error {
 			var h control.Hold
-			if err := a.call(c.Context(), command, control.Request{Digest: args[0], Actor: actor()}, &h); err != nil {
+			if err := a.call(c.Context(), command, control.Request{Digest: args[0]}, &h); err != nil {
 				return err
 			}
 			return a.show(h, func() { a.printf(told, h.Digest, holdName(h)) })

@@ -11,7 +11,7 @@ import (
 )
 
 func (a *app) auditCommand() *cobra.Command {
-	return family("audit", "Check the audit trail", a.auditVerifyCommand(), a.auditStartOverCommand())
+	return family("audit", "Check the audit trail, or begin a new one where it is broken", a.auditVerifyCommand(), a.auditStartOverCommand())
 }
 
 func (a *app) auditVerifyCommand() *cobra.Command {
@@ -46,14 +46,14 @@ func (a *app) auditStartOverCommand() *cobra.Command {
 			if strings.TrimSpace(reason) == "" {
 				return errors.New("audit start-over: say why with --reason TEXT; the new trail begins with it")
 			}
-			cfg, err := a.loadConfig()
+			outline, err := a.outline()
 			if err != nil {
 				return err
 			}
-			if err := control.StartOver(c.Context(), cfg.State.Path, actor(), reason); err != nil {
+			if err := control.StartOver(c.Context(), outline.State, actor(), reason); err != nil {
 				return err
 			}
-			answer := map[string]string{"trail": control.TrailPath(cfg.State.Path)}
+			answer := map[string]string{"trail": control.TrailPath(outline.State)}
 			return a.show(answer, func() { a.printf("%s is a new trail; the old files end in .broken.\n", answer["trail"]) })
 		},
 	}

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"errors"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -11,12 +12,20 @@ import (
 func (a *app) explainCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "explain PERSON",
-		Short: "Say how each target stands to a person, and by which line of the config",
-		Long:  "PERSON is a login, DN, anchor or source/anchor.",
-		Args:  operand,
-		RunE: func(c *cobra.Command, args []string) error {
+		Short: "Show why a person has, lacks or would change each account, and by which line of the config",
+		Long: "Show why a person has, lacks or would change each account, and by which line of the config. It reads the source and the targets, and\n" +
+			"writes nothing. With --config NEW, beside a running daemon too, it is how things would stand with that config.\n" +
+			"PERSON is " + personIs + ".",
+		Example: "  dirsweep explain alice\n  dirsweep --config new.hcl explain alice@example.org",
+		Args:    operand,
+		RunE: func(c *cobra.Command, args []string) (err error) {
+			conn, err := a.preview(c.Context(), nil)
+			if err != nil {
+				return err
+			}
+			defer func() { err = errors.Join(err, conn.close()) }()
 			var list []control.Explanation
-			if err := a.call(c.Context(), control.CmdExplain, control.Request{Person: args[0]}, &list); err != nil {
+			if err := conn.Call(c.Context(), control.CmdExplain, control.Request{Person: args[0]}, &list); err != nil {
 				return err
 			}
 			return a.show(list, func() { a.printExplanations(list) })

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"errors"
 
 	"github.com/spf13/cobra"
@@ -14,10 +15,20 @@ func (a *app) planCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "plan",
 		Short: "Show what a full pass would do, writing nothing",
-		Long:  "Exit code 0, or with --detailed-exitcode 2 where there is something to do; 1 where a source or target took no part.",
-		Args:  nothing,
+		Long: "Show what a full pass would do, writing nothing: neither to an application nor to the state. With --config NEW, beside a running daemon\n" +
+			"too, it is what that config would do.\n\n" +
+			"Exit code 0, or with --detailed-exitcode 2 where there is something to do or to decide; 1 where a source or target could not be read.",
+		Example: "  dirsweep plan\n  dirsweep plan --person alice\n  dirsweep --config new.hcl plan",
+		Args:    nothing,
 		RunE: func(c *cobra.Command, _ []string) (err error) {
-			report, err := a.pass(c, control.CmdPlan, request)
+			p := a.newProgress()
+			defer p.Close()
+			conn, err := a.preview(c.Context(), p)
+			if err != nil {
+				return err
+			}
+			defer func() { err = errors.Join(err, conn.close()) }()
+			report, err := a.pass(c.Context(), conn, p, control.CmdPlan, request)
 			if err != nil {
 				return err
 			}
@@ -25,7 +36,7 @@ func (a *app) planCommand() *cobra.Command {
 				return err
 			}
 			switch {
-			case report.Outcome == outcomeFailed:
+			case report.Outcome == control.Failed:
 				return exit(ExitFailed)
 			case detailed && (len(report.Changes) > 0 || len(report.Held) > 0):
 				return exit(ExitChanges)
@@ -40,22 +51,20 @@ func (a *app) planCommand() *cobra.Command {
 
 func passFlags(c *cobra.Command, request *control.Request) {
 	c.Flags().StringSliceVar(&request.Targets, "target", nil, "only this target; may be repeated")
-	c.Flags().StringVar(&request.Person, "person", "", "only this person: a login, DN, anchor or source/anchor")
+	c.Flags().StringVar(&request.Person, "person", "", "only this person: "+personIs)
 }
 
-// pass runs a command that reads sources and targets, and shows how it gets on.
-func (a *app) pass(c *cobra.Command, command control.Command, request control.Request) (report control.Report, err error) {
-	p := a.newProgress()
-	defer p.Close()
-	l, err := a.reach(c.Context(), p)
-	if err != nil {
-		return report, err
-	}
-	defer func() { err = errors.Join(err, l.close()) }()
-	if l.remote {
-		p.note("the daemon does it; this may take as long as a pass")
+// personIs says how a person may be named.
+const personIs = "a login, mail address, full name, account name, DN, anchor or source/anchor"
+
+// pass has a command that reads sources and targets done, and shows how it gets on.
+func (a *app) pass(
+	ctx context.Context, conn *connection, p *progress, command control.Command, request control.Request,
+) (report control.Report, err error) {
+	if conn.daemon != nil {
+		p.note("Sent to the running daemon (pid %d, its own config %s). Waiting …", conn.daemon.PID, conn.daemon.Config)
 	}
 	request.Actor = actor()
-	err = l.Call(c.Context(), command, request, &report)
+	err = conn.Call(ctx, command, request, &report)
 	return report, err
 }

@@ -67,12 +67,12 @@ func (p *progress) set(label string, done, total int) {
 }
 
 // note prints a line.
-func (p *progress) note(text string) {
+func (p *progress) note(format string, args ...any) {
 	w := p.w
 	if p.bars != nil {
 		w = p.bars
 	}
-	_, _ = fmt.Fprintln(w, text)
+	_, _ = fmt.Fprintf(w, format+"\n", args...)
 }
 
 func (p *progress) run(every time.Duration) {

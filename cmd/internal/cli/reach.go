@@ -9,6 +9,7 @@ import (
 	"os/user"
 	"path/filepath"
 	"runtime"
+	"strings"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
@@ -16,6 +17,7 @@ import (
 	"github.com/dirsweep/dirsweep/cmd/internal/config"
 	"github.com/dirsweep/dirsweep/cmd/internal/control"
 	"github.com/dirsweep/dirsweep/state"
+	"github.com/dirsweep/dirsweep/sync/reconcile"
 )
 
 // configPath returns the config to read: --config, $DIRSWEEP_CONFIG, or the first default that exists.
@@ -58,72 +60,172 @@ const startPatience = 3 * time.Second
 // A connection is who answers commands, and how to hang up.
 type connection struct {
 	control.Client
-	remote bool // a daemon answers
+	daemon *control.Process // who answers; nil for this process
 	close  func() error
 }
 
-// reach returns the daemon where one runs, otherwise a service on the state itself. progress is what a service here tells of long work.
-func (a *app) reach(ctx context.Context, progress *progress) (*connection, error) {
-	cfg, err := a.loadConfig()
+// name tells who answers.
+func (c *connection) name() string {
+	if c.daemon == nil {
+		return "by this process"
+	}
+	return fmt.Sprintf("by the running daemon (pid %d) with its own config %s", c.daemon.PID, c.daemon.Config)
+}
+
+// records reaches whoever answers commands that need the state alone: the daemon, otherwise the state itself. No secret is read.
+func (a *app) records(ctx context.Context) (*connection, error) {
+	outline, err := a.outline()
 	if err != nil {
-		return a.reachPast(ctx, err)
+		return nil, err
 	}
 	log, err := a.logger(a.err, hclog.Off)
 	if err != nil {
 		return nil, err
 	}
-	for _, w := range warnings(cfg) {
-		_, _ = fmt.Fprintln(a.err, "warning: "+w)
+	return a.reach(ctx, outline.State, func() (*control.Instance, error) { return control.BuildRecords(ctx, outline, log) }, nil)
+}
+
+// whole reaches whoever runs passes: the daemon, with its own config, otherwise this process.
+func (a *app) whole(ctx context.Context, progress reconcile.Progress) (*connection, error) {
+	outline, err := a.outline()
+	if err != nil {
+		return nil, err
 	}
-	give := time.Now().Add(startPatience)
+	log, err := a.logger(a.err, hclog.Off)
+	if err != nil {
+		return nil, err
+	}
+	return a.reach(ctx, outline.State, func() (*control.Instance, error) {
+		cfg, err := a.loadConfig()
+		if err != nil {
+			return nil, err
+		}
+		a.warn(cfg)
+		return control.Build(ctx, cfg, log)
+	}, progress)
+}
+
+// preview reaches whoever can tell what the config that was asked for would do, writing nothing: the daemon where that is the config that it
+// uses, otherwise this process, on a copy of the daemon's state where one runs.
+func (a *app) preview(ctx context.Context, progress reconcile.Progress) (*connection, error) {
+	outline, err := a.outline()
+	if err != nil {
+		return nil, err
+	}
+	log, err := a.logger(a.err, hclog.Off)
+	if err != nil {
+		return nil, err
+	}
+	cfg, bad := a.loadConfig()
+	here := func(running control.Client) (*control.Instance, error) {
+		if bad != nil {
+			return nil, bad
+		}
+		a.warn(cfg)
+		return control.BuildPreview(ctx, cfg, running, log)
+	}
+	c, err := a.reach(ctx, outline.State, func() (*control.Instance, error) { return here(nil) }, progress)
+	switch {
+	case err != nil || c.daemon == nil:
+		return c, err
+	case bad == nil && cfg.Digest == c.daemon.Digest:
+		return c, nil
+	case bad != nil && sameFile(outline.Path, c.daemon.Config):
+		a.tell("%s does not load here: %s\nThe daemon answers with the version that it loaded %s.",
+			outline.Path, firstLine(bad), clock(c.daemon.Loaded))
+		return c, nil
+	}
+	instance, err := here(c.Client)
+	if err := errors.Join(err, c.close()); err != nil {
+		return nil, err
+	}
+	return local(instance, progress), nil
+}
+
+// reach dials the daemon that holds the state at path, and where none runs answers itself.
+func (a *app) reach(
+	ctx context.Context, path string, here func() (*control.Instance, error), progress reconcile.Progress,
+) (*connection, error) {
+	if path == "" { // the config is torn where it might say; what is wrong there is what there is to tell
+		if _, err := a.loadConfig(); err != nil {
+			return nil, err
+		}
+		return nil, errors.New("the config does not say plainly where the state is: write state { path = \"…\" } as a plain text")
+	}
+	patience := time.Now().Add(startPatience)
 	for {
-		client, err := control.Dial(ctx, cfg.State.Path)
+		client, err := control.Dial(ctx, path)
 		if err == nil {
-			return &connection{Client: client, remote: true, close: client.Close}, nil
+			return remote(ctx, client)
 		}
 		if !errors.Is(err, control.ErrNoDaemon) {
 			return nil, err
 		}
-		instance, err := control.Build(ctx, cfg, log)
+		instance, err := here()
 		if err == nil {
-			service := control.New(instance, control.Hooks{})
-			if progress != nil {
-				service.Progress = progress
-			}
-			return &connection{Client: service, close: service.Close}, nil
+			return local(instance, progress), nil
 		}
-		if !errors.Is(err, state.ErrLocked) || time.Now().After(give) {
+		if !errors.Is(err, state.ErrLocked) || time.Now().After(patience) {
 			return nil, err
 		}
 	}
 }
 
-// reachPast returns the daemon that goes on with an older config than the bad one on disk (R14): an emergency does not wait for a typo.
-func (a *app) reachPast(ctx context.Context, bad error) (*connection, error) {
-	path, err := a.configPath()
-	if err != nil {
-		return nil, bad
-	}
-	where := statePath(path)
-	if where == "" {
-		return nil, bad
-	}
-	client, err := control.Dial(ctx, where)
-	if err != nil {
-		return nil, bad
-	}
-	_, _ = fmt.Fprintln(a.err, "the config on disk has mistakes (`dirsweep check`); the daemon goes on with the one it has")
-	return &connection{Client: client, remote: true, close: client.Close}, nil
+func local(instance *control.Instance, progress reconcile.Progress) *connection {
+	service := control.New(instance, control.Hooks{})
+	service.Progress = progress
+	return &connection{Client: service, close: service.Close}
 }
 
-// call runs one command whoever answers it.
+func remote(ctx context.Context, client *control.SocketClient) (*connection, error) {
+	process := &control.Process{}
+	if err := client.Call(ctx, control.CmdDaemon, control.Request{}, process); err != nil {
+		return nil, errors.Join(err, client.Close())
+	}
+	return &connection{Client: client, daemon: process, close: client.Close}, nil
+}
+
+func (a *app) outline() (config.Outline, error) {
+	path, err := a.configPath()
+	if err != nil {
+		return config.Outline{}, err
+	}
+	return config.ReadOutline(path)
+}
+
+func (a *app) warn(cfg *config.Config) {
+	for _, w := range warnings(cfg) {
+		a.tell("warning: %s", w)
+	}
+}
+
+// tell prints a line on standard error.
+func (a *app) tell(format string, args ...any) { _, _ = fmt.Fprintf(a.err, format+"\n", args...) }
+
+// sameFile reports whether two paths name the same file or folder.
+func sameFile(a, b string) bool {
+	one, err := os.Stat(a)
+	if err != nil {
+		return false
+	}
+	other, err := os.Stat(b)
+	return err == nil && os.SameFile(one, other)
+}
+
+func firstLine(err error) string {
+	line, _, _ := strings.Cut(err.Error(), "\n")
+	return line
+}
+
+// call has one command about the state answered by whoever has the state.
 func (a *app) call(ctx context.Context, command control.Command, request control.Request, answer any) (err error) {
-	l, err := a.reach(ctx, nil)
+	c, err := a.records(ctx)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, l.close()) }()
-	return l.Call(ctx, command, request, answer)
+	defer func() { err = errors.Join(err, c.close()) }()
+	request.Actor = actor()
+	return c.Call(ctx, command, request, answer)
 }
 
 // actor is who runs this command, for the trail.

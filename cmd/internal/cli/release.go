@@ -12,7 +12,7 @@ func (a *app) releaseCommand() *cobra.Command {
 		Short: "Take an emergency sweep back: the source decides about the person again",
 		Args:  operand,
 		RunE: func(c *cobra.Command, args []string) error {
-			request := control.Request{Person: args[0], Actor: actor()}
+			request := control.Request{Person: args[0]}
 			if err := a.call(c.Context(), control.CmdRelease, request, nil); err != nil {
 				return err
 			}

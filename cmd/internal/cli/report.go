@@ -3,7 +3,6 @@ package cli
 import (
 	"encoding/json"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 
@@ -38,6 +37,7 @@ func (a *app) printReport(r control.Report, t tense) {
 	a.printAbsent("source", r.Sources)
 	a.printAbsent("target", r.Targets)
 	a.printClosed(r.Closed)
+	a.printStillOpen(r.Open)
 	a.printSummary(r, t)
 }
 
@@ -59,7 +59,7 @@ func (a *app) printTarget(r control.Report, target string) {
 	if len(steps) == 0 {
 		return
 	}
-	a.printf("%s\n", a.style.bold(target))
+	a.printf("%s%s\n", a.style.bold(target), modeOf(r, target))
 	wide := 0
 	for _, s := range steps {
 		wide = max(wide, len(s.ops()))
@@ -68,6 +68,16 @@ func (a *app) printTarget(r control.Report, target string) {
 		a.printStep("", s, wide)
 	}
 	a.printf("\n")
+}
+
+// modeOf is what has to be said beside a target's name.
+func modeOf(r control.Report, target string) string {
+	for _, part := range r.Targets {
+		if part.Name == target && part.Mode == "observe" {
+			return " (observe mode: nothing is written)"
+		}
+	}
+	return ""
 }
 
 // A step is what happens to one account: changes that follow each other.
@@ -182,9 +192,9 @@ func (a *app) printHeld(held []control.Hold, t tense) {
 func decision(h control.Hold, t tense) string {
 	switch {
 	case !h.Approved.IsZero():
-		return "approved " + clock(h.Approved) + "; the next pass carries it out, if it is still the same people"
+		return "approved " + clock(h.Approved) + "; the next pass carries it out for those who still leave"
 	case !h.Rejected.IsZero():
-		return "rejected " + clock(h.Rejected) + ": nothing of it is done, unless you release it with `dirsweep approve " + h.Digest + "` after all"
+		return "rejected " + clock(h.Rejected) + ": nothing is changed. `dirsweep approve " + h.Digest + "` still works"
 	case t == planned:
 		return "a pass holds it, until you release it with `dirsweep approve " + h.Digest + "` or drop it with `dirsweep reject " + h.Digest + "`"
 	}
@@ -238,7 +248,7 @@ func (a *app) printFindings(findings []control.Finding) {
 func (a *app) printAbsent(what string, parts []control.Part) {
 	for _, part := range parts {
 		if part.Error != "" {
-			a.printf("%s %s %s took no part: %s\n", a.style.warn("!"), what, part.Name, clean(part.Error))
+			a.printf("%s %s %s skipped: %s\n", a.style.warn("!"), what, part.Name, clean(strings.TrimPrefix(part.Error, part.Name+": ")))
 		}
 	}
 }
@@ -254,48 +264,128 @@ func (a *app) printClosed(closed []control.Closing) {
 	}
 }
 
+func (a *app) printStillOpen(open []control.Open) {
+	for _, o := range open {
+		a.printf("%s %s: %s%s\n", a.style.warn("! not seen closed"), o.Target, clean(o.UserName), clean(because(o.Why)))
+	}
+	if len(open) > 0 {
+		a.printf("\n")
+	}
+}
+
+// printSummary says all three: what was done or is to be done, what waits, and what failed.
 func (a *app) printSummary(r control.Report, t tense) {
-	counts := maps.Clone(r.Counts) // of what was planned
+	word, nothing := "Plan: ", "nothing to change"
 	if t == done {
-		for _, f := range r.Failures {
-			counts[f.Change.Op]--
-		}
+		word, nothing = "Done: ", "nothing"
 	}
-	var parts []string
-	for _, op := range opOrder {
-		if n := counts[string(op)]; n > 0 {
-			if t == planned {
-				parts = append(parts, fmt.Sprintf("%d to %s", n, op))
-			} else {
-				parts = append(parts, fmt.Sprintf("%d %s", n, past(op)))
-			}
-		}
+	parts := []string{
+		word + first(counted(r.Counts, t), nothing),
+		"Waits for you: " + first(a.waiting(r.Facts), "nothing"),
+		"Failed: " + first(failed(r.Facts), "nothing"),
 	}
-	text := strings.Join(parts, ", ")
-	switch {
-	case text == "" && (r.Outcome == outcomeFailed || len(r.Failures) > 0):
-		text = "Nothing was changed"
-	case text == "":
-		text = "Nothing to change"
-	case t == planned:
-		text = "Plan: " + text
-	default:
-		text = "Done: " + text
+	a.printf("%s.\n", a.style.bold(strings.Join(parts, ". ")))
+	if n := r.Facts.Open; n > 0 && len(r.Open) == 0 {
+		a.printf("%s\n", a.style.warn(count(n, "account of somebody who left is", "accounts of people who left are")+" still open; `dirsweep leavers` lists them."))
 	}
-	if n := len(r.Failures); n > 0 {
-		text += fmt.Sprintf("; %d failed", n)
+	a.printObserved(r, t)
+	if r.Refused != "" {
+		a.printf("%s\n", a.style.warn(r.Refused))
 	}
-	held := 0
-	for _, h := range r.Held {
-		held += max(len(h.People), 1)
-	}
-	if held > 0 {
-		text += fmt.Sprintf("; %d held", held)
-	}
-	a.printf("%s.\n", a.style.bold(text))
 	if r.Digest != "" {
 		a.printf("%s\n", a.style.faint("digest "+r.Digest))
 	}
+	a.printf("%s\n", a.style.faint(origin(r.By)))
+}
+
+// printObserved says of targets in observe mode that nothing was written there, and what would have been.
+func (a *app) printObserved(r control.Report, t tense) {
+	var names []string
+	for _, part := range r.Targets {
+		if part.Mode == "observe" {
+			names = append(names, part.Name)
+		}
+	}
+	if len(names) == 0 {
+		return
+	}
+	written := "nothing written"
+	if t == planned {
+		written = "nothing is written"
+	}
+	a.printf("%s\n", a.style.change(fmt.Sprintf("Observe mode (%s), %s. Would %s.", strings.Join(names, ", "), written, first(wouldBe(r.Observed), "change nothing"))))
+}
+
+func origin(by control.Origin) string {
+	if by.Daemon != 0 {
+		return fmt.Sprintf("by the daemon (pid %d), with its config %s", by.Daemon, by.Config)
+	}
+	return "by this process, with " + by.Config
+}
+
+// counted lists how many of each operation there are: "2 to disable", "2 disabled".
+func counted(counts map[string]int, t tense) string {
+	var parts []string
+	for _, op := range opOrder {
+		switch n := counts[string(op)]; {
+		case n <= 0:
+		case t == planned:
+			parts = append(parts, fmt.Sprintf("%d to %s", n, op))
+		default:
+			parts = append(parts, fmt.Sprintf("%d %s", n, past(op)))
+		}
+	}
+	return strings.Join(parts, ", ")
+}
+
+func wouldBe(counts map[string]int) string {
+	var parts []string
+	for _, op := range opOrder {
+		if n := counts[string(op)]; n > 0 {
+			parts = append(parts, fmt.Sprintf("%s %d", op, n))
+		}
+	}
+	return strings.Join(parts, ", ")
+}
+
+// waiting lists what waits for an operator, by kind.
+func (a *app) waiting(f control.Facts) string {
+	var parts []string
+	for _, kind := range f.Kinds() {
+		parts = append(parts, fmt.Sprintf("%d %s", f.Waiting[kind], kindText(kind)))
+	}
+	return strings.Join(parts, ", ")
+}
+
+// kindText says in an operator's words what a kind of what waits is.
+func kindText(kind string) string {
+	switch kind {
+	case "expression":
+		return "whose mapping failed"
+	case "leaver":
+		return "left to you by the config"
+	case "observed":
+		return "only observed"
+	}
+	return kind
+}
+
+func failed(f control.Facts) string {
+	var parts []string
+	if f.Failed > 0 {
+		parts = append(parts, count(f.Failed, "change", "changes"))
+	}
+	if text := unread(f); text != "" {
+		parts = append(parts, text)
+	}
+	return strings.Join(parts, ", ")
+}
+
+func unread(f control.Facts) string {
+	if f.Absent == 0 {
+		return ""
+	}
+	return count(f.Absent, "source or target", "sources and targets")
 }
 
 func past(op identity.Op) string {
@@ -308,12 +398,12 @@ func past(op identity.Op) string {
 	return strings.TrimSuffix(string(op), "e") + "ed"
 }
 
-// first returns the first text that is not empty.
-func first(texts ...string) string {
-	for _, s := range texts {
-		if s != "" {
-			return s
+// first returns the first value that is not zero.
+func first[T comparable](values ...T) (zero T) {
+	for _, v := range values {
+		if v != zero {
+			return v
 		}
 	}
-	return ""
+	return zero
 }

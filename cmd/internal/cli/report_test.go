@@ -3,6 +3,7 @@ package cli
 import (
 	"bytes"
 	"encoding/json"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -17,7 +18,8 @@ func TestPlanReadsLikeAPlan(t *testing.T) {
 	raw := func(s string) json.RawMessage { return json.RawMessage(s) }
 	const ou = "ou=sales,dc=example,dc=org"
 	report := control.Report{
-		Outcome: "failed", Digest: "72973296d4fe5c6e", Counts: map[string]int{"disable": 1, "revoke": 1, "create": 1, "update": 1},
+		Outcome: control.Failed, Facts: control.Facts{Absent: 1, Waiting: map[string]int{"held": 7, "disputed": 1, "expression": 0}},
+		By: control.Origin{Daemon: 4711, Config: "/etc/dirsweep/config.hcl"}, Observed: map[string]int{"disable": 1, "create": 3}, Digest: "72973296d4fe5c6e", Counts: map[string]int{"disable": 1, "revoke": 1, "create": 1, "update": 1},
 		Changes: []control.Change{
 			{Op: "disable", Target: "wiki", Person: "corp/1", Name: "ann", Account: "7", UserName: "ann", Container: ou, Cause: "deleted", Rule: "config.hcl:31"},
 			{Op: "revoke", Target: "wiki", Person: "corp/1", Name: "ann", Account: "7", UserName: "ann", Container: ou, Cause: "deleted", Rule: "config.hcl:31"},
@@ -38,7 +40,7 @@ func TestPlanReadsLikeAPlan(t *testing.T) {
 			People: []control.HeldPerson{{UserName: "p1"}, {UserName: "p2"}, {UserName: "p3"}, {UserName: "p4"}, {UserName: "p5"}, {UserName: "p6"}, {Name: "p7"}},
 		}},
 		Findings: []control.Finding{{Kind: "disputed", Subject: "wiki: dan", Detail: "two people fit"}},
-		Targets:  []control.Part{{Name: "wiki"}, {Name: "chat"}, {Name: "crm", Error: "401: the target refused our credentials"}},
+		Targets:  []control.Part{{Name: "wiki"}, {Name: "chat"}, {Name: "hr", Mode: "observe"}, {Name: "crm", Error: "crm: 401: the target refused our credentials"}},
 	}
 	want := `wiki
   - disable, revoke  ann (ou=sales,dc=example,dc=org)  deleted, config.hcl:31
@@ -59,9 +61,11 @@ chat
 
 ! disputed: wiki: dan: two people fit
 
-! target crm took no part: 401: the target refused our credentials
-Plan: 1 to disable, 1 to revoke, 1 to create, 1 to update; 7 held.
+! target crm skipped: 401: the target refused our credentials
+Plan: 1 to disable, 1 to revoke, 1 to create, 1 to update. Waits for you: 1 disputed, 7 held. Failed: 1 source or target.
+Observe mode (hr), nothing is written. Would disable 1, create 3.
 digest 72973296d4fe5c6e
+by the daemon (pid 4711), with its config /etc/dirsweep/config.hcl
 `
 	var out bytes.Buffer
 	a := &app{out: &out, style: newStyle(false)}
@@ -71,15 +75,40 @@ digest 72973296d4fe5c6e
 	}
 }
 
-func TestWhatFailedIsNotCountedAsDone(t *testing.T) {
+// TestR21TheSummaryNamesAllThree: what was done, what waits and what failed, also where it is nothing.
+func TestR21TheSummaryNamesAllThree(t *testing.T) {
 	t.Parallel()
-	failure := control.Failure{Change: control.Change{Op: "update", Target: "wiki", UserName: "ann"}, Error: "400: no"}
-	for want, planned := range map[string]int{"Done: 2 updated; 1 failed.\n": 3, "Nothing was changed; 1 failed.\n": 1} {
+	waiting := map[string]int{"held": 2, "expression": 120}
+	for _, c := range []struct {
+		report control.Report
+		want   string
+	}{
+		{
+			control.Report{Outcome: control.AsWanted, Counts: map[string]int{"create": 20}},
+			"Done: 20 created. Waits for you: nothing. Failed: nothing.\n",
+		},
+		{
+			control.Report{Outcome: control.Waiting, Facts: control.Facts{Waiting: waiting}},
+			"Done: nothing. Waits for you: 120 whose mapping failed, 2 held. Failed: nothing.\n",
+		},
+		{
+			control.Report{Outcome: control.Incomplete, Counts: map[string]int{"update": 2}, Facts: control.Facts{Failed: 1, Open: 2}},
+			"Done: 2 updated. Waits for you: nothing. Failed: 1 change.\n" +
+				"2 accounts of people who left are still open; `dirsweep leavers` lists them.\n",
+		},
+		{
+			control.Report{
+				Outcome: control.Waiting, Facts: control.Facts{Waiting: map[string]int{"observed": 1}}, Observed: map[string]int{"disable": 1},
+				Targets: []control.Part{{Name: "wiki", Mode: "observe"}},
+			},
+			"Done: nothing. Waits for you: 1 only observed. Failed: nothing.\nObserve mode (wiki), nothing written. Would disable 1.\n",
+		},
+	} {
 		var out bytes.Buffer
 		a := &app{out: &out, style: newStyle(false)}
-		a.printSummary(control.Report{Outcome: "partial", Counts: map[string]int{"update": planned}, Failures: []control.Failure{failure}}, done)
-		if out.String() != want {
-			t.Errorf("%q, want %q", out.String(), want)
+		a.printSummary(c.report, done)
+		if got, _, _ := strings.Cut(out.String(), "by this process"); got != c.want {
+			t.Errorf("%q, want %q", got, c.want)
 		}
 	}
 }

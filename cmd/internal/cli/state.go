@@ -22,7 +22,7 @@ func (a *app) backupCommand() *cobra.Command {
 		Long:  "To restore, stop the daemon and put the copy in the state file's place.",
 		Args:  operand,
 		RunE: func(c *cobra.Command, args []string) (err error) {
-			l, err := a.reach(c.Context(), nil)
+			l, err := a.records(c.Context())
 			if err != nil {
 				return err
 			}

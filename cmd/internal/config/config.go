@@ -7,7 +7,9 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -96,7 +98,7 @@ func Load(path string) (*Config, error) {
 func LoadWith(path string, sourceKinds []sources.Kind, targetKinds []targets.Kind) (*Config, error) {
 	texts, dir, err := read(path)
 	if err != nil {
-		return nil, fmt.Errorf("config: %w", err)
+		return nil, pathError(path, err)
 	}
 	l := &loader{
 		config: &Config{Path: path, Dir: dir, Digest: digest(texts), files: make(map[string]*hcl.File)},
@@ -110,6 +112,14 @@ func LoadWith(path string, sourceKinds []sources.Kind, targetKinds []targets.Kin
 	}
 	l.config.Warnings = l.diags
 	return l.config, nil
+}
+
+// pathError says what is wrong with the path itself, and what to do about it.
+func pathError(path string, err error) error {
+	if errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("config: there is no file or folder %s; `dirsweep sample ldap` prints what a config begins with", path)
+	}
+	return fmt.Errorf("config: %w", err)
 }
 
 // text is one file.

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"slices"
 	"sync"
 
@@ -19,12 +21,13 @@ import (
 
 // An Instance is one config brought to life: its sources and targets, opened, and the engine between them.
 type Instance struct {
-	Config  *config.Config
+	Outline config.Outline
+	Config  *config.Config // nil where the instance knows its outline only, and so only what the state says
 	Engine  *reconcile.Engine
 	Storage *Storage
 
-	parts   *parts
-	ownsAll bool // Close closes the storage too
+	parts *parts
+	after func() error // of Close; nil for nothing
 }
 
 // Build opens the state that cfg names and everything else that a pass needs. It touches no network: sources and targets connect when they
@@ -42,7 +45,49 @@ func Build(ctx context.Context, cfg *config.Config, log hclog.Logger) (*Instance
 	if err != nil {
 		return nil, errors.Join(err, storage.Close())
 	}
-	i.ownsAll = true
+	i.after = storage.Close
+	return i, nil
+}
+
+// BuildRecords is Build for commands that ask the state only, or decide something in it: no secret is needed, and no state is made.
+func BuildRecords(ctx context.Context, outline config.Outline, log hclog.Logger) (*Instance, error) {
+	storage, err := openExisting(ctx, outline.State)
+	if err != nil {
+		return nil, err
+	}
+	options := reconcile.Options{Ledger: storage.Ledger, Trail: storage.Trail, Log: log}
+	for _, s := range outline.Sources {
+		options.Sources = append(options.Sources, reconcile.Source{Name: s.Name})
+	}
+	for _, t := range outline.Targets {
+		options.Targets = append(options.Targets, reconcile.Target{Name: t.Name, Observe: t.Mode == "observe"})
+	}
+	return &Instance{
+		Outline: outline, Engine: reconcile.New(options), Storage: storage, parts: &parts{}, after: storage.Close,
+	}, nil
+}
+
+// BuildPreview is Build for commands that write nothing, neither to applications nor to the state. running is the daemon that holds the
+// state, of which a copy is used then; nil where none runs. Where there is no state yet, none is made.
+func BuildPreview(ctx context.Context, cfg *config.Config, running Client, log hclog.Logger) (i *Instance, err error) {
+	scratch, err := previewScratch(cfg.State.Path)
+	if err != nil {
+		return nil, err
+	}
+	clean := func() error { return os.RemoveAll(scratch) }
+	var storage *Storage
+	if running != nil {
+		storage, err = copyOf(ctx, running, cfg.State.Path, filepath.Join(scratch, "state.db"))
+	} else {
+		storage, err = openExisting(ctx, cfg.State.Path)
+	}
+	if err != nil {
+		return nil, errors.Join(err, clean())
+	}
+	if i, err = storage.Build(cfg, scratch, log); err != nil {
+		return nil, errors.Join(err, storage.Close(), clean())
+	}
+	i.after = func() error { return errors.Join(storage.Close(), clean()) }
 	return i, nil
 }
 
@@ -52,7 +97,7 @@ func (s *Storage) Build(cfg *config.Config, scratch string, log hclog.Logger) (*
 	if err != nil {
 		return nil, err
 	}
-	return &Instance{Config: cfg, Storage: s, parts: p, Engine: reconcile.New(reconcile.Options{
+	return &Instance{Outline: cfg.Outline(), Config: cfg, Storage: s, parts: p, Engine: reconcile.New(reconcile.Options{
 		Sources: p.sources,
 		Targets: p.targets,
 		Shrink:  cfg.Guard.MaxShrinkPercent,
@@ -66,8 +111,8 @@ func (s *Storage) Build(cfg *config.Config, scratch string, log hclog.Logger) (*
 // Close ends every connection, and the storage where Build opened it. Nothing may be under way.
 func (i *Instance) Close() error {
 	err := i.parts.close()
-	if i.ownsAll {
-		err = errors.Join(err, i.Storage.Close())
+	if i.after != nil {
+		err = errors.Join(err, i.after())
 	}
 	return err
 }

@@ -13,6 +13,7 @@ import (
 	"strings"
 
 	"github.com/dirsweep/dirsweep/state"
+	"github.com/dirsweep/dirsweep/sync/plan"
 	"github.com/dirsweep/dirsweep/sync/reconcile"
 )
 
@@ -29,6 +30,7 @@ type Command string
 
 // The commands, and what they answer.
 const (
+	CmdDaemon   Command = "daemon"   // Process
 	CmdStatus   Command = "status"   // Status
 	CmdLeavers  Command = "leavers"  // []Leaver; Request.All for closed ones too
 	CmdOrphans  Command = "orphans"  // []Orphan
@@ -56,8 +58,8 @@ type Request struct {
 	Targets []string `json:"targets,omitempty"` // nil for all
 	Person  string   `json:"person,omitempty"`
 	Reason  string   `json:"reason,omitempty"`
-	Digest  string   `json:"digest,omitempty"`
-	Actor   string   `json:"actor,omitempty"` // who asks, for the trail; over a socket that tells who its peer is, the peer
+	Digest  string   `json:"digest,omitempty"` // of a hold; of a sync: of the only plan that may be carried out
+	Actor   string   `json:"actor,omitempty"`  // who asks, for the trail; over a socket that tells who its peer is, the peer
 	All     bool     `json:"all,omitempty"`
 }
 
@@ -117,8 +119,8 @@ func (s *Service) Backup(ctx context.Context, w io.Writer) error {
 	return i.Storage.Ledger.Backup(ctx, w)
 }
 
-// Sync runs one pass, after the one that is under way.
-func (s *Service) Sync(ctx context.Context, mode reconcile.Mode, request Request) (Report, error) {
+// Pass runs one pass, after the one that is under way, and reports what it met.
+func (s *Service) Pass(ctx context.Context, mode reconcile.Mode, request Request) (Report, error) {
 	end, err := s.turn(ctx)
 	if err != nil {
 		return Report{}, err
@@ -126,6 +128,10 @@ func (s *Service) Sync(ctx context.Context, mode reconcile.Mode, request Request
 	defer end()
 	i, release := s.Acquire(true)
 	defer release()
+	return s.run(ctx, i, mode, request)
+}
+
+func (s *Service) run(ctx context.Context, i *Instance, mode reconcile.Mode, request Request) (Report, error) {
 	pass, err := s.order(i, mode, request)
 	if err != nil {
 		return Report{}, err
@@ -134,9 +140,81 @@ func (s *Service) Sync(ctx context.Context, mode reconcile.Mode, request Request
 		s.hooks.Running(mode)
 		defer s.hooks.Running("")
 	}
+	if request.Digest != "" {
+		planned, err := i.Engine.Plan(ctx, pass)
+		if err != nil {
+			return Report{}, err
+		}
+		if planned.Plan.Digest != request.Digest {
+			return refused(planned, request.Digest), nil
+		}
+		pass.Expect = plan.Digests(planned.Plan.Changes)
+	}
 	report, err := i.Engine.Run(ctx, pass)
 	s.changed(CmdSync)
-	return ViewReport(report), err
+	if err != nil {
+		return Report{}, err
+	}
+	return ViewReport(report, false), nil
+}
+
+// refused reports that nothing was done because the plan is not the one that was asked for (R17).
+func refused(planned reconcile.Report, asked string) Report {
+	report := ViewReport(planned, true)
+	clear(report.Counts)
+	report.Refused = "Nothing was done: the plan of digest " + asked + " is not what there is to do now. `dirsweep plan` shows what is."
+	return report
+}
+
+// sync is a full pass on an operator's behalf.
+func (s *Service) sync(ctx context.Context, request Request) (Report, error) {
+	end, err := s.turn(ctx)
+	if err != nil {
+		return Report{}, err
+	}
+	defer end()
+	i, release := s.Acquire(true)
+	defer release()
+	report, err := s.run(ctx, i, reconcile.Full, request)
+	if err != nil {
+		return Report{}, err
+	}
+	report, err = s.told(ctx, i, report)
+	if report.Refused != "" {
+		report.Outcome = Waiting
+	}
+	return report, err
+}
+
+// told completes the report of what was done: how things stand is what the state tells, not what this pass happened to meet (R21).
+func (s *Service) told(ctx context.Context, i *Instance, report Report) (Report, error) {
+	report.By = s.origin(i)
+	err := i.Storage.Ledger.View(ctx, func(r *state.Reader) error {
+		facts, err := readFacts(r, i.Outline)
+		facts.Absent = report.Facts.Absent
+		report.Facts, report.Outcome = facts, facts.Outcome()
+		return err
+	})
+	return report, err
+}
+
+func (s *Service) origin(i *Instance) Origin {
+	o := Origin{Config: i.Outline.Path}
+	if i.Config != nil {
+		o.ConfigDigest = i.Config.Digest
+	}
+	if p := s.process(); p != nil {
+		o.Daemon = p.PID
+	}
+	return o
+}
+
+// process is the daemon that this is, nil where no daemon runs.
+func (s *Service) process() *Process {
+	if s.hooks.Process == nil {
+		return nil
+	}
+	return s.hooks.Process()
 }
 
 var errUnknownCommand = errors.New("unknown command")
@@ -144,7 +222,7 @@ var errUnknownCommand = errors.New("unknown command")
 func (s *Service) answer(ctx context.Context, command Command, request Request) (any, error) {
 	switch command {
 	case CmdSync:
-		return s.Sync(ctx, reconcile.Full, request)
+		return s.sync(ctx, request)
 	case CmdPlan:
 		return s.plan(ctx, request)
 	}
@@ -166,6 +244,8 @@ func (s *Service) changed(c Command) {
 func (s *Service) do(ctx context.Context, i *Instance, command Command, request Request) (any, error) {
 	order := reconcile.Order{Person: request.Person, Reason: request.Reason, Actor: request.Actor}
 	switch command {
+	case CmdDaemon:
+		return s.process(), nil
 	case CmdStatus:
 		return s.status(ctx, i)
 	case CmdLeavers, CmdOrphans, CmdFindings, CmdHolds:
@@ -182,8 +262,10 @@ func (s *Service) do(ctx context.Context, i *Instance, command Command, request 
 	case CmdEvidence:
 		return i.Engine.Evidence(ctx, request.Person)
 	case CmdSweep:
-		report, err := i.Engine.Sweep(ctx, order)
-		return ViewReport(report), err
+		swept, err := i.Engine.Sweep(ctx, order)
+		report := ViewReport(swept, false)
+		report.By = s.origin(i)
+		return report, err
 	case CmdRelease:
 		return struct{}{}, i.Engine.Release(ctx, order)
 	case CmdAudit:
@@ -196,9 +278,7 @@ func (s *Service) do(ctx context.Context, i *Instance, command Command, request 
 
 func (s *Service) status(ctx context.Context, i *Instance) (Status, error) {
 	status, err := readStatus(ctx, i)
-	if s.hooks.Process != nil {
-		status.Daemon = s.hooks.Process()
-	}
+	status.Daemon = s.process()
 	return status, err
 }
 
@@ -224,13 +304,15 @@ func (s *Service) plan(ctx context.Context, request Request) (Report, error) {
 	if err != nil {
 		return Report{}, err
 	}
-	report, err := i.Engine.Plan(ctx, pass)
-	return ViewReport(report), err
+	planned, err := i.Engine.Plan(ctx, pass)
+	report := ViewReport(planned, true)
+	report.By = s.origin(i)
+	return report, err
 }
 
 func (s *Service) order(i *Instance, mode reconcile.Mode, request Request) (reconcile.Pass, error) {
 	var known []string
-	for _, t := range i.Config.Targets {
+	for _, t := range i.Outline.Targets {
 		known = append(known, t.Name)
 	}
 	for _, name := range request.Targets {
@@ -246,7 +328,7 @@ func list(ctx context.Context, i *Instance, command Command, request Request) (a
 	err = i.Storage.Ledger.View(ctx, func(r *state.Reader) error {
 		switch command {
 		case CmdLeavers:
-			answer, err = collect(r.Cases(), viewCase, func(c state.Case) bool { return request.All || c.Closed.IsZero() })
+			answer, err = collect(r.Cases(), viewCase, func(c state.Case) bool { return request.All || c.Open() })
 		case CmdHolds:
 			answer, err = collect(r.Holds(), viewHold, func(h state.Hold) bool {
 				return request.All || h.Approved.IsZero() && h.Rejected.IsZero()
@@ -255,7 +337,7 @@ func list(ctx context.Context, i *Instance, command Command, request Request) (a
 			answer, err = collect(r.Findings(), viewFinding, every)
 		case CmdOrphans:
 			all := []Orphan{}
-			for _, t := range i.Config.Targets {
+			for _, t := range i.Outline.Targets {
 				orphans, err := collect(r.Orphans(t.Name), viewOrphan, every)
 				if err != nil {
 					return err

@@ -12,14 +12,16 @@ import (
 
 // Status is what dirsweep knows of itself at one moment.
 type Status struct {
-	Daemon  *Process       `json:"daemon"` // null where no daemon runs
+	Daemon  *Process       `json:"daemon"`  // null where no daemon runs
+	Outcome Outcome        `json:"outcome"` // of Facts
+	Facts   Facts          `json:"facts"`
 	Config  string         `json:"config"`
 	State   string         `json:"state"`
 	Sources []SourceStatus `json:"sources"`
 	Targets []TargetStatus `json:"targets"`
 	Runs    []Run          `json:"runs"` // the newest of each mode, newest first
 	Open    int            `json:"openLeavers"`
-	Oldest  time.Time      `json:"oldestOpenLeaver,omitzero"` // when the open leaver who waits longest left
+	Oldest  time.Time      `json:"oldestOpenLeaver,omitzero"` // since when the open leaver who waits longest does
 	Held    int            `json:"holds"`                     // that wait for an operator
 	Found   int            `json:"findings"`
 	Orphans int            `json:"orphans"`
@@ -30,6 +32,7 @@ type Process struct {
 	PID     int       `json:"pid"`
 	Version string    `json:"version"`
 	Since   time.Time `json:"since"`
+	Config  string    `json:"config"` // where the config in use was read
 	Digest  string    `json:"configDigest"`
 	Loaded  time.Time `json:"configLoaded"`
 	// Refused is why the config on disk was not taken over, "" where it is the one in use.
@@ -43,20 +46,37 @@ type SourceStatus struct {
 	Kind   string    `json:"kind"`
 	People int       `json:"people"` // in the last accepted snapshot
 	At     time.Time `json:"at,omitzero"`
+	Health Health    `json:"health"`
 }
 
 // A TargetStatus is what dirsweep remembers of a target.
 type TargetStatus struct {
-	Name     string    `json:"name"`
-	Kind     string    `json:"kind"`
-	Mode     string    `json:"mode"`
-	Active   int       `json:"activeAccounts"` // linked ones
-	Orphans  int       `json:"orphans"`
-	Owed     int       `json:"owed"` // leavers' accounts not yet proven closed
-	Failures int       `json:"failures"`
-	Reason   string    `json:"reason,omitempty"`         // of the last failure
-	Next     time.Time `json:"nextAttempt,omitzero"`     // quarantined until then
-	Closing  *Clock    `json:"leavingToClosed,omitzero"` // null where none was measured
+	Name    string    `json:"name"`
+	Kind    string    `json:"kind"`
+	Mode    string    `json:"mode"`
+	Active  int       `json:"activeAccounts"` // linked ones
+	Orphans int       `json:"orphans"`
+	Open    int       `json:"open"` // leavers' accounts not yet proven closed
+	Health  Health    `json:"health"`
+	Next    time.Time `json:"nextAttempt,omitzero"`  // quarantined until then
+	Closing *Clock    `json:"timeToClose,omitempty"` // null where none was measured
+}
+
+// A Health is how the last passes went at one source or target.
+type Health struct {
+	Good     bool      `json:"good"`
+	Failures int       `json:"failures"`         // passes in a row in which it could not be read
+	Since    time.Time `json:"since,omitzero"`   // of the first of them
+	Refused  int       `json:"refused"`          // changes that failed in the last pass
+	Reason   string    `json:"reason,omitempty"` // of the last failure
+}
+
+func healthOf(failures, refused int, since time.Time, reason, refusal string) Health {
+	h := Health{Good: failures == 0 && refused == 0, Failures: failures, Since: since, Refused: refused, Reason: reason}
+	if failures == 0 {
+		h.Reason = refusal
+	}
+	return h
 }
 
 // A Clock sums up how long leavers' accounts took from leaving to proven closed, in seconds (R19).
@@ -85,8 +105,12 @@ type Run struct {
 const recentRuns = 500
 
 func readStatus(ctx context.Context, i *Instance) (Status, error) {
-	s := Status{Config: i.Config.Path, State: i.Storage.Path, Sources: []SourceStatus{}, Targets: []TargetStatus{}, Runs: []Run{}}
-	err := i.Storage.Ledger.View(ctx, func(r *state.Reader) error {
+	s := Status{Config: i.Outline.Path, State: i.Storage.Path, Sources: []SourceStatus{}, Targets: []TargetStatus{}, Runs: []Run{}}
+	err := i.Storage.Ledger.View(ctx, func(r *state.Reader) (err error) {
+		if s.Facts, err = readFacts(r, i.Outline); err != nil {
+			return err
+		}
+		s.Outcome = s.Facts.Outcome()
 		for _, read := range []func(*state.Reader) error{
 			func(r *state.Reader) error { return s.readSources(r, i) },
 			func(r *state.Reader) error { return s.readTargets(r, i) },
@@ -102,18 +126,20 @@ func readStatus(ctx context.Context, i *Instance) (Status, error) {
 }
 
 func (s *Status) readSources(r *state.Reader, i *Instance) error {
-	for _, c := range i.Config.Sources {
+	for _, c := range i.Outline.Sources {
 		rec, _, err := r.Source(c.Name)
 		if err != nil {
 			return err
 		}
-		s.Sources = append(s.Sources, SourceStatus{Name: c.Name, Kind: c.Kind, People: rec.Accepted, At: rec.At})
+		s.Sources = append(s.Sources, SourceStatus{
+			Name: c.Name, Kind: c.Kind, People: rec.Accepted, At: rec.At, Health: healthOf(rec.Failures, 0, rec.Since, rec.Reason, ""),
+		})
 	}
 	return nil
 }
 
 func (s *Status) readTargets(r *state.Reader, i *Instance) error {
-	for _, c := range i.Config.Targets {
+	for _, c := range i.Outline.Targets {
 		rec, _, err := r.Target(c.Name)
 		if err != nil {
 			return err
@@ -132,7 +158,7 @@ func (s *Status) readTargets(r *state.Reader, i *Instance) error {
 		s.Orphans += orphans
 		s.Targets = append(s.Targets, TargetStatus{
 			Name: c.Name, Kind: c.Kind, Mode: c.Mode, Active: active, Orphans: orphans,
-			Failures: rec.Failures, Reason: rec.Reason, Next: rec.Next,
+			Health: healthOf(rec.Failures, rec.Refused, rec.Since, rec.Reason, rec.RefusedReason), Next: rec.Next,
 		})
 	}
 	return nil
@@ -140,28 +166,34 @@ func (s *Status) readTargets(r *state.Reader, i *Instance) error {
 
 func (s *Status) readCases(r *state.Reader) error {
 	took := map[string][]time.Duration{}
-	owed := map[string]int{}
+	open, trouble := map[string]int{}, map[string]string{}
 	for c, err := range r.Cases() {
 		if err != nil {
 			return err
 		}
-		if c.Closed.IsZero() {
+		if c.Open() {
 			s.Open++
 			if s.Oldest.IsZero() || c.Left.Before(s.Oldest) {
 				s.Oldest = c.Left
 			}
 		}
 		for _, step := range c.Steps {
-			switch step.Status {
-			case state.StepProven:
+			switch {
+			case step.Status == state.StepProven:
 				took[step.Target] = append(took[step.Target], step.Took())
-			case state.StepOpen, state.StepHeld:
-				owed[step.Target]++
+			case step.Status.Open():
+				open[step.Target]++
+				if step.Error != "" {
+					trouble[step.Target] = step.Error
+				}
 			}
 		}
 	}
 	for i, t := range s.Targets {
-		s.Targets[i].Owed = owed[t.Name]
+		s.Targets[i].Open = open[t.Name]
+		if why := trouble[t.Name]; why != "" && t.Health.Good {
+			s.Targets[i].Health.Good, s.Targets[i].Health.Reason = false, why
+		}
 		s.Targets[i].Closing = clock(took[t.Name])
 	}
 	return nil

@@ -4,11 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 
 	"github.com/dirsweep/dirsweep/state"
 	"github.com/dirsweep/dirsweep/state/bolt"
+	"github.com/dirsweep/dirsweep/state/memory"
 	"github.com/dirsweep/dirsweep/sync/apply"
 	"github.com/dirsweep/dirsweep/sync/audit"
 )
@@ -17,7 +19,7 @@ import (
 type Storage struct {
 	Path   string // the state file
 	Ledger *state.Ledger
-	Trail  *audit.Trail
+	Trail  *audit.Trail // nil where nothing is ever written: in a preview, or without a state
 }
 
 // OpenStorage opens the state file at path and the trail beside it. state.ErrLocked says that another process has them.
@@ -35,6 +37,40 @@ func OpenStorage(ctx context.Context, path string) (*Storage, error) {
 		return nil, errors.Join(hint(err), s.Ledger.Close())
 	}
 	return s, nil
+}
+
+// openExisting opens the state file at path where there is one, and is an empty storage where there is none yet.
+func openExisting(ctx context.Context, path string) (*Storage, error) {
+	if _, err := os.Lstat(path); errors.Is(err, fs.ErrNotExist) {
+		return &Storage{Path: path, Ledger: state.NewLedger(memory.New())}, nil
+	}
+	return OpenStorage(ctx, path)
+}
+
+// copyOf is a copy, in the file at copied, of the state that a daemon holds at path.
+func copyOf(ctx context.Context, running Client, path, copied string) (*Storage, error) {
+	f, err := os.OpenFile(copied, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	if err := errors.Join(running.Backup(ctx, f), f.Close()); err != nil {
+		return nil, fmt.Errorf("copy the daemon's state: %w", err)
+	}
+	store, err := bolt.Open(copied, bolt.Options{})
+	if err != nil {
+		return nil, err
+	}
+	return &Storage{Path: path, Ledger: state.NewLedger(store)}, nil
+}
+
+// previewScratch returns a folder of its own for the temporary files of a preview: beside the state, where only the daemon's own account gets
+// at people's data; where there is no state yet, in the system's folder for such.
+func previewScratch(path string) (string, error) {
+	beside := filepath.Dir(path)
+	if _, err := os.Stat(beside); errors.Is(err, fs.ErrNotExist) {
+		return os.MkdirTemp("", "dirsweep-preview-")
+	}
+	return os.MkdirTemp(beside, scratchName+"-preview-")
 }
 
 // hint adds the next step to an error that an operator has to decide about.
@@ -86,12 +122,24 @@ func (s *Storage) Note(ctx context.Context, records ...audit.Record) error {
 }
 
 // Close closes the trail, then the ledger.
-func (s *Storage) Close() error { return errors.Join(s.Trail.Close(), s.Ledger.Close()) }
+func (s *Storage) Close() error {
+	if s.Trail == nil {
+		return s.Ledger.Close()
+	}
+	return errors.Join(s.Trail.Close(), s.Ledger.Close())
+}
+
+// scratchName is what folders for temporary files are called; the daemon does not take changes in them for a new config.
+const scratchName = "scratch"
 
 // Scratch returns an empty folder for passes' temporary files, beside the state: they hold people's data, which has no place in /tmp.
 func (s *Storage) Scratch() (string, error) {
-	dir := filepath.Join(filepath.Dir(s.Path), "scratch")
-	if err := os.RemoveAll(dir); err != nil {
+	dir := filepath.Join(filepath.Dir(s.Path), scratchName)
+	left, err := filepath.Glob(dir + "-preview-*")
+	for _, path := range append(left, dir) {
+		err = errors.Join(err, os.RemoveAll(path))
+	}
+	if err != nil {
 		return "", fmt.Errorf("clear what an earlier pass left behind: %w", err)
 	}
 	return dir, os.MkdirAll(dir, 0o700)

@@ -19,11 +19,14 @@ import (
 type Report struct {
 	ID       string         `json:"id,omitempty"`
 	Mode     string         `json:"mode,omitempty"`
-	Outcome  string         `json:"outcome"` // "converged", "held", "partial", "failed"
+	By       Origin         `json:"by"`
+	Outcome  Outcome        `json:"outcome"` // of Facts
+	Facts    Facts          `json:"facts"`   // of a plan: as they would be; else as the state tells them after the pass
 	Started  time.Time      `json:"started,omitzero"`
 	Ended    time.Time      `json:"ended,omitzero"`
 	Digest   string         `json:"digest,omitempty"` // of the changes
-	Counts   map[string]int `json:"counts"`           // of the changes, by operation
+	Counts   map[string]int `json:"counts"`           // by operation: of a plan, changes to make; else changes made
+	Observed map[string]int `json:"observed"`         // by operation: changes that observe mode leaves out
 	Changes  []Change       `json:"changes"`
 	Held     []Hold         `json:"held"`
 	Findings []Finding      `json:"findings"`
@@ -31,6 +34,15 @@ type Report struct {
 	Targets  []Part         `json:"targets"`
 	Failures []Failure      `json:"failures"`
 	Closed   []Closing      `json:"closed"`
+	Open     []Open         `json:"open"`              // of a sweep: accounts that were not seen closed, and targets that could not be asked
+	Refused  string         `json:"refused,omitempty"` // why nothing was done: the plan is not the one that was asked for
+}
+
+// An Origin is who answered, and from which config.
+type Origin struct {
+	Daemon       int    `json:"daemon,omitempty"` // the daemon's process id; 0 where the command itself did the work
+	Config       string `json:"config"`
+	ConfigDigest string `json:"configDigest"`
 }
 
 // A Change is one step on one account.
@@ -61,6 +73,7 @@ type Part struct {
 	Name  string `json:"name"`
 	Count int    `json:"count"`
 	Error string `json:"error,omitempty"` // why it took no part
+	Mode  string `json:"mode,omitempty"`  // of a target: "enforce" or "observe"
 }
 
 // A Failure is a change that did not succeed.
@@ -75,6 +88,14 @@ type Closing struct {
 	Name    string  `json:"name"`
 	Target  string  `json:"target"`
 	Seconds float64 `json:"seconds"` // from leaving to proven closed
+}
+
+// An Open is an account of somebody swept that was not seen closed, or a target that did not say which accounts they have.
+type Open struct {
+	Target   string `json:"target"`
+	Account  string `json:"account,omitempty"` // missing where the target did not answer
+	UserName string `json:"userName,omitempty"`
+	Why      string `json:"why"` // and what to do about it
 }
 
 // A Hold is a part of a plan that waits for an operator.
@@ -130,7 +151,8 @@ type Step struct {
 	Target   string    `json:"target"`
 	Account  string    `json:"account"`
 	UserName string    `json:"userName,omitempty"`
-	Status   string    `json:"status"` // "open", "held", "proven", "reported"
+	Status   string    `json:"status"` // "open", "held", "kept", "protected", "disputed", "unprovable", "reported", "proven"
+	Open     bool      `json:"open"`   // it may still be open
 	Attempts int       `json:"attempts"`
 	Next     time.Time `json:"next,omitzero"`
 	Error    string    `json:"error,omitempty"`
@@ -181,25 +203,46 @@ type Event struct {
 	Note    string    `json:"note,omitempty"`
 }
 
-// ViewReport is the engine's report as operators see it.
-func ViewReport(r reconcile.Report) Report {
-	counts := map[string]int{}
-	for op, n := range r.Plan.Counts() {
-		counts[string(op)] = n
-	}
-	return Report{
-		ID: r.Run.ID, Mode: r.Run.Mode, Outcome: string(r.Outcome()), Started: r.Run.Started, Ended: r.Run.Ended,
-		Digest: r.Plan.Digest, Counts: counts,
+// ViewReport is the engine's report as operators see it. A plan's counts are what is to be done, a pass's what was done.
+func ViewReport(r reconcile.Report, planned bool) Report {
+	facts := factsOf(r)
+	out := Report{
+		ID: r.Run.ID, Mode: r.Run.Mode, Outcome: facts.Outcome(), Facts: facts, Started: r.Run.Started, Ended: r.Run.Ended,
+		Digest: r.Plan.Digest, Counts: map[string]int{}, Observed: map[string]int{},
 		Changes:  views(r.Plan.Changes, viewChange),
 		Held:     views(r.Held, viewHold),
 		Findings: views(r.Findings, func(f identity.Finding) Finding { return viewFinding(state.Finding{Finding: f}) }),
 		Sources:  views(r.Sources, viewPart),
-		Targets:  views(r.Targets, viewPart),
+		Targets:  views(r.Targets, viewTarget),
 		Failures: views(r.Failures, func(f reconcile.Failure) Failure { return Failure{Change: viewChange(f.Change), Error: f.Err} }),
 		Closed: views(r.Closed, func(c reconcile.Closing) Closing {
 			return Closing{Person: viewPerson(c.Person), Name: c.Name, Target: c.Target, Seconds: c.Took.Seconds()}
 		}),
 	}
+	out.Open = views(r.Open, func(o reconcile.Open) Open {
+		return Open{Target: o.Target, Account: string(o.Account), UserName: o.UserName, Why: o.Why}
+	})
+	for op, n := range r.Run.Counts {
+		if n > 0 {
+			out.Counts[op] = n
+		}
+	}
+	if planned {
+		clear(out.Counts)
+	}
+	observed := map[string]bool{}
+	for _, part := range r.Targets {
+		observed[part.Name] = part.Observe
+	}
+	for _, c := range r.Plan.Changes {
+		switch {
+		case observed[c.Target]:
+			out.Observed[string(c.Op)]++
+		case planned:
+			out.Counts[string(c.Op)]++
+		}
+	}
+	return out
 }
 
 // views never returns nil, so that JSON has [] and not null.
@@ -216,6 +259,15 @@ func viewPerson(id identity.PersonID) string {
 		return ""
 	}
 	return id.String()
+}
+
+func viewTarget(p reconcile.Part) Part {
+	part := viewPart(p)
+	part.Mode = "enforce"
+	if p.Observe {
+		part.Mode = "observe"
+	}
+	return part
 }
 
 func viewPart(p reconcile.Part) Part { return Part{Name: p.Name, Count: p.Count, Error: p.Err} }
@@ -261,7 +313,7 @@ func viewCase(c state.Case) Leaver {
 		Left: c.Left, Closed: c.Closed,
 		Steps: views(c.Steps, func(s state.Step) Step {
 			return Step{
-				Target: s.Target, Account: string(s.Account), UserName: s.UserName, Status: string(s.Status), Attempts: s.Attempts,
+				Target: s.Target, Account: string(s.Account), UserName: s.UserName, Status: string(s.Status), Open: s.Status.Open(), Attempts: s.Attempts,
 				Next: s.Next, Error: s.Error, Seen: s.Seen, At: s.At, Delete: s.Delete, Left: s.Left,
 			}
 		}),

@@ -163,7 +163,7 @@ func (d *Daemon) times() (full, delta cron.Schedule) {
 }
 
 func (d *Daemon) runPass(ctx context.Context, mode reconcile.Mode) {
-	report, err := d.service.Sync(ctx, mode, control.Request{})
+	report, err := d.service.Pass(ctx, mode, control.Request{})
 	if err != nil {
 		if ctx.Err() == nil {
 			d.log.Error("the pass could not be run", "mode", string(mode), "error", err)
@@ -187,10 +187,10 @@ func (d *Daemon) tell(r control.Report) {
 		d.log.Warn("held until it is approved or rejected", "digest", h.Digest, "people", len(h.People), "reason", h.Reason)
 	}
 	level := hclog.Info
-	if len(r.Changes) == 0 && r.Outcome == string(reconcile.Converged) && r.Mode != string(reconcile.Full) {
+	if len(r.Changes) == 0 && r.Outcome == control.AsWanted && r.Mode != string(reconcile.Full) {
 		level = hclog.Debug
 	}
-	d.log.Log(level, "pass", "mode", r.Mode, "outcome", r.Outcome, "changes", len(r.Changes), "closed", len(r.Closed),
+	d.log.Log(level, "pass", "mode", r.Mode, "outcome", string(r.Outcome), "changes", len(r.Changes), "closed", len(r.Closed),
 		"findings", len(r.Findings), "took", r.Ended.Sub(r.Started).Round(time.Millisecond))
 }
 
@@ -214,7 +214,7 @@ func (d *Daemon) retry(ctx context.Context) {
 		case err != nil && ctx.Err() == nil:
 			d.log.Error("what leavers are owed could not be retried", "error", err)
 		case err == nil && (len(report.Plan.Changes) > 0 || len(report.Failures) > 0):
-			d.tell(control.ViewReport(report))
+			d.tell(control.ViewReport(report, false))
 		}
 		pause(ctx, retryPause, nil)
 	}
@@ -269,7 +269,8 @@ func (d *Daemon) process() *control.Process {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return &control.Process{
-		PID: os.Getpid(), Version: d.options.Version, Since: d.began, Digest: d.newest.Digest, Loaded: d.loaded, Refused: d.refused,
+		PID: os.Getpid(), Version: d.options.Version, Since: d.began, Config: d.newest.Path, Digest: d.newest.Digest,
+		Loaded: d.loaded, Refused: d.refused,
 		Pass: string(d.pass),
 	}
 }
