@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -41,7 +42,10 @@ func twoApplications(t *testing.T, match func(*http.Request) bool, trouble scimt
 	t.Helper()
 	s := company(t, "alice", "bob", "carol")
 	slow := newApplication(t)
-	s.configure(wide, everySecond, s.source("corp", s.dir), s.target("app", s.app), s.target("slow", slow))
+	s.group("wiki-users", "alice", "bob")
+	s.app.AddGroup(t, "wiki-users")
+	slow.AddGroup(t, "wiki-users")
+	s.configure(wide, everySecond, s.source("corp", s.dir), s.target("app", s.app, wikiGroups), s.target("slow", slow, wikiGroups))
 	s.settle()
 	arrived := make(chan struct{}, 1)
 	slow.Inject(scimtest.Fault{Match: match, Trouble: func(w http.ResponseWriter, r *http.Request, next http.Handler) {
@@ -87,6 +91,30 @@ func TestHangingApplicationDelaysNobody(t *testing.T) {
 	s, _ := twoApplications(t, nil, hang)
 	s.fire("bob")
 	s.claim(s.within(10*time.Second, func() bool { return s.app.closed("bob") }), "bob is closed at the other application in seconds")
+}
+
+// The list of groups hangs: signing in is refused before anything needs it, here and elsewhere.
+func TestHangingGroupListDelaysNobody(t *testing.T) {
+	s, slow := twoApplications(t, func(r *http.Request) bool { return strings.HasSuffix(r.URL.Path, "/Groups") }, hang)
+	s.fire("bob")
+	s.claim(s.within(10*time.Second, func() bool { return s.app.closed("bob") }), "bob is closed at the other application in seconds")
+	s.claim(s.within(5*time.Second, func() bool { return slow.closed("bob") }), "and at the slow one, whose single calls answer")
+}
+
+// Some seconds of a default backend that knows nothing, just when somebody leaves.
+func TestNotFoundForSecondsIsNoProof(t *testing.T) {
+	s := company(t, "alice", "bob", "carol")
+	s.configure(wide, everySecond, s.source("corp", s.dir), s.target("app", s.app))
+	s.settle()
+	s.run()
+	s.app.odd("", "", scimtest.Answer(404, "default backend - 404", "Content-Type", "text/plain"))
+	bob := "/Users/" + s.app.id("bob")
+	s.fire("bob")
+	if !s.within(20*time.Second, func() bool { return s.app.requests("GET", bob)+s.app.requests("PATCH", bob) > 1 }) {
+		s.Fatal("the daemon does not ask about bob")
+	}
+	s.app.Clear()
+	s.claim(s.within(75*time.Second, func() bool { return s.app.closed("bob") }), "bob is closed a minute after the front is well")
 }
 
 // One application's rate is used up for ten minutes while somebody leaves.

@@ -60,12 +60,37 @@ func TestHiddenLeaveDateEnablesNobody(t *testing.T) {
 	}
 	s.set("bob", "leaveDate", "2001-12-31")
 	s.app.AddUser(t, "bob", map[string]any{"active": true})
-	s.configure(wide, s.source("corp", s.dir, `active = !date_after(now(), person.leaveDate)`, `attributes = ["leaveDate"]`), s.target("app", s.app))
+	source := s.source("corp", s.dir, `active = !date_after(now(), person.leaveDate)`, `attributes = ["leaveDate"]`)
+	s.configure(wide, source, s.target("app", s.app))
 	s.sync()
 	s.claim(s.app.closed("bob"), "bob is closed")
 	s.dir.HideAttribute(t, "leaveDate")
 	s.sync()
 	s.claim(s.app.closed("bob"), "bob is closed still")
+}
+
+// Active Directory's flags are there for everybody, or the reader may not see them.
+func TestHiddenAccountControlEnablesNobody(t *testing.T) {
+	s := open(t, slapdtest.Options{People: 40, Person: func(n int) map[string][]string {
+		return map[string][]string{"objectClass": {"lockPerson"}, "userAccountControl": {"512"}}
+	}})
+	s.settle()
+	s.set(slapdtest.UID(1), "userAccountControl", "514")
+	s.sync()
+	s.claim(len(s.app.inactive()) == 1, "the disabled one is closed")
+	s.dir.HideAttribute(t, "userAccountControl")
+	s.sync()
+	s.claim(len(s.app.inactive()) == 1, "the disabled one is closed still")
+}
+
+// An expression that fails for somebody says nothing about them.
+func TestFailingExpressionClosesNobody(t *testing.T) {
+	s := crowd(t, 40, wide)
+	s.configure(wide, s.source("corp", s.dir), s.target("app", s.app, `scope = person.departmentNumber * 1 >= 0`))
+	s.settle()
+	s.set(slapdtest.UID(1), "departmentNumber", "abroad")
+	s.sync()
+	s.claim(s.app.active(slapdtest.UID(1)), "the one of whom it fails is active")
 }
 
 // A right is lost on mapped attributes.

@@ -121,6 +121,53 @@ func TestHeldAndThenDeleted(t *testing.T) {
 	s.claim(s.allActive(3, 6), "the other held are active, inactive are %v", s.app.inactive())
 }
 
+// Many return at once: that is judged as many who leave.
+func TestManyReturnsAreHeld(t *testing.T) {
+	s := crowd(t, 40, count(5))
+	s.lock(1, 12, "TRUE")
+	s.sync()
+	for _, digest := range s.holds() {
+		s.dirsweep("approve", digest)
+	}
+	s.sync()
+	s.claim(len(s.app.inactive()) == 12, "twelve are closed, once it is approved")
+	s.lock(1, 12)
+	s.claim(s.sync() == 3 && len(s.app.inactive()) >= 7, "their return waits for an operator, inactive are %v", s.app.inactive())
+	for _, digest := range s.holds() {
+		s.dirsweep("approve", digest)
+	}
+	s.sync()
+	s.claim(len(s.app.inactive()) == 0, "they are enabled once it is approved, inactive are %v", s.app.inactive())
+}
+
+// A line of the mapping is edited, and every account would change.
+func TestEditedMappingIsHeld(t *testing.T) {
+	s := crowd(t, 100, wide)
+	target := strings.Replace(s.target("app", s.app), "= person.cn", `= "${person.sn}, ${person.givenName}"`, 1)
+	s.configure(wide, s.source("corp", s.dir), target)
+	before := s.app.Writes()
+	code := s.sync()
+	s.claim(code == 3 && s.app.Writes() == before, "the change waits for an operator; exit %d, %d writes", code, s.app.Writes()-before)
+	for _, digest := range s.holds() {
+		s.dirsweep("approve", digest)
+	}
+	s.sync()
+	s.claim(s.app.account(slapdtest.UID(1))["displayName"] == "Last1, First1", "it is made once it is approved")
+}
+
+// Who is protected is never written, not even updated, and never called closed.
+func TestProtectedIsNeverWritten(t *testing.T) {
+	s := company(t, "alice", "bob", "carol", "svc-mail")
+	s.settle()
+	s.configure(strings.Replace(wide, "guard {", "guard {\n  protect = [\"svc-*\"]", 1), s.source("corp", s.dir), s.target("app", s.app))
+	s.set("svc-mail", "cn", "Another Name")
+	s.sync()
+	s.fire("svc-mail")
+	code := s.sync()
+	s.claim(s.app.active("svc-mail") && s.app.account("svc-mail")["displayName"] == "Svc-mail Case", "the account is as it was")
+	s.claim(code == 3, "who left and is protected waits for an operator; exit %d", code)
+}
+
 // Six people, one of whom leaves, under the default guard.
 func TestSmallCompanyLetsOneGo(t *testing.T) {
 	s := company(t, "alice", "bob", "carol", "dora", "emil", "finn")
@@ -156,6 +203,7 @@ func departments(t *testing.T, guard string) *site {
 // are as before the leaver's absence can be proven, and the edit is no reason to wait.
 func edited(t *testing.T, s *site, provable bool, blocks ...string) {
 	t.Helper()
+	before := len(s.app.accounts())
 	s.dir.Delete(t, "uid=p073,ou=dep07,"+s.dir.PeopleDN())
 	s.configure(blocks...)
 	s.sync()
@@ -164,6 +212,7 @@ func edited(t *testing.T, s *site, provable bool, blocks ...string) {
 	s.sync()
 	others := slices.DeleteFunc(s.app.inactive(), func(name string) bool { return name == "p073" })
 	s.claim(len(others) == 0, "nobody but the leaver is closed, inactive are %v", others)
+	s.claim(len(s.app.accounts()) == before, "nobody is made again")
 }
 
 func TestEditedAnchorClosesNobody(t *testing.T) {
@@ -219,7 +268,8 @@ func TestHiddenMembersOfAllGroupsCloseNobody(t *testing.T) {
 		}
 		s.dir.AddGroup(t, fmt.Sprintf("wiki-%d", g), team...)
 	}
-	s.configure(count(20), s.source("corp", s.dir), s.target("app", s.app, `scope = length([for g in person.groups : g if startswith(g, "wiki-")]) > 0`))
+	inWiki := `scope = length([for g in person.groups : g if startswith(g, "wiki-")]) > 0`
+	s.configure(count(20), s.source("corp", s.dir), s.target("app", s.app, inWiki))
 	s.settle()
 	s.dir.HideAttribute(t, "member")
 	for range 3 {

@@ -167,7 +167,8 @@ func TestLostStateGivesNobodyALeaversAccount(t *testing.T) {
 	s.sync()
 	s.sync()
 	now := s.app.account("bob")
-	s.claim(now["active"] == false && now["externalId"] == leaver["externalId"] && now["displayName"] == leaver["displayName"], "the account is the leaver's still: %v", now)
+	same := now["externalId"] == leaver["externalId"] && now["displayName"] == leaver["displayName"]
+	s.claim(same && now["active"] == false, "the account is the leaver's still: %v", now)
 }
 
 // forget removes all that dirsweep keeps: state, trail and evidence.
@@ -195,6 +196,23 @@ func TestLostStateHidesNoLeaver(t *testing.T) {
 	code := s.sync()
 	s.claim(s.app.closed("bob") || code != 0, "bob is closed, or the pass does not end as if all were well")
 	s.claim(s.app.active("alice", "carol") && len(s.app.accounts()) == 3, "the others have their one account")
+}
+
+// Who an orphan is can be said only when every source was read.
+func TestOrphansNeedEverySource(t *testing.T) {
+	s := company(t)
+	north := s.dir.AddUnit(t, "north", s.dir.PeopleDN())
+	south := s.dir.AddUnit(t, "south", s.dir.PeopleDN())
+	for _, uid := range []string{"alice", "bob", "carol"} {
+		s.hireAt("uid=" + uid + "," + north)
+		s.hireAt("uid=south-" + uid + "," + south)
+		s.app.AddUser(t, "south-"+uid, nil)
+	}
+	down := strings.Replace(below(s.source("south", s.dir), south), `env("LDAP_PASSWORD")`, `"wrong"`, 1)
+	s.configure(wide, below(s.source("north", s.dir), north), down, s.target("app", s.app, `on_orphan = "disable"`))
+	s.sync()
+	s.sync()
+	s.claim(len(s.app.inactive()) == 0, "nobody is closed, inactive are %v", s.app.inactive())
 }
 
 // Somebody who was disabled in the application by hand stays disabled.

@@ -217,10 +217,11 @@ func TestStripIsNoProofOfClosing(t *testing.T) {
 	s.configure(wide, s.source("corp", s.dir), s.target("app", s.app, wikiGroups))
 	s.settle()
 	bob := s.app.id("bob")
-	s.app.Inject(scimtest.Fault{Method: "PATCH", Path: "/Groups", Times: 1, Trouble: func(w http.ResponseWriter, r *http.Request, next http.Handler) {
+	enable := func(w http.ResponseWriter, r *http.Request, next http.Handler) {
 		next.ServeHTTP(w, r)
 		s.app.Patch(t, "/Users/"+bob, "replace", "active", true)
-	}})
+	}
+	s.app.Inject(scimtest.Fault{Method: "PATCH", Path: "/Groups", Times: 1, Trouble: enable})
 	s.fire("bob")
 	s.sync()
 	s.claim(s.app.closed("bob") || s.says("leavers", "bob"), "bob is closed, or his case is open")
@@ -243,6 +244,15 @@ func TestSweepFindsUnlinkedAccounts(t *testing.T) {
 func TestSweepWithoutHistory(t *testing.T) {
 	s := company(t, "alice", "bob")
 	s.app.AddUser(t, "bob", nil)
+	code, _ := s.dirsweep("sweep", "bob", "--reason", "field case")
+	s.claim(s.app.closed("bob") || code == 4, "bob is closed, or the sweep says that he is not; exit %d", code)
+}
+
+// An emergency: the only account of that login bears somebody else's externalId.
+func TestSweepNamesDisputedAccounts(t *testing.T) {
+	s := company(t, "alice", "bob")
+	s.app.AddUser(t, "bob", map[string]any{"externalId": "hand"})
+	s.sync()
 	code, _ := s.dirsweep("sweep", "bob", "--reason", "field case")
 	s.claim(s.app.closed("bob") || code == 4, "bob is closed, or the sweep says that he is not; exit %d", code)
 }
