@@ -7,6 +7,8 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -159,6 +161,16 @@ func (s *site) write(name, content string) {
 	}
 }
 
+// read is the content of a file beside the config; nothing where there is none.
+func (s *site) read(name string) string {
+	s.Helper()
+	content, err := os.ReadFile(filepath.Join(s.folder, name))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		s.Fatal(err)
+	}
+	return string(content)
+}
+
 // configure writes the config, whose state is always in the same place.
 func (s *site) configure(blocks ...string) {
 	s.Helper()
@@ -219,7 +231,7 @@ func excerpt(text string) string {
 	return text
 }
 
-func (s *site) command(out *bytes.Buffer, args ...string) *exec.Cmd {
+func (s *site) command(out io.Writer, args ...string) *exec.Cmd {
 	s.Helper()
 	binary := program
 	if s.ahead > 0 {

@@ -38,7 +38,13 @@ func (s *Server) load(t testing.TB, o Options) {
 	command.Stdout, command.Stderr = &out, &out
 	check(t, "start slapadd", command.Start())
 	w := bufio.NewWriter(in)
-	s.skeleton(w)
+	if o.Copy != nil {
+		dump := exec.Command("/usr/sbin/slapcat", "-f", o.Copy.path("slapd.conf"), "-b", s.suffix)
+		dump.Stdout = w
+		check(t, "copy a server", dump.Run())
+	} else {
+		s.skeleton(w)
+	}
 	for i := 1; i <= o.People; i++ {
 		attributes := person(UID(i), i)
 		if o.Person != nil {

@@ -27,6 +27,8 @@ type Options struct {
 	LDIF   string // loaded after everything else
 	// Schema is more lines of slapd.conf, read after the standard schemas: LockSchema, or one's own.
 	Schema string
+	// Copy begins with everything that another server holds, entryUUIDs and entryCSNs included, as a replica does that hears nothing more.
+	Copy *Server
 	// Loose leaves out the overlays memberof and refint, as most servers do: no group follows a rename, and people have no memberOf.
 	Loose bool
 	// SizeLimit is that of the reader at the start; 0 for unlimited.
