@@ -72,6 +72,8 @@ type Pass struct {
 	Progress Progress // nil for none
 	// Beside leaves out targets that another pass is at work on, rather than wait for them: leavers are closed there all the same.
 	Beside bool
+	// Judged is called when the source side has ended: everybody's leavers are on the books, and another pass may begin. nil for nobody.
+	Judged func()
 	// Expect, where it is not nil, are the digests by target of the only plan that may be carried out (plan.Digests); a target whose plan is
 	// another one by now is left as it is. Leavers are closed all the same.
 	Expect map[string]string

@@ -123,6 +123,9 @@ func (r *run) judge(ctx context.Context) error {
 			s.Wake()
 		}
 	}
+	if r.pass.Judged != nil {
+		r.pass.Judged()
+	}
 	return nil
 }
 

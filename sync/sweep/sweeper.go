@@ -84,16 +84,11 @@ func (s *Sweeper) Wake() {
 	}
 }
 
-// Run closes what is due until ctx is done, and returns when what was under way has ended. tell is called after each round in which
-// something was closed or failed.
-func (s *Sweeper) Run(ctx context.Context, tell func(Round)) {
+// Run closes what is due until ctx is done, and returns when what was under way has ended.
+func (s *Sweeper) Run(ctx context.Context) {
 	for ctx.Err() == nil {
-		round, err := s.Drain(ctx, Selection{})
-		switch {
-		case err != nil && ctx.Err() == nil:
+		if _, err := s.Drain(ctx, Selection{}); err != nil && ctx.Err() == nil {
 			s.Log.Error("the leavers' open accounts cannot be read", "target", s.Target, "error", err)
-		case err == nil && (len(round.Closed)+len(round.Failed) > 0):
-			tell(round)
 		}
 		next, err := s.Books.NextDue(ctx, s.Target)
 		wait := atLeast

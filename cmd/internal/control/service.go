@@ -65,25 +65,24 @@ type Request struct {
 
 // Hooks are how the process around a Service hears of what happens there. Each may be nil.
 type Hooks struct {
-	Process  func() *Process      // the daemon that the status tells of
-	Changed  func(Command)        // after a command that changed something
-	Running  func(reconcile.Mode) // which pass runs now, "" for none
-	Replaced func()               // after a new instance took over
-	Closed   func(error)          // how closing an old instance went
+	Process  func() *Process                       // the daemon that the status tells of
+	Changed  func(Command)                         // after a command that changed something
+	Running  func(mode reconcile.Mode, begun bool) // a pass has begun, or ended
+	Replaced func()                                // after a new instance took over
+	Closed   func(error)                           // how closing an old instance went
 }
 
-// A Service answers requests with the instance in use. One pass runs at a time.
+// A Service answers requests with the instance in use.
 type Service struct {
 	Progress reconcile.Progress // told how plans and passes get on; nil for nobody
 
 	hooks       Hooks
 	generations *generations
-	pass        chan struct{} // holds a token while a pass runs
 }
 
 // New returns a service that uses i and owns it.
 func New(i *Instance, hooks Hooks) *Service {
-	s := &Service{hooks: hooks, generations: newGenerations(i), pass: make(chan struct{}, 1)}
+	s := &Service{hooks: hooks, generations: newGenerations(i)}
 	s.generations.replaced, s.generations.closed = hooks.Replaced, hooks.Closed
 	return s
 }
@@ -91,6 +90,11 @@ func New(i *Instance, hooks Hooks) *Service {
 // Acquire returns the instance in use, which stays open until release is called. Who may write says so: no other instance takes over meanwhile.
 func (s *Service) Acquire(writes bool) (i *Instance, release func()) {
 	return s.generations.acquire(writes)
+}
+
+// Work is Acquire for who writes for long: its context ends when another instance is to take over.
+func (s *Service) Work(ctx context.Context) (i *Instance, working context.Context, release func(), err error) {
+	return s.generations.work(ctx)
 }
 
 // Replace puts i to use as soon as nothing writes; the instance before it is closed when nobody uses it any more.
@@ -119,34 +123,31 @@ func (s *Service) Backup(ctx context.Context, w io.Writer) error {
 	return i.Storage.Ledger.Backup(ctx, w)
 }
 
-// Pass runs one pass, after the one that is under way, and reports what it met.
-func (s *Service) Pass(ctx context.Context, mode reconcile.Mode, request Request) (Report, error) {
-	end, err := s.turn(ctx)
+// Pass runs one pass beside what else is under way, and reports what it met. judged is called when the people have been read and judged, so
+// that the next pass may begin, while the targets' part of this one goes on; nil for nobody. A delta leaves out targets that another pass
+// is at work on.
+func (s *Service) Pass(ctx context.Context, mode reconcile.Mode, judged func()) (Report, error) {
+	i, ctx, release, err := s.Work(ctx)
 	if err != nil {
 		return Report{}, err
 	}
-	defer end()
-	i, release := s.Acquire(true)
 	defer release()
-	return s.run(ctx, i, mode, request)
+	return s.run(ctx, i, reconcile.Pass{Mode: mode, Progress: s.Progress, Judged: judged, Beside: mode == reconcile.Delta}, "")
 }
 
-func (s *Service) run(ctx context.Context, i *Instance, mode reconcile.Mode, request Request) (Report, error) {
-	pass, err := s.order(i, mode, request)
-	if err != nil {
-		return Report{}, err
-	}
+// run runs a pass; where expected is not "", only if its plan has that digest.
+func (s *Service) run(ctx context.Context, i *Instance, pass reconcile.Pass, expected string) (Report, error) {
 	if s.hooks.Running != nil {
-		s.hooks.Running(mode)
-		defer s.hooks.Running("")
+		s.hooks.Running(pass.Mode, true)
+		defer s.hooks.Running(pass.Mode, false)
 	}
-	if request.Digest != "" {
+	if expected != "" {
 		planned, err := i.Engine.Plan(ctx, pass)
 		if err != nil {
 			return Report{}, err
 		}
-		if planned.Plan.Digest != request.Digest {
-			return refused(planned, request.Digest), nil
+		if planned.Plan.Digest != expected {
+			return refused(planned, expected), nil
 		}
 		pass.Expect = plan.Digests(planned.Plan.Changes)
 	}
@@ -168,14 +169,16 @@ func refused(planned reconcile.Report, asked string) Report {
 
 // sync is a full pass on an operator's behalf.
 func (s *Service) sync(ctx context.Context, request Request) (Report, error) {
-	end, err := s.turn(ctx)
+	i, ctx, release, err := s.Work(ctx)
 	if err != nil {
 		return Report{}, err
 	}
-	defer end()
-	i, release := s.Acquire(true)
 	defer release()
-	report, err := s.run(ctx, i, reconcile.Full, request)
+	pass, err := s.order(i, reconcile.Full, request)
+	if err != nil {
+		return Report{}, err
+	}
+	report, err := s.run(ctx, i, pass, request.Digest)
 	if err != nil {
 		return Report{}, err
 	}
@@ -282,22 +285,7 @@ func (s *Service) status(ctx context.Context, i *Instance) (Status, error) {
 	return status, err
 }
 
-// turn waits for the pass or plan that is under way, since an engine makes one at a time.
-func (s *Service) turn(ctx context.Context) (end func(), err error) {
-	select {
-	case s.pass <- struct{}{}:
-		return func() { <-s.pass }, nil
-	case <-ctx.Done():
-		return nil, fmt.Errorf("another pass was under way and did not end in time: %w", context.Cause(ctx))
-	}
-}
-
 func (s *Service) plan(ctx context.Context, request Request) (Report, error) {
-	end, err := s.turn(ctx)
-	if err != nil {
-		return Report{}, err
-	}
-	defer end()
 	i, release := s.Acquire(false)
 	defer release()
 	pass, err := s.order(i, reconcile.Full, request)

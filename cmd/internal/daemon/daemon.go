@@ -42,14 +42,15 @@ type Daemon struct {
 	began   time.Time
 
 	full chan struct{} // asks for a full pass; buffered by one
-	owed chan struct{} // says that what is owed may have changed; buffered by one
 
 	mu         sync.Mutex
 	newest     *config.Config // taken over last, whether or not it is on duty yet
 	referenced string         // digest of the files that newest names
 	loaded     time.Time
-	refused    string // why the config on disk is not newest
-	pass       reconcile.Mode
+	refused    string                 // why the config on disk is not newest
+	passes     map[reconcile.Mode]int // under way
+
+	fullPass sync.Mutex // held while a scheduled full pass is under way
 }
 
 // Start reads the config, takes the state's lock, opens everything and listens; any of them failing is an error at once. It runs nothing
@@ -68,7 +69,7 @@ func Start(ctx context.Context, o Options) (*Daemon, error) {
 	}
 	d := &Daemon{
 		options: o, log: o.Log, storage: storage, began: time.Now(), newest: cfg, loaded: time.Now(),
-		full: make(chan struct{}, 1), owed: make(chan struct{}, 1),
+		full: make(chan struct{}, 1), passes: map[reconcile.Mode]int{},
 	}
 	if err := d.open(ctx, cfg); err != nil {
 		return nil, errors.Join(err, d.Close())
@@ -114,9 +115,9 @@ func (d *Daemon) Run(ctx context.Context) error {
 		return errors.Join(err, d.Close())
 	}
 	var all sync.WaitGroup
-	s := scheduler{times: d.times, pass: d.runPass, full: d.full}
+	s := scheduler{times: d.times, full: d.full, pass: func(ctx context.Context, mode reconcile.Mode) { d.runPass(ctx, mode, &all) }}
 	all.Go(func() { s.run(ctx, last) })
-	all.Go(func() { d.retry(ctx) })
+	all.Go(func() { d.sweep(ctx) })
 	all.Go(func() { d.watch.run(ctx, func() { d.reload(ctx) }) })
 	all.Go(func() {
 		if err := control.Serve(ctx, d.socket, d.service, stopWithin, d.log); err != nil {
@@ -162,15 +163,29 @@ func (d *Daemon) times() (full, delta cron.Schedule) {
 	return i.Config.Schedule.FullSchedule, i.Config.Schedule.DeltaSchedule
 }
 
-func (d *Daemon) runPass(ctx context.Context, mode reconcile.Mode) {
-	report, err := d.service.Pass(ctx, mode, control.Request{})
-	if err != nil {
-		if ctx.Err() == nil {
-			d.log.Error("the pass could not be run", "mode", string(mode), "error", err)
-		}
+// runPass begins a pass and returns when its people have been judged; the targets' part of it goes on in all. Of full passes there is one
+// at a time.
+func (d *Daemon) runPass(ctx context.Context, mode reconcile.Mode, all *sync.WaitGroup) {
+	if mode == reconcile.Full && !d.fullPass.TryLock() {
+		d.log.Info("the last full pass is still under way, so no other begins")
 		return
 	}
-	d.tell(report)
+	judged := make(chan struct{})
+	all.Go(func() {
+		if mode == reconcile.Full {
+			defer d.fullPass.Unlock()
+		}
+		once := sync.OnceFunc(func() { close(judged) })
+		defer once()
+		report, err := d.service.Pass(ctx, mode, once)
+		switch {
+		case err != nil && ctx.Err() == nil:
+			d.log.Error("the pass could not be run", "mode", string(mode), "error", err)
+		case err == nil:
+			d.tell(report)
+		}
+	})
+	<-judged
 }
 
 // tell logs a pass: quietly where nothing happened, and by name what took no part or failed.
@@ -194,61 +209,37 @@ func (d *Daemon) tell(r control.Report) {
 		"findings", len(r.Findings), "took", r.Ended.Sub(r.Started).Round(time.Millisecond))
 }
 
-// retryAtLeast is how often what is owed is looked at, whatever the state says of the next instant.
-const retryAtLeast = time.Minute
-
-// retryPause keeps a step that stays due from being tried in a tight loop.
-const retryPause = time.Second
-
-// retry repeats what leavers are owed when it is due, also while a pass is under way.
-func (d *Daemon) retry(ctx context.Context) {
+// sweep keeps the sweepers of the config in use running.
+func (d *Daemon) sweep(ctx context.Context) {
 	for ctx.Err() == nil {
-		if wait := d.untilDue(ctx); wait > 0 {
-			pause(ctx, wait, d.owed)
-			continue
+		i, working, release, err := d.service.Work(ctx)
+		if err != nil {
+			return
 		}
-		i, release := d.service.Acquire(true)
-		report, err := i.Engine.Retry(ctx)
+		var all sync.WaitGroup
+		for _, s := range i.Engine.Sweepers() {
+			all.Go(func() { s.Run(working) })
+		}
+		<-working.Done()
+		all.Wait()
 		release()
-		switch {
-		case err != nil && ctx.Err() == nil:
-			d.log.Error("what leavers are owed could not be retried", "error", err)
-		case err == nil && (len(report.Plan.Changes) > 0 || len(report.Failures) > 0):
-			d.tell(control.ViewReport(report, false))
-		}
-		pause(ctx, retryPause, nil)
-	}
-}
-
-func (d *Daemon) untilDue(ctx context.Context) time.Duration {
-	i, release := d.service.Acquire(false)
-	defer release()
-	due, err := i.Engine.NextDue(ctx)
-	if err != nil {
-		d.log.Error("what is due next cannot be read", "error", err)
-		return retryAtLeast
-	}
-	if due.IsZero() {
-		return retryAtLeast
-	}
-	return min(time.Until(due), retryAtLeast)
-}
-
-func pause(ctx context.Context, wait time.Duration, sooner <-chan struct{}) {
-	timer := time.NewTimer(wait)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-	case <-timer.C:
-	case <-sooner:
 	}
 }
 
 // attend follows a command that changed something up.
 func (d *Daemon) attend(c control.Command) {
-	nudge(d.owed)
+	d.wake()
 	if c == control.CmdApprove || c == control.CmdRelease {
 		nudge(d.full)
+	}
+}
+
+// wake tells the sweepers that something may have become due.
+func (d *Daemon) wake() {
+	i, release := d.service.Acquire(false)
+	defer release()
+	for _, s := range i.Engine.Sweepers() {
+		s.Wake()
 	}
 }
 
@@ -259,10 +250,25 @@ func nudge(c chan struct{}) {
 	}
 }
 
-func (d *Daemon) running(mode reconcile.Mode) {
+func (d *Daemon) running(mode reconcile.Mode, begun bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.pass = mode
+	if begun {
+		d.passes[mode]++
+	} else {
+		d.passes[mode]--
+	}
+}
+
+// underWay names the passes that are under way; d.mu is held.
+func (d *Daemon) underWay() string {
+	switch {
+	case d.passes[reconcile.Full] > 0:
+		return string(reconcile.Full)
+	case d.passes[reconcile.Delta] > 0:
+		return string(reconcile.Delta)
+	}
+	return ""
 }
 
 func (d *Daemon) process() *control.Process {
@@ -271,7 +277,7 @@ func (d *Daemon) process() *control.Process {
 	return &control.Process{
 		PID: os.Getpid(), Version: d.options.Version, Since: d.began, Config: d.newest.Path, Digest: d.newest.Digest,
 		Loaded: d.loaded, Refused: d.refused,
-		Pass: string(d.pass),
+		Pass: d.underWay(),
 	}
 }
 

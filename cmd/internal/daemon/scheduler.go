@@ -9,12 +9,12 @@ import (
 	"github.com/dirsweep/dirsweep/sync/reconcile"
 )
 
-// A scheduler says which pass is next and when. Passes never overlap: what comes due while one is under way runs after it, once, however many
-// times it came due.
+// A scheduler says which pass is next and when. One at a time reads and judges the people: what comes due meanwhile runs after it, once,
+// however many times it came due. The targets' part of a pass is not waited for.
 type scheduler struct {
 	// times are read before each decision, since a reload may change them. A nil schedule never comes due.
 	times func() (full, delta cron.Schedule)
-	// pass runs one pass; its errors are its own business.
+	// pass begins one pass and returns when its people have been judged; its errors are its own business.
 	pass func(ctx context.Context, mode reconcile.Mode)
 	// full asks for a full pass at once; buffered by one.
 	full chan struct{}
