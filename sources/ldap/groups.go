@@ -443,6 +443,8 @@ func (x *membership) facts() []sources.GroupFact {
 	facts := make([]sources.GroupFact, len(x.groups))
 	for i, g := range x.groups {
 		facts[i] = sources.GroupFact{ID: g.id, DN: g.DN, Name: g.Name, Values: g.values, People: g.people, Hidden: g.hidden}
+	}
+	for i := range x.groups {
 		for _, parent := range x.parents[i] {
 			facts[parent].Nested++
 		}
