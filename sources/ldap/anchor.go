@@ -64,6 +64,14 @@ func (a anchor) render(raw []byte) (string, error) {
 	return text, nil
 }
 
+// only renders the one value that an anchor has.
+func (a anchor) only(raw [][]byte) (string, error) {
+	if len(raw) != 1 {
+		return "", fmt.Errorf("%s has %d values, and an anchor has one", a.name, len(raw))
+	}
+	return a.render(raw[0])
+}
+
 // filter makes the search filter that finds text, which render made.
 func (a anchor) filter(text string) (string, error) {
 	var raw []byte

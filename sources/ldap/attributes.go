@@ -42,6 +42,16 @@ func vocabulary(extra ...string) []string {
 	return names
 }
 
+// spelling returns a known attribute's name as its schema spells it.
+func spelling(lower string) string {
+	for name := range known() {
+		if strings.EqualFold(name, lower) {
+			return name
+		}
+	}
+	return lower
+}
+
 // binaries is the set of attributes, in lower case, whose values are not text.
 func binaries() map[string]bool {
 	set := make(map[string]bool)

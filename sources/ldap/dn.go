@@ -212,6 +212,16 @@ func within(dn, base string) bool {
 	return above == "" || below == above || strings.HasSuffix(below, ","+above)
 }
 
+// sameDN reports whether two names are one. Names that cannot be read are nobody's.
+func sameDN(a, b string) bool {
+	first, err := normalDN(a)
+	if err != nil {
+		return false
+	}
+	second, err := normalDN(b)
+	return err == nil && first == second
+}
+
 // readable writes bytes of a DN that are not UTF-8 as hex pairs (RFC 4514, 2.4): it is the same name, and can be kept as text.
 func readable(dn string) string {
 	if utf8.ValidString(dn) {

@@ -23,6 +23,10 @@ type fake struct {
 	people func(w *answer, q asked)
 	entry  func(w *answer, q asked) // nil: every entry is there, and empty
 
+	dse []string      // the root DSE; nil for one with naming contexts alone
+	usn func() string // highestCommittedUSN; nil where there is none
+	who string        // the answer to "who am I"
+
 	bind     int64
 	binds    atomic.Int32
 	listener net.Listener
@@ -99,8 +103,7 @@ func (f *fake) serve(conn net.Conn) error {
 			q := readSearch(packet)
 			switch base := op.Children[1].Value.(int64) == ldap.ScopeBaseObject; {
 			case q.base == "":
-				w.entry("", "namingContexts", "dc=example,dc=org")
-				w.done(0)
+				f.root(w)
 			case base && f.entry != nil:
 				f.entry(w, q)
 			case base:
@@ -111,10 +114,27 @@ func (f *fake) serve(conn net.Conn) error {
 				q.number = number
 				f.people(w, q)
 			}
+		case ldap.ApplicationExtendedRequest:
+			op := outcome(ldap.ApplicationExtendedResponse, 0, "")
+			op.AppendChild(ber.NewString(ber.ClassContext, ber.TypePrimitive, 11, f.who, ""))
+			w.send(op, nil)
 		default:
 			return nil
 		}
 	}
+}
+
+// root answers for the root DSE.
+func (f *fake) root(w *answer) {
+	pairs := f.dse
+	if pairs == nil {
+		pairs = []string{"namingContexts", "dc=example,dc=org"}
+	}
+	if f.usn != nil {
+		pairs = append(pairs[:len(pairs):len(pairs)], "highestCommittedUSN", f.usn())
+	}
+	w.entry("", pairs...)
+	w.done(0)
 }
 
 func readSearch(packet *ber.Packet) asked {

@@ -4,16 +4,19 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/go-ldap/ldap/v3"
 
 	"github.com/dirsweep/dirsweep/sources"
+	"github.com/dirsweep/dirsweep/sync/identity"
 )
 
 // Find implements sources.Finder. Absence is proven in three steps on one connection: the anchor is not among those whom People reads;
 // somebody who is (the witness) is found; and one search of the whole directory, for both anchors at once, returns the witness and
-// nobody else. A server that shows us nothing any more, or no anchors, thus never makes a leaver.
+// nobody else. A server that shows us nothing any more, or no anchors, thus never makes a leaver. What is left of the place where the
+// person was, and how current the server is, is told beside it.
 func (s *source) Find(ctx context.Context, who sources.Lookup) (sources.Sighting, error) {
 	filter, err := s.anchor.filter(who.Anchor)
 	if err != nil {
@@ -21,7 +24,10 @@ func (s *source) Find(ctx context.Context, who sources.Lookup) (sources.Sighting
 	}
 	var seen sources.Sighting
 	err = s.ask(ctx, func(session *session) (err error) {
-		seen, err = s.find(ctx, session, filter)
+		currency := session.currency(ctx, s.bases)
+		if seen, err = s.find(ctx, session, who, filter); err == nil {
+			seen.Server, seen.Currency = session.url, currency
+		}
 		return err
 	})
 	if err == nil {
@@ -34,18 +40,17 @@ func (s *source) Find(ctx context.Context, who sources.Lookup) (sources.Sighting
 	return seen, nil
 }
 
-func (s *source) find(ctx context.Context, session *session, filter string) (sources.Sighting, error) {
-	p := s.portrayer(s.name, s.need.Attributes, s.now())
-	p.complete = session.rest
+func (s *source) find(ctx context.Context, session *session, who sources.Lookup, filter string) (sources.Sighting, error) {
+	r := s.reader(ctx, session)
 	for _, base := range s.bases {
-		q := s.query(base, p.ask)
+		q := s.query(base, r.ask)
 		q.filter = "(&" + s.filter + filter + ")"
 		entries, err := s.every(ctx, session, q)
 		if err != nil {
 			return sources.Sighting{}, err
 		}
 		if len(entries) > 0 {
-			return s.sighting(ctx, session, p, sources.InScope, entries[0],
+			return s.sighting(ctx, session, r, sources.InScope, entries[0],
 				fmt.Sprintf("%s answered %s under %s with %s", session.url, q.filter, base, entries[0].DN))
 		}
 	}
@@ -53,14 +58,23 @@ func (s *source) find(ctx context.Context, session *session, filter string) (sou
 	if err != nil {
 		return sources.Sighting{}, err
 	}
+	gone := sources.Sighting{Where: sources.Gone}
+	if gone.Place, err = s.place(ctx, session, who.DN); err != nil {
+		return sources.Sighting{}, err
+	}
 	var proof []string
-	proven := false
 	for _, root := range roots {
-		witness, err := s.witness(ctx, session, root)
+		name, err := s.witness(ctx, session, root, who.DN)
 		if err != nil {
 			return sources.Sighting{}, err
 		}
-		q := query{root, ldap.ScopeWholeSubtree, filter, p.ask}
+		witness := ""
+		if name != "" {
+			if witness, err = s.anchor.filter(name); err != nil {
+				return sources.Sighting{}, err
+			}
+		}
+		q := query{root, ldap.ScopeWholeSubtree, filter, r.ask}
 		if witness != "" {
 			q.filter = "(|" + filter + witness + ")"
 		}
@@ -70,7 +84,7 @@ func (s *source) find(ctx context.Context, session *session, filter string) (sou
 		}
 		found, present := s.separate(entries, witness)
 		if found != nil {
-			return s.sighting(ctx, session, p, sources.Elsewhere, found,
+			return s.sighting(ctx, session, r, sources.Elsewhere, found,
 				fmt.Sprintf("%s answered %s under %s with %s, which is not in scope", session.url, filter, root, found.DN))
 		}
 		if witness != "" && !present {
@@ -79,16 +93,64 @@ func (s *source) find(ctx context.Context, session *session, filter string) (sou
 				next:   "absence cannot be proven: check the bind DN's rights",
 			}
 		}
-		proven = proven || present
+		if present && gone.Witness == "" {
+			gone.Witness = name
+		}
 		proof = append(proof, fmt.Sprintf("%s answered %s under %s with success and %s", session.url, q.filter, root, nobody(present)))
 	}
-	if !proven {
+	if gone.Witness == "" {
 		return sources.Sighting{}, &shortfall{
 			reason: session.url + " shows nobody with " + s.anchor.name + " in scope",
 			next:   "absence cannot be proven while nobody at all is visible: check base_dn, filter and the bind DN's rights",
 		}
 	}
-	return sources.Sighting{Where: sources.Gone, Proof: strings.Join(proof, "; ")}, nil
+	if gone.Place != sources.PlaceUnknown {
+		proof = append(proof, fmt.Sprintf("%s, where they were: %s", identity.ParentDN(who.DN), gone.Place))
+	}
+	gone.Proof = strings.Join(proof, "; ")
+	return gone, nil
+}
+
+// place looks at the container that held dn.
+func (s *source) place(ctx context.Context, session *session, dn string) (sources.Place, error) {
+	container := identity.ParentDN(dn)
+	if container == "" {
+		return sources.PlaceUnknown, nil
+	}
+	entry, err := session.read(ctx, container, "1.1")
+	var refused *refusal
+	switch {
+	case errors.As(err, &refused):
+		return sources.PlaceHidden, nil
+	case err != nil:
+		return "", err
+	case entry == nil:
+		return sources.PlaceHidden, nil
+	}
+	if s.unnamed(ctx, session, dn) {
+		return "", &shortfall{
+			reason: fmt.Sprintf("%s still has an entry %s, which shows no %s", session.url, dn, s.anchor.name),
+			next:   "it may be the very person: let the bind DN read their anchor",
+		}
+	}
+	neighbour, err := s.first(ctx, session, container, ldap.ScopeSingleLevel)
+	switch {
+	case err != nil:
+		return "", err
+	case neighbour == "":
+		return sources.PlaceEmpty, nil
+	}
+	return sources.PlacePeopled, nil
+}
+
+// unnamed reports whether there is an entry dn without a readable anchor.
+func (s *source) unnamed(ctx context.Context, session *session, dn string) bool {
+	entry, err := session.read(ctx, dn, s.anchor.name)
+	if err != nil || entry == nil {
+		return false
+	}
+	_, err = s.anchorOf(entry)
+	return err != nil
 }
 
 func nobody(present bool) string {
@@ -115,15 +177,13 @@ func (s *source) every(ctx context.Context, session *session, q query) ([]*ldap.
 func (s *source) roots(ctx context.Context, session *session) ([]string, error) {
 	roots := s.findBases
 	if len(roots) == 0 {
-		dse, err := session.read(ctx, "", "namingContexts")
+		about, err := session.describe(ctx)
 		if err != nil {
 			return nil, &shortfall{reason: "root DSE", next: "set find_base to the suffix of the directory", err: err}
 		}
-		if dse != nil {
-			for _, context := range dse.GetEqualFoldAttributeValues("namingContexts") {
-				if context != "" && !partition(context) && !strings.EqualFold(context, "cn=changelog") {
-					roots = append(roots, context)
-				}
+		for _, context := range about.contexts {
+			if context != "" && !partition(context) && !strings.EqualFold(context, "cn=changelog") {
+				roots = append(roots, context)
 			}
 		}
 	}
@@ -139,27 +199,51 @@ func (s *source) roots(ctx context.Context, session *session) ([]string, error) 
 	return roots, nil
 }
 
-// witness returns the filter of the anchor of somebody whom People reads below root, or "" where none of the base DNs is there or they
-// are empty.
-func (s *source) witness(ctx context.Context, session *session, root string) (string, error) {
+// witness returns the anchor of somebody whom People reads below root: of the container that held dn where there is one, since rights may
+// end at a branch, else of whoever comes first. It is "" where none of the base DNs is there or they are empty.
+func (s *source) witness(ctx context.Context, session *session, root, dn string) (string, error) {
+	if container := identity.ParentDN(dn); container != "" && within(container, root) && s.covers(container) {
+		if name, err := s.first(ctx, session, container, ldap.ScopeSingleLevel); err == nil && name != "" {
+			return name, nil
+		}
+	}
 	for _, base := range s.bases {
 		if !within(base, root) {
 			continue
 		}
-		q := s.query(base, []string{s.anchor.name})
-		q.filter = "(&" + s.filter + "(" + s.anchor.name + "=*))"
-		result, err := session.search(ctx, q, 1, nil)
-		if err != nil && !ldap.IsErrorWithCode(err, ldap.LDAPResultSizeLimitExceeded) {
+		name, err := s.first(ctx, session, base, s.scope)
+		if err != nil {
 			return "", &shortfall{reason: "base_dn " + base, next: remedy(err), err: err}
 		}
-		if result == nil || len(result.Entries) == 0 {
-			continue
-		}
-		if text, err := s.anchorOf(result.Entries[0]); err == nil {
-			return s.anchor.filter(text)
+		if name != "" {
+			return name, nil
 		}
 	}
 	return "", nil
+}
+
+// covers reports whether People reads what is directly below container.
+func (s *source) covers(container string) bool {
+	return slices.ContainsFunc(s.bases, func(base string) bool {
+		return sameDN(container, base) || s.scope == ldap.ScopeWholeSubtree && within(container, base)
+	})
+}
+
+// first returns the anchor of somebody below base whom People reads, "" where there is nobody.
+func (s *source) first(ctx context.Context, session *session, base string, scope int) (string, error) {
+	q := query{base, scope, "(&" + s.filter + "(" + s.anchor.name + "=*))", []string{s.anchor.name}}
+	result, err := session.search(ctx, q, 1, nil)
+	if err != nil && !ldap.IsErrorWithCode(err, ldap.LDAPResultSizeLimitExceeded) {
+		return "", err
+	}
+	if result == nil || len(result.Entries) == 0 {
+		return "", nil
+	}
+	name, err := s.anchorOf(result.Entries[0])
+	if err != nil {
+		return "", nil //nolint:nilerr // an entry without a usable anchor is no witness
+	}
+	return name, nil
 }
 
 func (s *source) anchorOf(entry *ldap.Entry) (string, error) {
@@ -185,17 +269,21 @@ func (s *source) separate(entries []*ldap.Entry, witness string) (found *ldap.En
 	return found, present
 }
 
-func (s *source) sighting(ctx context.Context, session *session, p *portrayer, where sources.Where, entry *ldap.Entry,
+func (s *source) sighting(ctx context.Context, session *session, r *entryReader, where sources.Where, entry *ldap.Entry,
 	proof string,
 ) (sources.Sighting, error) {
-	who, err := p.portray(ctx, entry)
+	who, err := r.person(ctx, entry)
 	if err != nil {
 		return sources.Sighting{}, err
 	}
 	if s.groups != nil {
-		if who.Groups, err = session.groupsOf(ctx, s.groups, s.bounds(), who.DN, who.logins); err != nil {
+		if who.Groups, err = session.groupsOf(ctx, s.groups, s.bounds(), who.member); err != nil {
 			return sources.Sighting{}, err
 		}
 	}
-	return sources.Sighting{Where: where, Person: who.Person, Proof: proof}, nil
+	seen := sources.Sighting{Where: where, Person: who.Person, Proof: proof}
+	if where == sources.Elsewhere {
+		seen.Changed = who.Changed
+	}
+	return seen, nil
 }

@@ -158,7 +158,8 @@ func TestFindBinary(t *testing.T) {
 	var filter string
 	url := (&fake{people: func(w *answer, q asked) {
 		filter = q.filter
-		w.entry("cn=a,ou=people,dc=example,dc=org", "objectGUID", "\x33\x22\x11\x00\x55\x44\x77\x66\x88\x99\xaa\xbb\xcc\xdd\xee\xff", "sAMAccountName", "a")
+		w.entry("cn=a,ou=people,dc=example,dc=org", "objectGUID", "\x33\x22\x11\x00\x55\x44\x77\x66\x88\x99\xaa\xbb\xcc\xdd\xee\xff",
+			"sAMAccountName", "a", "userAccountControl", "512")
 		w.page("")
 	}}).start(t)
 	const anchor = "00112233-4455-6677-8899-aabbccddeeff"

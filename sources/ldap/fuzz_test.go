@@ -209,13 +209,13 @@ func FuzzGUIDText(f *testing.F) {
 }
 
 // Whatever a server sends of an entry concerns that person at most, and what is rendered is text.
-func FuzzPortray(f *testing.F) {
+func FuzzPerson(f *testing.F) {
 	f.Add("uid=a,ou=b", "cn;lang-de", []byte("\xff"), "entryUUID", []byte("u"))
 	f.Add("", "userAccountControl", []byte("x"), "ENTRYUUID;binary", []byte(""))
 	f.Add("a", "pwdEndTime", []byte("2026"), "accountExpires", []byte("-9223372036854775808"))
 	f.Fuzz(func(t *testing.T, dn, name1 string, value1 []byte, name2 string, value2 []byte) {
 		b := block{anchor: newAnchor("entryUUID"), name: "uid"}
-		p := b.portrayer("corp", []string{"cn", "jpegPhoto", "uid"}, time.Unix(0, 0))
+		p := b.entryReader("corp", []string{"cn", "jpegPhoto", "uid"}, time.Unix(0, 0))
 		p.complete = func(context.Context, string, description) (*ldap.EntryAttribute, error) {
 			return new(ldap.EntryAttribute), nil
 		}
@@ -223,7 +223,7 @@ func FuzzPortray(f *testing.F) {
 			{Name: name1, Values: []string{string(value1)}, ByteValues: [][]byte{value1}},
 			{Name: name2, Values: []string{string(value2)}, ByteValues: [][]byte{value2}},
 		}}
-		who, err := p.portray(t.Context(), entry)
+		who, err := p.person(t.Context(), entry)
 		var personal *sources.PersonError
 		if err != nil && !errors.As(err, &personal) {
 			t.Error(err)

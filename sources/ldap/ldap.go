@@ -52,13 +52,19 @@ func (b block) open(name string, need sources.Need) (*source, error) {
 // errStopped: the consumer of a sequence wants no more.
 var errStopped = errors.New("stopped by the consumer")
 
-// People implements sources.Source. Servers are tried in order until one has yielded a person; from then on that one has to finish.
+// People implements sources.Source.
 func (s *source) People(ctx context.Context) iter.Seq2[identity.Person, error] {
+	return s.PeopleAndFacts(ctx, new(sources.ReadFacts))
+}
+
+// PeopleAndFacts implements sources.FactReader. Servers are tried in order until one has yielded a person; from then on that one has to
+// finish.
+func (s *source) PeopleAndFacts(ctx context.Context, facts *sources.ReadFacts) iter.Seq2[identity.Person, error] {
 	return func(yield func(identity.Person, error) bool) {
 		var troubles []error
 		for _, url := range s.urls {
 			started := false
-			err := s.stream(ctx, url, func(p identity.Person, err error) bool {
+			found, err := s.stream(ctx, url, func(p identity.Person, err error) bool {
 				started = true
 				return yield(p, err)
 			})
@@ -69,6 +75,7 @@ func (s *source) People(ctx context.Context) iter.Seq2[identity.Person, error] {
 				err = ctx.Err()
 			}
 			if err == nil {
+				*facts = *found
 				return
 			}
 			troubles = append(troubles, err)
@@ -91,46 +98,83 @@ func (s *source) incomplete(err error) error {
 }
 
 // stream reads everyone from one server.
-func (s *source) stream(ctx context.Context, url string, yield func(identity.Person, error) bool) error {
+func (s *source) stream(ctx context.Context, url string, yield func(identity.Person, error) bool) (*sources.ReadFacts, error) {
 	session, err := s.dial(ctx, url)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer session.close()
+	facts := &sources.ReadFacts{Server: url, From: session.currency(ctx, s.bases)}
 	if err := s.visible(ctx, session); err != nil {
-		return err
+		return nil, err
 	}
 	var groups *membership
 	if s.groups != nil {
 		if groups, err = session.readGroups(ctx, s.groups, s.bounds()); err != nil {
+			return nil, err
+		}
+	}
+	r := s.reader(ctx, session)
+	for _, base := range s.bases {
+		for entries, err := range session.pages(ctx, s.query(base, r.ask), s.bounds()) {
+			if err != nil {
+				return nil, err
+			}
+			for _, entry := range entries {
+				who, err := r.person(ctx, entry)
+				var personal *sources.PersonError
+				if err != nil && !errors.As(err, &personal) {
+					return nil, err
+				}
+				count(facts, who)
+				if groups != nil {
+					who.Groups = groups.of(who.member)
+				}
+				if ctx.Err() != nil {
+					return nil, context.Cause(ctx)
+				}
+				if !yield(who.Person, err) {
+					return nil, errStopped
+				}
+			}
+		}
+	}
+	return facts, s.conclude(ctx, session, r, groups, facts)
+}
+
+// reader makes an entryReader for what comes over a session.
+func (s *source) reader(ctx context.Context, session *session) *entryReader {
+	r := s.entryReader(s.name, s.need.Attributes, s.now())
+	r.serves(session.known(ctx))
+	r.own = s.own(ctx, session)
+	r.complete = session.rest
+	return r
+}
+
+func count(facts *sources.ReadFacts, who decoded) {
+	facts.People++
+	if who.ID.Anchor == "" {
+		facts.Nameless.Add(who.DN)
+	}
+	if who.Own {
+		facts.Own = who.ID.Anchor
+	}
+}
+
+// conclude fills in what only the whole read tells.
+func (s *source) conclude(ctx context.Context, session *session, r *entryReader, groups *membership, facts *sources.ReadFacts) error {
+	facts.Attributes = make(map[string]int, len(r.carried))
+	for name, n := range r.carried {
+		facts.Attributes[name] = *n
+	}
+	if groups != nil {
+		facts.Groups = groups.facts()
+		facts.SetFormer(groups.former)
+		if err := s.dangling(ctx, session, groups, facts.Groups); err != nil {
 			return err
 		}
 	}
-	p := s.portrayer(s.name, s.need.Attributes, s.now())
-	p.complete = session.rest
-	for _, base := range s.bases {
-		for entries, err := range session.pages(ctx, s.query(base, p.ask), s.bounds()) {
-			if err != nil {
-				return err
-			}
-			for _, entry := range entries {
-				who, err := p.portray(ctx, entry)
-				var personal *sources.PersonError
-				if err != nil && !errors.As(err, &personal) {
-					return err
-				}
-				if groups != nil {
-					who.Groups = groups.of(who.DN, who.logins)
-				}
-				if ctx.Err() != nil {
-					return context.Cause(ctx)
-				}
-				if !yield(who.Person, err) {
-					return errStopped
-				}
-			}
-		}
-	}
+	facts.Until = session.currency(ctx, s.bases)
 	return nil
 }
 

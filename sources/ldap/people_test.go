@@ -4,6 +4,7 @@ package ldap
 
 import (
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -32,6 +33,10 @@ func TestPeople(t *testing.T) {
 		Attributes: identity.Attributes{"MAIL": {"user000007@example.org"}, "givenName": {"First7"}},
 		Groups:     []identity.Group{{Name: "group001", DN: s.GroupDN("group001")}},
 	}
+	if changed := people[6].Changed; changed.IsZero() || time.Since(changed) > time.Hour {
+		t.Errorf("changed %s", changed)
+	}
+	want.Changed = people[6].Changed
 	if diff := cmp.Diff(want, people[6]); diff != "" {
 		t.Error(diff)
 	}

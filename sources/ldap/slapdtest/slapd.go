@@ -173,7 +173,31 @@ func (s *Server) Kill(t testing.TB) {
 }
 
 // Freeze makes the server hang: connections stand, nothing is answered.
-func (s *Server) Freeze(t testing.TB) { t.Helper(); s.signal(t, freeze) }
+func (s *Server) Freeze(t testing.TB) {
+	t.Helper()
+	s.signal(t, freeze)
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for deadline := time.After(10 * time.Second); !s.frozen(); { // a signal takes its time where the machine is busy
+		select {
+		case <-tick.C:
+		case <-deadline:
+			t.Fatal("slapd does not stop")
+		}
+	}
+}
+
+// frozen reports whether no thread runs any more, as far as the system tells.
+func (s *Server) frozen() bool {
+	threads, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", s.cmd.Process.Pid))
+	for _, thread := range threads {
+		stat, err := os.ReadFile(thread)
+		if _, state, found := bytes.Cut(stat, []byte(") ")); err == nil && found && state[0] != 'T' {
+			return false
+		}
+	}
+	return true
+}
 
 // Thaw ends a Freeze.
 func (s *Server) Thaw(t testing.TB) { t.Helper(); s.signal(t, thaw) }
