@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/dirsweep/dirsweep/sync/identity"
@@ -30,7 +31,9 @@ const (
 	Start   Kind = "start"
 	Stop    Kind = "stop"
 	Finding Kind = "finding"
+	Leaver  Kind = "leaver" // a leaver's account: the record says how it stands, as Outcome (open, held, reported …)
 	Closed  Kind = "closed" // a leaver's account was proven closed
+	Case    Kind = "case"   // a leaver's case was closed; Count and Digest are over the records that its evidence holds
 	Pass    Kind = "pass"   // a pass ended
 
 	Repair  Kind = "repair"  // of the trail: a last line that was never acknowledged was cut off
@@ -58,7 +61,7 @@ func (v Values) MarshalJSON() ([]byte, error) {
 		}
 		out[path] = json.RawMessage(value)
 	}
-	return json.Marshal(out)
+	return encode(out)
 }
 
 // UnmarshalJSON reads what MarshalJSON wrote.
@@ -78,12 +81,14 @@ func (v *Values) UnmarshalJSON(b []byte) error {
 	return nil
 }
 
-// A Record is one line. Append fills in Seq, Prev and Hash, and At where it is zero.
+// A Record is one line of at most MaxRecord bytes. Append fills in Seq, Prev and Hash, and At where it is zero; what is too long it
+// replaces by its length and its hash (R18).
 type Record struct {
 	Seq       uint64    `json:"seq"` // 1 for the first, without a gap
 	At        time.Time `json:"at"`
 	Kind      Kind      `json:"kind"`
 	Pass      string    `json:"pass,omitempty"`
+	Case      string    `json:"case,omitempty"` // of Leaver, Closed and Case: which leaver's case
 	Op        string    `json:"op,omitempty"`
 	Cause     string    `json:"cause,omitempty"`
 	Rule      string    `json:"rule,omitempty"` // the config line or rule that asked for it
@@ -91,25 +96,40 @@ type Record struct {
 	Target    string    `json:"target,omitempty"`
 	Person    string    `json:"person,omitempty"` // identity.PersonID as text
 	Name      string    `json:"name,omitempty"`
+	DN        string    `json:"dn,omitempty"`
 	Account   string    `json:"account,omitempty"`
 	UserName  string    `json:"userName,omitempty"`
-	Before    Values    `json:"before,omitempty"` // of what changed only
-	After     Values    `json:"after,omitempty"`
-	Outcome   string    `json:"outcome,omitempty"`
+	Proof     string    `json:"proof,omitempty"`   // of leaving: what the source was asked and answered
+	Reason    string    `json:"reason,omitempty"`  // what the operator said who ordered it
+	Left      time.Time `json:"left,omitzero"`     // when it happened by the directory's own clock, where that says so
+	Noticed   time.Time `json:"noticed,omitzero"`  // when dirsweep saw it
+	Before    Values    `json:"before,omitempty"`  // of what changed only
+	After     Values    `json:"after,omitempty"`   //
+	Outcome   string    `json:"outcome,omitempty"` // of Leaver and Closed: the account's status
+	Attempts  int       `json:"attempts,omitempty"`
 	Error     string    `json:"error,omitempty"`
 	RequestID string    `json:"requestId,omitempty"` // the target's, where it names one
 	Seen      string    `json:"seen,omitempty"`      // what the read-back saw
 	Actor     string    `json:"actor,omitempty"`     // who ordered it, where that was a human
 	Note      string    `json:"note,omitempty"`
-	Upto      uint64    `json:"upto,omitempty"` // of Prune and Restart: the last record that is no longer here
-	Prev      string    `json:"prev"`           // the hash of the record before, "" in the first
-	Hash      string    `json:"hash,omitempty"` // SHA-256 in hex over the line without this member
+	Upto      uint64    `json:"upto,omitempty"`      // of Prune and Restart: the last record that is no longer here
+	Count     int       `json:"count,omitempty"`     // of Case: how many records; of Prune: how many files
+	Digest    string    `json:"digest,omitempty"`    // of Case: HashOf its records; of Prune and Restart: the hash of the record Upto
+	Key       string    `json:"key,omitempty"`       // of Case: the fingerprint of the key that signs its evidence
+	Shortened string    `json:"shortened,omitempty"` // what was left out because the record would have been too large
+	Prev      string    `json:"prev"`                // the hash of the record before, "" in the first
+	Hash      string    `json:"hash,omitempty"`      // SHA-256 in hex over the line without this member
+}
+
+// HashOf is SHA-256 in hex over hashes, each followed by a newline.
+func HashOf(hashes []string) string {
+	return digest([]byte(strings.Join(hashes, "\n") + "\n"))
 }
 
 // A Head names the last record of a trail. Kept elsewhere, it shows that the trail was not cut.
 type Head struct {
-	Seq  uint64
-	Hash string
+	Seq  uint64 `json:"seq"`
+	Hash string `json:"hash"`
 }
 
 // Errors of trails.
@@ -119,9 +139,6 @@ var (
 	// ErrBroken: a record was edited, removed, repeated or moved.
 	ErrBroken = errors.New("the audit trail is broken")
 )
-
-// maxLine bounds a record, in bytes (R18).
-const maxLine = 16 << 20
 
 const (
 	hashOpen = `,"hash":"`
@@ -138,11 +155,7 @@ func seal(r Record) (line []byte, hash string, err error) {
 		return nil, "", fmt.Errorf("write record %d: %w", r.Seq, err)
 	}
 	hash = digest(body)
-	line = append(body[:len(body)-1], hashOpen+hash+closing+"\n"...)
-	if len(line) > maxLine {
-		return nil, "", fmt.Errorf("record %d has %d bytes, more than %d", r.Seq, len(line), maxLine)
-	}
-	return line, hash, nil
+	return append(body[:len(body)-1], hashOpen+hash+closing+"\n"...), hash, nil
 }
 
 // Check reports whether the record still matches its hash.

@@ -2,7 +2,6 @@ package audit
 
 import (
 	"bytes"
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -10,27 +9,31 @@ import (
 	"iter"
 	"os"
 	"path/filepath"
-	"runtime"
-	"slices"
-	"strconv"
-	"strings"
 	"sync"
 	"time"
 
 	"github.com/dirsweep/dirsweep/sync/identity"
 )
 
-// MaxFile is how many bytes a file of the trail grows to, by default, before it is rotated away.
-const MaxFile = 100 << 20
+// The bounds of a file of the trail, after which the next one begins: by its bytes, by default, and by the time between its first record
+// and a new one, so that what is pruned by age goes month by month.
+const (
+	MaxFile = 16 << 20
+	MaxAge  = 31 * 24 * time.Hour
+)
 
 // A Trail is open for appending. Its methods may be called from several goroutines; only one process may have it open, which the state's
-// lock sees to.
+// lock sees to. A file of it that is cut, replaced, emptied or removed stops it: nothing more is appended until it is opened again (R16).
 type Trail struct {
 	path    string
 	maxFile int64
 
-	turn sync.Mutex // held while writing to disk; guards out
-	out  *os.File
+	turn   sync.Mutex // held while writing to disk; guards the fields below
+	out    *os.File
+	info   os.FileInfo // of out
+	began  time.Time   // the current file's first record; zero for none
+	older  []standing  // the files that were rotated away, oldest first
+	looked int         // counts looks at older ones
 
 	mu    sync.Mutex // guards the fields below
 	queue []*job
@@ -46,50 +49,6 @@ type job struct {
 	done    bool
 	head    Head
 	err     error
-}
-
-// A file is one of a trail's.
-type file struct {
-	path  string
-	first uint64   // the first record's Seq; 0 for the current file
-	open  *os.File // nil where it is opened by its name
-	limit int64    // where open is not nil: how much of it counts
-}
-
-// read calls fn with what the file holds.
-func (f file) read(fn func(io.Reader) error) (err error) {
-	if f.open != nil {
-		return fn(io.NewSectionReader(f.open, 0, f.limit))
-	}
-	in, err := os.Open(f.path)
-	if err != nil {
-		return err
-	}
-	return errors.Join(fn(in), in.Close())
-}
-
-// trailFiles returns the files of the trail at path, oldest first, the current one last. audit.jsonl is rotated away to
-// audit-<first Seq>.jsonl.
-func trailFiles(path string) ([]file, error) {
-	ext := filepath.Ext(path)
-	stem := strings.TrimSuffix(filepath.Base(path), ext) + "-"
-	entries, err := os.ReadDir(filepath.Dir(path))
-	if err != nil {
-		return nil, err
-	}
-	var files []file
-	for _, entry := range entries {
-		number, ok := strings.CutPrefix(strings.TrimSuffix(entry.Name(), ext), stem)
-		first, err := strconv.ParseUint(number, 10, 64)
-		if ok && err == nil && strings.HasSuffix(entry.Name(), ext) {
-			files = append(files, file{path: filepath.Join(filepath.Dir(path), entry.Name()), first: first})
-		}
-	}
-	slices.SortFunc(files, func(a, b file) int { return cmp.Compare(a.first, b.first) })
-	if _, err := os.Lstat(path); err == nil {
-		files = append(files, file{path: path})
-	}
-	return files, nil
 }
 
 // Open opens the trail at path for appending, and makes it (0600) where there is none. maxFile is when to rotate, in bytes; 0 for MaxFile.
@@ -109,7 +68,7 @@ func Open(path string, head Head, maxFile int64) (*Trail, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open the audit trail: %w", err)
 	}
-	if t.out, err = os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600); err == nil {
+	if err = t.begin(); err == nil {
 		err = errors.Join(t.out.Truncate(t.size), t.seekEnd(), t.out.Sync(), syncDir(filepath.Dir(path)))
 		if err != nil {
 			err = errors.Join(err, t.out.Close())
@@ -129,11 +88,32 @@ func Open(path string, head Head, maxFile int64) (*Trail, error) {
 	return t, nil
 }
 
-// follow reads the files from the one that holds head to the last, and sets t.head and t.size.
+// begin opens the current file, and makes it where there is none.
+func (t *Trail) begin() (err error) {
+	if t.out, err = os.OpenFile(t.path, os.O_RDWR|os.O_CREATE, 0o600); err != nil {
+		return err
+	}
+	if t.info, err = t.out.Stat(); err != nil {
+		return errors.Join(err, t.out.Close())
+	}
+	return nil
+}
+
+// follow reads the files from the one that holds head to the last, and sets t.head, t.size, t.began and t.older.
 func (t *Trail) follow(head Head) (torn int, err error) {
 	files, err := trailFiles(t.path)
 	if err != nil {
 		return 0, err
+	}
+	for _, f := range files {
+		if f.first == 0 {
+			continue
+		}
+		info, err := os.Stat(f.path)
+		if err != nil {
+			return 0, err
+		}
+		t.older = append(t.older, standing{path: f.path, info: info, size: info.Size()})
 	}
 	start := max(len(files)-1, 0)
 	if start > 0 && files[start].first == 0 {
@@ -164,6 +144,13 @@ func (t *Trail) follow(head Head) (torn int, err error) {
 		}
 		if last && file.first == 0 {
 			t.size = size
+			if size > 0 {
+				first, err := firstRecord(file)
+				if err != nil {
+					return 0, err
+				}
+				t.began = first.At
+			}
 		}
 	}
 	t.head = Head{Seq: c.seq, Hash: c.hash}
@@ -171,13 +158,13 @@ func (t *Trail) follow(head Head) (torn int, err error) {
 }
 
 // StartOver sets a broken or cut trail aside, under names that end in the time and ".broken", and opens a new one that goes on after head,
-// the last record that the state knows of. Its first record says who did it and why.
+// the last record that the state knows of. Its first record says who did it and why. What was set aside is kept as long as the trail (Prune).
 func StartOver(path string, head Head, maxFile int64, actor, note string) (*Trail, error) {
 	files, err := trailFiles(path)
 	if err != nil {
 		return nil, err
 	}
-	suffix := time.Now().UTC().Format(".20060102T150405.000000000Z.broken")
+	suffix := time.Now().UTC().Format(".20060102T150405.000000000Z") + asideSuffix
 	for _, file := range files {
 		if err := os.Rename(file.path, file.path+suffix); err != nil {
 			return nil, fmt.Errorf("set the audit trail aside: %w", err)
@@ -188,7 +175,7 @@ func StartOver(path string, head Head, maxFile int64, actor, note string) (*Trai
 		return nil, err
 	}
 	t.head = head
-	if _, err := t.Append(context.Background(), Record{Kind: Restart, Actor: actor, Note: note, Upto: head.Seq}); err != nil {
+	if _, err := t.Append(context.Background(), Record{Kind: Restart, Actor: actor, Note: note, Upto: head.Seq, Digest: head.Hash}); err != nil {
 		return nil, errors.Join(err, t.Close())
 	}
 	return t, nil
@@ -201,8 +188,38 @@ func (t *Trail) Head() Head {
 	return t.head
 }
 
-// Append writes records in one piece and returns the last of them, once they are on disk. Calls that come while others are being written
-// share the next write. After an error of the disk nothing more is appended until the trail is opened again.
+// Check reports why nothing can be appended: a failed disk, or files that are not as this process left them, as an ErrBroken or ErrCut. It is
+// cheap, and to be asked before anything is done that has to be told (R16): a trail that is gone must stop the deed, not only its record.
+func (t *Trail) Check() error {
+	t.turn.Lock()
+	defer t.turn.Unlock()
+	return t.intact()
+}
+
+// intact looks at the current file and at one of the older ones in turn. What it finds stays until the trail is opened again.
+func (t *Trail) intact() error {
+	t.mu.Lock()
+	err, size := t.err, t.size
+	t.mu.Unlock()
+	if err != nil {
+		return err
+	}
+	err = standing{path: t.path, info: t.info, size: size}.intact()
+	if err == nil && len(t.older) > 0 {
+		t.looked++
+		err = t.older[t.looked%len(t.older)].intact()
+	}
+	if errors.Is(err, ErrBroken) || errors.Is(err, ErrCut) {
+		t.mu.Lock()
+		t.err = err
+		t.mu.Unlock()
+	}
+	return err
+}
+
+// Append writes records in one piece and returns the last of them, once they are on disk. No record is too large for it: what is too long is
+// shortened. Calls that come while others are being written share the next write. After an error of the disk, and once the files are found
+// not to be as this process left them (ErrBroken, ErrCut), nothing more is appended until the trail is opened again.
 func (t *Trail) Append(ctx context.Context, records ...Record) (Head, error) {
 	if err := ctx.Err(); err != nil {
 		return Head{}, err
@@ -217,8 +234,9 @@ func (t *Trail) Append(ctx context.Context, records ...Record) (Head, error) {
 	t.turn.Lock()
 	defer t.turn.Unlock()
 	if !j.done {
+		err := t.intact()
 		t.mu.Lock()
-		jobs, head, err := t.queue, t.head, t.err
+		jobs, head := t.queue, t.head
 		t.queue = nil
 		t.mu.Unlock()
 		t.write(jobs, head, err)
@@ -229,6 +247,7 @@ func (t *Trail) Append(ctx context.Context, records ...Record) (Head, error) {
 // write puts jobs on disk together. One whose records cannot be written as JSON, or whose context is done, fails by itself.
 func (t *Trail) write(jobs []*job, head Head, err error) {
 	var out []byte
+	var first, last time.Time
 	for _, j := range jobs {
 		j.done = true
 		if j.err = errors.Join(err, j.ctx.Err()); j.err != nil {
@@ -241,19 +260,22 @@ func (t *Trail) write(jobs []*job, head Head, err error) {
 				r.At = time.Now()
 			}
 			r.At = r.At.UTC()
-			line, hash, err := seal(r)
+			line, hash, err := line(r)
 			if err != nil {
 				out, head, j.err = out[:n], was, err
 				break
 			}
 			out, head = append(out, line...), Head{Seq: r.Seq, Hash: hash}
+			if last = r.At; first.IsZero() {
+				first = r.At
+			}
 		}
 		j.head = head
 	}
 	if len(out) == 0 {
 		return
 	}
-	if err := t.flush(out, head); err != nil {
+	if err := t.flush(out, head, first, last); err != nil {
 		err = fmt.Errorf("append to the audit trail: %w", err)
 		for _, j := range jobs {
 			if j.err == nil {
@@ -265,11 +287,14 @@ func (t *Trail) write(jobs []*job, head Head, err error) {
 
 // flush writes out behind what is there and waits for the disk. What part of it a failing disk took is cut off when the trail is opened
 // again, or is whole records.
-func (t *Trail) flush(out []byte, head Head) error {
-	if t.size >= t.maxFile {
+func (t *Trail) flush(out []byte, head Head, first, last time.Time) error {
+	if t.size >= t.maxFile || t.size > 0 && last.Sub(t.began) >= MaxAge {
 		if err := t.rotate(); err != nil {
 			return t.fail(err)
 		}
+	}
+	if t.size == 0 {
+		t.began = first
 	}
 	if _, err := t.out.Write(out); err != nil {
 		// nothing was acknowledged, so a full disk may try again once there is room
@@ -302,95 +327,36 @@ func (t *Trail) seekEnd() error {
 // rotate gives the current file the name of its first record and begins another. Windows may refuse, as long as somebody reads the file:
 // then it grows on.
 func (t *Trail) rotate() error {
-	first, err := firstSeq(t.out)
+	first, err := firstRecord(file{path: t.path, open: t.out, limit: t.size})
 	if err != nil {
 		return err
 	}
 	if err := t.out.Close(); err != nil {
 		return err
 	}
-	ext := filepath.Ext(t.path)
-	refused := os.Rename(t.path, fmt.Sprintf("%s-%d%s", strings.TrimSuffix(t.path, ext), first, ext))
-	if t.out, err = os.OpenFile(t.path, os.O_RDWR|os.O_CREATE, 0o600); err != nil {
+	was := standing{path: rotated(t.path, first.Seq), info: t.info, size: t.size}
+	refused := os.Rename(t.path, was.path)
+	if err := t.begin(); err != nil {
 		return errors.Join(refused, err)
 	}
 	if refused != nil {
 		return t.seekEnd()
 	}
+	t.older = append(t.older, was)
 	t.mu.Lock()
 	t.size = 0
 	t.mu.Unlock()
 	return syncDir(filepath.Dir(t.path))
 }
 
-var errEnough = errors.New("enough")
-
-func firstSeq(f *os.File) (seq uint64, err error) {
-	_, err = lines(io.NewSectionReader(f, 0, 1<<62), func(line []byte, _ int) error {
-		l, err := parseLink(line)
-		seq = l.seq
-		return errors.Join(err, errEnough)
-	})
-	if !errors.Is(err, errEnough) || errors.Is(err, ErrBroken) {
-		return 0, fmt.Errorf("the first record: %w", err)
-	}
-	return seq, nil
-}
-
-// Prune removes files of which every record is older than before, the current one never, and returns how many. A record tells first which
-// records are gone.
-func (t *Trail) Prune(ctx context.Context, before time.Time) (int, error) {
-	files, err := trailFiles(t.path)
-	if err != nil {
-		return 0, err
-	}
-	var old []file
-	var upto uint64
-	for i, file := range files {
-		if file.first == 0 || i+1 == len(files) {
-			break
-		}
-		last, err := lastRecord(file)
-		if err != nil {
-			return 0, err
-		}
-		if !last.At.Before(before) {
-			break
-		}
-		old, upto = append(old, file), last.Seq
-	}
-	if len(old) == 0 {
-		return 0, nil
-	}
-	note := fmt.Sprintf("%d files with the records up to %d were removed: they are older than %s", len(old), upto, before.UTC().Format(time.RFC3339))
-	if _, err := t.Append(ctx, Record{Kind: Prune, Upto: upto, Note: note}); err != nil {
-		return 0, err
-	}
-	for n, file := range old {
-		if err := os.Remove(file.path); err != nil {
-			return n, fmt.Errorf("prune the audit trail: %w", err)
-		}
-	}
-	return len(old), nil
-}
-
-func lastRecord(f file) (Record, error) {
-	var last []byte
-	err := f.read(func(r io.Reader) error {
-		_, err := lines(r, func(line []byte, _ int) error { last = append(last[:0], line...); return nil })
-		return err
-	})
-	if err != nil {
-		return Record{}, err
-	}
-	return ParseLine(last)
-}
-
-// snapshot returns the files as they are now. The current one is open, since it may get another name, and counts as far as it is
-// acknowledged.
+// snapshot returns the files as they are now at their paths, never what is only open. The current one is opened, since it may get another
+// name, and counts as far as it is acknowledged.
 func (t *Trail) snapshot() ([]file, Head, error) {
 	t.turn.Lock()
 	defer t.turn.Unlock()
+	if err := t.intact(); err != nil && !errors.Is(err, os.ErrClosed) {
+		return nil, Head{}, err
+	}
 	files, err := trailFiles(t.path)
 	if err != nil || len(files) == 0 {
 		return nil, Head{}, err
@@ -405,45 +371,73 @@ func (t *Trail) snapshot() ([]file, Head, error) {
 	return files, t.head, nil
 }
 
-// Verify verifies the whole trail as it is now, while others append to it.
+// Verify verifies the whole trail as it is now on disk, while others append to it.
 func (t *Trail) Verify(ctx context.Context) (Summary, error) {
 	files, head, err := t.snapshot()
 	if err != nil {
 		return Summary{}, err
 	}
 	defer closeLast(files)
-	return verifyFiles(ctx, files, &head)
+	v := &verifier{chain: chain{wanted: &head}}
+	return v.files(ctx, files)
 }
 
-func closeLast(files []file) {
-	if len(files) > 0 {
-		_ = files[len(files)-1].open.Close() // it was only read
-	}
+// A Line is a record with the bytes that it has in the trail.
+type Line struct {
+	Record
+	Raw []byte
 }
 
 // Records returns every record that was acknowledged when the sequence began, oldest first.
 func (t *Trail) Records() iter.Seq2[Record, error] {
-	return t.matching(nil, func(Record) bool { return true })
+	return records(t.matching(nil, time.Time{}))
 }
 
 // Person returns the records about one person, oldest first.
 func (t *Trail) Person(id identity.PersonID) iter.Seq2[Record, error] {
-	text, err := encode(id.String())
-	if err != nil {
-		return func(yield func(Record, error) bool) { yield(Record{}, err) }
+	return records(t.About(id, time.Time{}))
+}
+
+func records(lines iter.Seq2[Line, error]) iter.Seq2[Record, error] {
+	return func(yield func(Record, error) bool) {
+		for line, err := range lines {
+			if !yield(line.Record, err) {
+				return
+			}
+		}
 	}
-	return t.matching(text, func(r Record) bool { return r.Person == id.String() })
+}
+
+// About returns the lines about one person, oldest first. Files that ended before since are not read; of those that are read it returns older
+// records too.
+func (t *Trail) About(id identity.PersonID, since time.Time) iter.Seq2[Line, error] {
+	person := shorten(id.String())
+	text, err := encode(person)
+	if err != nil {
+		return func(yield func(Line, error) bool) { yield(Line{}, err) }
+	}
+	return func(yield func(Line, error) bool) {
+		for line, err := range t.matching(text, since) {
+			if (err != nil || line.Person == person) && !yield(line, err) {
+				return
+			}
+		}
+	}
 }
 
 // matching decodes only lines that contain text.
-func (t *Trail) matching(text []byte, match func(Record) bool) iter.Seq2[Record, error] {
-	return func(yield func(Record, error) bool) {
+func (t *Trail) matching(text []byte, since time.Time) iter.Seq2[Line, error] {
+	return func(yield func(Line, error) bool) {
 		files, _, err := t.snapshot()
 		if err != nil {
-			yield(Record{}, err)
+			yield(Line{}, err)
 			return
 		}
 		defer closeLast(files)
+		if files, err = newerThan(files, since); err != nil {
+			yield(Line{}, err)
+			return
+		}
 		for _, file := range files {
 			err := file.read(func(r io.Reader) error {
 				_, err := lines(r, func(line []byte, number int) error {
@@ -454,7 +448,7 @@ func (t *Trail) matching(text []byte, match func(Record) bool) iter.Seq2[Record,
 					if err != nil {
 						return &LineError{File: file.path, Line: number, Err: err}
 					}
-					if match(record) && !yield(record, nil) {
+					if !yield(Line{Record: record, Raw: bytes.Clone(line)}, nil) {
 						return errEnough
 					}
 					return nil
@@ -465,11 +459,25 @@ func (t *Trail) matching(text []byte, match func(Record) bool) iter.Seq2[Record,
 			case errors.Is(err, errEnough):
 				return
 			case err != nil && !errors.Is(err, os.ErrNotExist): // pruned meanwhile
-				yield(Record{}, err)
+				yield(Line{}, err)
 				return
 			}
 		}
 	}
+}
+
+// newerThan leaves out the files before the last one that began by since.
+func newerThan(files []file, since time.Time) ([]file, error) {
+	for i := len(files) - 1; i > 0 && !since.IsZero(); i-- {
+		first, err := firstRecord(files[i])
+		if err != nil {
+			return nil, err
+		}
+		if first.Seq > 0 && !first.At.After(since) {
+			return files[i:], nil
+		}
+	}
+	return files, nil
 }
 
 // Close waits for records being written.
@@ -485,16 +493,4 @@ func (t *Trail) Close() error {
 		return fmt.Errorf("close the audit trail: %w", err)
 	}
 	return nil
-}
-
-// syncDir puts a file's new name on disk. Windows does that by itself and has no such call.
-func syncDir(dir string) error {
-	if runtime.GOOS == "windows" {
-		return nil
-	}
-	f, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(f.Sync(), f.Close())
 }

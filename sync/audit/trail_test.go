@@ -291,33 +291,6 @@ func TestRotationKeepsTheChain(t *testing.T) {
 	})
 }
 
-func TestPruneTellsWhatIsGone(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "audit.jsonl")
-	trail := open(t, path, audit.Head{}, 400)
-	for i := range 10 {
-		_, err := trail.Append(t.Context(), audit.Record{At: day.AddDate(0, 0, i), Kind: audit.Start, Note: strings.Repeat("x", 200)})
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
-	if n, err := trail.Prune(t.Context(), day); n != 0 || err != nil {
-		t.Errorf("nothing is that old: %d, %v", n, err)
-	}
-	if n, err := trail.Prune(t.Context(), day.AddDate(0, 0, 5)); n != 4 || err != nil {
-		t.Errorf("pruned %d, %v", n, err)
-	}
-	summary, err := trail.Verify(t.Context())
-	if err != nil || summary.First != 6 {
-		t.Errorf("first %d, %v", summary.First, err)
-	}
-	if n, err := trail.Prune(t.Context(), day.AddDate(1, 0, 0)); n == 0 || err != nil {
-		t.Errorf("pruned %d, %v", n, err)
-	}
-	if _, err := trail.Verify(t.Context()); err != nil {
-		t.Error(err)
-	}
-}
-
 func TestStartOver(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "audit.jsonl")
 	trail := open(t, path, audit.Head{}, 0)
@@ -386,12 +359,6 @@ func TestAppendRefuses(t *testing.T) {
 	cancel()
 	if _, err := trail.Append(ctx, audit.Record{}); !errors.Is(err, context.Canceled) {
 		t.Errorf("a context that is done: %v", err)
-	}
-	if _, err := trail.Append(t.Context(), audit.Record{After: audit.Values{"a": "not JSON"}}); err == nil {
-		t.Error("a value that is not JSON was taken")
-	}
-	if _, err := trail.Append(t.Context(), audit.Record{Note: strings.Repeat("x", 17<<20)}); err == nil {
-		t.Error("a record of 17 MB was taken")
 	}
 	same(t, audit.Head{}, trail.Head())
 	add(t, trail, "a")

@@ -11,10 +11,11 @@ import (
 
 // A Summary is what a verification saw.
 type Summary struct {
-	Records  int
-	First    uint64 // the first record's Seq; more than 1 where older ones were pruned
-	From, To time.Time
-	Head     Head
+	Records int       `json:"records"`
+	First   uint64    `json:"first"` // the first record's Seq; more than 1 where older ones were pruned or set aside
+	From    time.Time `json:"from,omitzero"`
+	To      time.Time `json:"to,omitzero"`
+	Head    Head      `json:"head"`
 }
 
 // A LineError says where a trail is broken. It is an ErrBroken.
@@ -82,8 +83,8 @@ func lines(r io.Reader, fn func(line []byte, number int) error) (torn int, err e
 		case err == io.EOF:
 			return len(long), nil
 		case errors.Is(err, bufio.ErrBufferFull):
-			if len(long) > maxLine {
-				return 0, &LineError{Line: number, Err: fmt.Errorf("%w: a line of more than %d bytes", ErrBroken, maxLine)}
+			if len(long) > MaxRecord {
+				return 0, &LineError{Line: number, Err: fmt.Errorf("%w: a line of more than %d bytes", ErrBroken, MaxRecord)}
 			}
 			continue
 		case err != nil:
@@ -100,50 +101,75 @@ func lines(r io.Reader, fn func(line []byte, number int) error) (torn int, err e
 // A verifier follows a trail over its files.
 type verifier struct {
 	chain
+	each    func(line []byte) error // called with every line; nil for nobody
+	growing bool                    // another process may be writing the last line
 	summary Summary
-	pruned  uint64 // the greatest Upto seen
+	before  string            // the first record's Prev
+	gone    uint64            // the greatest Upto seen
+	ends    map[uint64]string // by Upto, the hash of that record
 }
 
 // read verifies one file, or a part of one. name is for errors.
-func (v *verifier) read(ctx context.Context, r io.Reader, name string) error {
-	last := 0
+func (v *verifier) read(ctx context.Context, r io.Reader, name string, last bool) error {
+	seen := 0
 	torn, err := lines(r, func(line []byte, number int) error {
-		last = number
-		err := v.follow(line)
-		var record struct { // what is needed of it: decoding it all takes four times as long
-			At   time.Time
-			Kind Kind
-			Upto uint64
-		}
-		if err == nil {
-			err = decode(line, &record)
-		}
+		seen = number
+		err := v.record(line)
 		if err == nil && number%1024 == 0 {
 			err = ctx.Err()
 		}
 		if err != nil {
 			return &LineError{File: name, Line: number, Err: err}
 		}
-		if v.summary.Records == 0 {
-			v.summary.First, v.summary.From = v.seq, record.At
+		if v.each != nil {
+			return v.each(line)
 		}
-		if record.Kind == Prune || record.Kind == Restart {
-			v.pruned = max(v.pruned, record.Upto)
-		}
-		v.summary.Records++
-		v.summary.To = record.At
-		v.summary.Head = Head{Seq: v.seq, Hash: v.hash}
 		return nil
 	})
-	if err == nil && torn > 0 {
-		err = &LineError{File: name, Line: last + 1, Err: fmt.Errorf("%w: the last line is not complete", ErrBroken)}
+	if err == nil && torn > 0 && !(v.growing && last) {
+		err = &LineError{File: name, Line: seen + 1, Err: fmt.Errorf("%w: the last line is not complete", ErrBroken)}
 	}
 	return err
 }
 
+func (v *verifier) record(line []byte) error {
+	if err := v.follow(line); err != nil {
+		return err
+	}
+	var record struct { // what is needed of it: decoding it all takes four times as long
+		At     time.Time
+		Kind   Kind
+		Upto   uint64
+		Digest string
+	}
+	if err := decode(line, &record); err != nil {
+		return err
+	}
+	if v.summary.Records == 0 {
+		v.summary.First, v.summary.From, v.before = v.seq, record.At, v.prev
+	}
+	if (record.Kind == Prune || record.Kind == Restart) && record.Upto > 0 {
+		v.gone = max(v.gone, record.Upto)
+		if v.ends == nil {
+			v.ends = map[uint64]string{}
+		}
+		v.ends[record.Upto] = record.Digest
+	}
+	v.summary.Records++
+	v.summary.To = record.At
+	v.summary.Head = Head{Seq: v.seq, Hash: v.hash}
+	return nil
+}
+
 func (v *verifier) end() error {
-	if v.summary.First > 1 && v.pruned < v.summary.First-1 {
-		return fmt.Errorf("%w: it begins with record %d, and no record tells that older ones were removed", ErrBroken, v.summary.First)
+	if missing := v.summary.First - 1; v.summary.First > 1 {
+		hash, told := v.ends[missing]
+		switch {
+		case v.gone < missing:
+			return fmt.Errorf("%w: it begins with record %d, and no record tells that older ones were removed", ErrBroken, v.summary.First)
+		case told && hash != v.before:
+			return fmt.Errorf("%w: record %d does not follow from the last one that was removed", ErrBroken, v.summary.First)
+		}
 	}
 	return v.chain.end()
 }
@@ -152,7 +178,7 @@ func (v *verifier) end() error {
 // the very end shows only where head, kept elsewhere, is given; the trail may be longer than head.
 func Verify(r io.Reader, head *Head) (Summary, error) {
 	v := &verifier{chain: chain{wanted: head}}
-	err := v.read(context.Background(), r, "")
+	err := v.read(context.Background(), r, "", true)
 	if err == nil {
 		err = v.end()
 	}
@@ -165,13 +191,14 @@ func VerifyFiles(ctx context.Context, path string, head *Head) (Summary, error) 
 	if err != nil {
 		return Summary{}, err
 	}
-	return verifyFiles(ctx, files, head)
+	v := &verifier{chain: chain{wanted: head}}
+	return v.files(ctx, files)
 }
 
-func verifyFiles(ctx context.Context, files []file, head *Head) (Summary, error) {
-	v := &verifier{chain: chain{wanted: head}}
-	for _, file := range files {
-		if err := file.read(func(r io.Reader) error { return v.read(ctx, r, file.path) }); err != nil {
+func (v *verifier) files(ctx context.Context, files []file) (Summary, error) {
+	for i, file := range files {
+		last := i == len(files)-1
+		if err := file.read(func(r io.Reader) error { return v.read(ctx, r, file.path, last) }); err != nil {
 			return v.summary, err
 		}
 	}
