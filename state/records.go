@@ -43,6 +43,10 @@ type Link struct {
 	Mapping      uint64                 `cbor:"11,keyasint,omitempty"` // fingerprint of the target's expressions
 	ScopePrint   uint64                 `cbor:"12,keyasint,omitempty"` // fingerprint of the target's scope expression when the person was last in scope (R14)
 	Entitlements []identity.Entitlement `cbor:"13,keyasint,omitempty"` // what dirsweep granted, sorted
+	// ExternalID is the mark that the account was last seen to carry: with the identifier it tells whose the account is (R5).
+	ExternalID string `cbor:"14,keyasint,omitempty"`
+	// Unmet is what is wanted and the application does not take or have: paths of attributes, and "group NAME". Each full pass tells of it.
+	Unmet []string `cbor:"15,keyasint,omitempty"`
 }
 
 // An Intent is a change that may be under way at the target (R7).

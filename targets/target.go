@@ -15,33 +15,66 @@ import (
 	"github.com/dirsweep/dirsweep/sync/identity"
 )
 
-// A Target holds accounts. Every method is safe to repeat and to call from several goroutines. It decides nothing (plan does) and repeats
-// no write (apply does); a listing may ask for one page again. Errors are of the classes below, wrapped with what was tried.
+// A Target holds accounts. It repeats nothing but pages of a listing (apply.Session does) and decides nothing (plan does). Its methods, and
+// those of its passes, are safe to call from several goroutines. Errors are of the classes below, wrapped with what was tried.
 type Target interface {
-	// Capabilities may ask the application, and is called once a pass before anything else.
-	Capabilities(ctx context.Context) (identity.Capabilities, error)
-	// Accounts streams every account, inactive ones included, in any order, once a full pass. A sequence that ends without an error
-	// was complete; anything less ends in an error (R2). Accounts carry the attributes of Need.Paths and, where asked, entitlements.
-	Accounts(ctx context.Context) iter.Seq2[identity.Account, error]
-	// Account reads one account as Accounts would return it; ErrNotFound where the target says that it is gone.
-	Account(ctx context.Context, id identity.AccountID) (identity.Account, error)
-	// Find returns the accounts whose attribute equals value. attribute is "userName", "externalId" or a mapped path. An empty answer
-	// is believed only where the target is known to understand the filter; otherwise Find looks through all accounts.
-	Find(ctx context.Context, attribute, value string) ([]identity.Account, error)
-	// Create makes an account with its entitlements and returns it as the target holds it. ErrConflict where one with a unique value of it
-	// exists. Where the account was made and its entitlements could not be given, it returns both the account and the error.
-	Create(ctx context.Context, want identity.Account) (identity.Account, error)
-	// Update writes delta, nothing else (R12), and returns the account as the target now holds it.
-	Update(ctx context.Context, have identity.Account, delta identity.Delta) (identity.Account, error)
-	Enable(ctx context.Context, have identity.Account) error
-	// Disable makes the account unusable and keeps it. Gone or disabled already: no error.
-	Disable(ctx context.Context, have identity.Account) error
-	// Revoke ends sessions, tokens and app passwords where there are any. Gone: no error.
-	Revoke(ctx context.Context, have identity.Account) error
-	// Delete removes the account. Gone already: no error.
-	Delete(ctx context.Context, have identity.Account) error
+	// Begin opens one pass: what is learned of the application in it (groups, which filters it understands) is forgotten with it. It is
+	// cheap: it may ask what the application can do, and lists nothing. Passes may overlap.
+	Begin(ctx context.Context) (Pass, error)
 	// Close ends every connection. It is called once, when nothing else is under way.
 	Close() error
+}
+
+// A Pass is one use of a target: a pass over everybody, or the closing of one leaver. Every method is safe to repeat. None of those that
+// take sign-in away (Disable, Revoke, Delete) needs a list of anything; groups are read when they are first asked for.
+type Pass interface {
+	Capabilities() identity.Capabilities
+	// Accounts streams every account, inactive ones included, in any order. A sequence that ends without an error was complete; anything
+	// less ends in an error (R2). Accounts carry the attributes of Need.Paths and, where asked, entitlements.
+	Accounts(ctx context.Context) iter.Seq2[identity.Account, error]
+	// Account reads one account, less its entitlements; ErrNotFound where the application itself says that it has none of that id.
+	Account(ctx context.Context, id identity.AccountID) (identity.Account, error)
+	// Entitlements returns account with the entitlements that it has now, or with EntitlementsUnknown where the application shows nobody's.
+	// Those that account has already are what it is remembered to have: they are looked at by themselves where a list says nothing. Where
+	// entitlements are neither mapped nor stripped it returns account as it is. It may have to list the application's groups.
+	Entitlements(ctx context.Context, account identity.Account) (identity.Account, error)
+	// Find returns the accounts, less their entitlements, whose attribute equals value. attribute is "id", "userName", "externalId" or a mapped path. An empty
+	// answer is believed only where the application is known to understand the filter; otherwise Find looks through all accounts.
+	Find(ctx context.Context, attribute, value string) ([]identity.Account, error)
+	// Resolve names the application's own entitlements for those wanted, with their identifiers, in their order. What it lacks, or has
+	// more than one of, is in missing, with the reason. Names are compared as the application does.
+	Resolve(ctx context.Context, want []identity.Entitlement) (known []identity.Entitlement, missing []Missing, err error)
+	// Create makes an account with its entitlements and returns it as the target holds it. ErrConflict where one with a unique value of it
+	// exists. Where the account was made and its entitlements could not be given, it returns both the account and the error.
+	Create(ctx context.Context, want identity.Account) (identity.Account, Receipt, error)
+	// Update writes delta, nothing else (R12), and returns the account as the application shows it then. An attribute that the application
+	// refuses does not keep the others back: it is in Receipt.Refused. ErrConflict where another account has a value that has to be unique.
+	Update(ctx context.Context, have identity.Account, delta identity.Delta) (identity.Account, Receipt, error)
+	Enable(ctx context.Context, have identity.Account) (Receipt, error)
+	// Disable makes the account unusable and keeps it. Disabled already: no error. Gone: ErrNotFound.
+	Disable(ctx context.Context, have identity.Account) (Receipt, error)
+	// Revoke ends sessions, tokens and app passwords where there are any. Gone: ErrNotFound.
+	Revoke(ctx context.Context, have identity.Account) (Receipt, error)
+	// Delete removes the account. Gone already: ErrNotFound.
+	Delete(ctx context.Context, have identity.Account) (Receipt, error)
+}
+
+// A Receipt is what the application said about a write that it took.
+type Receipt struct {
+	RequestID string    // the application's name for the call, for its own logs; "" where it gives none
+	Refused   []Refusal // attributes that were left out, sorted by path
+}
+
+// A Refusal is one attribute that an application does not take, while it takes the rest of a change.
+type Refusal struct {
+	Path string // as in the delta
+	Why  string // the application's words
+}
+
+// A Missing entitlement is wanted, and cannot be given.
+type Missing struct {
+	Entitlement identity.Entitlement
+	Why         string // "the application has no group of that name"
 }
 
 // A Checker tells before the first pass whether a pass can work.
@@ -51,15 +84,34 @@ type Checker interface {
 	Check(ctx context.Context) ([]string, error)
 }
 
-// The classes of errors.
+// The classes of errors. Each error is of exactly one of them, but for a ThrottledError, which is ErrUnavailable too.
 var (
-	ErrUnavailable  = errors.New("the target is not available")      // no answer, a cut connection, 5xx: repeat later
-	ErrConflict     = errors.New("the target's account has changed") // 409, 412: read again
+	// ErrUnavailable: no answer, a cut connection, 5xx, a proxy's page: repeat later. Nothing is known of the account.
+	ErrUnavailable = errors.New("the target is not available")
+	// ErrConflict: the account, or one in its way, is not as was assumed (409, 412): read again.
+	ErrConflict = errors.New("the target's account has changed")
+	// ErrUnauthorized: our credentials are refused, everywhere.
 	ErrUnauthorized = errors.New("the target refused our credentials")
-	ErrRejected     = errors.New("the target rejected the change") // give up this change and tell the operator
-	ErrNotFound     = errors.New("the target has no such account")
-	ErrIncomplete   = errors.New("the list of accounts is incomplete") // R2
+	// ErrForbidden: this one record may not be read or written (an administrator's, a restricted one). Others are not affected.
+	ErrForbidden = errors.New("the target forbids it for this account")
+	// ErrRejected: the application does not take this change, now or later; see RejectedError.
+	ErrRejected = errors.New("the target rejected the change")
+	// ErrNotFound: the application's own words about this one record. Not yet proof that it is gone (R8).
+	ErrNotFound = errors.New("the target has no such account")
+	// ErrIncomplete: a list did not come whole (R2).
+	ErrIncomplete = errors.New("the list of accounts is incomplete")
 )
+
+// A RejectedError is of the class ErrRejected and names the attribute that the application does not take.
+type RejectedError struct {
+	Path string // as in the delta
+	Err  error
+}
+
+func (e *RejectedError) Error() string { return e.Path + ": " + e.Err.Error() }
+
+// Unwrap makes a RejectedError match ErrRejected as well as its cause.
+func (e *RejectedError) Unwrap() []error { return []error{ErrRejected, e.Err} }
 
 // A ThrottledError says that the target asked for a pause. It is of the class ErrUnavailable.
 type ThrottledError struct {
@@ -68,7 +120,7 @@ type ThrottledError struct {
 }
 
 func (e *ThrottledError) Error() string {
-	return fmt.Sprintf("throttled, retry after %s: %v", e.RetryAfter, e.Err)
+	return fmt.Sprintf("throttled, retry after %s: %v", e.RetryAfter.Round(time.Second), e.Err)
 }
 
 // Unwrap makes a ThrottledError match ErrUnavailable as well as its cause.
@@ -105,8 +157,8 @@ type Spec interface {
 type Need struct {
 	Paths        []string // mapped and correlated paths, sorted: what Account.Attributes is to carry
 	Entitlements bool     // whether entitlements are mapped or stripped, and so have to be read
-	// Pace waits until the target's rate limit allows one more request. It is called before each request of a listing; apply calls it
-	// before each write.
+	// Pace waits until one more request may go out, and is called before each, whatever it is for. Its error says that none may: it is
+	// returned as it is. nil for no limit.
 	Pace func(ctx context.Context) error
 	Log  hclog.Logger
 }

@@ -4,7 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
@@ -16,15 +17,11 @@ import (
 )
 
 const (
-	tries       = 4 // of one call within a pass
-	firstPause  = 200 * time.Millisecond
-	longestWait = 30 * time.Second // a longer Retry-After is left to the next pass
-	readBacks   = 3                // of an account that still looks open after a call that succeeded: some targets answer from a replica
-	finish      = 5 * time.Second  // for settling a call that was under way when the pass was stopped
+	readBacks = 3               // of an account that does not show yet what was written: some targets answer from a replica
+	finish    = 5 * time.Second // for writing down a call that was under way when everything was stopped
 )
 
-// An Executor carries changes out, one at a time and in whatever order it is asked: it writes the intent, calls, repeats where that is safe,
-// reads back, and settles intent, link and audit record. It is safe for concurrent use.
+// An Executor carries changes out on targets, one at a time each. It is safe for concurrent use.
 type Executor struct {
 	Ledger *state.Ledger
 	Trail  *audit.Trail
@@ -33,49 +30,62 @@ type Executor struct {
 	Pass   string // id of the pass, for intents and audit
 }
 
-// A Job is a change with the accounts that it needs.
+// A Job is one change with what its doing needs beyond the change itself.
 type Job struct {
-	Change  identity.Change
-	Want    identity.Account // of a Create
-	Have    identity.Account // as last observed; at least its ID, but for a Create
-	Link    state.Link       // as recorded; zero for none
-	Mapping uint64           // fingerprints of the target's expressions, for the link
+	Change identity.Change
+	Want   identity.Account // of a Create
+	// Have is the account as last observed; at least its ID, but for a Create. Fresh says that it was read, and found to be the one linked,
+	// just before: by the step before this one.
+	Have    identity.Account
+	Fresh   bool
+	Link    state.Link // as recorded; zero for none
+	Mapping uint64     // fingerprints of the target's expressions, for the link
 	Scope   uint64
+	Waiting []string // what is wanted and the application lacks, for the link
 	// Uncounted: a sweep that does not count for the guard's window.
 	Uncounted bool
 }
 
-// A Result is what became of a job.
+// A Result is how a change ended.
 type Result struct {
 	Account identity.Account // as the target holds it now
 	Link    state.Link       // as recorded now; zero where it was removed
-	Seen    string           // of a sweeping operation: what the read-back saw, "inactive" or "gone"
+	Seen    string           // of a sweeping operation: what the read-back saw
 	At      time.Time
+	Receipt targets.Receipt
+	Refused []targets.Refusal      // attributes that the application did not take, while it took the rest
+	Sent    []identity.Entitlement // taken away without proof: the application shows nobody's
 	Err     error
 }
 
-// ErrTaken wraps the error of a Create whose account exists already and belongs to somebody else.
+// ErrTaken says that a Create found its account in another person's hands; nothing was changed.
 var ErrTaken = errors.New("the name is taken")
 
-// Do carries one change out. Whatever it returns has been settled and audited, or, where the outcome is unknown, stays an intent for the next
-// pass to look into (R7).
-func (x *Executor) Do(ctx context.Context, lane *Lane, job Job) Result {
-	if err := lane.Down(); err != nil {
-		return Result{Account: job.Have, Link: job.Link, Err: err}
+// Do carries one change out: it looks at the account, writes the intent, calls, repeats where the target did not answer, reads back, and settles
+// with an audit record. Its Err is an IdentityError where the identifier names another account than the linked one, an UnprovenError where the
+// account cannot be read, and a SecondError where the person has another; nothing is written then.
+func (x *Executor) Do(ctx context.Context, p *Pass, job Job) Result {
+	if job.Change.Op.Sweeps() {
+		ctx = ForLeavers(ctx)
 	}
-	intent := state.Intent{Pass: x.Pass, Change: job.Change, At: x.Now()}
-	err := x.Ledger.Update(ctx, func(w *state.Writer) error {
-		begun, err := w.Begin(intent)
-		if err == nil {
-			intent = begun[0]
+	r := Result{Account: job.Have, Link: job.Link}
+	if r.Err = p.ready(ctx); r.Err != nil {
+		return r
+	}
+	if op := job.Change.Op; op != identity.Create && op != identity.Link && !job.Fresh {
+		if r = x.Look(ctx, p, job); r.Err != nil {
+			return r
 		}
-		return err
-	})
-	if err != nil {
-		return Result{Account: job.Have, Link: job.Link, Err: fmt.Errorf("write the intent: %w", err)}
+		job.Have = r.Account
 	}
-	r := x.perform(ctx, lane, job)
-	lane.learn(r.Err)
+	intent, err := x.begin(ctx, job)
+	if err != nil {
+		r.Err = err
+		return r
+	}
+	if r.Seen != SeenGone && r.Seen != SeenHidden || job.Change.Op == identity.Enable { // else there is nothing to call, only to tell
+		r = x.perform(ctx, p, job)
+	}
 	r.At = x.Now()
 	if unknown(ctx, job, r.Err) {
 		return r
@@ -83,10 +93,34 @@ func (x *Executor) Do(ctx context.Context, lane *Lane, job Job) Result {
 	// A call that was answered is settled even while the pass is being stopped.
 	settling, cancel := context.WithTimeout(context.WithoutCancel(ctx), finish)
 	defer cancel()
-	return x.settle(settling, lane, intent, job, r)
+	return x.settle(settling, p, intent, job, r)
 }
 
-// unknown reports whether a call may have worked though it failed: a Create without an answer, or any call cut short by ctx.
+// ready returns why nothing can be sent to the target now.
+func (p *Pass) ready(ctx context.Context) error {
+	if err := p.Down(); err != nil {
+		return err
+	}
+	return p.s.paused(ctx)
+}
+
+func (x *Executor) begin(ctx context.Context, job Job) (intent state.Intent, err error) {
+	intent = state.Intent{Pass: x.Pass, Change: job.Change, At: x.Now()}
+	err = x.Ledger.Update(ctx, func(w *state.Writer) error {
+		begun, err := w.Begin(intent)
+		if err == nil {
+			intent = begun[0]
+		}
+		return err
+	})
+	if err != nil {
+		return intent, fmt.Errorf("write the intent: %w", err)
+	}
+	return intent, nil
+}
+
+// unknown reports whether nobody knows what came of a change. Its intent stays, and Recover looks: a call that was cut short may have had its
+// effect, and an account may have been made that nothing points to yet.
 func unknown(ctx context.Context, job Job, err error) bool {
 	if err == nil {
 		return false
@@ -101,104 +135,164 @@ func outcome(err error) string {
 	return audit.Done
 }
 
-// perform calls the target and reads back.
-func (x *Executor) perform(ctx context.Context, lane *Lane, job Job) Result {
+// Look reads the account that a change is about to be made to. It has to be the one that is linked (R5): Err is an IdentityError where it is
+// not, an UnprovenError where it cannot be read, a SecondError where the person has another one instead. Seen is "gone" or "hidden" where
+// that is proven (R8); a change that takes nothing away has ErrNotFound then.
+func (x *Executor) Look(ctx context.Context, p *Pass, job Job) Result {
+	r := Result{Account: job.Have, Link: job.Link, At: x.Now()}
+	link := expected(job)
+	have, err := p.Account(ctx, link.Account)
+	switch {
+	case err == nil && !Bears(link, have):
+		r.Err = &IdentityError{Link: link, Now: have}
+	case err == nil:
+		p.s.cleared(link.Account)
+		p.s.noteGood(link)
+		r.Seen = seen(have)
+		r.Account.ID, r.Account.Active, r.Account.ActiveShown = have.ID, have.Active, have.ActiveShown
+		r.Account.UserName, r.Account.ExternalID = have.UserName, have.ExternalID
+	case !p.absent(link.Account, err):
+		r.Err = fmt.Errorf("read before it is written: %w", err)
+	default:
+		r.judged(x.prove(ctx, p, link, err, Facts{Disabled: p.hidden(link)}), link, err)
+		hidden := r.Seen == SeenHidden && job.Change.Op == identity.Enable // the one write that has to do without a look
+		if r.Err == nil && !job.Change.Op.Sweeps() && !hidden {
+			r.Err = fmt.Errorf("read before it is written: %w", err)
+		}
+	}
+	r.At = x.Now()
+	return r
+}
+
+// hidden reports whether an account is likely to be invisible because dirsweep disabled it.
+func (p *Pass) hidden(link state.Link) bool {
+	return link.State == identity.LinkDisabled && p.s.HidesInactive()
+}
+
+// absent reports whether err may mean that there is no such account: the application's own word, or no answer about one that whole lists have
+// lacked since.
+func (p *Pass) absent(id identity.AccountID, err error) bool {
+	return errors.Is(err, targets.ErrNotFound) || errors.Is(err, targets.ErrUnavailable) && !errors.Is(err, ErrPaused) && p.s.suspect(id)
+}
+
+// judged takes in what an absence proves.
+func (r *Result) judged(v Verdict, link state.Link, err error) {
+	switch {
+	case v.Second != nil:
+		r.Err = &SecondError{Linked: link.Account, Second: *v.Second}
+	case v.Seen == "":
+		r.Err = &UnprovenError{Account: link.Account, Why: v.Why, Last: v.Last, Err: err}
+	default:
+		r.Account, r.Seen, r.Err = identity.Account{ID: link.Account, UserName: link.UserName}, v.Seen, nil
+	}
+}
+
+// expected is the identity that the account of a job has to bear. What is nobody's yet has to be what was observed.
+func expected(job Job) state.Link {
+	link := job.Link
+	if link.Account == "" || link.Account != job.Have.ID && job.Have.ID != "" {
+		link = state.Link{
+			Person: job.Change.Person, Account: job.Have.ID, UserName: job.Have.UserName, ExternalID: job.Have.ExternalID,
+		}
+	}
+	if link.UserName == "" {
+		link.UserName = job.Change.UserName
+	}
+	return link
+}
+
+// perform makes the call of a change and reads back what the call must have done.
+func (x *Executor) perform(ctx context.Context, p *Pass, job Job) Result {
 	c := job.Change
 	r := Result{Account: job.Have, Link: job.Link}
+	write := func(call func(context.Context) error) {
+		r.Err = p.call(ctx, job.Have.ID, call)
+		p.s.wrote(job.Have.ID)
+	}
 	switch c.Op {
 	case identity.Link:
 	case identity.Create:
-		r.Account, r.Err = x.create(ctx, lane, job)
+		x.create(ctx, p, job, &r)
 	case identity.Update, identity.Strip:
-		r.Err = lane.call(ctx, c.Op.Sweeps(), func(ctx context.Context) (err error) {
-			r.Account, err = lane.Target.Update(ctx, job.Have, c.Delta)
+		write(func(ctx context.Context) (err error) {
+			r.Account, r.Receipt, err = p.in.Update(ctx, job.Have, c.Delta)
 			return err
 		})
-		if r.Err == nil && c.Op == identity.Strip {
-			r.Account, r.Seen, r.Err = x.readBack(ctx, lane, job, stripped)
-		}
+		x.afterUpdate(ctx, p, job, &r)
 	case identity.Enable:
-		r.Err = lane.call(ctx, false, func(ctx context.Context) error { return lane.Target.Enable(ctx, job.Have) })
-		if r.Err == nil {
-			r.Account, _, r.Err = x.readBack(ctx, lane, job, enabled)
-		}
+		write(func(ctx context.Context) (err error) { r.Receipt, err = p.in.Enable(ctx, job.Have); return err })
+		x.readBack(ctx, p, job, &r, enabled)
 	case identity.Disable:
-		r.Err = lane.call(ctx, true, func(ctx context.Context) error { return lane.Target.Disable(ctx, job.Have) })
-		if r.Err == nil {
-			r.Account, r.Seen, r.Err = x.readBack(ctx, lane, job, disabled)
-		}
+		write(func(ctx context.Context) (err error) { r.Receipt, err = p.in.Disable(ctx, job.Have); return err })
+		x.readBack(ctx, p, job, &r, disabled)
 	case identity.Revoke:
-		r.Err = lane.call(ctx, true, func(ctx context.Context) error { return lane.Target.Revoke(ctx, job.Have) })
-		if r.Err == nil {
-			r.Account, r.Seen, r.Err = x.readBack(ctx, lane, job, disabled)
-		}
+		write(func(ctx context.Context) (err error) { r.Receipt, err = p.in.Revoke(ctx, job.Have); return err })
+		x.readBack(ctx, p, job, &r, disabled)
 	case identity.Delete:
-		r.Err = lane.call(ctx, true, func(ctx context.Context) error { return lane.Target.Delete(ctx, job.Have) })
-		if r.Err == nil {
-			r.Account, r.Seen, r.Err = x.readBack(ctx, lane, job, deleted)
-		}
+		write(func(ctx context.Context) (err error) { r.Receipt, err = p.in.Delete(ctx, job.Have); return err })
+		x.readBack(ctx, p, job, &r, deleted)
 	default:
 		r.Err = fmt.Errorf("%q is no operation", c.Op)
 	}
 	return r
 }
 
-// create makes the account and gives it its entitlements. An earlier try without an answer may have worked, and a conflict may be its trace,
-// so before any repetition the target is asked for an account that is provably this person's. Without such a try, one that bears no mark
-// is somebody else's.
-func (x *Executor) create(ctx context.Context, lane *Lane, job Job) (made identity.Account, err error) {
+// create makes an account. Whatever goes wrong between the call and its answer, the account that is made in the end is the one returned.
+func (x *Executor) create(ctx context.Context, p *Pass, job Job, r *Result) {
 	unanswered := false
-	err = lane.call(ctx, false, func(ctx context.Context) error {
-		made, err = lane.Target.Create(ctx, job.Want)
-		if err != nil && made.ID != "" && ctx.Err() == nil {
+	r.Err = p.call(ctx, "", func(ctx context.Context) (err error) {
+		r.Account, r.Receipt, err = p.in.Create(ctx, job.Want)
+		if err != nil && r.Account.ID != "" && ctx.Err() == nil {
 			// The account is there, its entitlements are not: it is linked, and the next pass finds them missing.
-			x.Log.Warn("created without entitlements", "target", lane.Name, "account", made.UserName, "error", err)
+			x.Log.Warn("created without entitlements", "target", p.s.o.Target, "account", r.Account.UserName, "error", err)
 			return nil
 		}
 		if err == nil || !errors.Is(err, targets.ErrConflict) && !errors.Is(err, targets.ErrUnavailable) {
 			return err
 		}
 		unanswered = unanswered || errors.Is(err, targets.ErrUnavailable)
-		found, findErr := x.Own(ctx, lane, job.Change.Person, job.Want)
+		found, findErr := x.Own(ctx, p, job.Change.Person, job.Want)
 		switch {
 		case errors.Is(findErr, ErrTaken):
 			return findErr
 		case findErr == nil && found.ID != "" && found.ExternalID == "" && !unanswered:
 			return fmt.Errorf("%w: %s is there already, and nothing says whose it is", ErrTaken, found.UserName)
 		case findErr == nil && found.ID != "":
-			made = found
+			r.Account = found
 			return nil
 		}
 		return err
 	})
-	if err != nil || len(job.Want.Entitlements) == 0 {
-		return made, err
+	r.Refused = r.Receipt.Refused
+	if r.Err != nil || len(job.Want.Entitlements) == 0 {
+		return
 	}
-	if grant := identity.WithoutEntitlements(job.Want.Entitlements, made.Entitlements); len(grant) > 0 {
-		err = lane.call(ctx, false, func(ctx context.Context) error {
-			granted, err := lane.Target.Update(ctx, made, identity.Delta{Grant: grant})
-			if err == nil {
-				made = granted
-			}
-			return err
-		})
-		if err != nil {
-			// The account exists: it is linked, and the next pass, finding the entitlements missing, repeats this part alone.
-			x.Log.Warn("created without entitlements", "target", lane.Name, "account", made.UserName, "error", err)
-			return made, nil
+	grant := identity.WithoutEntitlements(job.Want.Entitlements, r.Account.Entitlements)
+	if len(grant) == 0 {
+		return
+	}
+	made := r.Account
+	err := p.call(ctx, made.ID, func(ctx context.Context) error {
+		granted, _, err := p.in.Update(ctx, made, identity.Delta{Grant: grant})
+		if err == nil {
+			r.Account = granted
 		}
+		return err
+	})
+	if err != nil {
+		// The account exists: it is linked, and the next pass, finding the entitlements missing, repeats this part alone.
+		x.Log.Warn("created without entitlements", "target", p.s.o.Target, "account", made.UserName, "error", err)
 	}
-	return made, nil
 }
 
-// Own looks for the account that wanted would be, and returns it only with proof that it is this person's: its externalId is the wanted
-// one, or it carries none and is linked to nobody. The zero account means that there is none; ErrTaken that it is another's.
-func (x *Executor) Own(ctx context.Context, lane *Lane, person identity.PersonID, want identity.Account) (identity.Account, error) {
+// Own finds the account that a Create of want would make, or has made: one that carries its mark, or its name and no mark, and that is nobody
+// else's. The zero account says that there is none; ErrTaken that the name is another person's.
+func (x *Executor) Own(ctx context.Context, p *Pass, person identity.PersonID, want identity.Account) (identity.Account, error) {
 	for _, key := range [][2]string{{"externalId", want.ExternalID}, {"userName", want.UserName}} {
 		if key[1] == "" {
 			continue
 		}
-		found, err := lane.Target.Find(ctx, key[0], key[1])
+		found, err := p.in.Find(ctx, key[0], key[1])
 		if err != nil {
 			return identity.Account{}, fmt.Errorf("look for %s %q: %w", key[0], key[1], err)
 		}
@@ -206,7 +300,7 @@ func (x *Executor) Own(ctx context.Context, lane *Lane, person identity.PersonID
 			if a.ExternalID != "" && a.ExternalID != want.ExternalID {
 				return identity.Account{}, fmt.Errorf("%w: %s is the account of another person (externalId %q)", ErrTaken, a.UserName, a.ExternalID)
 			}
-			holder, linked, err := x.holder(ctx, lane.Name, a.ID)
+			holder, linked, err := x.holder(ctx, p.s.o.Target, a.ID)
 			switch {
 			case err != nil:
 				return identity.Account{}, err
@@ -228,79 +322,145 @@ func (x *Executor) holder(ctx context.Context, target string, id identity.Accoun
 	return link, linked, err
 }
 
-// readBack reads the account until proof is satisfied or the tries are used up (R8), and says what it saw.
-func (x *Executor) readBack(ctx context.Context, lane *Lane, job Job, proof func(identity.Account, bool) error) (identity.Account, string, error) {
-	id := job.Have.ID
-	for try := 1; ; try++ {
-		var have identity.Account
-		gone := false
-		err := lane.call(ctx, job.Change.Op.Sweeps(), func(ctx context.Context) (err error) {
-			have, err = lane.Target.Account(ctx, id)
-			if gone = errors.Is(err, targets.ErrNotFound); gone {
-				return nil
+// afterUpdate sees to what an update has to have done. What it took away is read back (R8): an answer of 200 is no proof, and what the
+// application shows must never be more than what was asked for.
+func (x *Executor) afterUpdate(ctx context.Context, p *Pass, job Job, r *Result) {
+	if r.Err != nil {
+		return
+	}
+	r.Refused = r.Receipt.Refused
+	cleared := clears(job.Change.Delta, r.Refused)
+	if len(cleared) == 0 && len(job.Change.Delta.Withdraw) == 0 && Bears(bearing(job), r.Account) {
+		return // the application's answer shows the account as it is; where it does not, it is read
+	}
+	x.readBack(ctx, p, job, r, func(a identity.Account) error {
+		for _, path := range cleared {
+			if left := a.Get(path); left != "" {
+				return fmt.Errorf("%w: read back, %s is still %s", targets.ErrConflict, path, left)
 			}
-			return err
-		})
-		if err != nil {
-			return identity.Account{ID: id}, "", fmt.Errorf("read back: %w", err)
 		}
-		seen := "active"
-		if gone {
-			have, seen = identity.Account{ID: id}, "gone"
-		} else if !have.Active {
-			seen = "inactive"
+		if a.EntitlementsUnknown {
+			r.Sent = job.Change.Delta.Withdraw
+			return nil
 		}
-		if err = proof(have, gone); err == nil {
-			return have, seen, nil
+		r.Sent = nil
+		return withdrawn(a, job.Change.Delta.Withdraw)
+	})
+}
+
+// clears are the attributes that a delta empties, less those that were refused.
+func clears(d identity.Delta, refused []targets.Refusal) (paths []string) {
+	for _, a := range d.Attributes {
+		if a.After == "" && !slices.ContainsFunc(refused, func(r targets.Refusal) bool { return r.Path == a.Path }) {
+			paths = append(paths, a.Path)
 		}
-		if try == readBacks {
-			return have, seen, err
+	}
+	return paths
+}
+
+// bearing is the identity that an account has once its change is made, whatever of it the application took.
+func bearing(job Job) state.Link {
+	link := expected(job)
+	for _, a := range job.Change.Delta.Attributes {
+		switch a.Path {
+		case "userName":
+			link.UserName = ""
+		case "externalId":
+			link.ExternalID = ""
 		}
-		if err := pause(ctx, firstPause<<try); err != nil {
-			return have, seen, err
+	}
+	return link
+}
+
+// readBack reads the account until proof holds, a few times. What cannot be read any more has to be proven gone, or hidden.
+func (x *Executor) readBack(ctx context.Context, p *Pass, job Job, r *Result, proof func(identity.Account) error) {
+	if r.Err != nil && !errors.Is(r.Err, targets.ErrNotFound) {
+		return
+	}
+	link := bearing(job)
+	for try := 1; ; try++ {
+		have, err := p.Account(ctx, link.Account)
+		have.Entitlements, have.EntitlementsUnknown = r.Account.Entitlements, r.Account.EntitlementsUnknown
+		if err == nil && len(job.Change.Delta.Withdraw) > 0 {
+			have, err = p.Entitlements(ctx, have)
+		}
+		switch {
+		case err == nil && !Bears(link, have):
+			r.Err = &IdentityError{Link: link, Now: have}
+			return
+		case err == nil:
+			r.Account, r.Seen = have, seen(have)
+			r.Err = proof(have)
+		case errors.Is(err, targets.ErrNotFound):
+			x.vanished(ctx, p, job, r, link, err)
+			return
+		default:
+			r.Account, r.Seen, r.Err = identity.Account{ID: link.Account}, "", fmt.Errorf("read back: %w", err)
+			return
+		}
+		if r.Err == nil || try == readBacks {
+			return
+		}
+		if err := sleep(ctx, firstBackoff<<try); err != nil {
+			return
 		}
 	}
 }
 
-func disabled(a identity.Account, gone bool) error {
-	if !gone && a.Active {
-		return fmt.Errorf("%w: read back, the account is still active", targets.ErrConflict)
+// vanished judges an account that is invisible after a write.
+func (x *Executor) vanished(ctx context.Context, p *Pass, job Job, r *Result, link state.Link, err error) {
+	taken := r.Err == nil
+	v := x.prove(ctx, p, link, err, Facts{
+		Disabled: job.Change.Op == identity.Disable && taken && job.Have.Active || p.hidden(job.Link),
+		Deleted:  job.Change.Op == identity.Delete && taken,
+	})
+	r.judged(v, link, err)
+	switch {
+	case r.Err != nil:
+	case !job.Change.Op.Sweeps():
+		r.Err, r.Seen = fmt.Errorf("read back: %w", err), ""
+	case job.Change.Op == identity.Delete && r.Seen != SeenGone:
+		r.Err = fmt.Errorf("%w: read back, the account is still there (%s)", targets.ErrConflict, r.Seen)
 	}
-	return nil
 }
 
-func enabled(a identity.Account, gone bool) error {
-	if gone || !a.Active {
-		return fmt.Errorf("%w: read back, the account is still inactive", targets.ErrConflict)
+func seen(a identity.Account) string {
+	if a.Active {
+		return SeenActive
 	}
-	return nil
+	return SeenInactive
 }
 
-func deleted(_ identity.Account, gone bool) error {
-	if !gone {
-		return fmt.Errorf("%w: read back, the account is still there", targets.ErrConflict)
-	}
-	return nil
-}
-
-func stripped(a identity.Account, gone bool) error {
-	if !gone && len(a.Entitlements) > 0 {
-		return fmt.Errorf("%w: read back, %d entitlements are still there", targets.ErrConflict, len(a.Entitlements))
-	}
-	return nil
-}
-
-// pause sleeps for about d, so that many that wait do not come back at once.
-func pause(ctx context.Context, d time.Duration) error {
-	if d > 0 {
-		d += time.Duration(rand.Int64N(int64(d)/4 + 1))
-	}
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	case <-timer.C:
+func disabled(a identity.Account) error {
+	if !a.Active {
 		return nil
 	}
+	return fmt.Errorf("%w: read back, the account is still active%s", targets.ErrConflict, shown(a))
+}
+
+func enabled(a identity.Account) error {
+	if a.Active {
+		return nil
+	}
+	return fmt.Errorf("%w: read back, the account is still inactive", targets.ErrConflict)
+}
+
+func deleted(identity.Account) error {
+	return fmt.Errorf("%w: read back, the account is still there", targets.ErrConflict)
+}
+
+// shown is what the application shows as active, where that is neither true nor false.
+func shown(a identity.Account) string {
+	if a.ActiveShown == "" {
+		return ""
+	}
+	return fmt.Sprintf(": it shows active as %s, which is neither true nor false", a.ActiveShown)
+}
+
+func withdrawn(a identity.Account, what []identity.Entitlement) error {
+	left := identity.WithoutEntitlements(what, identity.WithoutEntitlements(what, a.Entitlements))
+	if len(left) == 0 {
+		return nil
+	}
+	return fmt.Errorf("%w: read back, the account still has %s", targets.ErrConflict, strings.Join(identity.EntitlementNames(left), ", "))
 }

@@ -9,6 +9,17 @@ import (
 // leaverShare is the part of a target's rate that only leavers may use (R4).
 const leaverShare = 0.2
 
+type classKey struct{}
+
+// ForLeavers returns a context whose requests, reads included, are made to close leavers: they have a share of the target's rate that nothing
+// else may use (R4), and may try a target that asked for a pause.
+func ForLeavers(ctx context.Context) context.Context { return context.WithValue(ctx, classKey{}, true) }
+
+func forLeavers(ctx context.Context) bool {
+	leaver, _ := ctx.Value(classKey{}).(bool)
+	return leaver
+}
+
 // A Pacer keeps a target's requests within its rate. Leavers may use all of it, everything else the rate less the leavers' share.
 type Pacer struct {
 	all, rest *rate.Limiter
@@ -29,13 +40,12 @@ func NewPacer(r Rate) *Pacer {
 // Share is a part of the target's rate, in requests per second.
 func (p *Pacer) Share(part float64) rate.Limit { return p.all.Limit() * rate.Limit(part) }
 
-// Leaver waits until one more request of a sweep may go out.
-func (p *Pacer) Leaver(ctx context.Context) error { return p.all.Wait(ctx) }
-
-// Ordinary waits until one more request of any other kind may go out.
-func (p *Pacer) Ordinary(ctx context.Context) error {
-	if err := p.rest.Wait(ctx); err != nil {
-		return err
+// Wait waits until one more request may go out.
+func (p *Pacer) Wait(ctx context.Context) error {
+	if !forLeavers(ctx) {
+		if err := p.rest.Wait(ctx); err != nil {
+			return err
+		}
 	}
 	return p.all.Wait(ctx)
 }

@@ -18,7 +18,7 @@ func TestR04LeaversKeepAShareOfTheRate(t *testing.T) {
 		var wg sync.WaitGroup
 		for range 50 { // joiners without end
 			wg.Go(func() {
-				for p.Ordinary(ctx) == nil {
+				for p.Wait(ctx) == nil {
 					mu.Lock()
 					ordinary++
 					mu.Unlock()
@@ -28,7 +28,7 @@ func TestR04LeaversKeepAShareOfTheRate(t *testing.T) {
 		<-time.After(time.Minute) // on the bubble's clock
 		start := time.Now()
 		for range 20 {
-			if err := p.Leaver(ctx); err != nil {
+			if err := p.Wait(apply.ForLeavers(ctx)); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -50,7 +50,7 @@ func TestLeaversAloneHaveAllOfTheRate(t *testing.T) {
 		p := apply.NewPacer(apply.Rate{PerSecond: 10})
 		start := time.Now()
 		for range 110 {
-			if err := p.Leaver(t.Context()); err != nil {
+			if err := p.Wait(apply.ForLeavers(t.Context())); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -65,7 +65,7 @@ func TestNoRateNoWaiting(t *testing.T) {
 		p := apply.NewPacer(apply.Rate{})
 		start := time.Now()
 		for range 10000 {
-			if p.Leaver(t.Context()) != nil || p.Ordinary(t.Context()) != nil {
+			if p.Wait(apply.ForLeavers(t.Context())) != nil || p.Wait(t.Context()) != nil {
 				t.Fatal("refused")
 			}
 		}
@@ -80,7 +80,7 @@ func TestASlowRateStillLetsEveryKindThrough(t *testing.T) {
 		p := apply.NewPacer(apply.Rate{PerSecond: 0.5})
 		start := time.Now()
 		for range 3 {
-			if err := p.Ordinary(t.Context()); err != nil {
+			if err := p.Wait(t.Context()); err != nil {
 				t.Fatal(err)
 			}
 		}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/dirsweep/dirsweep/state"
@@ -15,18 +16,18 @@ import (
 
 // settle tells the audit trail first and then, in one transaction, removes the intent and records the link: a crash between the two
 // repeats the telling, never loses it.
-func (x *Executor) settle(ctx context.Context, lane *Lane, intent state.Intent, job Job, r Result) Result {
+func (x *Executor) settle(ctx context.Context, p *Pass, intent state.Intent, job Job, r Result) Result {
 	head, err := x.Trail.Append(ctx, x.record(job.Change, r, outcome(r.Err)))
 	if err != nil {
 		// What was done stays an intent, to be told by the next pass; nothing more is done that cannot be told (R16).
 		err = fmt.Errorf("the audit trail cannot be written: %w", err)
-		lane.Break(err)
+		p.Break(err)
 		r.Err = errors.Join(r.Err, err)
 		return r
 	}
 	link := job.Link
 	if r.Err == nil {
-		link = after(lane, job, r)
+		link = after(p, job, r)
 	}
 	if err := x.conclude(ctx, intent, job, link, r.Err == nil, r.At, head); err != nil {
 		r.Err = errors.Join(r.Err, fmt.Errorf("settle: %w", err))
@@ -97,16 +98,23 @@ func putLink(w *state.Writer, job Job, link state.Link) error {
 }
 
 // after is what is remembered of the account once a change has succeeded; the zero link where there is nothing left to remember.
-func after(lane *Lane, job Job, r Result) state.Link {
+func after(p *Pass, job Job, r Result) state.Link {
 	c := job.Change
 	link := job.Link
-	if c.Person.IsZero() || c.Op == identity.Delete || r.Seen == "gone" {
+	if c.Person.IsZero() || c.Op == identity.Delete || r.Seen == SeenGone {
 		return state.Link{}
 	}
 	link.Target, link.Person, link.Name = c.Target, c.Person, c.Name
-	link.Account = r.Account.ID
+	if link.Account != r.Account.ID {
+		link.Account, link.ExternalID = r.Account.ID, ""
+		link.PersonPrint, link.Want, link.Have, link.Unmet = 0, 0, 0, nil // nothing is known of how this one was written
+		link.Disabled = time.Time{}
+	}
 	if r.Account.UserName != "" {
 		link.UserName = r.Account.UserName
+	}
+	if r.Account.ExternalID != "" {
+		link.ExternalID = r.Account.ExternalID
 	}
 	if c.Container != "" {
 		link.Container = c.Container
@@ -129,17 +137,37 @@ func after(lane *Lane, job Job, r Result) state.Link {
 	case identity.Update:
 		link.Entitlements = granted(link.Entitlements, c.Delta)
 	case identity.Strip:
-		link.Entitlements = nil
+		link.Entitlements = identity.WithoutEntitlements(link.Entitlements, c.Delta.Withdraw)
 	}
 	link.ScopePrint = job.Scope
 	if c.Op == identity.Create || c.Op == identity.Update {
 		link.PersonPrint, link.Want, link.Mapping = c.PersonPrint, c.WantPrint, job.Mapping
-		link.Have = r.Account.Fingerprint(lane.Paths)
+		link.Have = r.Account.Fingerprint(p.s.o.Paths)
+		link.Unmet = unmet(link.Unmet, c.Delta, r.Refused, job.Waiting)
 		if c.Op == identity.Create && len(identity.WithoutEntitlements(job.Want.Entitlements, r.Account.Entitlements)) > 0 {
 			link.Want, link.Entitlements = 0, slices.Clone(r.Account.Entitlements) // not all as wanted: to be looked at again
 		}
 	}
 	return link
+}
+
+// Waiting is what those of Link.Unmet begin with that are no attributes: entitlements that the application lacks.
+const Waiting = "entitlement "
+
+// unmet is what is wanted and the application does not take or have: what it lacks, attributes that it refused now, and those from before that
+// were not tried again.
+func unmet(before []string, d identity.Delta, refused []targets.Refusal, waiting []string) (now []string) {
+	now = slices.Clone(waiting)
+	for _, path := range before {
+		if !strings.HasPrefix(path, Waiting) && !slices.ContainsFunc(d.Attributes, func(a identity.AttributeChange) bool { return a.Path == path }) {
+			now = append(now, path)
+		}
+	}
+	for _, r := range refused {
+		now = append(now, r.Path)
+	}
+	slices.Sort(now)
+	return slices.Compact(now)
 }
 
 func granted(before []identity.Entitlement, d identity.Delta) []identity.Entitlement {
@@ -152,7 +180,7 @@ func (x *Executor) record(c identity.Change, r Result, outcome string) audit.Rec
 	rec := audit.Record{
 		At: r.At, Pass: x.Pass, Kind: audit.Change, Op: string(c.Op), Cause: string(c.Cause), Rule: c.Rule,
 		Target: c.Target, Person: c.Person.String(), Name: c.Name, Account: string(c.Account), UserName: c.UserName,
-		Outcome: outcome, Seen: r.Seen,
+		Outcome: outcome, Seen: r.Seen, RequestID: r.Receipt.RequestID, Note: note(r),
 	}
 	if c.Person.IsZero() {
 		rec.Person = ""
@@ -186,86 +214,118 @@ func (x *Executor) record(c identity.Change, r Result, outcome string) audit.Rec
 	return rec
 }
 
+// note tells what of a change was not taken, or not proven.
+func note(r Result) string {
+	var notes []string
+	for _, refused := range r.Refused {
+		notes = append(notes, fmt.Sprintf("the application refused %s: %s", refused.Path, refused.Why))
+	}
+	if len(r.Sent) > 0 {
+		notes = append(notes, fmt.Sprintf("sent, not provable: taking away %s; the application shows nobody's entitlements",
+			strings.Join(identity.EntitlementNames(r.Sent), ", ")))
+	}
+	return strings.Join(notes, "; ")
+}
+
 // An Unfinished change is an intent with the job that it was for.
 type Unfinished struct {
 	Intent state.Intent
 	Job    Job
 }
 
-// Recover looks into what a crash, a stop or a lost answer left open (R7): for each intent of the lane's target it asks the target whether the
-// change is there, and settles it as found done or found not done. Nothing is repeated here: the pass that follows plans again from
-// what is. An error means that the target gave no answer; its intents stay, and it must take no part in this pass.
-func (x *Executor) Recover(ctx context.Context, lane *Lane, open []Unfinished) error {
-	for _, u := range open {
-		intent, j := u.Intent, u.Job
-		var r Result
-		var done bool
-		err := lane.call(ctx, intent.Change.Op.Sweeps(), func(ctx context.Context) (err error) {
-			r, done, err = x.look(ctx, lane, j)
-			return err
-		})
-		if err != nil {
-			return fmt.Errorf("look into an unfinished %s of %s: %w", intent.Change.Op, intent.Change.Name, err)
-		}
-		r.At = x.Now()
-		if err := x.settleFound(ctx, lane, intent, j, r, done); err != nil {
-			return err
-		}
-	}
-	return nil
+// An Unsettled change is one that could not be looked into.
+type Unsettled struct {
+	Intent state.Intent
+	Err    error
 }
 
-func (x *Executor) settleFound(ctx context.Context, lane *Lane, intent state.Intent, job Job, r Result, done bool) error {
+// Recover looks into what a crash, a stop or a lost answer left open (R7): for each intent it asks the target whether the change is there, and
+// settles it as found done or found not done. Nothing is repeated here: what follows plans again from what is. Those that could not be looked
+// into are returned: each delays its account, and nothing else.
+func (x *Executor) Recover(ctx context.Context, p *Pass, open []Unfinished) (left []Unsettled) {
+	for _, u := range open {
+		if err := x.recover(ctx, p, u); err != nil {
+			left = append(left, Unsettled{u.Intent, fmt.Errorf("look into an unfinished %s of %s: %w", u.Intent.Change.Op, u.Intent.Change.Name, err)})
+		}
+	}
+	return left
+}
+
+func (x *Executor) recover(ctx context.Context, p *Pass, u Unfinished) error {
+	if u.Intent.Change.Op.Sweeps() {
+		ctx = ForLeavers(ctx)
+	}
+	r, done, err := x.inspect(ctx, p, u.Job)
+	if err != nil {
+		return err
+	}
+	r.At = x.Now()
+	return x.settleFound(ctx, p, u.Intent, u.Job, r, done)
+}
+
+func (x *Executor) settleFound(ctx context.Context, p *Pass, intent state.Intent, job Job, r Result, done bool) error {
 	told := audit.FoundNotDone
 	if done {
 		told = audit.FoundDone
 	}
 	head, err := x.Trail.Append(ctx, x.record(intent.Change, r, told))
 	if err != nil {
-		return fmt.Errorf("the audit trail cannot be written: %w", err)
+		err = fmt.Errorf("the audit trail cannot be written: %w", err)
+		p.Break(err)
+		return err
 	}
-	err = x.conclude(ctx, intent, job, after(lane, job, r), done, r.At, head)
+	err = x.conclude(ctx, intent, job, after(p, job, r), done, r.At, head)
 	if errors.Is(err, state.ErrLinked) {
-		// The account or the person has been linked otherwise since. What is remembered stands, or this intent would stop every pass to come.
-		x.Log.Error("a change found done is not remembered", "target", lane.Name, "account", job.Change.UserName, "error", err)
+		// The account or the person has been linked otherwise since. What is remembered stands, or this intent would be looked into for ever.
+		x.Log.Error("a change found done is not remembered", "target", p.s.o.Target, "account", job.Change.UserName, "error", err)
 		err = x.conclude(ctx, intent, job, state.Link{}, false, r.At, head)
 	}
 	return err
 }
 
-// look asks the target whether an intended change is there.
-func (x *Executor) look(ctx context.Context, lane *Lane, job Job) (r Result, done bool, err error) {
+// inspect asks the target whether an intended change is there. One to an identifier that names another account now is not.
+func (x *Executor) inspect(ctx context.Context, p *Pass, job Job) (r Result, done bool, err error) {
 	c := job.Change
 	if c.Op == identity.Create {
-		own, err := x.Own(ctx, lane, c.Person, job.Want)
+		var own identity.Account
+		err = p.call(ctx, "", func(ctx context.Context) (err error) {
+			own, err = x.Own(ctx, p, c.Person, job.Want)
+			return err
+		})
 		if errors.Is(err, ErrTaken) {
 			return r, false, nil
 		}
 		return Result{Account: own}, own.ID != "", err
 	}
-	have, err := lane.Target.Account(ctx, c.Account)
-	gone := errors.Is(err, targets.ErrNotFound)
-	if err != nil && !gone {
-		return r, false, err
+	link := bearing(job)
+	have, err := p.Account(ctx, link.Account)
+	if err == nil && (len(c.Delta.Grant)+len(c.Delta.Withdraw) > 0 || c.Op == identity.Strip) {
+		have, err = p.Entitlements(ctx, have)
 	}
-	r.Account = have
 	switch {
-	case gone:
-		r.Seen, r.Account.ID = "gone", c.Account
-	case !have.Active:
-		r.Seen = "inactive"
+	case err == nil && !Bears(link, have):
+		r.Account = identity.Account{ID: link.Account, UserName: link.UserName}
+		return r, false, nil
+	case err == nil:
+		r.Account, r.Seen = have, seen(have)
+	case !p.absent(link.Account, err):
+		return r, false, err
 	default:
-		r.Seen = "active"
+		v := x.prove(ctx, p, link, err, Facts{Disabled: p.hidden(link), Deleted: c.Op == identity.Delete})
+		if r.judged(v, link, err); r.Err != nil {
+			return r, false, r.Err
+		}
 	}
+	gone := r.Seen == SeenGone
 	switch c.Op {
 	case identity.Disable:
-		done = gone || !have.Active
+		done = r.Seen != SeenActive
 	case identity.Delete:
 		done = gone
 	case identity.Enable:
-		done = !gone && have.Active
+		done = r.Seen == SeenActive
 	case identity.Strip:
-		done = gone || len(have.Entitlements) == 0
+		done = gone || withdrawn(have, c.Delta.Withdraw) == nil && !have.EntitlementsUnknown
 	case identity.Update:
 		done = !gone && holds(have, c.Delta)
 	}
@@ -278,5 +338,5 @@ func holds(have identity.Account, d identity.Delta) bool {
 			return false
 		}
 	}
-	return len(identity.WithoutEntitlements(d.Grant, have.Entitlements)) == 0
+	return !have.EntitlementsUnknown && len(identity.WithoutEntitlements(d.Grant, have.Entitlements)) == 0 && withdrawn(have, d.Withdraw) == nil
 }

@@ -86,8 +86,13 @@ type Account struct {
 	ExternalID   string           // the mark a provisioning client leaves: the person's anchor, unless the config maps another value
 	Active       bool             //
 	Attributes   map[string]Value // by path, as the config spells it (userName and externalId included where they are mapped); absent ones missing
-	Entitlements []Entitlement    // sorted, without duplicates; nil where the config does not map them
+	Entitlements []Entitlement    // sorted, without duplicates; nil where the config does not map them, or they were not asked for
 	Version      string           // ETag, where the target has one
+	// EntitlementsUnknown: the application shows nobody's entitlements, so that what was granted is remembered, and what is taken away
+	// is sent and cannot be proven.
+	EntitlementsUnknown bool
+	// ActiveShown is what the application shows where it tells neither true nor false: "the number 2"; such an account counts as active.
+	ActiveShown string
 	// Withheld are mapped paths, "entitlements" among them, that have no value to write now; of an account that is only wanted, sorted by
 	// path. Absence from Attributes then does not ask for clearing.
 	Withheld []Withheld

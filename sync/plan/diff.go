@@ -26,8 +26,12 @@ func Diff(want, have identity.Account, paths []string, granted []identity.Entitl
 	if want.Entitlements == nil {
 		return d
 	}
-	d.Grant = identity.WithoutEntitlements(want.Entitlements, have.Entitlements)
-	for _, held := range have.Entitlements {
+	holds := have.Entitlements
+	if have.EntitlementsUnknown {
+		holds = granted // the application shows nobody's: what was granted is taken to be there
+	}
+	d.Grant = identity.WithoutEntitlements(want.Entitlements, holds)
+	for _, held := range holds {
 		if identity.HasEntitlement(granted, held) && !identity.HasEntitlement(want.Entitlements, held) {
 			d.Withdraw = append(d.Withdraw, held)
 		}

@@ -2,19 +2,18 @@ package reconcile
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"reflect"
 	"slices"
 	"strings"
 
 	"github.com/dirsweep/dirsweep/state"
+	"github.com/dirsweep/dirsweep/sync/apply"
 	"github.com/dirsweep/dirsweep/sync/correlate"
 	"github.com/dirsweep/dirsweep/sync/identity"
 	"github.com/dirsweep/dirsweep/sync/mapping"
 	"github.com/dirsweep/dirsweep/sync/plan"
 	"github.com/dirsweep/dirsweep/sync/roster"
-	"github.com/dirsweep/dirsweep/targets"
 )
 
 // survey reads the target and plans what is to be done there: in a full pass every account, else those of people who changed.
@@ -23,6 +22,8 @@ func (r *run) survey(ctx context.Context, l *lane) error {
 	l.parked = map[identity.AccountID]int64{}
 	l.taken = roster.Logins{}
 	l.lost = map[int]state.Link{}
+	l.marks, l.misplaced, l.relinked = map[string]identity.AccountID{}, map[identity.PersonID]bool{}, map[identity.AccountID]bool{}
+	l.waiting = map[string]wish{}
 	var late []leaver
 	var err error
 	if r.pass.Mode == Full && r.pass.Person == "" {
@@ -41,6 +42,7 @@ func (r *run) survey(ctx context.Context, l *lane) error {
 	if err := r.planJoiners(ctx, l); err != nil {
 		return err
 	}
+	r.tellWaiting(l)
 	before := len(l.watched)
 	accepted, err := r.guard(ctx, l, late)
 	if err != nil {
@@ -67,7 +69,7 @@ func (r *run) readAll(ctx context.Context, l *lane) (late []leaver, err error) {
 		}
 		return err
 	}
-	for a, err := range l.Target.Target.Accounts(ctx) {
+	for a, err := range l.app.Accounts(ctx) {
 		if err != nil {
 			return nil, err
 		}
@@ -108,7 +110,17 @@ func (r *run) meet(ctx context.Context, l *lane, batch []identity.Account) (late
 					return err
 				}
 				l.matcher.Account(a)
+				if a.ExternalID != "" {
+					l.marks[a.ExternalID] = a.ID
+				}
 				continue
+			}
+			if !apply.Bears(link, a) {
+				l.misplaced[link.Person] = true // and the person's own account is looked for
+				continue
+			}
+			if link.State == identity.LinkActive {
+				l.linksSeen++
 			}
 			out, reopened, err := r.compare(ctx, v, l, link, a)
 			if err != nil {
@@ -159,7 +171,7 @@ func (r *run) compare(ctx context.Context, v *state.Reader, l *lane, link state.
 		return out, false, nil
 	}
 	print := r.roster.Row(i).Fingerprint
-	if current(l, link, print, id) && have.Active && link.Have == have.Fingerprint(l.apply.Paths) {
+	if current(l, link, print, id) && have.Active && link.Have == have.Fingerprint(l.paths) && len(link.Unmet) == 0 {
 		return out, false, nil
 	}
 	return out, false, r.planLinked(ctx, l, i, link, have)
@@ -172,11 +184,19 @@ func (r *run) planLinked(ctx context.Context, l *lane, i int, link state.Link, h
 		r.expression(l, e, err)
 		return nil
 	}
-	wantPrint := want.Fingerprint(l.apply.Paths)
-	havePrint := have.Fingerprint(l.apply.Paths)
+	waiting, err := r.resolve(ctx, l, &want)
+	if err != nil {
+		return err
+	}
+	wantPrint := want.Fingerprint(l.paths)
+	havePrint := have.Fingerprint(l.paths)
 	unchanged := link.Want == wantPrint && link.Mapping == l.Mapping.Print()
+	unmet := waiting
+	if unchanged {
+		unmet = append(unmet, r.leaveOut(l, e.Person.ID, link, &want, have)...)
+	}
 	steps, reported := plan.Steps(plan.Intended{
-		Want: want, Have: have, Paths: l.apply.Paths, Granted: link.Entitlements, Known: true,
+		Want: want, Have: have, Paths: l.paths, Granted: link.Entitlements, Known: true,
 		Disabled:  link.State == identity.LinkDisabled,
 		Unchanged: unchanged,
 		Settled:   unchanged && link.Have == havePrint,
@@ -192,12 +212,14 @@ func (r *run) planLinked(ctx context.Context, l *lane, i int, link state.Link, h
 		steps = append([]plan.Step{{Op: identity.Link, Cause: identity.Rehired}}, steps...)
 	}
 	if len(steps) == 0 {
-		if now := r.refreshed(l, i, link, e, have, wantPrint, havePrint); reported == nil && !reflect.DeepEqual(now, link) {
+		now := r.refreshed(l, i, link, e, have, wantPrint, havePrint)
+		now.Unmet = unmet
+		if reported == nil && !reflect.DeepEqual(now, link) {
 			l.refresh = append(l.refresh, now)
 		}
 		return nil
 	}
-	r.addWork(l, i, e, link, have, steps, wantPrint)
+	r.addWork(l, i, e, link, have, steps, wantPrint, waiting)
 	return nil
 }
 
@@ -221,7 +243,10 @@ func (r *run) refreshed(l *lane, i int, link state.Link, e roster.Entry, have id
 }
 
 // addWork plans the steps of one account, unless it is protected.
-func (r *run) addWork(l *lane, i int, e roster.Entry, link state.Link, have identity.Account, steps []plan.Step, wantPrint uint64) {
+func (r *run) addWork(l *lane, i int, e roster.Entry, link state.Link, have identity.Account, steps []plan.Step, wantPrint uint64, waiting []string) {
+	if l.delayed[e.Person.ID] {
+		return
+	}
 	if glob, protected := l.Guard.Protected(have.UserName); protected {
 		r.find(identity.Finding{
 			Kind: "protected", Subject: l.Name + ": " + have.UserName, Target: l.Name, Person: e.Person.ID, Account: have.ID,
@@ -230,7 +255,7 @@ func (r *run) addWork(l *lane, i int, e roster.Entry, link state.Link, have iden
 		return
 	}
 	have.Attributes = nil // the delta has what matters; the plan keeps no more than it must
-	w := work{row: i, first: len(l.changes), there: &there{have, link}}
+	w := work{row: i, first: len(l.changes), there: &there{have, link}, waiting: waiting}
 	for _, s := range steps {
 		if s.Op == identity.Update && !l.caps.Update {
 			continue
@@ -266,7 +291,7 @@ func (r *run) want(ctx context.Context, l *lane, i int, current string) (e roste
 		if taken := l.taken.Has(login); taken || l.listed {
 			return taken, nil
 		}
-		found, err := l.Target.Target.Find(ctx, "userName", login)
+		found, err := l.app.Find(ctx, "userName", login)
 		return len(found) > 0, err
 	}})
 	for _, w := range want.Withheld {
@@ -283,52 +308,4 @@ func (r *run) expression(l *lane, e roster.Entry, err error) {
 		Kind: "expression", Subject: l.Name + ": " + e.Person.Name, Target: l.Name, Person: e.Person.ID,
 		Detail: err.Error() + "; nothing is done for this person there",
 	})
-}
-
-// vanished looks for linked accounts of people in scope that the listing lacks. Each is asked for: one that is there after all means that the
-// listing was not whole (R2), one that is gone is made again (R11).
-func (r *run) vanished(ctx context.Context, l *lane) error {
-	var lost []state.Link
-	err := r.o.Ledger.View(ctx, func(v *state.Reader) error {
-		for link, err := range v.Links(l.Name) {
-			if err != nil {
-				return err
-			}
-			if i, ok := r.roster.Find(l.heir(link.Person)); ok && l.scope.Has(i) && l.linked.Has(i) && !l.seen.Has(i) {
-				lost = append(lost, link)
-			}
-		}
-		return nil
-	})
-	if err != nil {
-		return err
-	}
-	for _, link := range lost {
-		if err := r.lost(ctx, l, link); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func (r *run) lost(ctx context.Context, l *lane, link state.Link) error {
-	_, err := l.Target.Target.Account(ctx, link.Account)
-	switch {
-	case err == nil:
-		return fmt.Errorf("%w: it lacks %s (%s), which can be read by itself", targets.ErrIncomplete, link.UserName, link.Account)
-	case !errors.Is(err, targets.ErrNotFound):
-		return err
-	}
-	f := identity.Finding{
-		Kind: "missing", Subject: l.Name + ": " + link.UserName, Target: l.Name, Person: link.Person, Account: link.Account,
-		Detail: "the account was deleted behind our back; it is made again",
-	}
-	if l.OnDrift == "report" && link.State == identity.LinkActive { // who is back gets an account in any case
-		f.Detail = "the account was deleted behind our back; on_drift = \"report\" leaves it"
-	} else if i, ok := r.roster.Find(l.heir(link.Person)); ok {
-		l.joiners = append(l.joiners, i)
-		l.lost[i] = link
-	}
-	r.find(f)
-	return nil
 }

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/dirsweep/dirsweep/state"
+	"github.com/dirsweep/dirsweep/sync/apply"
 	"github.com/dirsweep/dirsweep/sync/correlate"
 	"github.com/dirsweep/dirsweep/sync/identity"
 	"github.com/dirsweep/dirsweep/targets"
@@ -48,15 +49,22 @@ func (r *run) readSome(ctx context.Context, l *lane) (late []leaver, err error) 
 		return r.readAll(ctx, l)
 	}
 	for _, link := range stale {
-		have, err := l.Target.Target.Account(ctx, link.Account)
+		have, err := l.app.Account(ctx, link.Account)
+		if err == nil && apply.Bears(link, have) {
+			have.Entitlements = link.Entitlements
+			have, err = l.app.Entitlements(ctx, have)
+		}
 		switch {
-		case errors.Is(err, targets.ErrNotFound):
+		case errors.Is(err, targets.ErrNotFound), err == nil && !apply.Bears(link, have):
 			if err := r.lost(ctx, l, link); err != nil {
 				return nil, err
 			}
 			continue
 		case err != nil:
-			return nil, err
+			if err := r.trouble(ctx, l, link, err); err != nil {
+				return nil, err
+			}
+			continue
 		}
 		l.count++
 		if err := r.o.Ledger.View(ctx, func(v *state.Reader) error {
@@ -103,7 +111,7 @@ func (r *run) searchUnlinked(ctx context.Context, l *lane) (late []leaver, err e
 func (r *run) search(ctx context.Context, l *lane, want identity.Account, lookedAt map[identity.AccountID]bool) (late []leaver, err error) {
 	for _, attribute := range append(slices.Clone(l.Correlate), "userName") {
 		for _, value := range correlate.Values(attribute, want) {
-			found, err := l.Target.Target.Find(ctx, attribute, value)
+			found, err := l.app.Find(ctx, attribute, value)
 			if err != nil {
 				return nil, err
 			}
@@ -112,6 +120,9 @@ func (r *run) search(ctx context.Context, l *lane, want identity.Account, looked
 					continue
 				}
 				lookedAt[a.ID] = true
+				if a, err = l.app.Entitlements(ctx, a); err != nil {
+					return nil, err
+				}
 				again, err := r.meet(ctx, l, []identity.Account{a})
 				if err != nil {
 					return nil, err

@@ -192,8 +192,12 @@ func (e *Engine) owned(ctx context.Context, t Target, person identity.Person) (o
 		return nil, nil, err
 	}
 	var troubles []error
+	app, err := t.Session.Recent(apply.ForLeavers(ctx))
+	if err != nil {
+		return nil, nil, err
+	}
 	for _, key := range traits.Keys() {
-		found, err := t.Target.Find(ctx, key[0], key[1])
+		found, err := app.Find(apply.ForLeavers(ctx), key[0], key[1])
 		if err != nil {
 			troubles = append(troubles, err)
 			break // what it does not answer once it will not answer for the next

@@ -16,7 +16,6 @@ import (
 	"github.com/dirsweep/dirsweep/sync/mapping"
 	"github.com/dirsweep/dirsweep/sync/plan"
 	"github.com/dirsweep/dirsweep/sync/sweep"
-	"github.com/dirsweep/dirsweep/targets"
 )
 
 // A Source is one source block, opened.
@@ -29,13 +28,12 @@ type Source struct {
 // A Target is one target block, opened.
 type Target struct {
 	Name      string
-	Target    targets.Target
+	Session   *apply.Session // over its application; the caller closes it
 	Mapping   *mapping.Target
-	Pacer     *apply.Pacer // whose Ordinary was given to the target as targets.Need.Pace
-	Parallel  int          // changes under way at once
-	Sources   []string     // names of the sources it reads; never empty
-	Observe   bool         // plan and report, write nothing
-	Correlate []string     // attributes tried, in this order, for accounts not linked yet
+	Parallel  int      // changes under way at once
+	Sources   []string // names of the sources it reads; never empty
+	Observe   bool     // plan and report, write nothing
+	Correlate []string // attributes tried, in this order, for accounts not linked yet
 	Leaver    sweep.Policy
 	LeaverAt  string // where the config says so, for `explain`
 	OnOrphan  string // "report" or "disable"

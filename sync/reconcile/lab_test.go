@@ -76,7 +76,7 @@ func (l *lab) close() {
 		l.must(s.Source.Close())
 	}
 	for _, t := range l.targets {
-		l.must(t.Target.Close())
+		l.must(t.Session.Close())
 	}
 	l.verify()
 	l.must(l.trail.Close())
@@ -195,7 +195,6 @@ func (l *lab) target(name, block, extra string, adjust func(*reconcile.Target)) 
 	}
 	t := reconcile.Target{
 		Name: name, Parallel: 8, Correlate: spec.Correlate(), OnOrphan: "report", OnDrift: "repair", Guard: guard.Default(), LeaverAt: name + ".hcl",
-		Pacer: apply.NewPacer(apply.Rate{}),
 	}
 	var schemas []mapping.Schema
 	for _, s := range l.sources {
@@ -215,11 +214,20 @@ func (l *lab) target(name, block, extra string, adjust func(*reconcile.Target)) 
 	paths := slices.Concat(t.Mapping.Paths(), t.Correlate)
 	slices.Sort(paths)
 	var err error
-	t.Target, err = spec.Open(targets.Need{
-		Paths: slices.Compact(paths), Entitlements: t.Mapping.MapsEntitlements() || t.Leaver.Strip, Pace: t.Pacer.Ordinary, Log: hclog.NewNullLogger(),
+	l.targets = slices.DeleteFunc(l.targets, func(old reconcile.Target) bool { return old.Name == name && old.Session.Close() == nil })
+	t.Session, err = apply.OpenSession(apply.SessionOptions{
+		Target: name, Paths: t.Mapping.Paths(), Memory: labMemory{l}, Now: func() time.Time {
+			if l.now != nil {
+				return l.now()
+			}
+			return time.Now()
+		},
+	}, func(pace func(context.Context) error) (targets.Target, error) {
+		return spec.Open(targets.Need{
+			Paths: slices.Compact(paths), Entitlements: t.Mapping.MapsEntitlements() || t.Leaver.Strip, Pace: pace, Log: hclog.NewNullLogger(),
+		})
 	})
 	l.must(err)
-	l.targets = slices.DeleteFunc(l.targets, func(old reconcile.Target) bool { return old.Name == name && old.Target.Close() == nil })
 	l.targets = append(l.targets, t)
 }
 
@@ -273,4 +281,19 @@ func active(t *testing.T, app *scimtest.Server) (names []string) {
 	}
 	slices.Sort(names)
 	return names
+}
+
+// labMemory is the sessions' memory in the state that is open now.
+type labMemory struct{ l *lab }
+
+func (m labMemory) Load(ctx context.Context, target string) (apply.Record, error) {
+	return apply.LedgerMemory{Ledger: m.l.ledger}.Load(ctx, target)
+}
+
+func (m labMemory) Save(ctx context.Context, target string, r apply.Record) error {
+	return apply.LedgerMemory{Ledger: m.l.ledger}.Save(ctx, target, r)
+}
+
+func (m labMemory) Witnesses(ctx context.Context, target string, except identity.AccountID, n int) ([]state.Link, error) {
+	return apply.LedgerMemory{Ledger: m.l.ledger}.Witnesses(ctx, target, except, n)
 }

@@ -191,14 +191,14 @@ func (r *run) hold(ctx context.Context, h state.Hold) (released bool, err error)
 	r.mu.Lock()
 	r.report.Held = append(r.report.Held, h)
 	r.mu.Unlock()
-	r.o.Log.Warn("held", "source", h.Source, "reason", h.Reason, "release", "dirsweep approve "+h.Digest)
+	r.o.Log.Warn("held", "source", h.Source, "target", h.Target, "reason", h.Reason, "release", "dirsweep approve "+h.Digest)
 	if old || !r.write {
 		return false, nil
 	}
 	// Another snapshot is another hold: what the last one waited for cannot be released any more.
 	if err := r.o.Ledger.Update(ctx, func(w *state.Writer) error {
 		return dropHoldsWhere(w, func(old state.Hold) bool {
-			return old.Kind == "shrink" && old.Source == h.Source && old.Approved.IsZero()
+			return old.Kind == "shrink" && old.Source == h.Source && old.Target == h.Target && old.Approved.IsZero()
 		})
 	}); err != nil {
 		return false, fmt.Errorf("write the state: %w", err)

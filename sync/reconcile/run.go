@@ -49,16 +49,16 @@ func New(o Options) *Engine {
 	id := "sweep-" + o.Now().UTC().Format("20060102T150405.000000")
 	e.running[id] = true
 	for _, t := range o.Targets {
-		if t.Target == nil {
+		if t.Session == nil {
 			continue // only its name is known, for questions about the state
 		}
 		e.serving[t.Name] = semaphore.NewWeighted(1)
 		e.sweepers[t.Name] = sweep.NewSweeper(sweep.Options{
 			Target: t.Name, Books: e.books, Log: o.Log, Now: o.Now,
-			Closer: sweep.Door{Executor: e.executor(id), Lane: newApplyLane(t)},
+			Closer: sweep.Door{Executor: e.executor(id), Session: t.Session},
 			Rules: func() sweep.Rules {
 				return sweep.Rules{
-					Policy: t.Leaver, Observe: t.Observe, Protected: t.Guard.Protected, Parallel: t.Parallel, Watch: t.Pacer.Share(watchShare),
+					Policy: t.Leaver, Observe: t.Observe, Protected: t.Guard.Protected, Parallel: t.Parallel, Watch: t.Session.Share(watchShare),
 				}
 			},
 		})
@@ -175,7 +175,7 @@ func (e *Engine) begin(p Pass, write bool) (*run, error) {
 	r.exec = e.executor(r.id)
 	for _, t := range e.o.Targets {
 		skip := len(p.Targets) > 0 && !slices.Contains(p.Targets, t.Name)
-		l := &lane{Target: t, skip: skip, apply: newApplyLane(t), rehired: map[identity.PersonID]identity.PersonID{}}
+		l := &lane{Target: t, skip: skip, paths: t.Mapping.Paths(), rehired: map[identity.PersonID]identity.PersonID{}}
 		r.lanes = append(r.lanes, l)
 	}
 	for _, name := range p.Targets {
@@ -198,10 +198,6 @@ func (e *Engine) begin(p Pass, write bool) (*run, error) {
 
 func (e *Engine) executor(pass string) *apply.Executor {
 	return &apply.Executor{Ledger: e.o.Ledger, Trail: e.o.Trail, Log: e.o.Log, Now: e.o.Now, Pass: pass}
-}
-
-func newApplyLane(t Target) *apply.Lane {
-	return &apply.Lane{Name: t.Name, Target: t.Target, Pacer: t.Pacer, Paths: t.Mapping.Paths()}
 }
 
 // mix combines fingerprints; the order counts.
@@ -262,8 +258,14 @@ func (r *run) recover(ctx context.Context, l *lane) error {
 		return nil
 	}
 	r.o.Log.Info("looking into changes left open", "target", l.Name, "changes", len(open))
-	if err := r.exec.Recover(ctx, l.apply, open); err != nil || !made {
+	if err := r.begin(ctx, l); err != nil {
 		return err
+	}
+	for _, left := range r.exec.Recover(ctx, l.app, open) {
+		r.delay(l, left)
+	}
+	if !made {
+		return nil
 	}
 	leavers, err := r.linkedLeavers(ctx, l)
 	if err != nil {
@@ -296,9 +298,35 @@ func reopen(v *state.Reader, l *lane, c identity.Change) (job apply.Job, err err
 	return job, err
 }
 
+// begin begins the target's pass, once.
+func (r *run) begin(ctx context.Context, l *lane) (err error) {
+	if l.app == nil {
+		l.app, err = l.Session.Begin(ctx)
+	}
+	return err
+}
+
+// delay leaves an account, or a person whose account may have been made, alone until it can be told what came of a change to it (R7).
+func (r *run) delay(l *lane, left apply.Unsettled) {
+	c := left.Intent.Change
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.delayed == nil {
+		l.delayed = map[identity.PersonID]bool{}
+	}
+	l.delayed[c.Person] = true
+	r.o.Log.Warn("an unfinished change could not be looked into", "target", l.Name, "account", c.UserName, "error", left.Err)
+	r.find(identity.Finding{
+		Kind: "unsettled", Subject: l.Name + ": " + c.UserName, Target: l.Name, Person: c.Person, Account: c.Account,
+		Detail: left.Err.Error() + "; nothing else is done to this account until it can be",
+	})
+}
+
 // fail takes a target out of this pass, with the reason.
 func (r *run) fail(l *lane, err error) {
-	l.apply.Break(err)
+	if l.app != nil {
+		l.app.Break(err)
+	}
 	l.mu.Lock()
 	first := l.err == nil
 	if first {
@@ -577,7 +605,7 @@ func (r *run) health(w *state.Writer, l *lane) error {
 		return err
 	}
 	rec.Name = l.Name
-	if errors.Is(l.err, errQuarantined) || errors.Is(l.err, errOtherPlan) {
+	if errors.Is(l.err, errQuarantined) || errors.Is(l.err, errOtherPlan) || errors.Is(l.err, apply.ErrPaused) {
 		return nil // nothing was tried
 	}
 	if l.complete {

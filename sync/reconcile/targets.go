@@ -22,9 +22,10 @@ import (
 type lane struct {
 	Target
 	skip  bool
-	turn  int // how many passes had been at work on the target when this one judged its links
-	apply *apply.Lane
+	turn  int         // how many passes had been at work on the target when this one judged its links
+	app   *apply.Pass // nil until it is begun
 	caps  identity.Capabilities
+	paths []string // mapped, sorted
 
 	// One bit a row of the roster: in scope, not known to be in scope or out of it, linked, linked and changed since, seen in the target.
 	scope, unsure, linked, stale, seen roster.Bits
@@ -52,6 +53,13 @@ type lane struct {
 	listed   bool // every account of it was read
 	complete bool // read whole, planned and guarded
 
+	marks     map[string]identity.AccountID // of unlinked accounts, by externalId
+	misplaced map[identity.PersonID]bool    // whose linked identifier names another account now
+	relinked  map[identity.AccountID]bool   // unlinked accounts that turned out to be a linked person's
+	waiting   map[string]wish               // by name, entitlements that are wanted and cannot be given
+	delayed   map[identity.PersonID]bool    // left alone in this pass
+	linksSeen int                           // links to active accounts that the list holds
+
 	mu       sync.Mutex // guards what follows
 	err      error
 	changes  []identity.Change
@@ -64,7 +72,8 @@ type lane struct {
 type work struct {
 	row          int // of the person
 	first, steps int
-	there        *there // nil for an account that is yet to be made
+	there        *there   // nil for an account that is yet to be made
+	waiting      []string // what the application lacks of what is wanted
 }
 
 // there is an account that the target has.
@@ -107,10 +116,14 @@ func (r *run) serve(ctx context.Context, l *lane) error {
 	if err := r.ready(ctx, l); err != nil {
 		return err
 	}
-	if err := l.apply.Down(); err != nil {
+	if err := l.app.Down(); err != nil {
 		return err
 	}
-	if err := r.survey(ctx, l); err != nil {
+	if err := r.survey(ctx, l); errors.Is(err, errHeld) {
+		l.work = nil
+		l.changes = slices.DeleteFunc(l.changes, func(c identity.Change) bool { return !c.Op.Sweeps() })
+		return nil
+	} else if err != nil {
 		return err
 	}
 	l.complete = true
@@ -131,7 +144,7 @@ func (r *run) serve(ctx context.Context, l *lane) error {
 		return err
 	}
 	r.applyWork(ctx, l)
-	if err := l.apply.Down(); err != nil {
+	if err := l.app.Down(); err != nil {
 		return err
 	}
 	return context.Cause(ctx)
@@ -192,10 +205,10 @@ func (r *run) ready(ctx context.Context, l *lane) error {
 			return err
 		}
 	}
-	caps, err := l.Target.Target.Capabilities(ctx)
-	if err != nil {
+	if err := r.begin(ctx, l); err != nil {
 		return err
 	}
+	caps := l.app.Capabilities()
 	l.caps = caps
 	for _, out := range l.accepted {
 		l.changes = append(l.changes, l.account(out).Changes(caps)...)
@@ -265,7 +278,7 @@ func (r *run) closeOrphans(ctx context.Context, l *lane) {
 			return
 		}
 		out := orphans[i]
-		closed := sweep.Close(ctx, r.exec, l.apply, l.caps, l.account(out))
+		closed := sweep.Close(ctx, r.exec, l.app, l.account(out))
 		l.mu.Lock()
 		defer l.mu.Unlock()
 		for _, op := range closed.Ops {
@@ -336,21 +349,27 @@ func (r *run) applyOne(ctx context.Context, l *lane, w work) {
 	if w.there != nil {
 		have, link = w.there.have, w.there.link
 	}
+	fresh := false
 	was := link.Person // who a rehire was before owes nothing any more either
 	for _, c := range l.changes[w.first : w.first+w.steps] {
-		job := apply.Job{Change: c, Have: have, Link: link, Mapping: l.Mapping.Print(), Scope: l.Mapping.ScopePrint()}
+		job := apply.Job{Change: c, Have: have, Fresh: fresh, Link: link, Waiting: w.waiting, Mapping: l.Mapping.Print(), Scope: l.Mapping.ScopePrint()}
 		if c.Op == identity.Create {
 			e, want, err := r.want(ctx, l, w.row, c.UserName) // the login that was planned
 			if err != nil {
 				l.failed(c, err)
 				return
 			}
+			if job.Waiting, err = r.resolve(ctx, l, &want); err != nil {
+				l.failed(c, err)
+				return
+			}
 			job.Want = want
 			job.Change = l.creation(c, e, want)
 		}
-		res := r.exec.Do(ctx, l.apply, job)
+		res := r.exec.Do(ctx, l.app, job)
+		r.refused(l, c, res)
 		switch {
-		case errors.Is(res.Err, apply.ErrTaken):
+		case errors.Is(res.Err, apply.ErrTaken), isDispute(res.Err):
 			r.find(l.disputed(c, res.Err.Error()))
 			return
 		case res.Err != nil:
@@ -366,6 +385,7 @@ func (r *run) applyOne(ctx context.Context, l *lane, w work) {
 		l.mu.Unlock()
 		r.o.Log.Info("done", "target", l.Name, "op", c.Op, "account", c.UserName, "person", c.Name, "cause", c.Cause)
 		have, link = res.Account, res.Link
+		fresh = c.Op == identity.Enable
 	}
 	for _, person := range []identity.PersonID{was, link.Person} {
 		if err := r.e.returned(ctx, person, link.State, l.Name); err != nil {

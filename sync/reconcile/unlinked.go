@@ -25,6 +25,9 @@ func (r *run) matchUnlinked(ctx context.Context, l *lane) (late []leaver, err er
 			return nil, err
 		}
 		for _, m := range l.matcher.Result() {
+			if l.relinked[m.Account] {
+				continue
+			}
 			for _, id := range m.People {
 				blocked[id] = true
 			}
@@ -150,8 +153,12 @@ func (r *run) adopt(ctx context.Context, l *lane, i int, have identity.Account) 
 		r.expression(l, e, err)
 		return nil
 	}
-	steps, _ := plan.Steps(plan.Intended{Want: want, Have: have, Paths: l.apply.Paths, Repair: true})
-	r.addWork(l, i, e, state.Link{}, have, steps, want.Fingerprint(l.apply.Paths))
+	waiting, err := r.resolve(ctx, l, &want)
+	if err != nil {
+		return err
+	}
+	steps, _ := plan.Steps(plan.Intended{Want: want, Have: have, Paths: l.paths, Repair: true})
+	r.addWork(l, i, e, state.Link{}, have, steps, want.Fingerprint(l.paths), waiting)
 	return nil
 }
 
@@ -191,6 +198,12 @@ func (r *run) planJoiners(ctx context.Context, l *lane) error {
 			r.expression(l, e, err)
 			continue
 		}
+		if l.delayed[e.Person.ID] {
+			continue // an account may have been made that nothing points to yet
+		}
+		if _, err := r.resolve(ctx, l, &want); err != nil {
+			return err
+		}
 		if _, protected := l.Guard.Protected(want.UserName); protected {
 			r.find(identity.Finding{
 				Kind: "protected", Subject: l.Name + ": " + want.UserName, Target: l.Name, Person: e.Person.ID,
@@ -228,14 +241,14 @@ func (r *run) planJoiners(ctx context.Context, l *lane) error {
 func (l *lane) creation(c identity.Change, e roster.Entry, want identity.Account) identity.Change {
 	// Everybody of one container shares its text.
 	c.Name, c.UserName, c.Container = e.Person.Name, want.UserName, unique.Make(e.Person.Container()).Value()
-	c.WantPrint = want.Fingerprint(l.apply.Paths)
-	c.Delta = plan.Creation(want, l.apply.Paths)
+	c.WantPrint = want.Fingerprint(l.paths)
+	c.Delta = plan.Creation(want, l.paths)
 	return c
 }
 
 // holder says whose account has a userName.
 func (r *run) holder(ctx context.Context, l *lane, userName string) (string, error) {
-	found, err := l.Target.Target.Find(ctx, "userName", userName)
+	found, err := l.app.Find(ctx, "userName", userName)
 	if err != nil {
 		return "", err
 	}

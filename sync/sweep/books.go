@@ -191,6 +191,9 @@ func (b *Books) note(ctx context.Context, t task, closed Closed, now time.Time) 
 // record writes an attempt's result into its step.
 func record(s *state.Step, closed Closed, before bool, now time.Time) (took time.Duration) {
 	s.Attempts++
+	if closed.Account != "" {
+		s.Account = closed.Account
+	}
 	s.Taken = identity.SortedEntitlements(append(s.Taken, identity.WithoutEntitlements(closed.Taken, s.Taken)...))
 	switch {
 	case closed.Err != nil:

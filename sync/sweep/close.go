@@ -1,9 +1,11 @@
 package sweep
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/dirsweep/dirsweep/state"
@@ -21,67 +23,94 @@ type Account struct {
 	Uncounted bool
 }
 
-// deletes reports whether the account is ever to be deleted, for which it matters who disabled it (R10).
-func (a Account) deletes() bool { return a.Policy.Action == ActionDelete || a.Policy.DeleteAfter > 0 }
-
 // A Closed says how far Close came.
 type Closed struct {
 	Proven bool                   // read back inactive or gone, with everything the policy asks for taken away (R8)
-	Seen   string                 // "inactive" or "gone"
+	Seen   string                 // "inactive", "gone" or "hidden"
 	At     time.Time              // of the read-back
 	Delete time.Time              // when grace ends; zero for never
 	Taken  []identity.Entitlement // what was taken away
 	Why    string                 // of one that is done as far as can be and not Proven: what cannot be proven
-	Ops    []identity.Op
-	Failed identity.Change // the change that Err is about
-	Err    error
+	// Account is the one that was closed, where that is another than the one asked for: the person's account has another identifier now.
+	Account identity.AccountID
+	Ops     []identity.Op
+	Failed  identity.Change // the change that Err is about
+	Err     error
 }
 
 // A Door is a target as its sweeper uses it.
 type Door struct {
 	Executor *apply.Executor
-	Lane     *apply.Lane
+	Session  *apply.Session
 }
 
 var _ Closer = Door{}
 
 // Close implements Closer.
 func (d Door) Close(ctx context.Context, a Account) Closed {
-	caps, err := d.Lane.Target.Capabilities(ctx)
+	ctx = apply.ForLeavers(ctx)
+	p, err := d.Session.Recent(ctx)
 	if err != nil {
 		return Closed{Failed: a.change(identity.Disable), Err: err}
 	}
-	return Close(ctx, d.Executor, d.Lane, caps, a)
+	return Close(ctx, d.Executor, p, a)
 }
 
 // Delete implements Closer.
 func (d Door) Delete(ctx context.Context, a Account) Closed {
-	caps, err := d.Lane.Target.Capabilities(ctx)
-	if err == nil && !caps.Delete {
+	ctx = apply.ForLeavers(ctx)
+	p, err := d.Session.Recent(ctx)
+	if err == nil && !p.Capabilities().Delete {
 		err = errors.New("the target cannot delete accounts; take delete_after out of its leaver block")
 	}
 	if err != nil {
 		return Closed{Failed: a.change(identity.Delete), Err: err}
 	}
-	return Delete(ctx, d.Executor, d.Lane, a)
+	return Delete(ctx, d.Executor, p, a)
 }
 
-// Look implements Closer.
+// Look implements Closer. An account that came back under another identifier, with the person's own externalId, is open again as well.
 func (d Door) Look(ctx context.Context, a Account) (string, error) {
-	have, err := d.Lane.Target.Account(ctx, a.Change.Account)
-	switch {
-	case errors.Is(err, targets.ErrNotFound):
-		return "gone", nil
-	case err != nil:
+	ctx = apply.ForLeavers(ctx)
+	p, err := d.Session.Recent(ctx)
+	if err != nil {
 		return "", err
-	case have.Active:
-		return "active", nil
 	}
-	return "inactive", nil
+	r := d.Executor.Look(ctx, p, apply.Job{Change: a.change(identity.Disable), Have: a.last(), Link: a.Link})
+	if elsewhere(r.Err) {
+		found, ok, err := d.Executor.Successor(ctx, p, a.known())
+		switch {
+		case err != nil:
+			return "", err
+		case ok && found.Active:
+			return apply.SeenActive, nil
+		}
+	}
+	return r.Seen, r.Err
 }
 
 // Paused implements Closer.
-func (d Door) Paused() time.Time { return d.Lane.Paused() }
+func (d Door) Paused() time.Time { return d.Session.Paused() }
+
+// last is what is known of the account before it is read.
+func (a Account) last() identity.Account {
+	return identity.Account{ID: a.Change.Account, UserName: a.Change.UserName, Active: true}
+}
+
+// known is the account's link, or what would be known of it.
+func (a Account) known() state.Link {
+	if a.Link.Account != "" {
+		return a.Link
+	}
+	return state.Link{Target: a.Change.Target, Person: a.Change.Person, Account: a.Change.Account, UserName: a.Change.UserName}
+}
+
+// elsewhere reports whether err says that the person's account has to be looked for under another identifier.
+func elsewhere(err error) bool {
+	var disputed *apply.IdentityError
+	var second *apply.SecondError
+	return errors.As(err, &disputed) || errors.As(err, &second)
+}
 
 // Changes are what closing takes on a target with these capabilities, in order. Where accounts cannot be disabled, nothing but the delete can
 // be proven.
@@ -112,100 +141,160 @@ func (a Account) change(op identity.Op) identity.Change {
 	return c
 }
 
-// Close takes an account through its steps: disable, revoke, strip, delete, each read back. An account that was closed before, or that is to be
-// deleted one day, is read first, and what it still has is taken; whether its sessions were ended cannot be read, so they are ended again.
-func Close(ctx context.Context, x *apply.Executor, lane *apply.Lane, caps identity.Capabilities, a Account) Closed {
-	have := identity.Account{ID: a.Change.Account, UserName: a.Change.UserName, Active: true}
-	r := apply.Result{Account: have, Link: a.Link}
-	closed := Closed{}
-	if a.Link.State == identity.LinkDisabled || a.deletes() && !a.Change.Person.IsZero() {
-		var done bool
-		if closed, done = observe(ctx, x, lane, caps, a, &r); done || closed.Err != nil {
-			return closed
+// Close takes an account through its steps: disable, revoke, strip, delete, each read back. It is looked at first, and what it still has is
+// taken; whether its sessions were ended cannot be read, so they are ended again. An identifier is not the person: where it names somebody
+// else, or nobody, the one account that bears the person's own externalId is linked and closed instead. A second account of the person that
+// is active keeps the case open (R8).
+func Close(ctx context.Context, x *apply.Executor, p *apply.Pass, a Account) Closed {
+	closed := unprovable(closeLinked(ctx, x, p, &a))
+	if elsewhere(closed.Err) && !a.Change.Person.IsZero() {
+		if found, ok, err := x.Successor(ctx, p, a.known()); err == nil && ok {
+			closed = closeSuccessor(ctx, x, p, &a, found)
 		}
 	}
-	if !caps.Disable && (a.Policy.Action != ActionDelete || !caps.Delete) {
-		closed.Failed = a.change(identity.Disable)
-		closed.Err = fmt.Errorf("%w: it cannot disable accounts; set leaver { action = \"delete\" } or \"report\"", targets.ErrRejected)
+	if closed.Err != nil || a.Change.Person.IsZero() || closed.Seen == apply.SeenGone || closed.Seen == "" {
 		return closed
 	}
-	for _, c := range a.Changes(caps) {
-		switch {
-		case c.Op == identity.Strip && len(r.Account.Entitlements) == 0,
-			c.Op == identity.Disable && !r.Account.Active,
-			c.Op == identity.Delete && caps.Disable && r.Link.Disabled.IsZero() && !a.Change.Person.IsZero(): // R10
-			continue
-		case c.Op == identity.Strip:
-			c.Delta.Withdraw = r.Account.Entitlements
-		}
-		r = x.Do(ctx, lane, apply.Job{Change: c, Have: r.Account, Link: r.Link, Scope: r.Link.ScopePrint, Uncounted: a.Uncounted})
-		if r.Err != nil {
-			closed.Failed, closed.Err = c, r.Err
-			return closed
-		}
-		closed.Ops = append(closed.Ops, c.Op)
-		if r.Seen == "gone" {
-			break
-		}
+	seconds, err := x.Seconds(ctx, p, a.known())
+	if err == nil && len(seconds) > 0 {
+		err = &apply.SecondError{Linked: a.Change.Account, Second: seconds[0]}
 	}
-	closed.Proven, closed.Seen, closed.At = true, r.Seen, r.At
-	if r.Seen == "" {
-		closed.Seen, closed.At = "inactive", x.Now()
-	}
-	if grace := a.Policy.DeleteAfter; grace > 0 && closed.Seen == "inactive" && !r.Link.Disabled.IsZero() {
-		closed.Delete = r.Link.Disabled.Add(grace)
+	if err != nil {
+		closed.Proven, closed.Failed, closed.Err = false, a.change(identity.Disable), err
 	}
 	return closed
 }
 
-// observe reads an account that is on record as closed; done is true where it is still so and nothing is left to take away.
-func observe(ctx context.Context, x *apply.Executor, lane *apply.Lane, caps identity.Capabilities, a Account, r *apply.Result) (closed Closed, done bool) {
-	have, err := lane.Target.Account(ctx, a.Change.Account)
-	switch {
-	case errors.Is(err, targets.ErrNotFound):
-		return Closed{Proven: true, Seen: "gone", At: x.Now()}, true
-	case err != nil:
-		return Closed{Failed: a.change(identity.Disable), Err: err}, false
+// unprovable ends the closing of an account that cannot be read, and that nothing will ever prove gone: an operator has to look.
+func unprovable(closed Closed) Closed {
+	var unproven *apply.UnprovenError
+	if errors.As(closed.Err, &unproven) && unproven.Last {
+		closed.Why, closed.Err = closed.Err.Error(), nil
 	}
-	r.Account = have
-	if a.Link.State == identity.LinkActive && !have.Active {
-		// Somebody else closed it, and what dirsweep did not disable it does not delete.
-		*r = x.Do(ctx, lane, apply.Job{Change: a.change(identity.Link), Have: have, Link: a.Link, Scope: a.Link.ScopePrint})
-		if r.Err != nil {
-			return Closed{Failed: a.change(identity.Link), Err: r.Err}, false
-		}
-		a.Link = r.Link
-	}
-	if have.Active || a.Policy.Revoke && caps.Revoke || a.Policy.Strip && len(have.Entitlements) > 0 || a.Policy.Action == ActionDelete {
-		return Closed{}, false
-	}
-	closed = Closed{Proven: true, Seen: "inactive", At: x.Now()}
-	if grace := a.Policy.DeleteAfter; grace > 0 && !a.Link.Disabled.IsZero() {
-		closed.Delete = a.Link.Disabled.Add(grace)
-	}
-	return closed, true
+	return closed
 }
 
-// Delete removes an account whose grace is over, after one more look: only one that dirsweep itself disabled, and that is still inactive, is
-// deleted (R10).
-func Delete(ctx context.Context, x *apply.Executor, lane *apply.Lane, a Account) Closed {
+// closeSuccessor links the account that is the person's now, and closes it.
+func closeSuccessor(ctx context.Context, x *apply.Executor, p *apply.Pass, a *Account, found identity.Account) Closed {
+	a.Change.Account, a.Change.UserName = found.ID, found.UserName
+	r := x.Do(ctx, p, apply.Job{Change: a.change(identity.Link), Have: found, Link: a.Link, Scope: a.Link.ScopePrint})
+	if r.Err != nil {
+		return Closed{Failed: a.change(identity.Link), Err: r.Err}
+	}
+	a.Link = r.Link
+	closed := closeLinked(ctx, x, p, a)
+	closed.Account = found.ID
+	return closed
+}
+
+func closeLinked(ctx context.Context, x *apply.Executor, p *apply.Pass, a *Account) Closed {
+	caps := p.Capabilities()
+	if !caps.Disable && (a.Policy.Action != ActionDelete || !caps.Delete) {
+		return Closed{Failed: a.change(identity.Disable), Err: fmt.Errorf(
+			"%w: it cannot disable accounts; set leaver { action = \"delete\" } or \"report\"", targets.ErrRejected)}
+	}
+	r := x.Look(ctx, p, apply.Job{Change: a.change(identity.Disable), Have: a.last(), Link: a.Link})
+	if r.Err == nil && r.Seen == apply.SeenInactive && a.Link.Account != "" && a.Link.State == identity.LinkActive {
+		// Somebody else closed it, and what dirsweep did not disable it does not delete (R10).
+		r = x.Do(ctx, p, apply.Job{Change: a.change(identity.Link), Have: r.Account, Link: a.Link, Scope: a.Link.ScopePrint})
+		a.Link, r.Seen = r.Link, apply.SeenInactive
+	}
+	if r.Err != nil {
+		return Closed{Failed: a.change(identity.Disable), Err: r.Err}
+	}
+	closed := Closed{}
+	for _, c := range a.Changes(caps) {
+		if r.Seen == apply.SeenGone || r.Seen == apply.SeenHidden {
+			break
+		}
+		c, needed, err := a.step(ctx, p, c, caps, &r)
+		if err != nil {
+			return Closed{Ops: closed.Ops, Taken: closed.Taken, Failed: c, Err: err}
+		}
+		if !needed {
+			continue
+		}
+		r = x.Do(ctx, p, apply.Job{Change: c, Have: r.Account, Fresh: true, Link: a.Link, Scope: a.Link.ScopePrint, Uncounted: a.Uncounted})
+		if r.Err != nil {
+			closed.Failed, closed.Err = c, r.Err
+			return closed
+		}
+		a.Link = r.Link
+		closed.Ops = append(closed.Ops, c.Op)
+		closed.Taken = append(closed.Taken, c.Delta.Withdraw...)
+		if len(r.Sent) > 0 {
+			closed.Why = fmt.Sprintf("sent, not provable: taking away %s; the application shows nobody's entitlements",
+				strings.Join(identity.EntitlementNames(r.Sent), ", "))
+		}
+	}
+	return a.end(closed, r, x.Now())
+}
+
+// step completes one step of closing; needed is false where there is nothing to do.
+func (a *Account) step(ctx context.Context, p *apply.Pass, c identity.Change, caps identity.Capabilities, r *apply.Result) (identity.Change, bool, error) {
+	switch c.Op {
+	case identity.Disable:
+		return c, r.Account.Active, nil
+	case identity.Delete:
+		ours := !a.Link.Disabled.IsZero() || a.Change.Person.IsZero() // R10
+		return c, ours || !caps.Disable, nil
+	case identity.Strip:
+		have := r.Account
+		have.Entitlements = a.Link.Entitlements // what is remembered; the rest is what the application shows
+		have, err := p.Entitlements(ctx, have)
+		if err != nil {
+			return c, false, err
+		}
+		r.Account = have
+		c.Delta.Withdraw = have.Entitlements
+		if have.EntitlementsUnknown {
+			c.Delta.Withdraw = a.Link.Entitlements
+		}
+		return c, len(c.Delta.Withdraw) > 0, nil
+	}
+	return c, true, nil
+}
+
+// end says what closing proved. Whatever the last step was: the account is seen inactive, hidden or gone, or it is not closed (R8).
+func (a *Account) end(closed Closed, r apply.Result, now time.Time) Closed {
+	closed.Seen, closed.At = r.Seen, r.At
+	if closed.At.IsZero() {
+		closed.At = now
+	}
+	switch closed.Seen {
+	case apply.SeenInactive, apply.SeenHidden, apply.SeenGone:
+	default:
+		closed.Failed = a.change(identity.Disable)
+		closed.Err = fmt.Errorf("%w: at the end of closing the account is %s", targets.ErrConflict, cmp.Or(closed.Seen, "not seen"))
+		return closed
+	}
+	closed.Proven = closed.Why == ""
+	if grace := a.Policy.DeleteAfter; grace > 0 && closed.Seen != apply.SeenGone && !a.Link.Disabled.IsZero() {
+		closed.Delete = a.Link.Disabled.Add(grace)
+	}
+	return closed
+}
+
+// Delete removes an account whose grace is over, after one more look: only one that dirsweep itself disabled, and that is still inactive and
+// still the one that was linked, is deleted (R10).
+func Delete(ctx context.Context, x *apply.Executor, p *apply.Pass, a Account) Closed {
 	closed := Closed{Failed: a.change(identity.Delete)}
 	if a.Link.Disabled.IsZero() {
 		closed.Err = fmt.Errorf("%w: dirsweep did not disable it, so it does not delete it", targets.ErrRejected)
 		return closed
 	}
-	have, err := lane.Target.Account(ctx, a.Change.Account)
+	r := x.Look(ctx, p, apply.Job{Change: closed.Failed, Have: a.last(), Link: a.Link})
 	switch {
-	case errors.Is(err, targets.ErrNotFound):
-		return Closed{Proven: true, Seen: "gone", At: x.Now()}
-	case err != nil:
-		closed.Err = err
+	case r.Err != nil:
+		closed.Err = r.Err
 		return closed
-	case have.Active:
+	case r.Seen == apply.SeenGone:
+		return Closed{Proven: true, Seen: r.Seen, At: r.At}
+	case r.Seen == apply.SeenActive:
 		closed.Err = fmt.Errorf("%w: it was enabled again since", targets.ErrConflict)
 		return closed
 	}
-	r := x.Do(ctx, lane, apply.Job{Change: closed.Failed, Have: have, Link: a.Link})
+	r = x.Do(ctx, p, apply.Job{Change: closed.Failed, Have: r.Account, Fresh: true, Link: a.Link})
 	if closed.Err = r.Err; r.Err != nil {
 		return closed
 	}

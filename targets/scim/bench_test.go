@@ -31,7 +31,7 @@ func BenchmarkCreate(b *testing.B) {
 		n++
 		want := wanted(n)
 		want.UserName = fmt.Sprintf("user%07d", n)
-		if _, err := target.Create(b.Context(), want); err != nil {
+		if _, _, err := target.Create(b.Context(), want); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -4,8 +4,11 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"net/http"
 	"slices"
 	"strings"
+
+	"github.com/dirsweep/dirsweep/sync/identity"
 )
 
 // Check tries what a pass needs without a write, and tells what is odd about the application.
@@ -15,11 +18,12 @@ func (t *target) Check(ctx context.Context) ([]string, error) {
 		return nil, fmt.Errorf("connecting: %w", err)
 	}
 	steps := []string{"connected to " + t.spec.url + t.profile.mention(), t.describe(f)}
-	read, texts := 0, 0
+	p := &pass{target: t, can: identity.Capabilities{Entitlements: f.groups}}
+	read, odd, shown := 0, 0, ""
 	err = t.list(ctx, usersEndpoint, nil, false, func(r resource) error {
 		read++
-		if _, text := r.get("active").(string); text {
-			texts++
+		if _, said := t.active(r); said != "" {
+			odd, shown = odd+1, said
 		}
 		return nil
 	})
@@ -27,10 +31,10 @@ func (t *target) Check(ctx context.Context) ([]string, error) {
 		return steps, fmt.Errorf("listing accounts: %w", err)
 	}
 	steps = append(steps, fmt.Sprintf("accounts listed: %d", read))
-	if texts > 0 && !t.profile.textBools {
-		steps = append(steps, fmt.Sprintf(`warning: %d accounts hold the text "True" or "False" as active; "False" is counted as active`, texts))
+	if odd > 0 {
+		steps = append(steps, fmt.Sprintf(`warning: %d accounts show %s as active, which is no boolean; they are counted as active`, odd, shown))
 	}
-	if steps, err = t.checkFilters(ctx, steps); err != nil {
+	if steps, err = p.checkFilters(ctx, steps); err != nil {
 		return steps, err
 	}
 	steps = append(steps, t.undeclared(ctx)...)
@@ -40,16 +44,17 @@ func (t *target) Check(ctx context.Context) ([]string, error) {
 	if !f.groups {
 		return append(steps, "warning: entitlements are mapped, but the application has no groups"), nil
 	}
-	whose, err := t.roster(ctx)
+	whose, err := p.roster(ctx)
 	switch {
 	case err != nil:
 		return steps, err
 	case whose == nil:
 		return append(steps, "groups do not show their members, each account's are asked for"), nil
-	case whose.member == "" && len(whose.names) > 0:
-		return append(steps, fmt.Sprintf("warning: none of %d groups shows a member", len(whose.names))), nil
+	case whose.member == "" && len(whose.groups) > 0:
+		return append(steps, fmt.Sprintf("warning: none of %d groups shows a member; where they hide them, what is taken away cannot be proven",
+			len(whose.groups))), nil
 	}
-	return append(steps, fmt.Sprintf("groups listed: %d", len(whose.names))), nil
+	return append(steps, fmt.Sprintf("groups listed: %d", len(whose.groups))), nil
 }
 
 func (p profile) mention() string {
@@ -81,7 +86,7 @@ func (t *target) describe(f features) string {
 	return "the application offers " + strings.Join(words, ", ")
 }
 
-func (t *target) checkFilters(ctx context.Context, steps []string) ([]string, error) {
+func (t *pass) checkFilters(ctx context.Context, steps []string) ([]string, error) {
 	for _, name := range []string{"userName", "externalId"} {
 		p, err := t.path(name)
 		if err != nil {
@@ -108,7 +113,7 @@ func (t *target) checkFilters(ctx context.Context, steps []string) ([]string, er
 
 // undeclared warns of mapped attributes that the application's own schemas lack, RFC 7643 §7. One that shows no schemas is not judged.
 func (t *target) undeclared(ctx context.Context) []string {
-	resp, err := t.rest.Get(ctx, "/Schemas", nil)
+	resp, err := t.rest.Do(ctx, http.MethodGet, "/Schemas", nil, nil, nil)
 	if err != nil {
 		return nil
 	}

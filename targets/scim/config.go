@@ -248,7 +248,7 @@ func (s *spec) Open(need targets.Need) (targets.Target, error) {
 	var err error
 	t.rest, err = rest.New(rest.Options{
 		URL: s.url, Auth: s.auth, CAFile: s.caFile, TLSInsecure: s.tlsInsecure, Timeout: s.timeout,
-		UserAgent: "dirsweep", Accept: accept, ContentType: media, Pace: need.Pace, Log: need.Log,
+		UserAgent: "dirsweep", Accept: accept, ContentType: media, Pace: need.Pace, Fault: readFault, Log: need.Log,
 	})
 	if err != nil {
 		return nil, err

@@ -83,16 +83,18 @@ func (t *target) features(ctx context.Context) (features, error) {
 	return f, nil
 }
 
-// ask reads one of the endpoints by which an application describes itself; nil where it does not. An error of its own (500) is no
-// description either, but may pass: sure is false, and it is asked again.
+// ask reads one of the endpoints by which an application describes itself; nil where it does not. An error of its own (500), or a 404 that
+// something in front of it may have said, is no description either, but may pass: sure is false, and it is asked again.
 func (t *target) ask(ctx context.Context, at string) (resp *rest.Response, sure bool, err error) {
 	resp, err = t.rest.Do(ctx, http.MethodGet, at, nil, nil, nil)
 	var refused *rest.StatusError
 	switch {
 	case err == nil:
 		return resp, true, nil
+	case errors.As(err, &refused) && refused.Status == http.StatusForbidden:
+		return nil, true, nil // Discovery may need another right than accounts do; those will tell.
 	case absent(err):
-		return nil, true, nil
+		return nil, refused.Own, nil
 	case errors.As(err, &refused) && refused.Status == http.StatusInternalServerError:
 		return nil, false, nil
 	}
@@ -123,16 +125,10 @@ func mentionsGroups(resp *rest.Response) bool {
 // absent reports whether err means that there is no such endpoint, rather than trouble.
 func absent(err error) bool {
 	var refused *rest.StatusError
-	if !errors.As(err, &refused) || errors.Is(err, targets.ErrUnavailable) {
+	if !errors.As(err, &refused) {
 		return false
 	}
-	switch refused.Status {
-	case http.StatusUnauthorized:
-		return false
-	case http.StatusForbidden:
-		return true // Discovery may need another right than accounts do; those will tell.
-	}
-	return true
+	return refused.Status == http.StatusNotFound || refused.Status == http.StatusGone || errors.Is(err, targets.ErrRejected)
 }
 
 // pageSize is how many entries to ask for.

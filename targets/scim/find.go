@@ -47,12 +47,6 @@ type scan struct {
 	ids map[uint64][]identity.AccountID
 }
 
-func (f *filters) forget() {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.trust, f.scans = nil, nil
-}
-
 func (f *filters) forgetScans() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -60,7 +54,7 @@ func (f *filters) forgetScans() {
 }
 
 // noteNew tells scans of an account that we have just written.
-func (f *filters) noteNew(t *target, r resource) {
+func (f *filters) noteNew(t *pass, r resource) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for name, s := range f.scans {
@@ -79,7 +73,7 @@ func (s *scan) note(r resource, p path) {
 	}
 }
 
-func (t *target) Find(ctx context.Context, attribute, value string) ([]identity.Account, error) {
+func (t *pass) Find(ctx context.Context, attribute, value string) ([]identity.Account, error) {
 	found, err := t.find(ctx, attribute, value)
 	if err != nil {
 		return nil, fmt.Errorf("find %s %q: %w", attribute, value, err)
@@ -87,7 +81,7 @@ func (t *target) Find(ctx context.Context, attribute, value string) ([]identity.
 	return found, nil
 }
 
-func (t *target) find(ctx context.Context, attribute, value string) ([]identity.Account, error) {
+func (t *pass) find(ctx context.Context, attribute, value string) ([]identity.Account, error) {
 	p, err := t.path(attribute)
 	if err != nil || value == "" {
 		return nil, err
@@ -103,7 +97,7 @@ func (t *target) find(ctx context.Context, attribute, value string) ([]identity.
 		found, err := t.filter(ctx, p, value)
 		switch {
 		case err == nil && len(found) > 0:
-			return t.withEntitlements(ctx, found)
+			return t.accounts(found)
 		case err == nil:
 			level, err := t.trusts(ctx, p)
 			// Escapes are often not undone: the control says nothing about a value that needs them.
@@ -118,7 +112,7 @@ func (t *target) find(ctx context.Context, attribute, value string) ([]identity.
 }
 
 // mayFilter reports whether asking makes sense: the profile does not say no, and no try has failed.
-func (t *target) mayFilter(p path) bool {
+func (t *pass) mayFilter(p path) bool {
 	if t.profile.filters != nil && !slices.Contains(t.profile.filters, p.String()) {
 		return false
 	}
@@ -128,7 +122,7 @@ func (t *target) mayFilter(p path) bool {
 }
 
 // filter returns the accounts that the application finds and that really match: one that ignores the filter returns everyone.
-func (t *target) filter(ctx context.Context, p path, value string) ([]resource, error) {
+func (t *pass) filter(ctx context.Context, p path, value string) ([]resource, error) {
 	var found []resource
 	query := url.Values{"filter": {equalFilter(p.filterName(), value)}}
 	err := t.list(ctx, usersEndpoint, query, true, func(r resource) error {
@@ -141,7 +135,7 @@ func (t *target) filter(ctx context.Context, p path, value string) ([]resource, 
 }
 
 // trusts finds out, once a pass, whether the application understands a filter for p: it is asked for an account that is there.
-func (t *target) trusts(ctx context.Context, p path) (trust, error) {
+func (t *pass) trusts(ctx context.Context, p path) (trust, error) {
 	name := p.String()
 	t.filters.mu.Lock()
 	level := t.filters.trust[name]
@@ -165,7 +159,7 @@ func (t *target) trusts(ctx context.Context, p path) (trust, error) {
 	return level, nil
 }
 
-func (t *target) control(ctx context.Context, p path) (trust, error) {
+func (t *pass) control(ctx context.Context, p path) (trust, error) {
 	var specimen resource
 	var value string
 	err := t.list(ctx, usersEndpoint, nil, false, func(r resource) error {
@@ -196,7 +190,7 @@ func (t *target) control(ctx context.Context, p path) (trust, error) {
 	return understood, nil
 }
 
-func (t *target) finds(ctx context.Context, p path, value string, id identity.AccountID) (bool, error) {
+func (t *pass) finds(ctx context.Context, p path, value string, id identity.AccountID) (bool, error) {
 	found, err := t.filter(ctx, p, value)
 	if err != nil && notUnderstood(err) {
 		return false, nil
@@ -215,7 +209,7 @@ func notUnderstood(err error) bool {
 		}
 		return false
 	}
-	for _, other := range []error{targets.ErrUnavailable, targets.ErrUnauthorized, context.Canceled, context.DeadlineExceeded} {
+	for _, other := range []error{targets.ErrUnavailable, targets.ErrUnauthorized, targets.ErrForbidden, context.Canceled, context.DeadlineExceeded} {
 		if errors.Is(err, other) {
 			return false
 		}
@@ -224,7 +218,7 @@ func notUnderstood(err error) bool {
 }
 
 // lookThrough finds without a filter.
-func (t *target) lookThrough(ctx context.Context, attribute string, p path, value string) ([]identity.Account, error) {
+func (t *pass) lookThrough(ctx context.Context, attribute string, p path, value string) ([]identity.Account, error) {
 	ids, err := t.scanned(ctx, attribute, p, value)
 	if err != nil {
 		return nil, err
@@ -240,10 +234,10 @@ func (t *target) lookThrough(ctx context.Context, attribute string, p path, valu
 			found = append(found, r)
 		}
 	}
-	return t.withEntitlements(ctx, found)
+	return t.accounts(found)
 }
 
-func (t *target) scanned(ctx context.Context, attribute string, p path, value string) ([]identity.AccountID, error) {
+func (t *pass) scanned(ctx context.Context, attribute string, p path, value string) ([]identity.AccountID, error) {
 	if err := t.filters.turn.lock(ctx); err != nil {
 		return nil, err
 	}
@@ -272,13 +266,10 @@ func (t *target) scanned(ctx context.Context, attribute string, p path, value st
 	return slices.Clone(s.ids[xxhash.Sum64String(fold(value))]), nil
 }
 
-func (t *target) withEntitlements(ctx context.Context, found []resource) ([]identity.Account, error) {
+func (t *target) accounts(found []resource) ([]identity.Account, error) {
 	var accounts []identity.Account
 	for _, r := range found {
 		a, err := t.account(r)
-		if err == nil && t.need.Entitlements {
-			a.Entitlements, err = named(t.entitlements(ctx, r))
-		}
 		if err != nil {
 			return nil, err
 		}

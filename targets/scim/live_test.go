@@ -12,8 +12,22 @@ import (
 	"github.com/dirsweep/dirsweep/targets/scim"
 )
 
-// open decodes block and opens the target.
-func open(t testing.TB, block string, need targets.Need) targets.Target {
+// open decodes block, opens the target and begins a pass.
+func open(t testing.TB, block string, need targets.Need) targets.Pass {
+	t.Helper()
+	return begin(t, openTarget(t, block, need))
+}
+
+func begin(t testing.TB, target targets.Target) targets.Pass {
+	t.Helper()
+	pass, err := target.Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return pass
+}
+
+func openTarget(t testing.TB, block string, need targets.Need) targets.Target {
 	t.Helper()
 	spec, diags := decode(t, block)
 	if diags.HasErrors() {
@@ -42,7 +56,7 @@ func decode(t testing.TB, block string) (targets.Spec, hcl.Diagnostics) {
 }
 
 // everyone reads the whole list.
-func everyone(t testing.TB, target targets.Target) []identity.Account {
+func everyone(t testing.TB, target targets.Pass) []identity.Account {
 	t.Helper()
 	var all []identity.Account
 	for a, err := range target.Accounts(t.Context()) {

@@ -219,7 +219,11 @@ func (l *listing) page(ctx context.Context, w *walk, at url.Values) (page, error
 	}
 	begin := l.request + 1
 	var p page
-	err := l.t.rest.Stream(ctx, l.endpoint, at, func(body *rest.Body) error {
+	stream := l.t.rest.StreamPage
+	if l.lookup {
+		stream = l.t.rest.Stream
+	}
+	err := stream(ctx, l.endpoint, at, func(body *rest.Body) error {
 		l.request++
 		p = page{total: -1}
 		return p.read(body, func(r resource) error { return l.entry(w, &p, begin, r) })

@@ -117,46 +117,68 @@ func sub(v any, p path) any {
 	return nil
 }
 
-// readBool reads a boolean, or the texts by which applications spell one; ok is false where it is neither.
+// readBool reads a boolean, or what applications show for one: the numbers 1 and 0, the texts "true" and "false". ok is false where it is
+// none of them.
 func readBool(v any) (value, ok bool) {
 	switch v := v.(type) {
 	case bool:
 		return v, true
+	case json.Number:
+		return v == "1", v == "1" || v == "0"
 	case string:
 		switch strings.ToLower(v) {
-		case "true":
+		case "true", "1":
 			return true, true
-		case "false":
+		case "false", "0":
 			return false, true
 		}
 	}
 	return false, false
 }
 
-// active judges whether the account is usable. Absent counts as active, as the RFC's clients do. The text "False" is only believed where
-// the profile says that the application stores texts: elsewhere an application that stored it will take it for a value that is set, and the
-// account may still open (measured: such a product answered 200 to it).
-func (t *target) active(r resource) bool {
+// active judges whether the account is usable, and says what the application shows where that is no answer. Absent counts as active, as the
+// RFC's clients do. A text that says no is only believed where the profile says that the application stores texts: elsewhere an application
+// that stored it will take it for a value that is set, and the account may still open (measured: such a product answered 200 to it).
+func (t *target) active(r resource) (active bool, shown string) {
 	v := r.get("active")
 	if v == nil {
-		return true
+		return true, ""
 	}
 	value, ok := readBool(v)
-	if _, text := v.(string); text && !value && !t.profile.textBools {
-		t.oddActive.Do(func() {
-			t.log.Warn("active is a text, not a boolean; such accounts count as active until they hold false", "account", r.id(), "active", v)
-		})
-		return true
+	if _, text := v.(string); ok && (value || !text || t.profile.textBools) {
+		return value, ""
 	}
-	return value || !ok
+	t.oddActive.Do(func() {
+		t.log.Warn("active is no boolean; such accounts count as active until they hold false", "account", r.id(), "active", describe(v))
+	})
+	return true, describe(v)
+}
+
+// describe says what a value is, for a message.
+func describe(v any) string {
+	switch v := v.(type) {
+	case string:
+		if len(v) > 40 {
+			v = v[:40] + "…"
+		}
+		return fmt.Sprintf("the text %q", v)
+	case json.Number:
+		return "the number " + v.String()
+	case []any:
+		return "a list"
+	case map[string]any:
+		return "an object"
+	}
+	return fmt.Sprint(v)
 }
 
 // account makes an account of what the application returned. Entitlements are left out.
 func (t *target) account(r resource) (identity.Account, error) {
 	a := identity.Account{
-		ID: r.id(), UserName: r.text("userName"), ExternalID: r.text("externalId"), Active: t.active(r), Version: r.version(),
+		ID: r.id(), UserName: r.text("userName"), ExternalID: r.text("externalId"), Version: r.version(),
 		Attributes: make(map[string]identity.Value, len(t.paths)),
 	}
+	a.Active, a.ActiveShown = t.active(r)
 	if a.ID == "" {
 		return a, fmt.Errorf("%w: an account without an id", targets.ErrRejected)
 	}

@@ -3,6 +3,7 @@ package scim
 import (
 	"bytes"
 	"encoding/json"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -128,6 +129,10 @@ func TestValuesAreReadAsReturned(t *testing.T) {
 
 // R8: an account counts as closed where the application holds false, not where it holds a text that says so.
 func TestR08ActiveIsReadTyped(t *testing.T) {
+	shown := map[string]string{
+		`{"id":"1","active":"False"}`: `the text "False"`, `{"id":"1","active":"off"}`: `the text "off"`, `{"id":"1","active":2}`: "the number 2",
+		`{"id":"1","active":{}}`: "an object",
+	}
 	for doc, want := range map[string]map[string]bool{
 		`{"id":"1","active":true}`:    {"": true, "entra": true},
 		`{"id":"1","active":false}`:   {"": false, "entra": false},
@@ -135,16 +140,25 @@ func TestR08ActiveIsReadTyped(t *testing.T) {
 		`{"id":"1","active":"True"}`:  {"": true, "entra": true},
 		`{"id":"1","active":"False"}`: {"": true, "entra": false},
 		`{"id":"1","active":"off"}`:   {"": true, "entra": true},
-		`{"id":"1","active":0}`:       {"": true, "entra": true},
+		`{"id":"1","active":1}`:       {"": true, "entra": true},
+		`{"id":"1","active":0}`:       {"": false, "entra": false},
+		`{"id":"1","active":2}`:       {"": true},
+		`{"id":"1","active":{}}`:      {"": true},
 		`{"id":"1"}`:                  {"": true, "entra": true},
 	} {
 		for name, active := range want {
 			var r resource
-			if err := json.Unmarshal([]byte(doc), &r); err != nil {
+			dec := json.NewDecoder(strings.NewReader(doc))
+			dec.UseNumber()
+			if err := dec.Decode(&r); err != nil {
 				t.Fatal(err)
 			}
-			if a, err := bare(t, profileNamed(t, name), "http://127.0.0.1:1").account(r); err != nil || a.Active != active {
+			a, err := bare(t, profileNamed(t, name), "http://127.0.0.1:1").account(r)
+			if err != nil || a.Active != active {
 				t.Errorf("%s with profile %q: active is %v, %v", doc, name, a.Active, err)
+			}
+			if name == "" && a.ActiveShown != shown[doc] {
+				t.Errorf("%s: said to be %q, want %q", doc, a.ActiveShown, shown[doc])
 			}
 		}
 	}

@@ -37,14 +37,23 @@ type target struct {
 	log     hclog.Logger
 
 	discovered discovery
-	filters    filters
-	groups     groups
+	shown      memberships
+	rewriting  turn // of a group: passes overlap
 	oddActive  sync.Once
+}
+
+// A pass is one use of the target, with what is learned in it of filters and groups.
+type pass struct {
+	*target
+	can     identity.Capabilities
+	filters filters
+	groups  groups
 }
 
 var (
 	_ targets.Target  = (*target)(nil)
 	_ targets.Checker = (*target)(nil)
+	_ targets.Pass    = (*pass)(nil)
 )
 
 func (t *target) path(name string) (path, error) {
@@ -58,22 +67,30 @@ func (t *target) path(name string) (path, error) {
 	return p, nil
 }
 
-// Capabilities also forgets what was learned of filters and groups: it begins a pass.
-func (t *target) Capabilities(ctx context.Context) (identity.Capabilities, error) {
+// Begin asks what the application can do, once for the target's life.
+func (t *target) Begin(ctx context.Context) (targets.Pass, error) {
+	p, err := t.begin(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("asking what the application can do: %w", err)
+	}
+	return p, nil
+}
+
+func (t *target) begin(ctx context.Context) (*pass, error) {
 	f, err := t.features(ctx)
 	if err != nil {
-		return identity.Capabilities{}, fmt.Errorf("asking what the application can do: %w", err)
+		return nil, err
 	}
-	t.filters.forget()
-	t.groups.forget()
-	return identity.Capabilities{Disable: true, Delete: t.deletes(), Entitlements: f.groups, Update: true}, nil
+	return &pass{target: t, can: identity.Capabilities{Disable: true, Delete: t.deletes(), Entitlements: f.groups, Update: true}}, nil
 }
+
+func (t *pass) Capabilities() identity.Capabilities { return t.can }
 
 func (t *target) deletes() bool {
 	return !t.profile.noDelete && (!t.profile.keepDeleted || t.spec.allowDelete)
 }
 
-func (t *target) Accounts(ctx context.Context) iter.Seq2[identity.Account, error] {
+func (t *pass) Accounts(ctx context.Context) iter.Seq2[identity.Account, error] {
 	return func(yield func(identity.Account, error) bool) {
 		whose, err := t.roster(ctx)
 		if err != nil {
@@ -83,7 +100,7 @@ func (t *target) Accounts(ctx context.Context) iter.Seq2[identity.Account, error
 		err = t.list(ctx, usersEndpoint, nil, false, func(r resource) error {
 			a, err := t.account(r)
 			if err == nil && t.need.Entitlements {
-				a.Entitlements, err = named(t.listedEntitlements(ctx, whose, r))
+				a, err = t.listedEntitlements(ctx, whose, a, r)
 			}
 			if err != nil {
 				return fmt.Errorf("%w: %w", targets.ErrIncomplete, err)
@@ -99,7 +116,7 @@ func (t *target) Accounts(ctx context.Context) iter.Seq2[identity.Account, error
 	}
 }
 
-func (t *target) Account(ctx context.Context, id identity.AccountID) (identity.Account, error) {
+func (t *pass) Account(ctx context.Context, id identity.AccountID) (identity.Account, error) {
 	a, err := t.readAccount(ctx, id)
 	if err != nil {
 		return identity.Account{}, fmt.Errorf("read account %s: %w", id, err)
@@ -107,22 +124,15 @@ func (t *target) Account(ctx context.Context, id identity.AccountID) (identity.A
 	return a, nil
 }
 
+// readAccount reads an account without its entitlements.
 func (t *target) readAccount(ctx context.Context, id identity.AccountID) (identity.Account, error) {
 	r, version, err := t.read(ctx, id)
 	if err != nil {
 		return identity.Account{}, err
 	}
 	a, err := t.account(r)
-	if err != nil {
-		return identity.Account{}, err
-	}
 	a.Version = version
-	if t.need.Entitlements {
-		if a.Entitlements, err = named(t.entitlements(ctx, r)); err != nil {
-			return identity.Account{}, err
-		}
-	}
-	return a, nil
+	return a, err
 }
 
 // read returns an account as it is, and its ETag where the application promises to have them.
@@ -152,34 +162,26 @@ func (t *target) read(ctx context.Context, id identity.AccountID) (resource, str
 	return r, version, nil
 }
 
-func (t *target) Create(ctx context.Context, want identity.Account) (identity.Account, error) {
-	a, err := t.create(ctx, want)
+func (t *pass) Create(ctx context.Context, want identity.Account) (identity.Account, targets.Receipt, error) {
+	a, receipt, err := t.create(ctx, want)
 	if err != nil {
-		return a, fmt.Errorf("create %s: %w", want.UserName, err)
+		return a, receipt, fmt.Errorf("create %s: %w", want.UserName, err)
 	}
-	return a, nil
+	return a, receipt, nil
 }
 
-func (t *target) create(ctx context.Context, want identity.Account) (identity.Account, error) {
-	body, err := t.newResource(want)
-	if err != nil {
-		return identity.Account{}, err
-	}
-	resp, err := t.rest.Do(ctx, http.MethodPost, usersEndpoint, nil, body, nil)
-	var refused *rest.StatusError
-	if errors.As(err, &refused) && (refused.Type == "uniqueness" || errors.Is(err, targets.ErrConflict)) {
+func (t *pass) create(ctx context.Context, want identity.Account) (identity.Account, targets.Receipt, error) {
+	resp, receipt, err := t.post(ctx, want)
+	if errors.Is(err, targets.ErrConflict) {
 		t.filters.forgetScans() // which did not know of the account that is in the way
-		if !errors.Is(err, targets.ErrConflict) {
-			err = fmt.Errorf("%w: %w", targets.ErrConflict, err)
-		}
 	}
 	if err != nil {
-		return identity.Account{}, err
+		return identity.Account{}, receipt, err
 	}
 	r := bodyOf(resp)
 	if r == nil {
 		if r, err = t.created(ctx, resp, want); err != nil {
-			return identity.Account{}, err
+			return identity.Account{}, receipt, err
 		}
 	}
 	t.filters.noteNew(t, r)
@@ -188,18 +190,42 @@ func (t *target) create(ctx context.Context, want identity.Account) (identity.Ac
 		a.Entitlements = []identity.Entitlement{}
 	}
 	if err != nil || len(want.Entitlements) == 0 {
-		return a, err
+		return a, receipt, err
 	}
 	// From here on the account exists: it is returned with the error, if one comes.
-	if err := t.regroup(ctx, a.ID, nil, want.Entitlements); err != nil {
-		return a, err
+	if _, err := t.regroup(ctx, a.ID, nil, want.Entitlements); err != nil {
+		return a, receipt, err
 	}
 	a.Entitlements = slices.Clone(want.Entitlements)
-	return a, nil
+	return a, receipt, nil
+}
+
+// post makes the account, without the attributes that the application refuses by name.
+func (t *pass) post(ctx context.Context, want identity.Account) (*rest.Response, targets.Receipt, error) {
+	var receipt targets.Receipt
+	want.Attributes = maps.Clone(want.Attributes)
+	for {
+		body, err := t.newResource(want)
+		if err != nil {
+			return nil, receipt, err
+		}
+		resp, err := t.rest.Do(ctx, http.MethodPost, usersEndpoint, nil, body, nil)
+		if err == nil {
+			receipt.RequestID = resp.RequestID()
+			return resp, receipt, nil
+		}
+		receipt.RequestID = requestOf(err)
+		refused, ok := refusedPath(err, slices.Sorted(maps.Keys(want.Attributes)))
+		if !ok || slices.Contains(t.spec.Required(), refused.Path) || refused.Path == "externalId" {
+			return nil, receipt, conflict(err)
+		}
+		receipt.Refused = append(receipt.Refused, refused)
+		delete(want.Attributes, refused.Path)
+	}
 }
 
 // created finds an account whose creation was answered without a body.
-func (t *target) created(ctx context.Context, resp *rest.Response, want identity.Account) (resource, error) {
+func (t *pass) created(ctx context.Context, resp *rest.Response, want identity.Account) (resource, error) {
 	location, err := url.Parse(resp.Header.Get("Location"))
 	if err == nil && strings.Contains(location.Path, usersEndpoint+"/") {
 		escaped := location.EscapedPath()
@@ -208,7 +234,7 @@ func (t *target) created(ctx context.Context, resp *rest.Response, want identity
 			return r, err
 		}
 	}
-	found, err := t.Find(ctx, "userName", want.UserName)
+	found, err := t.find(ctx, "userName", want.UserName)
 	if err != nil {
 		return nil, err
 	}
@@ -244,20 +270,21 @@ func (t *target) newResource(want identity.Account) (resource, error) {
 	return r, nil
 }
 
-func (t *target) Update(ctx context.Context, have identity.Account, delta identity.Delta) (identity.Account, error) {
-	a, err := t.update(ctx, have, delta)
+func (t *pass) Update(ctx context.Context, have identity.Account, delta identity.Delta) (identity.Account, targets.Receipt, error) {
+	a, receipt, err := t.update(ctx, have, delta)
 	if err != nil {
-		return identity.Account{}, fmt.Errorf("update %s: %w", have.UserName, err)
+		return identity.Account{}, receipt, fmt.Errorf("update %s: %w", have.UserName, err)
 	}
-	return a, nil
+	return a, receipt, nil
 }
 
-func (t *target) update(ctx context.Context, have identity.Account, delta identity.Delta) (identity.Account, error) {
+func (t *pass) update(ctx context.Context, have identity.Account, delta identity.Delta) (identity.Account, targets.Receipt, error) {
 	var r resource
+	var receipt targets.Receipt
 	if len(delta.Attributes) > 0 {
 		var err error
-		if r, err = t.change(ctx, have.ID, have.Version, delta.Attributes); err != nil {
-			return identity.Account{}, err
+		if r, receipt, err = t.changeWhatIsTaken(ctx, have.ID, have.Version, delta.Attributes); err != nil {
+			return identity.Account{}, receipt, err
 		}
 		if r != nil && r.id() == have.ID {
 			t.filters.noteNew(t, r)
@@ -265,58 +292,70 @@ func (t *target) update(ctx context.Context, have identity.Account, delta identi
 			r = nil
 		}
 	}
-	if err := t.regroup(ctx, have.ID, delta.Withdraw, delta.Grant); err != nil {
-		return identity.Account{}, err
+	id, err := t.regroup(ctx, have.ID, delta.Withdraw, delta.Grant)
+	if receipt.RequestID == "" {
+		receipt.RequestID = id
 	}
-	if r == nil || len(delta.Withdraw)+len(delta.Grant) > 0 {
-		return t.readAccount(ctx, have.ID)
+	if err != nil {
+		return identity.Account{}, receipt, err
 	}
-	a, err := t.account(r)
-	a.Entitlements = have.Entitlements
-	return a, err
+	var a identity.Account
+	if r == nil {
+		a, err = t.readAccount(ctx, have.ID)
+	} else {
+		a, err = t.account(r)
+	}
+	switch {
+	case err != nil:
+		return identity.Account{}, receipt, err
+	case len(delta.Withdraw)+len(delta.Grant) > 0:
+		a, err = t.Entitlements(ctx, a)
+	default:
+		a.Entitlements, a.EntitlementsUnknown = have.Entitlements, have.EntitlementsUnknown
+	}
+	return a, receipt, err
 }
 
-func (t *target) Enable(ctx context.Context, have identity.Account) error {
-	if err := t.activate(ctx, have, true); err != nil {
-		return fmt.Errorf("enable %s: %w", have.UserName, err)
-	}
-	return nil
+func (t *pass) Enable(ctx context.Context, have identity.Account) (targets.Receipt, error) {
+	return t.activate(ctx, have, true, "enable")
 }
 
-func (t *target) Disable(ctx context.Context, have identity.Account) error {
-	err := t.activate(ctx, have, false)
-	if err != nil && !errors.Is(err, targets.ErrNotFound) {
-		return fmt.Errorf("disable %s: %w", have.UserName, err)
-	}
-	return nil
+func (t *pass) Disable(ctx context.Context, have identity.Account) (targets.Receipt, error) {
+	return t.activate(ctx, have, false, "disable")
 }
 
 // activate sends no version: whatever else happened to the account meanwhile, it is to be in this state.
-func (t *target) activate(ctx context.Context, have identity.Account, active bool) error {
+func (t *pass) activate(ctx context.Context, have identity.Account, active bool, what string) (targets.Receipt, error) {
 	if have.ID == "" {
-		return fmt.Errorf("%w: no id", targets.ErrRejected)
+		return targets.Receipt{}, fmt.Errorf("%s %s: %w: no id", what, have.UserName, targets.ErrRejected)
 	}
-	_, err := t.change(ctx, have.ID, "", []identity.AttributeChange{
+	_, id, err := t.change(ctx, have.ID, "", []identity.AttributeChange{
 		{Path: "active", Before: identity.Bool(!active), After: identity.Bool(active)},
 	})
-	return err
+	if err != nil {
+		err = fmt.Errorf("%s %s: %w", what, have.UserName, rejected(err, "active"))
+	}
+	return targets.Receipt{RequestID: id}, err
 }
 
 // Revoke does nothing: SCIM has no sessions, and Capabilities says so.
-func (t *target) Revoke(context.Context, identity.Account) error { return nil }
+func (t *pass) Revoke(context.Context, identity.Account) (targets.Receipt, error) {
+	return targets.Receipt{}, nil
+}
 
-func (t *target) Delete(ctx context.Context, have identity.Account) error {
+func (t *pass) Delete(ctx context.Context, have identity.Account) (targets.Receipt, error) {
 	if !t.deletes() {
-		return fmt.Errorf("delete %s: %w: the profile %q does not delete accounts", have.UserName, targets.ErrRejected, t.profile.name)
+		return targets.Receipt{}, fmt.Errorf("delete %s: %w: the profile %q does not delete accounts",
+			have.UserName, targets.ErrRejected, t.profile.name)
 	}
 	if have.ID == "" {
-		return fmt.Errorf("delete %s: %w: no id", have.UserName, targets.ErrRejected)
+		return targets.Receipt{}, fmt.Errorf("delete %s: %w: no id", have.UserName, targets.ErrRejected)
 	}
-	_, err := t.rest.Do(ctx, http.MethodDelete, account(have.ID), nil, nil, nil)
-	if err != nil && !errors.Is(err, targets.ErrNotFound) {
-		return fmt.Errorf("delete %s: %w", have.UserName, err)
+	resp, err := t.rest.Do(ctx, http.MethodDelete, account(have.ID), nil, nil, nil)
+	if err != nil {
+		return targets.Receipt{RequestID: requestOf(err)}, fmt.Errorf("delete %s: %w", have.UserName, err)
 	}
-	return nil
+	return targets.Receipt{RequestID: resp.RequestID()}, nil
 }
 
 func (t *target) Close() error { return t.rest.Close() }

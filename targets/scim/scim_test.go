@@ -42,7 +42,7 @@ func TestWritesAreSentOnce(t *testing.T) {
 			a := everyone(t, target)[0]
 			s.Inject(scimtest.Fault{Method: http.MethodPatch, Times: 1, Trouble: test.trouble})
 			s.Inject(scimtest.Fault{Method: http.MethodPost, Times: 1, Trouble: test.trouble})
-			err := target.Disable(t.Context(), a)
+			_, err := target.Disable(t.Context(), a)
 			if !errors.Is(err, test.class) || !strings.HasPrefix(fmt.Sprint(err), "disable u000001: ") {
 				t.Errorf("disable: %v", err)
 			}
@@ -50,7 +50,7 @@ func TestWritesAreSentOnce(t *testing.T) {
 			if errors.As(err, &throttled) && (throttled.RetryAfter > test.wait || throttled.RetryAfter < test.wait-5*time.Second) {
 				t.Errorf("to wait %v, want %v", throttled.RetryAfter, test.wait)
 			}
-			_, err = target.Create(t.Context(), wanted(1))
+			_, _, err = target.Create(t.Context(), wanted(1))
 			if !errors.Is(err, test.class) {
 				t.Errorf("create: %v", err)
 			}
@@ -60,10 +60,10 @@ func TestWritesAreSentOnce(t *testing.T) {
 			if doc := s.User(t, string(a.ID)); (doc["active"] == false) != test.done {
 				t.Errorf("the application holds %v", doc["active"])
 			}
-			if err := target.Disable(t.Context(), a); err != nil {
+			if _, err := target.Disable(t.Context(), a); err != nil {
 				t.Errorf("disable again: %v", err)
 			}
-			_, err = target.Create(t.Context(), wanted(1))
+			_, _, err = target.Create(t.Context(), wanted(1))
 			if test.done != errors.Is(err, targets.ErrConflict) || !test.done && err != nil {
 				t.Errorf("create again: %v", err)
 			}
@@ -111,7 +111,7 @@ func TestFindTrustsNoEmptyAnswer(t *testing.T) {
 					t.Errorf("%s %s: %d found, want %d, %v", want.attribute, want.value, len(found), want.n, err)
 				}
 			}
-			if a, err := target.Create(t.Context(), wanted(1)); err != nil {
+			if a, _, err := target.Create(t.Context(), wanted(1)); err != nil {
 				t.Error(err)
 			} else if found, err := target.Find(t.Context(), "externalId", a.ExternalID); err != nil || len(found) != 1 {
 				t.Errorf("made just now: %v, %v", found, err)
@@ -192,13 +192,13 @@ func TestGroups(t *testing.T) {
 			target := open(t, block, targets.Need{Paths: []string{"userName"}, Entitlements: true})
 			want := map[identity.AccountID][]string{"10000001": names, "10000002": names[:1], "10000003": names[:1], "10000004": {}, "10000005": {}}
 			for _, a := range everyone(t, target) {
-				read, err := target.Account(t.Context(), a.ID)
+				read, err := target.Entitlements(t.Context(), identity.Account{ID: a.ID})
 				if err != nil || !slices.Equal(identity.EntitlementNames(a.Entitlements), want[a.ID]) ||
 					!slices.Equal(identity.EntitlementNames(read.Entitlements), want[a.ID]) {
 					t.Errorf("%s has %q in the list, %q read alone, want %q, %v", a.ID, a.Entitlements, read.Entitlements, want[a.ID], err)
 				}
 			}
-			after, err := target.Update(t.Context(), identity.Account{ID: "10000001", UserName: "u000001"}, identity.Delta{Withdraw: identity.NamedEntitlements(names...)})
+			after, _, err := target.Update(t.Context(), identity.Account{ID: "10000001", UserName: "u000001"}, identity.Delta{Withdraw: identity.NamedEntitlements(names...)})
 			if !errors.Is(err, test.is) || test.is == nil && (err != nil || len(after.Entitlements) > 0) {
 				t.Errorf("strip: %v, %v", after, err)
 			}
@@ -218,7 +218,7 @@ func TestAGroupMadeAnew(t *testing.T) {
 	old := s.AddGroup(t, "admins")
 	target := open(t, s.Block(), targets.Need{Paths: []string{"userName"}, Entitlements: true})
 	grant := func(id identity.AccountID) error {
-		_, err := target.Update(t.Context(), identity.Account{ID: id}, identity.Delta{Grant: identity.NamedEntitlements("admins")})
+		_, _, err := target.Update(t.Context(), identity.Account{ID: id}, identity.Delta{Grant: identity.NamedEntitlements("admins")})
 		return err
 	}
 	if err := grant("10000001"); err != nil {
@@ -233,7 +233,7 @@ func TestAGroupMadeAnew(t *testing.T) {
 	if err := grant("10000001"); !errors.Is(err, targets.ErrRejected) || errors.Is(err, targets.ErrNotFound) {
 		t.Errorf("a group that is gone: %v", err)
 	}
-	if _, err := target.Update(t.Context(), identity.Account{ID: "10000002"}, identity.Delta{Withdraw: identity.NamedEntitlements("admins")}); err != nil {
+	if _, _, err := target.Update(t.Context(), identity.Account{ID: "10000002"}, identity.Delta{Withdraw: identity.NamedEntitlements("admins")}); err != nil {
 		t.Errorf("out of a group that is gone: %v", err)
 	}
 }
@@ -244,7 +244,7 @@ func TestR08ATextIsNotFalse(t *testing.T) {
 	s.Inject(scimtest.Fault{Method: http.MethodPatch, Trouble: func(w http.ResponseWriter, r *http.Request, _ http.Handler) { w.WriteHeader(200) }})
 	target := open(t, s.Block(), targets.Need{Paths: []string{"userName"}})
 	a := everyone(t, target)[0]
-	if err := target.Disable(t.Context(), a); err != nil {
+	if _, err := target.Disable(t.Context(), a); err != nil {
 		t.Fatal(err)
 	}
 	if now, err := target.Account(t.Context(), a.ID); err != nil || !now.Active {
@@ -263,17 +263,17 @@ func TestETags(t *testing.T) {
 	a := everyone(t, target)[0]
 	delta := identity.Delta{Attributes: []identity.AttributeChange{{Path: "displayName", Before: a.Get("displayName"), After: identity.Text("New")}}}
 	s.Patch(t, "/Users/"+string(a.ID), "replace", "title", "changed behind our back")
-	if _, err := target.Update(t.Context(), a, delta); !errors.Is(err, targets.ErrConflict) {
+	if _, _, err := target.Update(t.Context(), a, delta); !errors.Is(err, targets.ErrConflict) {
 		t.Errorf("an account that changed meanwhile: %v", err)
 	}
-	if err := target.Disable(t.Context(), a); err != nil {
+	if _, err := target.Disable(t.Context(), a); err != nil {
 		t.Errorf("a leaver is closed whatever happened meanwhile: %v", err)
 	}
 	now, err := target.Account(t.Context(), a.ID)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if after, err := target.Update(t.Context(), now, delta); err != nil || after.Version == now.Version || after.Get("displayName") != identity.Text("New") {
+	if after, _, err := target.Update(t.Context(), now, delta); err != nil || after.Version == now.Version || after.Get("displayName") != identity.Text("New") {
 		t.Errorf("%+v, %v", after, err)
 	}
 }
@@ -281,22 +281,29 @@ func TestETags(t *testing.T) {
 // An application that cannot describe itself today is asked again, and used meanwhile.
 func TestDescriptionsThatFail(t *testing.T) {
 	s, _ := scimtest.StartFast(t, 1, scimtest.Quirks{NoPatch: true})
-	target := open(t, s.Block(), targets.Need{Paths: []string{"userName"}})
-	s.Inject(scimtest.Fault{Path: "/ServiceProviderConfig", Trouble: scimtest.Answer(500, "")})
-	if _, err := target.Capabilities(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	s.Clear()
-	s.Inject(scimtest.Fault{Path: "/ServiceProviderConfig", Times: 1, Trouble: scimtest.Answer(503, "")})
-	if _, err := target.Capabilities(t.Context()); !errors.Is(err, targets.ErrUnavailable) {
-		t.Errorf("an application that is down: %v", err)
-	}
-	for range 3 {
-		if err := target.Disable(t.Context(), identity.Account{ID: "10000001"}); err != nil {
+	opened := openTarget(t, s.Block(), targets.Need{Paths: []string{"userName"}})
+	for _, answer := range []scimtest.Trouble{
+		scimtest.Answer(500, ""),
+		scimtest.Answer(404, "<h1>404 Not Found</h1>", "Content-Type", "text/html"), // which something in front of it says
+	} {
+		s.Clear()
+		s.Inject(scimtest.Fault{Path: "/ServiceProviderConfig", Trouble: answer})
+		if _, err := opened.Begin(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if n := s.Count("", "/ServiceProviderConfig"); n != 4 { // 500 and the other name, 503, and the good one
+	s.Clear()
+	s.Inject(scimtest.Fault{Path: "/ServiceProviderConfig", Times: 1, Trouble: scimtest.Answer(503, "")})
+	if _, err := opened.Begin(t.Context()); !errors.Is(err, targets.ErrUnavailable) {
+		t.Errorf("an application that is down: %v", err)
+	}
+	target := begin(t, opened)
+	for range 3 {
+		if _, err := target.Disable(t.Context(), identity.Account{ID: "10000001"}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := s.Count("", "/ServiceProviderConfig"); n != 6 { // 500 and 404, each with the other name, 503, and the good one
 		t.Errorf("asked %d times", n)
 	}
 }
@@ -305,12 +312,11 @@ func TestDeleteIsRefusedWhereItDestroysMore(t *testing.T) {
 	s, f := scimtest.StartFast(t, 1, scimtest.Quirks{})
 	for block, allowed := range map[string]bool{"profile = \"github\"\n": false, "profile = \"salesforce\"\n": false, "profile = \"github\"\nallow_delete = true\n": true} {
 		target := open(t, s.Block()+block, targets.Need{Paths: []string{"userName"}})
-		can, err := target.Capabilities(t.Context())
-		if err != nil || can.Delete != allowed || !can.Disable || can.Revoke {
-			t.Errorf("%s: %+v, %v", block, can, err)
+		if can := target.Capabilities(); can.Delete != allowed || !can.Disable || can.Revoke {
+			t.Errorf("%s: %+v", block, can)
 		}
 		if !allowed {
-			if err := target.Delete(t.Context(), identity.Account{ID: "10000001"}); !errors.Is(err, targets.ErrRejected) {
+			if _, err := target.Delete(t.Context(), identity.Account{ID: "10000001"}); !errors.Is(err, targets.ErrRejected) {
 				t.Errorf("%s: %v", block, err)
 			}
 		}
@@ -327,7 +333,7 @@ func TestCheckTellsWhatIsOdd(t *testing.T) {
 	}{
 		"sound":       {scimtest.Quirks{}, "finds accounts by userName"},
 		"undeclared":  {scimtest.Quirks{Undeclared: true}, "warning: no ServiceProviderConfig"},
-		"texts":       {scimtest.Quirks{TextBooleans: true}, `warning: 3 accounts hold the text`},
+		"texts":       {scimtest.Quirks{StoreText: true}, `warning: 3 accounts show the text "False" as active`},
 		"filters":     {scimtest.Quirks{SilentFilters: true}, "no proof that a filter for externalId works"},
 		"letter case": {scimtest.Quirks{ExactNames: true}, "in the very letter case only"},
 		"hidden":      {scimtest.Quirks{HiddenMembers: true}, "warning: none of 1 groups shows a member"},
@@ -335,7 +341,12 @@ func TestCheckTellsWhatIsOdd(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			s, _ := scimtest.StartFast(t, 3, test.quirks)
 			s.AddGroup(t, "admins", "10000001")
-			target := open(t, s.Block(), targets.Need{Paths: []string{"userName"}, Entitlements: true})
+			for id := range 3 {
+				if test.quirks.StoreText {
+					s.Patch(t, fmt.Sprintf("/Users/1000000%d", id+1), "replace", "active", "False")
+				}
+			}
+			target := openTarget(t, s.Block(), targets.Need{Paths: []string{"userName"}, Entitlements: true})
 			steps, err := target.(targets.Checker).Check(t.Context()) //nolint:forcetypeassert // it is one
 			if all := strings.Join(steps, "\n"); err != nil || !strings.Contains(all, test.want) {
 				t.Errorf("%v\n%s", err, all)
@@ -346,7 +357,7 @@ func TestCheckTellsWhatIsOdd(t *testing.T) {
 		})
 	}
 	s, _ := scimtest.StartFast(t, 1, scimtest.Quirks{})
-	target := open(t, fmt.Sprintf("url = %q\nbearer_token = \"wrong\"\n", s.URL()), targets.Need{})
+	target := openTarget(t, fmt.Sprintf("url = %q\nbearer_token = \"wrong\"\n", s.URL()), targets.Need{})
 	if _, err := target.(targets.Checker).Check(t.Context()); !errors.Is(err, targets.ErrUnauthorized) { //nolint:forcetypeassert // it is one
 		t.Errorf("a wrong token: %v", err)
 	}

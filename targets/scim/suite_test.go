@@ -3,6 +3,7 @@ package scim_test
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 
 	"go.uber.org/goleak"
@@ -72,9 +73,9 @@ func harness(t *testing.T, profile string, s *scimtest.Server, leaky ...goleak.O
 		block += fmt.Sprintf("profile = %q\n", profile)
 	}
 	return &targettest.Harness{
-		Open: func(t *testing.T) targets.Target { return open(t, block, need) },
+		Open: func(t *testing.T) targets.Target { return openTarget(t, block, need) },
 		Intruder: func(t *testing.T) targets.Target {
-			return open(t, fmt.Sprintf("url = %q\nbearer_token = %q\n", s.URL(), "not-the-token"), need)
+			return openTarget(t, fmt.Sprintf("url = %q\nbearer_token = %q\n", s.URL(), "not-the-token"), need)
 		},
 		Want: wanted,
 		Text: "displayName", Clearable: "title", FindBy: []string{"externalId", "emails"},
@@ -85,6 +86,14 @@ func harness(t *testing.T, profile string, s *scimtest.Server, leaky ...goleak.O
 				doc := s.User(t, string(id))
 				return doc["locale"] == "de-DE" && len(doc["emails"].([]any)) == 2
 			}
+		},
+		Lists: func() (n int) {
+			for _, call := range s.Calls() {
+				if call.Method == "GET" && (strings.HasSuffix(call.Path, "/Users") || strings.HasSuffix(call.Path, "/Groups")) {
+					n++
+				}
+			}
+			return n
 		},
 		Groups: []string{"wiki-admins", `wiki "editors"`}, Conflicts: true,
 		Leaky: append(leaky, goleak.IgnoreAnyFunction("net/http.(*Server).Serve"), goleak.IgnoreAnyFunction("net/http.(*conn).serve"),

@@ -33,6 +33,8 @@ type Harness struct {
 	Look func(t *testing.T, id identity.AccountID) (identity.Account, bool)
 	// Meddle sets something that dirsweep does not manage, and returns a function that tells whether it is still there.
 	Meddle func(t *testing.T, id identity.AccountID) func() bool
+	// Lists counts the requests so far that list something; nil where that cannot be told.
+	Lists func() int
 	// Groups are at least two entitlements that exist, without members; none where the kind has none.
 	Groups []string
 	// Conflicts says that the application refuses a second account of the same userName.
@@ -59,6 +61,8 @@ func Run(t *testing.T, setup func(t *testing.T) *Harness) {
 		{"find by name, whatever its letters", find},
 		{"find is not led astray", findNothing},
 		{"entitlements come and go", entitlements},
+		{"entitlements are named as the application names them", resolve},
+		{"S11 beginning and sign-in need no list", beginLists},
 		{"wrong credentials are named so", unauthorized},
 		{"many at once", concurrently},
 	} {
@@ -72,9 +76,18 @@ func Run(t *testing.T, setup func(t *testing.T) *Harness) {
 	})
 }
 
-func create(t *testing.T, target targets.Target, want identity.Account) identity.Account {
+func begin(t *testing.T, target targets.Target) targets.Pass {
 	t.Helper()
-	a, err := target.Create(t.Context(), want)
+	pass, err := target.Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return pass
+}
+
+func create(t *testing.T, target targets.Pass, want identity.Account) identity.Account {
+	t.Helper()
+	a, _, err := target.Create(t.Context(), want)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -84,7 +97,7 @@ func create(t *testing.T, target targets.Target, want identity.Account) identity
 	return a
 }
 
-func list(t *testing.T, target targets.Target) []identity.Account {
+func list(t *testing.T, target targets.Pass) []identity.Account {
 	t.Helper()
 	var all []identity.Account
 	for a, err := range target.Accounts(t.Context()) {
@@ -96,7 +109,7 @@ func list(t *testing.T, target targets.Target) []identity.Account {
 	return all
 }
 
-func read(t *testing.T, target targets.Target, id identity.AccountID) identity.Account {
+func read(t *testing.T, target targets.Pass, id identity.AccountID) identity.Account {
 	t.Helper()
 	a, err := target.Account(t.Context(), id)
 	if err != nil {
@@ -118,7 +131,7 @@ func covered(t *testing.T, want, have identity.Account) {
 }
 
 func listWhole(t *testing.T, h *Harness) {
-	target := h.Open(t)
+	target := begin(t, h.Open(t))
 	before := len(list(t, target))
 	made := map[identity.AccountID]identity.Account{}
 	for n := range 25 {
@@ -139,7 +152,7 @@ func listWhole(t *testing.T, h *Harness) {
 }
 
 func listCancelled(t *testing.T, h *Harness) {
-	target := h.Open(t)
+	target := begin(t, h.Open(t))
 	for n := range 5 {
 		create(t, target, h.Want(n))
 	}
@@ -159,7 +172,7 @@ func listCancelled(t *testing.T, h *Harness) {
 }
 
 func createReadBack(t *testing.T, h *Harness) {
-	target := h.Open(t)
+	target := begin(t, h.Open(t))
 	want := h.Want(1)
 	a := create(t, target, want)
 	covered(t, want, a)
@@ -177,9 +190,9 @@ func duplicate(t *testing.T, h *Harness) {
 	if !h.Conflicts {
 		return
 	}
-	target := h.Open(t)
+	target := begin(t, h.Open(t))
 	create(t, target, h.Want(1))
-	if _, err := target.Create(t.Context(), h.Want(1)); !errors.Is(err, targets.ErrConflict) {
+	if _, _, err := target.Create(t.Context(), h.Want(1)); !errors.Is(err, targets.ErrConflict) {
 		t.Errorf("a second account of one name: %v", err)
 	}
 }
@@ -189,9 +202,9 @@ func change(path string, before, after identity.Value) identity.AttributeChange 
 }
 
 func updateSetsAndClears(t *testing.T, h *Harness) {
-	target := h.Open(t)
+	target := begin(t, h.Open(t))
 	a := create(t, target, h.Want(1))
-	after, err := target.Update(t.Context(), a, identity.Delta{Attributes: []identity.AttributeChange{
+	after, _, err := target.Update(t.Context(), a, identity.Delta{Attributes: []identity.AttributeChange{
 		change(h.Text, a.Get(h.Text), identity.Text(`Zoë "Q" \ O’Neil`)),
 	}})
 	if err != nil {
@@ -200,7 +213,7 @@ func updateSetsAndClears(t *testing.T, h *Harness) {
 	if got := after.Get(h.Text).Text(); got != `Zoë "Q" \ O’Neil` {
 		t.Errorf("set, and returned as %q", got)
 	}
-	after, err = target.Update(t.Context(), after, identity.Delta{Attributes: []identity.AttributeChange{change(h.Clearable, after.Get(h.Clearable), "")}})
+	after, _, err = target.Update(t.Context(), after, identity.Delta{Attributes: []identity.AttributeChange{change(h.Clearable, after.Get(h.Clearable), "")}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -211,7 +224,7 @@ func updateSetsAndClears(t *testing.T, h *Harness) {
 	if seen.Attributes[h.Text].Text() != `Zoë "Q" \ O’Neil` || seen.Attributes[h.Clearable] != "" || !seen.Active {
 		t.Errorf("the application holds %+v", seen)
 	}
-	again, err := target.Update(t.Context(), after, identity.Delta{Attributes: []identity.AttributeChange{
+	again, _, err := target.Update(t.Context(), after, identity.Delta{Attributes: []identity.AttributeChange{
 		change(h.Clearable, "", h.Want(1).Attributes[h.Clearable]),
 	}})
 	if err != nil || !h.Want(1).Attributes[h.Clearable].Covers(again.Get(h.Clearable)) {
@@ -220,18 +233,18 @@ func updateSetsAndClears(t *testing.T, h *Harness) {
 }
 
 func unmanagedStays(t *testing.T, h *Harness) {
-	target := h.Open(t)
+	target := begin(t, h.Open(t))
 	a := create(t, target, h.Want(1))
 	stays := h.Meddle(t, a.ID)
 	a = read(t, target, a.ID)
-	_, err := target.Update(t.Context(), a, identity.Delta{Attributes: []identity.AttributeChange{change(h.Text, a.Get(h.Text), identity.Text("Other"))}})
+	_, _, err := target.Update(t.Context(), a, identity.Delta{Attributes: []identity.AttributeChange{change(h.Text, a.Get(h.Text), identity.Text("Other"))}})
 	if err != nil {
 		t.Fatal(err)
 	}
 	if !stays() {
 		t.Error("the update lost what it does not manage")
 	}
-	if err := target.Disable(t.Context(), a); err != nil {
+	if _, err := target.Disable(t.Context(), a); err != nil {
 		t.Fatal(err)
 	}
 	if !stays() {
@@ -240,10 +253,10 @@ func unmanagedStays(t *testing.T, h *Harness) {
 }
 
 func disableEnable(t *testing.T, h *Harness) {
-	target := h.Open(t)
+	target := begin(t, h.Open(t))
 	a := create(t, target, h.Want(1))
 	for range 2 {
-		if err := target.Disable(t.Context(), a); err != nil {
+		if _, err := target.Disable(t.Context(), a); err != nil {
 			t.Fatal(err)
 		}
 		seen, ok := h.Look(t, a.ID)
@@ -251,13 +264,16 @@ func disableEnable(t *testing.T, h *Harness) {
 			t.Fatalf("disabled, and seen %+v, %v", seen, ok)
 		}
 	}
+	if whole, err := target.Entitlements(t.Context(), read(t, target, a.ID)); err != nil || len(whole.Entitlements) > 0 || whole.ID != a.ID {
+		t.Errorf("the entitlements of a new account: %+v, %v", whole, err)
+	}
 	listed := list(t, target)
 	i := slices.IndexFunc(listed, func(have identity.Account) bool { return have.ID == a.ID })
 	if i < 0 || listed[i].Active {
 		t.Error("the list does not show the disabled account as such")
 	}
 	for range 2 {
-		if err := target.Enable(t.Context(), a); err != nil {
+		if _, err := target.Enable(t.Context(), a); err != nil {
 			t.Fatal(err)
 		}
 		if seen, _ := h.Look(t, a.ID); !seen.Active || !read(t, target, a.ID).Active {
@@ -267,19 +283,16 @@ func disableEnable(t *testing.T, h *Harness) {
 }
 
 func deleteRepeats(t *testing.T, h *Harness) {
-	target := h.Open(t)
-	can, err := target.Capabilities(t.Context())
-	if err != nil || !can.Delete {
-		if err != nil {
-			t.Fatal(err)
-		}
+	target := begin(t, h.Open(t))
+	if !target.Capabilities().Delete {
 		return
 	}
 	a, other := create(t, target, h.Want(1)), create(t, target, h.Want(2))
-	for range 2 {
-		if err := target.Delete(t.Context(), a); err != nil {
-			t.Fatal(err)
-		}
+	if _, err := target.Delete(t.Context(), a); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := target.Delete(t.Context(), a); !errors.Is(err, targets.ErrNotFound) {
+		t.Errorf("deleted once more: %v, want ErrNotFound", err)
 	}
 	if _, ok := h.Look(t, a.ID); ok {
 		t.Error("deleted, and still there")
@@ -290,31 +303,31 @@ func deleteRepeats(t *testing.T, h *Harness) {
 }
 
 func gone(t *testing.T, h *Harness) {
-	target := h.Open(t)
+	target := begin(t, h.Open(t))
 	a := create(t, target, h.Want(1))
-	if can, err := target.Capabilities(t.Context()); err != nil || !can.Delete {
+	if !target.Capabilities().Delete {
 		return
 	}
-	if err := target.Delete(t.Context(), a); err != nil {
+	if _, err := target.Delete(t.Context(), a); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := target.Account(t.Context(), a.ID); !errors.Is(err, targets.ErrNotFound) {
 		t.Errorf("reading it: %v", err)
 	}
-	if err := target.Disable(t.Context(), a); err != nil {
+	if _, err := target.Disable(t.Context(), a); !errors.Is(err, targets.ErrNotFound) {
 		t.Errorf("disabling it: %v", err)
 	}
-	if err := target.Revoke(t.Context(), a); err != nil {
+	if _, err := target.Revoke(t.Context(), a); err != nil && !errors.Is(err, targets.ErrNotFound) {
 		t.Errorf("revoking: %v", err)
 	}
-	_, err := target.Update(t.Context(), a, identity.Delta{Attributes: []identity.AttributeChange{change(h.Text, a.Get(h.Text), identity.Text("x"))}})
+	_, _, err := target.Update(t.Context(), a, identity.Delta{Attributes: []identity.AttributeChange{change(h.Text, a.Get(h.Text), identity.Text("x"))}})
 	if !errors.Is(err, targets.ErrNotFound) {
 		t.Errorf("updating it: %v", err)
 	}
 }
 
 func find(t *testing.T, h *Harness) {
-	target := h.Open(t)
+	target := begin(t, h.Open(t))
 	wants := []identity.Account{h.Want(1), h.Want(2), h.Want(3)}
 	wants[1].UserName = `O'Br"ien\ ` + wants[1].UserName
 	wants[2].UserName = "zoë." + wants[2].UserName
@@ -322,7 +335,7 @@ func find(t *testing.T, h *Harness) {
 		if _, ok := want.Attributes["userName"]; ok {
 			want.Attributes["userName"] = identity.Text(want.UserName)
 		}
-		a, err := target.Create(t.Context(), want)
+		a, _, err := target.Create(t.Context(), want)
 		if errors.Is(err, targets.ErrRejected) {
 			continue // The application does not take such a name.
 		}
@@ -349,7 +362,7 @@ func find(t *testing.T, h *Harness) {
 }
 
 func findNothing(t *testing.T, h *Harness) {
-	target := h.Open(t)
+	target := begin(t, h.Open(t))
 	for n := range 3 {
 		create(t, target, h.Want(n))
 	}
@@ -366,12 +379,12 @@ func entitlements(t *testing.T, h *Harness) {
 	if len(h.Groups) == 0 {
 		return
 	}
-	target := h.Open(t)
+	target := begin(t, h.Open(t))
 	a, other := create(t, target, h.Want(1)), create(t, target, h.Want(2))
 	groups := slices.Sorted(slices.Values(h.Groups))
 	step := func(who identity.Account, grant, withdraw, want []string) identity.Account {
 		t.Helper()
-		after, err := target.Update(t.Context(), who, identity.Delta{Grant: identity.NamedEntitlements(grant...), Withdraw: identity.NamedEntitlements(withdraw...)})
+		after, _, err := target.Update(t.Context(), who, identity.Delta{Grant: identity.NamedEntitlements(grant...), Withdraw: identity.NamedEntitlements(withdraw...)})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -394,9 +407,55 @@ func entitlements(t *testing.T, h *Harness) {
 	a = step(a, nil, groups[:1], groups[1:])
 	step(a, nil, groups, []string{}) // one of them is gone already
 	step(other, nil, nil, groups[:1])
-	_, err := target.Update(t.Context(), a, identity.Delta{Grant: identity.NamedEntitlements("no such group")})
+	_, _, err := target.Update(t.Context(), a, identity.Delta{Grant: identity.NamedEntitlements("no such group")})
 	if !errors.Is(err, targets.ErrRejected) || !strings.Contains(fmt.Sprint(err), "no such group") {
 		t.Errorf("a group that does not exist: %v", err)
+	}
+}
+
+func resolve(t *testing.T, h *Harness) {
+	if len(h.Groups) == 0 {
+		return
+	}
+	target := begin(t, h.Open(t))
+	name := h.Groups[0]
+	for n, spelled := range []string{name, strings.ToUpper(name)} {
+		known, missing, err := target.Resolve(t.Context(), identity.NamedEntitlements(spelled, "no such group"))
+		if err != nil || len(known) != 1 || known[0].Name != name || known[0].ID == "" || known[0].Kind == "" {
+			t.Errorf("%q is %+v, %v", spelled, known, err)
+		}
+		if len(missing) != 1 || missing[0].Entitlement.Name != "no such group" || missing[0].Why == "" {
+			t.Errorf("missing: %+v", missing)
+		}
+		a := create(t, target, h.Want(n))
+		after, _, err := target.Update(t.Context(), a, identity.Delta{Grant: known})
+		if err != nil || !slices.Equal(after.Entitlements, known) {
+			t.Errorf("granted %+v, has %+v, %v", known, after.Entitlements, err)
+		}
+		whole, err := target.Entitlements(t.Context(), read(t, target, a.ID))
+		if err != nil || !slices.Equal(whole.Entitlements, known) || whole.EntitlementsUnknown {
+			t.Errorf("granted %+v, read alone %+v, %v", known, whole.Entitlements, err)
+		}
+	}
+	if known, missing, err := target.Resolve(t.Context(), nil); err != nil || len(known)+len(missing) > 0 {
+		t.Errorf("of nothing: %v, %v, %v", known, missing, err)
+	}
+}
+
+// beginLists: what takes sign-in away must not wait for a list.
+func beginLists(t *testing.T, h *Harness) {
+	if h.Lists == nil {
+		return
+	}
+	open := h.Open(t)
+	a := create(t, begin(t, open), h.Want(1))
+	before := h.Lists()
+	target := begin(t, open)
+	if _, err := target.Disable(t.Context(), read(t, target, a.ID)); err != nil || read(t, target, a.ID).Active {
+		t.Errorf("disabled: %v", err)
+	}
+	if n := h.Lists() - before; n > 0 {
+		t.Errorf("beginning and disabling listed something %d times", n)
 	}
 }
 
@@ -404,9 +463,15 @@ func unauthorized(t *testing.T, h *Harness) {
 	if h.Intruder == nil {
 		return
 	}
-	target := h.Intruder(t)
-	_, err := target.Account(t.Context(), "x")
-	if !errors.Is(err, targets.ErrUnauthorized) {
+	intruder := h.Intruder(t)
+	target, err := intruder.Begin(t.Context())
+	if errors.Is(err, targets.ErrUnauthorized) {
+		return
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err = target.Account(t.Context(), "x"); !errors.Is(err, targets.ErrUnauthorized) {
 		t.Errorf("reading: %v", err)
 	}
 	var last error
@@ -419,21 +484,22 @@ func unauthorized(t *testing.T, h *Harness) {
 }
 
 func concurrently(t *testing.T, h *Harness) {
-	target := h.Open(t)
+	target := begin(t, h.Open(t))
 	var wg sync.WaitGroup
 	for n := range 12 {
 		wg.Go(func() {
-			a, err := target.Create(t.Context(), h.Want(n))
+			a, _, err := target.Create(t.Context(), h.Want(n))
 			if err != nil {
 				t.Error(err)
 				return
 			}
 			if len(h.Groups) > 0 {
-				if _, err := target.Update(t.Context(), a, identity.Delta{Grant: identity.NamedEntitlements(h.Groups[:1]...)}); err != nil {
+				delta := identity.Delta{Grant: identity.NamedEntitlements(h.Groups[:1]...)}
+				if _, _, err := target.Update(t.Context(), a, delta); err != nil {
 					t.Error(err)
 				}
 			}
-			if err := target.Disable(t.Context(), a); err != nil {
+			if _, err := target.Disable(t.Context(), a); err != nil {
 				t.Error(err)
 			}
 			if now, err := target.Account(t.Context(), a.ID); err != nil || now.Active {

@@ -93,7 +93,7 @@ func BuildPreview(ctx context.Context, cfg *config.Config, running Client, log h
 
 // Build brings cfg to life on a storage that is open already and stays so. scratch is a folder for passes' temporary files.
 func (s *Storage) Build(cfg *config.Config, scratch string, log hclog.Logger) (*Instance, error) {
-	p, err := open(cfg, log)
+	p, err := open(cfg, apply.LedgerMemory{Ledger: s.Ledger}, log)
 	if err != nil {
 		return nil, err
 	}
@@ -123,7 +123,7 @@ type parts struct {
 	targets []reconcile.Target
 }
 
-func open(cfg *config.Config, log hclog.Logger) (*parts, error) {
+func open(cfg *config.Config, memory apply.Memory, log hclog.Logger) (*parts, error) {
 	p := &parts{}
 	for _, s := range cfg.Sources {
 		if err := p.addSource(s, log); err != nil {
@@ -131,7 +131,7 @@ func open(cfg *config.Config, log hclog.Logger) (*parts, error) {
 		}
 	}
 	for _, t := range cfg.Targets {
-		if err := p.addTarget(t, log); err != nil {
+		if err := p.addTarget(t, memory, log); err != nil {
 			return nil, errors.Join(fmt.Errorf("%s: %w", t.Name, err), p.close())
 		}
 	}
@@ -149,19 +149,22 @@ func (p *parts) addSource(s config.Source, log hclog.Logger) error {
 	return nil
 }
 
-func (p *parts) addTarget(t config.Target, log hclog.Logger) error {
-	pacer := apply.NewPacer(t.Rate)
-	opened, err := t.Spec.Open(targets.Need{
-		Paths:        paths(t.Mapping, t.Correlate),
-		Entitlements: t.Mapping.MapsEntitlements() || t.Leaver.Strip,
-		Pace:         pacer.Ordinary,
-		Log:          log.Named(t.Name),
+func (p *parts) addTarget(t config.Target, memory apply.Memory, log hclog.Logger) error {
+	session, err := apply.OpenSession(apply.SessionOptions{
+		Target: t.Name, Rate: t.Rate, Paths: t.Mapping.Paths(), Memory: memory, Log: log.Named(t.Name),
+	}, func(pace func(context.Context) error) (targets.Target, error) {
+		return t.Spec.Open(targets.Need{
+			Paths:        paths(t.Mapping, t.Correlate),
+			Entitlements: t.Mapping.MapsEntitlements() || t.Leaver.Strip,
+			Pace:         pace,
+			Log:          log.Named(t.Name),
+		})
 	})
 	if err != nil {
 		return err
 	}
 	p.targets = append(p.targets, reconcile.Target{
-		Name: t.Name, Target: opened, Mapping: t.Mapping, Pacer: pacer, Parallel: t.Rate.Parallel, Sources: t.Sources,
+		Name: t.Name, Session: session, Mapping: t.Mapping, Parallel: t.Rate.Parallel, Sources: t.Sources,
 		Observe: t.Mode == "observe", Correlate: t.Correlate, Leaver: t.Leaver, LeaverAt: t.LeaverAt,
 		OnOrphan: t.OnOrphan, OnDrift: t.OnDrift, Guard: t.Guard,
 	})
@@ -180,7 +183,7 @@ func (p *parts) close() error {
 		errs = append(errs, s.Source.Close())
 	}
 	for _, t := range p.targets {
-		errs = append(errs, t.Target.Close())
+		errs = append(errs, t.Session.Close())
 	}
 	return errors.Join(errs...)
 }
@@ -196,7 +199,7 @@ type Check struct {
 // CheckAll tries every source and target of cfg out, all at once, without the state and without a write. The answers are in the config's
 // order, sources first.
 func CheckAll(ctx context.Context, cfg *config.Config, log hclog.Logger) ([]Check, error) {
-	p, err := open(cfg, log)
+	p, err := open(cfg, nil, log)
 	if err != nil {
 		return nil, err
 	}
@@ -208,7 +211,8 @@ func CheckAll(ctx context.Context, cfg *config.Config, log hclog.Logger) ([]Chec
 	}
 	for i, t := range cfg.Targets {
 		checks = append(checks, Check{Name: t.Name, Kind: t.Kind})
-		tries = append(tries, tryTarget(ctx, p.targets[i].Target))
+		session := p.targets[i].Session
+		tries = append(tries, func() ([]string, error) { return session.Check(ctx) })
 	}
 	var all sync.WaitGroup
 	for i, try := range tries {
@@ -230,16 +234,6 @@ func trySource(ctx context.Context, s sources.Source) func() ([]string, error) {
 		return untried
 	}
 	return func() ([]string, error) { return c.Check(ctx) }
-}
-
-func tryTarget(ctx context.Context, t targets.Target) func() ([]string, error) {
-	if c, ok := t.(targets.Checker); ok {
-		return func() ([]string, error) { return c.Check(ctx) }
-	}
-	return func() ([]string, error) {
-		_, err := t.Capabilities(ctx)
-		return []string{"answers"}, err
-	}
 }
 
 func untried() ([]string, error) { return []string{"this kind has no check"}, nil }

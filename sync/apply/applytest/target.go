@@ -23,18 +23,27 @@ type Answer struct {
 	During func() // runs while the call is under way
 }
 
-// A Target is a targets.Target. Its methods may be called from several goroutines.
+// A Target is a targets.Target that is its only pass. Its methods may be called from several goroutines.
 type Target struct {
 	mu       sync.Mutex
 	caps     identity.Capabilities
 	accounts map[identity.AccountID]identity.Account
 	script   map[string][]Answer
 	always   map[string]Answer
+	about    map[string]Answer // by "method subject"
 	calls    []string
 	next     int
+	hides    bool
+	secret   bool
+	groups   []identity.Entitlement
+	refuses  map[string]string
+	pace     func(context.Context) error
 }
 
-var _ targets.Target = (*Target)(nil)
+var (
+	_ targets.Target = (*Target)(nil)
+	_ targets.Pass   = (*Target)(nil)
+)
 
 // New returns a target that can do everything and holds accounts.
 func New(accounts ...identity.Account) *Target {
@@ -60,6 +69,16 @@ func (t *Target) Always(method string, answer Answer) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.always[method] = answer
+}
+
+// About makes every call of a method about one subject, an account say, meet answer.
+func (t *Target) About(method, subject string, answer Answer) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.about == nil {
+		t.about = map[string]Answer{}
+	}
+	t.about[method+" "+subject] = answer
 }
 
 // Put replaces an account, as somebody else would.
@@ -94,10 +113,18 @@ func (t *Target) Calls() []string {
 }
 
 // call notes a call, and does what it is scripted to do; effect is what it does else.
-func (t *Target) call(method, subject string, effect func() error) error {
+func (t *Target) call(ctx context.Context, method, subject string, effect func() error) error {
+	if t.pace != nil {
+		if err := t.pace(ctx); err != nil {
+			return err
+		}
+	}
 	t.mu.Lock()
 	t.calls = append(t.calls, strings.TrimSpace(method+" "+subject))
 	answer, scripted := t.always[method], false
+	if one, ok := t.about[method+" "+subject]; ok {
+		answer = one
+	}
 	if queue := t.script[method]; len(queue) > 0 {
 		answer, t.script[method] = queue[0], queue[1:]
 	}
@@ -120,18 +147,53 @@ func (t *Target) call(method, subject string, effect func() error) error {
 // Can sets what the target can do.
 func (t *Target) Can(caps identity.Capabilities) { t.caps = caps }
 
-// Capabilities are what Can set.
-func (t *Target) Capabilities(context.Context) (caps identity.Capabilities, err error) {
-	return t.caps, t.call("capabilities", "", func() error { return nil })
+// HideInactive makes accounts that are disabled invisible.
+func (t *Target) HideInactive() { t.hides = true }
+
+// HideEntitlements makes the target show nobody's entitlements.
+func (t *Target) HideEntitlements() { t.secret = true }
+
+// Groups are the entitlements that Resolve knows; without them it knows all.
+func (t *Target) Groups(groups ...identity.Entitlement) { t.groups = groups }
+
+// Refuse makes the target refuse an attribute, in these words, and take the rest.
+func (t *Target) Refuse(path, why string) {
+	if t.refuses == nil {
+		t.refuses = map[string]string{}
+	}
+	t.refuses[path] = why
 }
 
+// PacedBy makes the target call pace before each call, and returns it; it is what a session is opened with.
+func (t *Target) PacedBy(pace func(context.Context) error) (targets.Target, error) {
+	t.pace = pace
+	return t, nil
+}
+
+// Remove takes an account away, as somebody else would.
+func (t *Target) Remove(id identity.AccountID) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	delete(t.accounts, id)
+}
+
+// Begin begins the only pass.
+func (t *Target) Begin(ctx context.Context) (targets.Pass, error) {
+	return t, t.call(ctx, "begin", "", func() error { return nil })
+}
+
+// Capabilities are what Can set.
+func (t *Target) Capabilities() identity.Capabilities { return t.caps }
+
 // Accounts lists by identifier.
-func (t *Target) Accounts(context.Context) iter.Seq2[identity.Account, error] {
+func (t *Target) Accounts(ctx context.Context) iter.Seq2[identity.Account, error] {
 	return func(yield func(identity.Account, error) bool) {
 		var list []identity.Account
-		err := t.call("accounts", "", func() error {
+		err := t.call(ctx, "accounts", "", func() error {
 			for _, id := range slices.Sorted(maps.Keys(t.accounts)) {
-				list = append(list, t.accounts[id])
+				if a, err := t.held(id); err == nil {
+					list = append(list, a)
+				}
 			}
 			return nil
 		})
@@ -147,20 +209,50 @@ func (t *Target) Accounts(context.Context) iter.Seq2[identity.Account, error] {
 }
 
 // Account reads one account.
-func (t *Target) Account(_ context.Context, id identity.AccountID) (a identity.Account, err error) {
-	err = t.call("account", string(id), func() (err error) {
+func (t *Target) Account(ctx context.Context, id identity.AccountID) (a identity.Account, err error) {
+	err = t.call(ctx, "account", string(id), func() (err error) {
 		a, err = t.held(id)
+		a.Entitlements = nil
 		return err
 	})
 	return a, err
 }
 
+// Entitlements reads those of one account.
+func (t *Target) Entitlements(ctx context.Context, have identity.Account) (a identity.Account, err error) {
+	a = have
+	err = t.call(ctx, "entitlements", string(have.ID), func() error {
+		now, err := t.held(have.ID)
+		a.Entitlements, a.EntitlementsUnknown = now.Entitlements, t.secret
+		return err
+	})
+	return a, err
+}
+
+// Resolve gives each name an identifier.
+func (t *Target) Resolve(ctx context.Context, want []identity.Entitlement) (known []identity.Entitlement, missing []targets.Missing, err error) {
+	return known, missing, t.call(ctx, "resolve", "", func() error {
+		for _, e := range want {
+			i := slices.IndexFunc(t.groups, e.Same)
+			switch {
+			case t.groups == nil:
+				known = append(known, e)
+			case i < 0:
+				missing = append(missing, targets.Missing{Entitlement: e, Why: "there is no such group"})
+			default:
+				known = append(known, t.groups[i])
+			}
+		}
+		return nil
+	})
+}
+
 // Find compares exactly.
-func (t *Target) Find(_ context.Context, attribute, value string) (found []identity.Account, err error) {
-	err = t.call("find", attribute+" "+value, func() error {
+func (t *Target) Find(ctx context.Context, attribute, value string) (found []identity.Account, err error) {
+	err = t.call(ctx, "find", attribute+" "+value, func() error {
 		for _, id := range slices.Sorted(maps.Keys(t.accounts)) {
-			if t.accounts[id].Get(attribute).Text() == value {
-				found = append(found, t.accounts[id])
+			if a, err := t.held(id); err == nil && a.Get(attribute).Text() == value {
+				found = append(found, a)
 			}
 		}
 		return nil
@@ -169,8 +261,8 @@ func (t *Target) Find(_ context.Context, attribute, value string) (found []ident
 }
 
 // Create takes each userName once.
-func (t *Target) Create(_ context.Context, want identity.Account) (made identity.Account, err error) {
-	err = t.call("create", want.UserName, func() error {
+func (t *Target) Create(ctx context.Context, want identity.Account) (made identity.Account, r targets.Receipt, err error) {
+	err = t.call(ctx, "create", want.UserName, func() error {
 		for _, a := range t.accounts {
 			if strings.EqualFold(a.UserName, want.UserName) {
 				return fmt.Errorf("create %s: %w", want.UserName, targets.ErrConflict)
@@ -178,19 +270,32 @@ func (t *Target) Create(_ context.Context, want identity.Account) (made identity
 		}
 		t.next++
 		made = want
-		made.ID, made.Entitlements = identity.AccountID(strconv.Itoa(t.next)), nil
+		made.ID, made.Entitlements, made.Attributes = identity.AccountID(strconv.Itoa(t.next)), nil, maps.Clone(want.Attributes)
+		for path, why := range t.refuses {
+			if _, wanted := made.Attributes[path]; wanted {
+				delete(made.Attributes, path)
+				r.Refused = append(r.Refused, targets.Refusal{Path: path, Why: why})
+			}
+		}
 		t.accounts[made.ID] = made
 		return nil
 	})
 	if err != nil {
-		return identity.Account{}, err // an answer that is lost names nobody
+		return identity.Account{}, r, err // an answer that is lost names nobody
 	}
-	return made, nil
+	return made, t.receipt(r), nil
+}
+
+func (t *Target) receipt(r targets.Receipt) targets.Receipt {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	r.RequestID = fmt.Sprintf("request %d", len(t.calls))
+	return r
 }
 
 // Update writes delta.
-func (t *Target) Update(_ context.Context, have identity.Account, d identity.Delta) (now identity.Account, err error) {
-	err = t.call("update", string(have.ID), func() error {
+func (t *Target) Update(ctx context.Context, have identity.Account, d identity.Delta) (now identity.Account, r targets.Receipt, err error) {
+	err = t.call(ctx, "update", string(have.ID), func() error {
 		now, err = t.held(have.ID)
 		if err != nil {
 			return err
@@ -200,6 +305,13 @@ func (t *Target) Update(_ context.Context, have identity.Account, d identity.Del
 			now.Attributes = map[string]identity.Value{}
 		}
 		for _, a := range d.Attributes {
+			if why, refused := t.refuses[a.Path]; refused {
+				r.Refused = append(r.Refused, targets.Refusal{Path: a.Path, Why: why})
+				continue
+			}
+			if a.Path == "userName" {
+				now.UserName = a.After.Text()
+			}
 			if now.Attributes[a.Path] = a.After; a.After == "" {
 				delete(now.Attributes, a.Path)
 			}
@@ -209,41 +321,55 @@ func (t *Target) Update(_ context.Context, have identity.Account, d identity.Del
 		t.accounts[have.ID] = now
 		return nil
 	})
-	return now, err
+	if now.EntitlementsUnknown = t.secret; t.secret {
+		now.Entitlements = nil
+	}
+	return now, t.receipt(r), err
 }
 
 // Enable makes an account active.
-func (t *Target) Enable(_ context.Context, have identity.Account) error {
-	return t.call("enable", string(have.ID), func() error { return t.activate(have.ID, true) })
+func (t *Target) Enable(ctx context.Context, have identity.Account) (targets.Receipt, error) {
+	return t.one(ctx, "enable", have, func() error { return t.activate(have.ID, true) })
 }
 
 // Disable makes an account inactive.
-func (t *Target) Disable(_ context.Context, have identity.Account) error {
-	return t.call("disable", string(have.ID), func() error {
-		if _, ok := t.accounts[have.ID]; !ok {
-			return nil
-		}
-		return t.activate(have.ID, false)
-	})
+func (t *Target) Disable(ctx context.Context, have identity.Account) (targets.Receipt, error) {
+	return t.one(ctx, "disable", have, func() error { return t.activate(have.ID, false) })
 }
 
 // Revoke has nothing to end.
-func (t *Target) Revoke(_ context.Context, have identity.Account) error {
-	return t.call("revoke", string(have.ID), func() error { return nil })
+func (t *Target) Revoke(ctx context.Context, have identity.Account) (targets.Receipt, error) {
+	return t.one(ctx, "revoke", have, func() error { return nil })
 }
 
 // Delete removes an account.
-func (t *Target) Delete(_ context.Context, have identity.Account) error {
-	return t.call("delete", string(have.ID), func() error {
+func (t *Target) Delete(ctx context.Context, have identity.Account) (targets.Receipt, error) {
+	return t.one(ctx, "delete", have, func() error {
+		_, err := t.kept(have.ID)
 		delete(t.accounts, have.ID)
-		return nil
+		return err
 	})
+}
+
+func (t *Target) one(ctx context.Context, method string, have identity.Account, effect func() error) (targets.Receipt, error) {
+	err := t.call(ctx, method, string(have.ID), effect)
+	return t.receipt(targets.Receipt{}), err
 }
 
 // Close does nothing.
 func (t *Target) Close() error { return nil }
 
+// held is an account as it can be seen.
 func (t *Target) held(id identity.AccountID) (identity.Account, error) {
+	a, err := t.kept(id)
+	if err == nil && t.hides && !a.Active {
+		return identity.Account{}, fmt.Errorf("account %s: %w", id, targets.ErrNotFound)
+	}
+	return a, err
+}
+
+// kept is an account whether it can be seen or not.
+func (t *Target) kept(id identity.AccountID) (identity.Account, error) {
 	a, ok := t.accounts[id]
 	if !ok {
 		return a, fmt.Errorf("account %s: %w", id, targets.ErrNotFound)
@@ -252,7 +378,7 @@ func (t *Target) held(id identity.AccountID) (identity.Account, error) {
 }
 
 func (t *Target) activate(id identity.AccountID, active bool) error {
-	a, err := t.held(id)
+	a, err := t.kept(id)
 	if err != nil {
 		return err
 	}

@@ -102,18 +102,23 @@ func newTransport(o Options) (*http.Transport, error) {
 	}, nil
 }
 
-// sameHostReads follows a few redirects of reads within one host. Credentials go nowhere else, and a write is never sent twice.
-func sameHostReads(req *http.Request, via []*http.Request) error {
+// sameOrigin follows a few redirects within one origin, and those of writes only where they keep method and body: 307 and 308 (RFC 9110
+// §15.4.8). Credentials go nowhere else.
+func sameOrigin(req *http.Request, via []*http.Request) error {
 	first := via[0]
 	switch {
 	case req.URL.Host != first.URL.Host || req.URL.Scheme != first.URL.Scheme:
 		return &refusedError{fmt.Sprintf("a redirect to another host, %s, is not followed", req.URL.Host)}
-	case first.Method != http.MethodGet:
+	case first.Method != http.MethodGet && !keepsMethod(req.Response):
 		return http.ErrUseLastResponse
 	case len(via) > 3:
 		return &refusedError{"too many redirects"}
 	}
 	return nil
+}
+
+func keepsMethod(redirect *http.Response) bool {
+	return redirect.StatusCode == http.StatusTemporaryRedirect || redirect.StatusCode == http.StatusPermanentRedirect
 }
 
 func (a Auth) secrets() []identity.Secret {
@@ -139,7 +144,7 @@ func (a Auth) wrap(base *http.Transport, host string) (http.RoundTripper, error)
 		}
 		s.tokens = &tokens{
 			turn: make(chan struct{}, 1),
-			http: &http.Client{Transport: base, Timeout: 30 * time.Second, CheckRedirect: sameHostReads},
+			http: &http.Client{Transport: base, Timeout: 30 * time.Second, CheckRedirect: sameOrigin},
 			config: clientcredentials.Config{
 				ClientID: a.OAuth.ClientID, ClientSecret: a.OAuth.ClientSecret.Reveal(), TokenURL: a.OAuth.TokenURL, Scopes: a.OAuth.Scopes,
 			},

@@ -1,5 +1,5 @@
-// Package rest is the HTTP client that every target speaking REST shares: who we are, whom we trust, how much we read, and what an answer
-// means. It repeats reads where asked to, and never a write.
+// Package rest is the HTTP client that every target speaking REST shares: who we are, whom we trust, how fast we ask, how much we read, and
+// what an answer means. It repeats pages of a listing where asked to, and nothing else.
 package rest
 
 import (
@@ -25,8 +25,8 @@ import (
 const (
 	maxBody    = 64 << 20 // bytes of one answer that is read whole: a group of half a million members
 	maxHeaders = 256 << 10
-	tries      = 5           // of one read
-	maxWait    = time.Minute // longest pause that a read sits out; a longer one goes to the caller
+	pageTries  = 5           // of one page of a listing
+	maxWait    = time.Minute // longest pause that a listing sits out; a longer one goes to the caller
 )
 
 // Options are what a Client is made of.
@@ -39,7 +39,7 @@ type Options struct {
 	Accept      string        // default application/json
 	ContentType string        // of bodies; default application/json
 	Timeout     time.Duration // of one request; of each read of a streamed answer; default 30 s
-	// Pace is called before each read, repeats included. nil for no limit.
+	// Pace is called before each request, repeats and redirects included, and its error returned as it is. nil for no limit.
 	Pace func(ctx context.Context) error
 	// Fault explains an error body; nil understands the common shapes.
 	Fault func(body []byte) Fault
@@ -111,10 +111,19 @@ func New(o Options) (*Client, error) {
 	}
 	c := &Client{
 		base: base, opts: o, fault: o.Fault, secrets: o.Auth.secrets(), now: time.Now,
-		http: &http.Client{Transport: signed, CheckRedirect: sameHostReads},
+		http: &http.Client{Transport: signed},
 	}
 	if c.fault == nil {
-		c.fault = readFault
+		c.fault = ReadFault
+	}
+	if c.opts.Pace == nil {
+		c.opts.Pace = func(context.Context) error { return nil }
+	}
+	c.http.CheckRedirect = func(req *http.Request, via []*http.Request) error {
+		if err := sameOrigin(req, via); err != nil {
+			return err
+		}
+		return c.opts.Pace(req.Context())
 	}
 	return c, nil
 }
@@ -128,6 +137,10 @@ func (c *Client) Close() error {
 // Do makes one request, once, and reads the answer to its end. body is marshalled to JSON; nil for none. path starts with a slash and is
 // escaped already. Errors are of the classes of package targets.
 func (c *Client) Do(ctx context.Context, method, path string, query url.Values, body any, header http.Header) (*Response, error) {
+	// Waiting for one's turn is not the target's slowness: the deadline starts after it.
+	if err := c.opts.Pace(ctx); err != nil {
+		return nil, fmt.Errorf("%s %s: %w", method, path, err)
+	}
 	deadline, cancel := context.WithTimeout(ctx, c.opts.Timeout)
 	defer cancel()
 	resp, err := c.send(deadline, method, path, query, body, header)
@@ -148,23 +161,22 @@ func (c *Client) Do(ctx context.Context, method, path string, query url.Values, 
 	return &Response{Status: resp.StatusCode, Header: resp.Header, Body: data}, nil
 }
 
-// Get reads path, repeating a few times, with pauses as the target asks, where it is not available.
-func (c *Client) Get(ctx context.Context, path string, query url.Values) (*Response, error) {
-	var resp *Response
-	err := c.patiently(ctx, func() (err error) {
-		resp, err = c.Do(ctx, http.MethodGet, path, query, nil, nil)
-		return err
-	})
-	return resp, err
+// Stream reads path and gives read the body as it arrives, so that a page is never held whole.
+func (c *Client) Stream(ctx context.Context, path string, query url.Values, read func(*Body) error) error {
+	return c.stream(ctx, path, query, read)
 }
 
-// Stream reads path and gives read the body as it arrives, so that a page is never held whole. read is called again, from the start of
-// a new answer, where the one before broke off; an error of its own ends the stream unless it is of the class ErrUnavailable.
-func (c *Client) Stream(ctx context.Context, path string, query url.Values, read func(*Body) error) error {
+// StreamPage is Stream for a page of a long listing, which would have to begin anew: it asks again a few times, with pauses as the target
+// asks, where the target is not available. read is called again, from the start of a new answer, where the one before broke off; an error
+// of its own ends the stream unless it is of the class ErrUnavailable.
+func (c *Client) StreamPage(ctx context.Context, path string, query url.Values, read func(*Body) error) error {
 	return c.patiently(ctx, func() error { return c.stream(ctx, path, query, read) })
 }
 
 func (c *Client) stream(ctx context.Context, path string, query url.Values, read func(*Body) error) error {
+	if err := c.opts.Pace(ctx); err != nil {
+		return fmt.Errorf("GET %s: %w", path, err)
+	}
 	cut, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	slow := time.AfterFunc(c.opts.Timeout, func() { cancel(errSlow) })
@@ -226,13 +238,8 @@ func (b *Body) Read(p []byte) (int, error) {
 // patiently calls read until it succeeds, fails for good, or has been tried often enough.
 func (c *Client) patiently(ctx context.Context, read func() error) error {
 	for n := 0; ; n++ {
-		if c.opts.Pace != nil {
-			if err := c.opts.Pace(ctx); err != nil {
-				return fmt.Errorf("waiting for the rate limit: %w", err)
-			}
-		}
 		err := read()
-		if err == nil || !errors.Is(err, targets.ErrUnavailable) || n == tries-1 || ctx.Err() != nil {
+		if err == nil || !errors.Is(err, targets.ErrUnavailable) || n == pageTries-1 || ctx.Err() != nil {
 			return err
 		}
 		wait := backoff(n, rand.Float64())

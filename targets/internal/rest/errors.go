@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"mime"
 	"net/http"
 	"strings"
 	"time"
@@ -24,6 +25,7 @@ type StatusError struct {
 	Type         string // the application's own word for it: SCIM's scimType, Google's reason
 	Text         string // its explanation, one line, bounded, without our secrets
 	RequestID    string // "" where the target gave none
+	Own          bool   // the application's own words, rather than those of something in front of it
 	Class        error  // of package targets
 }
 
@@ -49,21 +51,26 @@ func (e *StatusError) Unwrap() error { return e.Class }
 type Fault struct {
 	Type, Text string
 	Throttled  bool // a pause is asked for, whatever the status
+	Own        bool // the body is of a shape that only the application speaks
 }
 
-// class sorts an HTTP status into the classes of package targets. A write that is forbidden is about the account that it was for, an
-// administrator's perhaps, which must not stop everyone else's; a read that is forbidden is about us.
-func class(method string, status int) error {
+// class sorts an answer into the classes of package targets. What is said of one record is about that record; the same of a collection is
+// about us (403), or says that the application is not there (404): its front, a deploy or a lapsed tenant answer so to everything.
+func class(method, path string, status int, own bool) error {
+	record := strings.Contains(strings.Trim(path, "/"), "/")
 	switch status {
 	case http.StatusUnauthorized:
 		return targets.ErrUnauthorized
 	case http.StatusForbidden:
-		if method == http.MethodGet {
+		if method == http.MethodGet && !record {
 			return targets.ErrUnauthorized
 		}
-		return targets.ErrRejected
+		return targets.ErrForbidden
 	case http.StatusNotFound, http.StatusGone:
-		return targets.ErrNotFound
+		if record && own {
+			return targets.ErrNotFound
+		}
+		return targets.ErrUnavailable
 	case http.StatusConflict, http.StatusPreconditionFailed:
 		return targets.ErrConflict
 	case http.StatusRequestTimeout, http.StatusTooEarly, http.StatusLocked, http.StatusTooManyRequests:
@@ -75,15 +82,22 @@ func class(method string, status int) error {
 	return targets.ErrRejected
 }
 
+// own reports whether an answer is the application's own: by its media type, where that is one that no proxy speaks, or by its body.
+func (c *Client) own(h http.Header, fault Fault) bool {
+	media, _, err := mime.ParseMediaType(h.Get("Content-Type"))
+	return fault.Own || err == nil && media != "application/json" && media == c.opts.ContentType
+}
+
 // refusal turns an answer of status 300 or above into an error.
 func (c *Client) refusal(method, path string, resp *http.Response) error {
 	// A body that breaks off explains less, and changes nothing about the status.
 	body, _ := io.ReadAll(io.LimitReader(resp.Body, 64<<10))
 	fault := c.fault(body)
+	own := c.own(resp.Header, fault)
 	e := &StatusError{
 		Method: method, Path: path, Status: resp.StatusCode,
 		Type: c.clean(fault.Type), Text: c.clean(fault.Text), RequestID: c.clean(requestID(resp.Header)),
-		Class: class(method, resp.StatusCode),
+		Own: own, Class: class(method, path, resp.StatusCode, own),
 	}
 	if location := resp.Header.Get("Location"); resp.StatusCode < 400 {
 		e.Text = c.clean("a redirect to " + location + " is not followed")
@@ -131,8 +145,9 @@ func requestID(h http.Header) string {
 // throttleWords are what applications say in a 403 that means "too fast" (notes: Google, Salesforce, AWS).
 var throttleWords = []string{"ratelimit", "rate limit", "throttl", "quotaexceeded", "request_limit_exceeded", "too many requests"}
 
-// readFault finds the explanation in the error bodies that are common: SCIM's detail (RFC 7644 §3.12), {"error":{…}}, {"message":…}.
-func readFault(body []byte) Fault {
+// ReadFault finds the explanation in the error bodies that are common: SCIM's detail (RFC 7644 §3.12), {"error":{…}}, {"message":…}. It
+// takes none of them for the application's own.
+func ReadFault(body []byte) Fault {
 	var f Fault
 	lower := strings.ToLower(string(body))
 	for _, word := range throttleWords {

@@ -46,11 +46,11 @@ func TestErrorsByClass(t *testing.T) {
 		text   string        // in the message
 	}{
 		{401, "", `{"detail":"expired"}`, targets.ErrUnauthorized, -1, "401 Unauthorized: expired"},
-		{403, "", `{"detail":"no right"}`, targets.ErrRejected, -1, "no right"}, // of a write: about that account
+		{403, "", `{"detail":"no right"}`, targets.ErrForbidden, -1, "no right"},
 		{403, "", `{"error":{"message":"slow down","errors":[{"reason":"userRateLimitExceeded"}]}}`, targets.ErrUnavailable, 0, "slow down"},
 		{403, "Retry-After: 7", `{}`, targets.ErrUnavailable, 7 * time.Second, ""},
-		{404, "", `{"detail":"no such"}`, targets.ErrNotFound, -1, "no such"},
-		{410, "", ``, targets.ErrNotFound, -1, ""},
+		{404, "Content-Type: application/x-app", `{"detail":"no such"}`, targets.ErrNotFound, -1, "no such"},
+		{410, "Content-Type: application/x-app; charset=utf-8", ``, targets.ErrNotFound, -1, ""},
 		{409, "", `{"scimType":"uniqueness","detail":"userName is taken"}`, targets.ErrConflict, -1, "409 Conflict (uniqueness): userName is taken"},
 		{412, "", ``, targets.ErrConflict, -1, ""},
 		{400, "", `{"message":"bad"}`, targets.ErrRejected, -1, "bad"},
@@ -80,11 +80,14 @@ func TestErrorsByClass(t *testing.T) {
 				w.WriteHeader(test.status)
 				_, _ = io.WriteString(w, test.body)
 			})
-			_, err := client(t, Options{URL: url}).Do(t.Context(), http.MethodPatch, "/Users/1", nil, map[string]any{}, nil)
+			c := client(t, Options{URL: url, ContentType: "application/x-app"})
+			_, err := c.Do(t.Context(), http.MethodPatch, "/Users/1", nil, map[string]any{}, nil)
 			if !errors.Is(err, test.class) || !strings.Contains(fmt.Sprint(err), test.text) {
 				t.Errorf("%v, want %v and %q", err, test.class, test.text)
 			}
-			for _, other := range []error{targets.ErrUnavailable, targets.ErrConflict, targets.ErrUnauthorized, targets.ErrRejected, targets.ErrNotFound} {
+			for _, other := range []error{
+				targets.ErrUnavailable, targets.ErrConflict, targets.ErrUnauthorized, targets.ErrForbidden, targets.ErrRejected, targets.ErrNotFound,
+			} {
 				if errors.Is(err, other) && other != test.class { //nolint:errorlint // identity is meant
 					t.Errorf("%v is of the class %v too", err, other)
 				}
@@ -97,6 +100,138 @@ func TestErrorsByClass(t *testing.T) {
 				t.Errorf("a write was sent %d times", calls)
 			}
 		})
+	}
+}
+
+// R8: a 404 is the application's word about one record only where it is the application that speaks, and about a record. A 403 of one record is
+// that record's.
+func TestR08WhoSaysNo(t *testing.T) {
+	ours := func(body []byte) Fault { return Fault{Own: strings.Contains(string(body), "ours")} }
+	for _, test := range []struct {
+		method, path string
+		status       int
+		media, body  string
+		class        error
+	}{
+		{"GET", "/Users/1", 404, "application/x-app", "", targets.ErrNotFound},
+		{"GET", "/Users/1", 404, "application/json", `{"ours":1}`, targets.ErrNotFound},
+		{"PATCH", "/Users/1", 404, "application/x-app+json", `{"ours":1}`, targets.ErrNotFound},
+		{"GET", "/Users/1", 404, "text/html", "<h1>404 Not Found</h1>nginx", targets.ErrUnavailable},
+		{"GET", "/Users/1", 404, "text/plain", "default backend - 404", targets.ErrUnavailable},
+		{"GET", "/Users/1", 404, "application/json; charset=utf-8", `{"message":"Not Found"}`, targets.ErrUnavailable},
+		{"GET", "/Users/1", 410, "", "", targets.ErrUnavailable},
+		{"DELETE", "/Users/1", 404, "text/html", "", targets.ErrUnavailable},
+		{"GET", "/Users", 404, "application/x-app", `{"ours":1}`, targets.ErrUnavailable},
+		{"POST", "/Users", 404, "application/x-app", `{"ours":1}`, targets.ErrUnavailable},
+		{"GET", "/Users/1", 403, "application/x-app", "", targets.ErrForbidden},
+		{"PATCH", "/Users/1", 403, "text/html", "", targets.ErrForbidden},
+		{"POST", "/Users", 403, "", "", targets.ErrForbidden},
+		{"GET", "/Users", 403, "", "", targets.ErrUnauthorized},
+		{"GET", "/Users/1", 401, "", "", targets.ErrUnauthorized},
+	} {
+		url := serve(t, func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", test.media)
+			w.WriteHeader(test.status)
+			_, _ = io.WriteString(w, test.body)
+		})
+		c := client(t, Options{URL: url, ContentType: "application/x-app", Fault: ours})
+		if _, err := c.Do(t.Context(), test.method, test.path, nil, nil, nil); !errors.Is(err, test.class) {
+			t.Errorf("%s %s %d %s %s: %v, want %v", test.method, test.path, test.status, test.media, test.body, err, test.class)
+		}
+	}
+	url := serve(t, func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		w.WriteHeader(404)
+	})
+	if _, err := client(t, Options{URL: url}).Do(t.Context(), "GET", "/Users/1", nil, nil, nil); !errors.Is(err, targets.ErrUnavailable) {
+		t.Errorf("an application that speaks plain JSON has to say more than its media type: %v", err)
+	}
+}
+
+// A redirect that keeps method and body is followed for writes too, on the same origin; any other is not.
+func TestWritesFollowRedirectsThatKeepThem(t *testing.T) {
+	var paced atomic.Int32
+	var got []string
+	stranger := serve(t, func(http.ResponseWriter, *http.Request) { t.Error("a stranger was asked") })
+	var status int
+	url := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		got = append(got, r.Method+" "+r.URL.Path+" "+string(body))
+		switch {
+		case strings.HasPrefix(r.URL.Path, "/away"):
+			http.Redirect(w, r, stranger+"/", status)
+		case strings.HasPrefix(r.URL.Path, "/circle"):
+			http.Redirect(w, r, r.URL.Path+"x", status)
+		case !strings.HasSuffix(r.URL.Path, "/"):
+			http.Redirect(w, r, r.URL.Path+"/", status)
+		default:
+			w.WriteHeader(http.StatusCreated)
+			_, _ = io.WriteString(w, "{}")
+		}
+	})
+	c := client(t, Options{URL: url, Pace: func(context.Context) error { paced.Add(1); return nil }})
+	for _, test := range []struct {
+		status int
+		path   string
+		calls  int
+		ok     bool
+	}{
+		{307, "/Users", 2, true},
+		{308, "/Users", 2, true},
+		{301, "/Users", 1, false},
+		{302, "/Users", 1, false},
+		{303, "/Users", 1, false},
+		{307, "/away", 1, false},
+		{308, "/circle", 4, false},
+	} {
+		status, got = test.status, nil
+		paced.Store(0)
+		_, err := c.Do(t.Context(), http.MethodPost, test.path, nil, map[string]string{"a": "b"}, nil)
+		if (err == nil) != test.ok || err != nil && !errors.Is(err, targets.ErrRejected) {
+			t.Errorf("%d to %s: %v", test.status, test.path, err)
+		}
+		if len(got) != test.calls || int(paced.Load()) != test.calls {
+			t.Errorf("%d to %s: %d calls, %d of them paced: %q", test.status, test.path, len(got), paced.Load(), got)
+		}
+		for _, call := range got {
+			if !strings.HasPrefix(call, "POST ") || !strings.HasSuffix(call, `{"a":"b"}`) {
+				t.Errorf("%d to %s: sent as %q", test.status, test.path, call)
+			}
+		}
+	}
+}
+
+// What paces says how long to wait; the time spent so is not the target's, and what it refuses is not sent.
+func TestWaitingForOnesTurnIsNotTheTargetsTime(t *testing.T) {
+	calls := 0
+	url := serve(t, func(w http.ResponseWriter, _ *http.Request) {
+		calls++
+		_, _ = io.WriteString(w, "{}")
+	})
+	wait := func(ctx context.Context) error {
+		if _, limited := ctx.Deadline(); limited {
+			t.Error("the wait is within the request's deadline")
+		}
+		return nil
+	}
+	c := client(t, Options{URL: url, Pace: wait, Timeout: time.Minute})
+	if _, err := c.Do(t.Context(), http.MethodGet, "/", nil, nil, nil); err != nil {
+		t.Error(err)
+	}
+	if err := c.Stream(t.Context(), "/", nil, func(b *Body) error { _, err := io.Copy(io.Discard, b); return err }); err != nil {
+		t.Error(err)
+	}
+	paused := &targets.ThrottledError{RetryAfter: time.Hour, Err: errors.New("paused")}
+	c = client(t, Options{URL: url, Pace: func(context.Context) error { return paused }})
+	calls = 0
+	if _, err := c.Do(t.Context(), http.MethodPatch, "/Users/1", nil, nil, nil); !errors.Is(err, paused) {
+		t.Errorf("a write: %v", err)
+	}
+	if err := c.StreamPage(t.Context(), "/", nil, func(*Body) error { return nil }); !errors.Is(err, paused) {
+		t.Errorf("a page: %v", err)
+	}
+	if calls > 0 {
+		t.Errorf("%d requests went out all the same", calls)
 	}
 }
 
@@ -185,7 +320,7 @@ func TestR15CredentialsStayWithTheirHost(t *testing.T) {
 	url := serve(t, func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
 		case "/away":
-			http.Redirect(w, r, stranger+"/", http.StatusTemporaryRedirect)
+			http.Redirect(w, r, stranger+"/", http.StatusTemporaryRedirect) // which a write would follow, were it not to a stranger
 		case "/here":
 			http.Redirect(w, r, "/there", http.StatusFound)
 		case "/circle":
@@ -312,7 +447,7 @@ func TestR18AnswersAreBounded(t *testing.T) {
 	}
 }
 
-func TestReadsAreRepeated(t *testing.T) {
+func TestPagesAloneAreRepeated(t *testing.T) {
 	var calls, paced atomic.Int32
 	url := serve(t, func(w http.ResponseWriter, _ *http.Request) {
 		if calls.Add(1) < 3 {
@@ -322,8 +457,17 @@ func TestReadsAreRepeated(t *testing.T) {
 		_, _ = io.WriteString(w, "{}")
 	})
 	c := client(t, Options{URL: url, Pace: func(context.Context) error { paced.Add(1); return nil }})
-	if _, err := c.Get(t.Context(), "/", nil); err != nil || calls.Load() != 3 || paced.Load() != 3 {
+	read := func(b *Body) error { _, err := io.Copy(io.Discard, b); return err }
+	if err := c.StreamPage(t.Context(), "/", nil, read); err != nil || calls.Load() != 3 || paced.Load() != 3 {
 		t.Errorf("%v after %d calls, %d of them paced", err, calls.Load(), paced.Load())
+	}
+	calls.Store(0)
+	if err := c.Stream(t.Context(), "/", nil, read); !errors.Is(err, targets.ErrUnavailable) || calls.Load() != 1 {
+		t.Errorf("a look-up: %v after %d calls", err, calls.Load())
+	}
+	calls.Store(0)
+	if _, err := c.Do(t.Context(), http.MethodGet, "/", nil, nil, nil); !errors.Is(err, targets.ErrUnavailable) || calls.Load() != 1 {
+		t.Errorf("one read: %v after %d calls", err, calls.Load())
 	}
 }
 

@@ -41,6 +41,9 @@ type Quirks struct {
 	ExactNames     bool // userName is compared letter by letter (SCIMMY)
 	NoBody         bool // writes answer 204
 	HiddenMembers  bool // groups do not show members
+	BareGroupLists bool // lists of groups leave members out; a group read by itself shows them
+	EmptyMembers   bool // groups show an empty list of members, whoever is in them (Jackson)
+	NumericActive  bool // active is shown as 1 and 0 (Snipe-IT)
 	RemoveAll      bool // "remove members" with values takes out everyone, as the RFC reads it
 	RefuseOverCap  bool // a count above PageCap is 400
 	NumericID      bool // ids are JSON numbers
@@ -247,12 +250,15 @@ func (f *Fast) list(w http.ResponseWriter, r *http.Request, s *stack) {
 		_, _ = fmt.Fprintf(w, `"nextCursor":%q,`, next)
 	}
 	_, _ = fmt.Fprintf(w, `"itemsPerPage":%d,"Resources":[`, last-first)
-	hidden := s == f.groups && (f.quirks.HiddenMembers || q.Get("excludedAttributes") == "members")
+	view := f.view(s)
+	if s == f.groups && (f.quirks.BareGroupLists || q.Get("excludedAttributes") == "members") {
+		view = func(doc map[string]any) { delete(doc, "members") }
+	}
 	for i, e := range all[first:last] {
 		if i > 0 {
 			_, _ = w.Write([]byte{','})
 		}
-		_, _ = w.Write(e.shown(hidden))
+		_, _ = w.Write(e.shown(view))
 	}
 	_, _ = io.WriteString(w, "]}")
 	if f.churn > 0 && len(all) > 2 && q.Get("filter") == "" && s == f.users {
@@ -329,12 +335,25 @@ func (f *Fast) scan(s *stack, e filter.Expression) []*entry {
 	return slices.DeleteFunc(slices.Clone(s.order), func(have *entry) bool { return !matches(have.doc(), e) })
 }
 
-func (e *entry) shown(hideMembers bool) []byte {
-	if !hideMembers {
+// view is how resources are shown otherwise than they are kept; nil where they are not.
+func (f *Fast) view(s *stack) func(doc map[string]any) {
+	switch {
+	case s == f.groups && f.quirks.HiddenMembers:
+		return func(doc map[string]any) { delete(doc, "members") }
+	case s == f.groups && f.quirks.EmptyMembers:
+		return func(doc map[string]any) { doc["members"] = []any{} }
+	case s == f.users && f.quirks.NumericActive:
+		return func(doc map[string]any) { doc["active"] = map[any]int{true: 1}[doc["active"]] }
+	}
+	return nil
+}
+
+func (e *entry) shown(view func(doc map[string]any)) []byte {
+	if view == nil {
 		return e.encoded
 	}
 	doc := e.doc()
-	delete(doc, "members")
+	view(doc)
 	data, _ := json.Marshal(doc)
 	return data
 }
@@ -381,8 +400,8 @@ func (f *Fast) read(w http.ResponseWriter, r *http.Request, s *stack, id string)
 		fail(w, http.StatusNotFound, "", "no "+id)
 		return
 	}
-	if s == f.groups && f.quirks.HiddenMembers {
-		e = &entry{encoded: e.shown(true)}
+	if view := f.view(s); view != nil {
+		e = &entry{encoded: e.shown(view)}
 	}
 	f.answer(w, r, http.StatusOK, e)
 }

@@ -1,0 +1,259 @@
+package reconcile
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/dirsweep/dirsweep/state"
+	"github.com/dirsweep/dirsweep/sync/apply"
+	"github.com/dirsweep/dirsweep/sync/identity"
+	"github.com/dirsweep/dirsweep/sync/plan"
+	"github.com/dirsweep/dirsweep/targets"
+)
+
+// errHeld says that a target is held whole: it lists far fewer accounts than are linked there.
+var errHeld = errors.New("the target is held")
+
+// relinkedOneByOne is up to how many accounts with new identifiers are told of one by one.
+const relinkedOneByOne = 3
+
+// vanished looks after linked accounts of people in scope that the listing lacks. Those that are there under another identifier, with their
+// person's own externalId, are linked again. Where far too many are left, the target is held (R2); else each is asked for.
+func (r *run) vanished(ctx context.Context, l *lane) error {
+	var lost []state.Link
+	missing := 0 // active ones, of everybody
+	err := r.o.Ledger.View(ctx, func(v *state.Reader) error {
+		active := 0
+		for link, err := range v.Links(l.Name) {
+			if err != nil {
+				return err
+			}
+			if link.State == identity.LinkActive {
+				active++
+			}
+			if i, ok := r.roster.Find(l.heir(link.Person)); ok && l.scope.Has(i) && l.linked.Has(i) && !l.seen.Has(i) {
+				lost = append(lost, link)
+			}
+		}
+		missing = active - l.linksSeen
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	if lost, err = r.relinkMarked(ctx, l, lost); err != nil {
+		return err
+	}
+	missing -= len(l.relinked)
+	if seen := l.linksSeen + len(l.relinked); apply.FarFewer(seen+missing, seen, r.o.Shrink) {
+		return r.holdTarget(ctx, l, lost, seen+missing, seen)
+	}
+	if err := r.dropShrink(ctx, l); err != nil {
+		return err
+	}
+	for _, link := range lost {
+		if err := r.lost(ctx, l, link); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// relinkMarked plans to link again those whose accounts the listing has under another identifier, and returns the others.
+func (r *run) relinkMarked(ctx context.Context, l *lane, lost []state.Link) (left []state.Link, err error) {
+	for _, link := range lost {
+		id, ok := l.marks[ownMark(link)]
+		if !ok {
+			left = append(left, link)
+			continue
+		}
+		var have identity.Account
+		if err := r.spool.Get(l.parked[id], &have); err != nil {
+			return nil, err
+		}
+		if err := r.linkAgain(ctx, l, link, have); err != nil {
+			return nil, err
+		}
+	}
+	if n := len(l.relinked); n > relinkedOneByOne {
+		r.find(identity.Finding{
+			Kind: "relinked", Subject: l.Name, Target: l.Name,
+			Detail: fmt.Sprintf("the application knows %d accounts under new identifiers; each still carries its person's own externalId, and is linked again", n),
+		})
+	}
+	return left, nil
+}
+
+// ownMark is the externalId that a person's account carries.
+func ownMark(link state.Link) string {
+	if link.ExternalID != "" {
+		return link.ExternalID
+	}
+	return link.Person.Anchor
+}
+
+// linkAgain plans to link a person's account that has another identifier now, and what else differs of it.
+func (r *run) linkAgain(ctx context.Context, l *lane, link state.Link, have identity.Account) error {
+	i, ok := r.roster.Find(l.heir(link.Person))
+	if !ok {
+		return nil
+	}
+	e, want, err := r.want(ctx, l, i, have.UserName)
+	if err != nil {
+		r.expression(l, e, err)
+		return nil
+	}
+	waiting, err := r.resolve(ctx, l, &want)
+	if err != nil {
+		return err
+	}
+	l.relinked[have.ID] = true
+	if len(l.relinked) <= relinkedOneByOne {
+		r.find(identity.Finding{
+			Kind: "relinked", Subject: l.Name + ": " + have.UserName, Target: l.Name, Person: link.Person, Account: have.ID,
+			Detail: fmt.Sprintf("the application knows the account under another identifier than %s; it carries the person's own externalId, and is linked again",
+				link.Account),
+		})
+	}
+	steps, _ := plan.Steps(plan.Intended{
+		Want: want, Have: have, Paths: l.paths, Granted: link.Entitlements, Known: true, Disabled: link.State == identity.LinkDisabled, Repair: true,
+	})
+	if len(steps) == 0 || steps[0].Op != identity.Link {
+		steps = append([]plan.Step{{Op: identity.Link, Cause: identity.Drifted}}, steps...)
+	}
+	r.addWork(l, i, e, link, have, steps, want.Fingerprint(l.paths), waiting)
+	return nil
+}
+
+// lost looks after one linked account that is not where it was: it is linked again where it is found, and made again where it is proven gone.
+func (r *run) lost(ctx context.Context, l *lane, link state.Link) error {
+	if l.delayed[link.Person] {
+		return nil
+	}
+	look := r.exec.Look(ctx, l.app, apply.Job{
+		Change: identity.Change{Op: identity.Update, Target: l.Name, Person: link.Person, Account: link.Account, UserName: link.UserName},
+		Have:   identity.Account{ID: link.Account, UserName: link.UserName}, Link: link,
+	})
+	gone := errors.Is(look.Err, targets.ErrNotFound) && look.Seen == apply.SeenGone
+	switch {
+	case look.Err == nil:
+		return fmt.Errorf("%w: it lacks %s (%s), which can be read by itself", targets.ErrIncomplete, link.UserName, link.Account)
+	case look.Seen == apply.SeenHidden:
+		return r.reveal(l, link)
+	case !gone && !isDispute(look.Err):
+		return r.trouble(ctx, l, link, look.Err)
+	}
+	found, ok, err := r.exec.Successor(ctx, l.app, link)
+	switch {
+	case err != nil:
+		return r.trouble(ctx, l, link, err)
+	case ok:
+		if found, err = l.app.Entitlements(ctx, found); err != nil {
+			return r.trouble(ctx, l, link, err)
+		}
+		return r.linkAgain(ctx, l, link, found)
+	case !gone:
+		r.find(identity.Finding{
+			Kind: "disputed", Subject: l.Name + ": " + link.UserName, Target: l.Name, Person: link.Person, Account: link.Account,
+			Detail: look.Err.Error(),
+		})
+		return nil
+	}
+	r.makeAgain(l, link)
+	return nil
+}
+
+// makeAgain plans an account anew that was deleted in the application (R11).
+func (r *run) makeAgain(l *lane, link state.Link) {
+	f := identity.Finding{
+		Kind: "missing", Subject: l.Name + ": " + link.UserName, Target: l.Name, Person: link.Person, Account: link.Account,
+		Detail: "the account was deleted outside dirsweep; it is made again",
+	}
+	if l.OnDrift == "report" && link.State == identity.LinkActive { // who is back gets an account in any case
+		f.Detail = "the account was deleted outside dirsweep; on_drift = \"report\" leaves it"
+	} else if i, ok := r.roster.Find(l.heir(link.Person)); ok {
+		l.joiners = append(l.joiners, i)
+		l.lost[i] = link
+	}
+	r.find(f)
+}
+
+// reveal plans to enable an account that is invisible because dirsweep disabled it, of a person who is back.
+func (r *run) reveal(l *lane, link state.Link) error {
+	i, ok := r.roster.Find(l.heir(link.Person))
+	if !ok {
+		return nil
+	}
+	e, err := r.roster.Entry(i)
+	if err != nil {
+		return err
+	}
+	have := identity.Account{ID: link.Account, UserName: link.UserName, ExternalID: link.ExternalID}
+	r.addWork(l, i, e, link, have, []plan.Step{{Op: identity.Enable, Cause: identity.Rehired}}, 0, nil)
+	return nil
+}
+
+// isDispute reports whether err says that an identifier is no longer the person's.
+func isDispute(err error) bool {
+	var disputed *apply.IdentityError
+	var second *apply.SecondError
+	return errors.As(err, &disputed) || errors.As(err, &second)
+}
+
+// trouble keeps what goes wrong with one account at that account; an error is the target's.
+func (r *run) trouble(ctx context.Context, l *lane, link state.Link, err error) error {
+	if ctx.Err() != nil || l.app.Down() != nil || errors.Is(err, apply.ErrPaused) {
+		return err
+	}
+	var unproven *apply.UnprovenError
+	f := identity.Finding{
+		Kind: "unreadable", Subject: l.Name + ": " + link.UserName, Target: l.Name, Person: link.Person, Account: link.Account,
+		Detail: "nothing is done to this account: " + err.Error(),
+	}
+	if errors.As(err, &unproven) {
+		f.Kind = "unproven"
+	}
+	r.find(f)
+	return nil
+}
+
+// holdTarget puts a target on hold that lists far fewer accounts than are linked there, unless an operator has released exactly this.
+func (r *run) holdTarget(ctx context.Context, l *lane, lost []state.Link, linked, seen int) error {
+	ids := make([]string, len(lost))
+	for i, link := range lost {
+		ids[i] = string(link.Account)
+	}
+	slices.Sort(ids)
+	sum := sha256.Sum256(fmt.Append(nil, "shrink\x00", l.Name, "\x00", seen, ids))
+	released, err := r.hold(ctx, state.Hold{
+		Digest: hex.EncodeToString(sum[:])[:12], Kind: "shrink", Target: l.Name, Since: r.now,
+		Reason: fmt.Sprintf("the application lists %d of the %d active accounts that are linked there: less than max_shrink_percent = %g allows. "+
+			"Nothing is made there, and nothing counts as gone, until you have seen that this is the right tenant and that they are gone", seen, linked, r.o.Shrink),
+	})
+	switch {
+	case err != nil:
+		return err
+	case !released:
+		return errHeld
+	}
+	for _, link := range lost {
+		if err := r.lost(ctx, l, link); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// dropShrink forgets what the target was held for.
+func (r *run) dropShrink(ctx context.Context, l *lane) error {
+	if !r.write {
+		return nil
+	}
+	return r.o.Ledger.Update(ctx, func(w *state.Writer) error {
+		return dropHoldsWhere(w, func(h state.Hold) bool { return h.Kind == "shrink" && h.Target == l.Name })
+	})
+}
