@@ -319,7 +319,7 @@ func list(ctx context.Context, i *Instance, command Command, request Request) (a
 			answer, err = collect(r.Cases(), viewCase, func(c state.Case) bool { return request.All || c.Open() })
 		case CmdHolds:
 			answer, err = collect(r.Holds(), viewHold, func(h state.Hold) bool {
-				return request.All || h.Approved.IsZero() && h.Rejected.IsZero()
+				return (request.All || h.Approved.IsZero() && h.Rejected.IsZero()) && (request.Digest == "" || h.Digest == request.Digest)
 			})
 		case CmdFindings:
 			answer, err = collect(r.Findings(), viewFinding, every)
