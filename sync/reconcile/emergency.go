@@ -23,6 +23,9 @@ type Order struct {
 	Person string // a login, DN, anchor or directory/anchor
 	Reason string // why, for the case, the trail and the evidence
 	Actor  string // who ordered it, for the trail (R16)
+
+	Target  string // of links: where
+	Account string // of links: its id or userName
 }
 
 // Sweep closes every account that a person has anywhere, now, whatever the sources say and whether or not dirsweep knows of it, and keeps them

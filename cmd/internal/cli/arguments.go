@@ -23,6 +23,16 @@ func operand(c *cobra.Command, args []string) error {
 	return nil
 }
 
+// operands asks for exactly the n arguments that the command's Use names.
+func operands(n int) cobra.PositionalArgs {
+	return func(c *cobra.Command, args []string) error {
+		if len(args) != n {
+			return usage(c, args, n)
+		}
+		return nil
+	}
+}
+
 // usage says what was given too little or too much, and how the command is written.
 func usage(c *cobra.Command, args []string, wanted int) error {
 	line := strings.TrimSuffix(c.UseLine(), " [flags]")
