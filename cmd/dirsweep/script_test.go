@@ -153,7 +153,7 @@ func environ(ts *testscript.TestScript) []string {
 	return env
 }
 
-// edit changes the directory: directory join|leave|disable UID, directory hide|show.
+// edit changes the directory: directory join|leave|disable UID, directory set UID ATTRIBUTE VALUE.
 func (w *world) edit(ts *testscript.TestScript, _ bool, args []string) {
 	switch args[0] {
 	case "join":
@@ -162,6 +162,8 @@ func (w *world) edit(ts *testscript.TestScript, _ bool, args []string) {
 		for _, uid := range args[1:] {
 			w.directory.Delete(w.t, w.directory.PersonDN(uid))
 		}
+	case "set":
+		w.directory.Set(w.t, w.directory.PersonDN(args[1]), args[2], args[3:]...)
 	case "disable":
 		w.directory.Disable(w.t, w.directory.PersonDN(args[1]))
 	default:
@@ -169,7 +171,8 @@ func (w *world) edit(ts *testscript.TestScript, _ bool, args []string) {
 	}
 }
 
-// expect looks at the application: application holds N M (accounts, of them active), application writes N; application down|up; application token T.
+// expect looks at the application: application holds N M (accounts, of them active), application writes N; application down|up; application token T; application account USERNAME MAIL;
+// application renumber.
 func (w *world) expect(ts *testscript.TestScript, _ bool, args []string) {
 	switch args[0] {
 	case "holds":
@@ -182,6 +185,15 @@ func (w *world) expect(ts *testscript.TestScript, _ bool, args []string) {
 			ts.Fatalf("the application saw %s writes, want %s", got, args[1])
 		}
 		w.app.Reset()
+	case "account":
+		w.accounts.Fill(1, func(int) map[string]any {
+			return map[string]any{
+				"schemas": []string{"urn:ietf:params:scim:schemas:core:2.0:User"}, "userName": args[1], "active": true,
+				"emails": []any{map[string]any{"value": args[2], "primary": true}},
+			}
+		})
+	case "renumber":
+		w.accounts.Renumber()
 	case "down":
 		w.app.Inject(scimtest.Fault{Trouble: scimtest.Answer(503, "down for the night")})
 	case "token":

@@ -27,6 +27,10 @@ const (
 	Reject  Kind = "reject"
 	Sweep   Kind = "sweep" // an operator ordered a person closed
 	Release Kind = "release"
+	Link    Kind = "link" // an operator said whose an account is
+	Unlink  Kind = "unlink"
+	Relink  Kind = "relink" // an operator had a target's accounts found anew
+	Forget  Kind = "forget" // an operator had a target forgotten
 	Config  Kind = "config" // a config was taken or refused
 	Start   Kind = "start"
 	Stop    Kind = "stop"

@@ -23,6 +23,9 @@ type Order struct {
 	Person string // a login, DN, anchor or directory/anchor
 	Reason string // why, for the case, the trail and the evidence
 	Actor  string // who ordered it, for the trail (R16)
+
+	Target  string // of links: where
+	Account string // of links: its id or userName
 }
 
 // Sweep closes every account that a person has anywhere, now, whatever the sources say and whether or not dirsweep knows of it, and keeps them
@@ -71,27 +74,16 @@ func (e *Engine) Sweep(ctx context.Context, o Order) (Report, error) {
 // whom finds the person that an operator names: in the state, else in the sources as they are now.
 func (e *Engine) whom(ctx context.Context, who string) (identity.Person, error) {
 	id, err := e.remembered(ctx, who)
-	known := err == nil
-	if err != nil && !errors.Is(err, ErrNobody) {
+	if errors.Is(err, ErrNobody) {
+		return e.unknown(ctx, who)
+	}
+	if err != nil {
 		return identity.Person{}, err
 	}
-	var troubles []error
 	for _, s := range e.o.Sources {
-		if finder, ok := s.Source.(sources.Finder); known && ok {
-			if seen, err := finder.Find(ctx, sources.Lookup{Anchor: id.Anchor}); err == nil && !seen.Person.ID.IsZero() && seen.Person.ID == id {
-				return seen.Person, nil
-			}
-			continue
-		}
-		p, err := e.read(ctx, s, func(p identity.Person) bool { return p.ID == id || !known && named(who, p.ID, p.Name, p.DN) })
-		if err != nil {
-			troubles = append(troubles, fmt.Errorf("%s: %w", s.Name, err))
-		} else if !p.ID.IsZero() {
+		if p, ok := e.present(ctx, s, id); ok {
 			return p, nil
 		}
-	}
-	if !known {
-		return identity.Person{}, errors.Join(append([]error{fmt.Errorf("%q: %w", who, ErrNobody)}, troubles...)...)
 	}
 	p := identity.Person{ID: id, Name: id.Anchor}
 	err = e.o.Ledger.View(ctx, func(r *state.Reader) error {
@@ -104,23 +96,45 @@ func (e *Engine) whom(ctx context.Context, who string) (identity.Person, error) 
 	return p, err
 }
 
-// read looks through a source for one person. More than one who fits is an error.
-func (e *Engine) read(ctx context.Context, s Source, fits func(identity.Person) bool) (found identity.Person, err error) {
+// present is how a source shows somebody now; false where it does not, or gives no answer.
+func (e *Engine) present(ctx context.Context, s Source, id identity.PersonID) (identity.Person, bool) {
+	if finder, ok := s.Source.(sources.Finder); ok {
+		seen, err := finder.Find(ctx, sources.Lookup{Anchor: id.Anchor})
+		return seen.Person, err == nil && !id.IsZero() && seen.Person.ID == id
+	}
 	for p, err := range s.Source.People(ctx) {
-		if trouble := (*sources.PersonError)(nil); errors.As(err, &trouble) {
-			continue
-		}
-		switch {
-		case err != nil:
-			return identity.Person{}, err
-		case !fits(p):
-		case !found.ID.IsZero() && found.ID != p.ID:
-			return identity.Person{}, fmt.Errorf("several people fit (%s, %s): name one by its DN or anchor", found.DN, p.DN)
-		default:
-			found = p
+		if err == nil && p.ID == id {
+			return p, true
 		}
 	}
-	return found, nil
+	return identity.Person{}, false
+}
+
+// unknown finds somebody whom the state does not know, by reading every source. One that cannot be read is told only where nobody is found.
+func (e *Engine) unknown(ctx context.Context, who string) (identity.Person, error) {
+	c := candidates{who: who}
+	fitting := map[identity.PersonID]identity.Person{}
+	var troubles []error
+	for _, s := range e.o.Sources {
+		for p, err := range s.Source.People(ctx) {
+			if trouble := (*sources.PersonError)(nil); errors.As(err, &trouble) {
+				continue
+			}
+			if err != nil {
+				troubles = append(troubles, fmt.Errorf("%s: %w", s.Name, err))
+				break
+			}
+			if fit := p.Fits(who); fit != identity.NoFit {
+				c.consider(fit, p.ID, p.DN)
+				fitting[p.ID] = p
+			}
+		}
+	}
+	id, err := c.one()
+	if err != nil {
+		return identity.Person{}, errors.Join(append([]error{err}, troubles...)...)
+	}
+	return fitting[id], nil
 }
 
 // sweepTarget closes a person's accounts at one target.

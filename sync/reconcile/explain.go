@@ -2,6 +2,7 @@ package reconcile
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -198,22 +199,25 @@ func (e *Engine) Evidence(ctx context.Context, who string) (sweep.Evidence, erro
 
 // leaverNamed looks a person up among the cases first: a leaver's login may be somebody else's by now.
 func (e *Engine) leaverNamed(ctx context.Context, who string) (id identity.PersonID, err error) {
+	left := candidates{who: who}
 	err = e.o.Ledger.View(ctx, func(v *state.Reader) error {
 		for c, err := range v.Cases() {
 			if err != nil {
 				return err
 			}
-			if named(who, c.Person, c.Name, c.DN) {
-				id = c.Person
+			names := []string{c.Name}
+			for _, s := range c.Steps {
+				names = append(names, s.UserName)
 			}
+			left.consider(identity.FitsOf(who, c.Person, c.DN, names...), c.Person, c.DN)
 		}
 		return nil
 	})
 	if err != nil {
 		return id, fmt.Errorf("read the state: %w", err)
 	}
-	if !id.IsZero() {
-		return id, nil
+	if id, err = left.one(); !errors.Is(err, ErrNobody) {
+		return id, err
 	}
 	return e.remembered(ctx, who)
 }

@@ -261,8 +261,8 @@ func (r *run) enterOne(v *state.Reader, n int, p present) error {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.pass.Person != "" && named(r.pass.Person, p.ID, p.Name, p.DN) {
-		r.matches = append(r.matches, p.ID)
+	if r.pass.Person != "" {
+		r.meant.consider(p.Fits(r.pass.Person), p.ID, p.DN)
 	}
 	for li, l := range r.lanes {
 		l.scope.Clear(i)

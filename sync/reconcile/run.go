@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -146,6 +145,7 @@ type run struct {
 	whole    []bool     // by source: read whole and believed
 	picked   roster.Key // of Pass.Person
 	urgent   bool       // an operator's order: what is on record as closed is looked at too
+	meant    candidates // for Pass.Person, among those read
 	matches  []identity.PersonID
 
 	gone    map[identity.PersonID]sweep.Departure
@@ -171,6 +171,7 @@ func (e *Engine) begin(p Pass, write bool) (*run, error) {
 		whole: make([]bool, len(e.o.Sources)), programs: make([]uint64, len(e.o.Sources)),
 		gone: map[identity.PersonID]sweep.Departure{}, closure: map[identity.PersonID]string{},
 	}
+	r.meant.who = p.Person
 	r.report.Sources = make([]Part, len(e.o.Sources))
 	r.exec = e.executor(r.id)
 	for _, t := range e.o.Targets {
@@ -355,65 +356,16 @@ func (r *run) pick(ctx context.Context) error {
 	if r.pass.Person == "" {
 		return nil
 	}
-	if len(r.matches) == 0 {
-		id, err := r.e.remembered(ctx, r.pass.Person)
-		if err != nil {
-			return err
-		}
-		r.matches = append(r.matches, id)
+	id, err := r.meant.one()
+	if errors.Is(err, ErrNobody) {
+		id, err = r.e.remembered(ctx, r.pass.Person)
 	}
-	slices.SortFunc(r.matches, func(a, b identity.PersonID) int { return strings.Compare(a.String(), b.String()) })
-	r.matches = slices.Compact(r.matches)
-	if len(r.matches) > 1 {
-		return fmt.Errorf("%q fits %d people (%s, %s, …): name one by its DN or anchor", r.pass.Person, len(r.matches), r.matches[0], r.matches[1])
+	if err != nil {
+		return err
 	}
+	r.matches = []identity.PersonID{id}
 	r.picked = roster.KeyOf(r.matches[0])
 	return nil
-}
-
-// ErrNobody says that no person fits what was asked for.
-var ErrNobody = errors.New("no such person in the sources or in the state")
-
-// remembered looks a person up in the state.
-func (e *Engine) remembered(ctx context.Context, who string) (found identity.PersonID, err error) {
-	var ids []identity.PersonID
-	err = e.o.Ledger.View(ctx, func(v *state.Reader) error {
-		for _, s := range e.o.Sources {
-			for p, err := range v.People(s.Name) {
-				if err != nil {
-					return err
-				}
-				if named(who, p.ID, p.Name, p.DN) {
-					ids = append(ids, p.ID)
-				}
-			}
-		}
-		for _, t := range e.o.Targets {
-			for link, err := range v.Links(t.Name) {
-				if err != nil {
-					return err
-				}
-				if (named(who, link.Person, link.Name, "") || strings.EqualFold(who, link.UserName)) && !slices.Contains(ids, link.Person) {
-					ids = append(ids, link.Person)
-				}
-			}
-		}
-		return nil
-	})
-	switch {
-	case err != nil:
-		return found, fmt.Errorf("read the state: %w", err)
-	case len(ids) == 0:
-		return found, fmt.Errorf("%q: %w", who, ErrNobody)
-	case len(ids) > 1:
-		return found, fmt.Errorf("%q fits %d people (%s, %s, …): name one by its DN or anchor", who, len(ids), ids[0], ids[1])
-	}
-	return ids[0], nil
-}
-
-// named reports whether who is a way to name this person.
-func named(who string, id identity.PersonID, name, dn string) bool {
-	return who == id.Anchor || who == id.String() || strings.EqualFold(who, name) || dn != "" && strings.EqualFold(who, dn)
 }
 
 // finish writes down what the pass learned and sums it up.

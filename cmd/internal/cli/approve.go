@@ -7,16 +7,18 @@ import (
 )
 
 func (a *app) approveCommand() *cobra.Command {
-	return a.decide("approve DIGEST", "Release one hold, once, as it is now", control.CmdApprove,
-		"Approved %s: %s. The next pass carries it out, if it is still the same people.\n")
+	return a.decide("approve DIGEST", "Release one hold, once, for those of it who still leave", control.CmdApprove,
+		"Approved %s: %s. A running daemon carries it out at once, otherwise the next `dirsweep sync` does, for those who still leave.\n")
 }
 
 // decide makes a command about one hold.
 func (a *app) decide(use, short string, command control.Command, told string) *cobra.Command {
 	return &cobra.Command{
-		Use:   use,
-		Short: short,
-		Args:  operand,
+		Use:     use,
+		Short:   short,
+		Long:    "`dirsweep holds` lists the holds and their digests, `dirsweep holds DIGEST` everybody of one.",
+		Example: "  dirsweep " + string(command) + " 976b3f9de375",
+		Args:    operand,
 		RunE: func(c *cobra.Command, args []string) error {
 			var h control.Hold
 			if err := a.call(c.Context(), command, control.Request{Digest: args[0]}, &h); err != nil {

@@ -18,7 +18,35 @@ func nothing(c *cobra.Command, args []string) error {
 // operand asks for exactly the one argument that the command's Use names.
 func operand(c *cobra.Command, args []string) error {
 	if len(args) != 1 {
-		return fmt.Errorf("write `%s`: it was given %s", strings.TrimSuffix(c.UseLine(), " [flags]"), count(len(args), "argument", "arguments"))
+		return usage(c, args, 1)
+	}
+	return nil
+}
+
+// operands asks for exactly the n arguments that the command's Use names.
+func operands(n int) cobra.PositionalArgs {
+	return func(c *cobra.Command, args []string) error {
+		if len(args) != n {
+			return usage(c, args, n)
+		}
+		return nil
+	}
+}
+
+// usage says what was given too little or too much, and how the command is written.
+func usage(c *cobra.Command, args []string, wanted int) error {
+	line := strings.TrimSuffix(c.UseLine(), " [flags]")
+	words := strings.Fields(strings.TrimPrefix(line, c.CommandPath()))
+	if len(args) < wanted && len(args) < len(words) {
+		return fmt.Errorf("missing %s; write `%s`", words[len(args)], line)
+	}
+	return fmt.Errorf("`%s` was given %s; write `%s`", c.CommandPath(), count(len(args), "argument", "arguments"), line)
+}
+
+// atMostOne takes the one argument that the command's Use names, or none.
+func atMostOne(c *cobra.Command, args []string) error {
+	if len(args) > 1 {
+		return usage(c, args, 1)
 	}
 	return nil
 }

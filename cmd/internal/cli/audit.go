@@ -16,9 +16,10 @@ func (a *app) auditCommand() *cobra.Command {
 
 func (a *app) auditVerifyCommand() *cobra.Command {
 	return &cobra.Command{
-		Use:   "verify",
-		Short: "Find any cut, edit or reorder of the audit trail, also while the daemon runs",
-		Args:  nothing,
+		Use:     "verify",
+		Short:   "Find any cut, edit or reorder of the audit trail, also while the daemon runs",
+		Example: "  dirsweep audit verify",
+		Args:    nothing,
 		RunE: func(c *cobra.Command, _ []string) error {
 			var s audit.Summary
 			if err := a.call(c.Context(), control.CmdAudit, control.Request{}, &s); err != nil {
@@ -26,10 +27,10 @@ func (a *app) auditVerifyCommand() *cobra.Command {
 			}
 			return a.show(s, func() {
 				if s.Records == 0 {
-					a.printf("The trail is whole: nothing was done yet.\n")
+					a.printf("Audit trail OK: nothing was done yet.\n")
 					return
 				}
-				a.printf("The trail is whole: %s from %s to %s, the last one %s.\n",
+				a.printf("Audit trail OK: %s from %s to %s, head %s.\n",
 					count(s.Records, "record", "records"), clock(s.From), clock(s.To), s.Head.Hash)
 			})
 		},
@@ -39,9 +40,10 @@ func (a *app) auditVerifyCommand() *cobra.Command {
 func (a *app) auditStartOverCommand() *cobra.Command {
 	var reason string
 	c := &cobra.Command{
-		Use:   "start-over --reason TEXT",
-		Short: "Set a broken trail aside and begin a new one that says so",
-		Args:  nothing,
+		Use:     "start-over --reason TEXT",
+		Short:   "Set a broken trail aside and begin a new one that says so",
+		Example: "  dirsweep audit start-over --reason 'the disk lost its last hour, ticket 4711'",
+		Args:    nothing,
 		RunE: func(c *cobra.Command, _ []string) error {
 			if strings.TrimSpace(reason) == "" {
 				return errors.New("audit start-over: say why with --reason TEXT; the new trail begins with it")

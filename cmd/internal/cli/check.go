@@ -24,9 +24,18 @@ func (a *app) checkCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "check",
 		Short: "Check the config, then connectivity and rights of each source and target",
-		Args:  nothing,
+		Long: "With --offline the config alone is checked: every mistake at its line, and neither secrets nor certificates have to be there.\n" +
+			"Otherwise every source and target is connected to, and what it lets dirsweep read is tried; what was tried is printed. Nothing is\n" +
+			"written, so a token that may read but not write is told only by the first change.\n\n" +
+			"Exit code 0: ready, 1: a mistake, or a source or target that cannot be used.",
+		Example: "  dirsweep check\n  dirsweep --config new.hcl check --offline",
+		Args:    nothing,
 		RunE: func(c *cobra.Command, _ []string) error {
-			cfg, err := a.loadConfig()
+			load := a.loadConfig
+			if offline {
+				load = a.loadOffline
+			}
+			cfg, err := load()
 			if err != nil {
 				return err
 			}

@@ -2,11 +2,14 @@ package cli
 
 import (
 	"bytes"
+	"encoding/json"
 	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
+
+	"github.com/spf13/cobra"
 )
 
 func TestWhatIsMistypedIsToldInOneLine(t *testing.T) {
@@ -17,8 +20,10 @@ func TestWhatIsMistypedIsToldInOneLine(t *testing.T) {
 		{"state veryfi", "there is no command `dirsweep state veryfi`; did you mean `dirsweep state verify`?"},
 		{"plan now", "`dirsweep plan` takes no argument, but was given \"now\""},
 		{"plan --targt wiki", "unknown flag: --targt; see `dirsweep plan --help`"},
-		{"approve", "write `dirsweep approve DIGEST`: it was given 0 arguments"},
-		{"sweep ann bob", "write `dirsweep sweep PERSON --reason TEXT`: it was given 2 arguments"},
+		{"approve", "missing DIGEST; write `dirsweep approve DIGEST`"},
+		{"sweep ann bob", "`dirsweep sweep` was given 2 arguments; write `dirsweep sweep PERSON --reason TEXT`"},
+		{"sample", "missing KIND; write `dirsweep sample KIND`"},
+		{"--config nix.hcl status", "config: there is no file or folder nix.hcl; `dirsweep sample ldap` prints what a config begins with"},
 		{"sample nothing", `no kind is called "nothing"; there are: ldap, scim`},
 		{"version --log-level loud --config /nowhere", ""},
 	} {
@@ -31,6 +36,68 @@ func TestWhatIsMistypedIsToldInOneLine(t *testing.T) {
 		if err.String() != want || code != wantCode {
 			t.Errorf("dirsweep %s: exit code %d and %q, want %d and %q", c.args, code, err.String(), wantCode, want)
 		}
+	}
+}
+
+// TestHelpSaysWhatACommandDoes, and shows how it is written.
+func TestHelpSaysWhatACommandDoes(t *testing.T) {
+	t.Parallel()
+	root := (&app{out: &bytes.Buffer{}, err: &bytes.Buffer{}, style: newStyle(false)}).rootCommand()
+	var look func(c *cobra.Command)
+	seen := 0
+	look = func(c *cobra.Command) {
+		for _, sub := range c.Commands() {
+			look(sub)
+		}
+		if c.HasSubCommands() && c.Name() != "evidence" || !c.HasParent() {
+			return
+		}
+		seen++
+		if c.Long != "" && !strings.HasPrefix(c.Long, c.Short) {
+			t.Errorf("%s: the help drops %q", c.CommandPath(), c.Short)
+		}
+		for line := range strings.Lines(c.Example) {
+			if line = strings.TrimSpace(line); !strings.HasPrefix(line, "dirsweep ") {
+				t.Errorf("%s: %q is no example", c.CommandPath(), line)
+			}
+		}
+		if c.Example == "" {
+			t.Errorf("%s has no example", c.CommandPath())
+		}
+	}
+	look(root)
+	if seen < 25 {
+		t.Errorf("only %d commands were looked at", seen)
+	}
+}
+
+func TestVersionByFlag(t *testing.T) {
+	t.Parallel()
+	var out, errs bytes.Buffer
+	if code := Main(t.Context(), []string{"--version"}, &out, &errs, "v1.2.3"); code != ExitOK || out.String() != "dirsweep v1.2.3\n" {
+		t.Errorf("exit code %d, %q, %q", code, out.String(), errs.String())
+	}
+}
+
+func TestErrorsAsJSON(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "bad.hcl")
+	if err := os.WriteFile(path, []byte("surce \"ldap\" \"corp\" {}\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var out, errs bytes.Buffer
+	if code := Main(t.Context(), []string{"--json", "--config", path, "check", "--offline"}, &out, &errs, "test"); code != ExitFailed {
+		t.Errorf("exit code %d", code)
+	}
+	var told struct {
+		Error    string
+		Mistakes []mistake
+	}
+	if err := json.Unmarshal(errs.Bytes(), &told); err != nil {
+		t.Fatalf("%v: %s", err, errs.String())
+	}
+	if len(told.Mistakes) == 0 || told.Mistakes[0].File != "bad.hcl" || told.Mistakes[0].Line != 1 || told.Error == "" {
+		t.Errorf("told as %+v", told)
 	}
 }
 

@@ -4,11 +4,12 @@ import "github.com/spf13/cobra"
 
 func (a *app) configCommand() *cobra.Command {
 	return family("config", "Work with the config", &cobra.Command{
-		Use:   "show",
-		Short: "Print the config as it is understood, defaults included, secrets left out",
-		Args:  nothing,
+		Use:     "show",
+		Short:   "Print the config as it is understood, defaults included, secrets left out",
+		Example: "  dirsweep config show",
+		Args:    nothing,
 		RunE: func(*cobra.Command, []string) error {
-			cfg, err := a.loadConfig()
+			cfg, err := a.loadOffline()
 			if err != nil {
 				return err
 			}

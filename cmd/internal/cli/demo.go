@@ -14,7 +14,8 @@ func (a *app) demoCommand() *cobra.Command {
 		Short: "Watch the main job with nothing to set up",
 		Long: "An embedded LDAP directory and embedded SCIM applications on loopback, about 200 people, joiners, movers and leavers arriving while\n" +
 			"you watch: the real engine, config and state file. With --once it plays one scripted day, checks the applications and exits.",
-		Args: nothing,
+		Example: "  dirsweep demo\n  dirsweep demo --once",
+		Args:    nothing,
 		RunE: func(c *cobra.Command, _ []string) error {
 			log, err := a.logger(a.err, hclog.Warn)
 			if err != nil {

@@ -18,10 +18,11 @@ import (
 func (a *app) evidenceCommand() *cobra.Command {
 	var file string
 	c := &cobra.Command{
-		Use:   "evidence PERSON",
-		Short: "Print a leaver's evidence file: who, when, which accounts, what was read back",
-		Long:  "PERSON is a login, DN, anchor or source/anchor. The file is JSON; `dirsweep evidence verify FILE` checks it anywhere, offline.",
-		Args:  operand,
+		Use:     "evidence PERSON",
+		Short:   "Print a leaver's evidence file: who, when, which accounts, what was read back",
+		Long:    "PERSON is " + personIs + ". The file is JSON; `dirsweep evidence verify FILE` checks it anywhere, offline.",
+		Example: "  dirsweep evidence alice --output alice.json\n  dirsweep evidence verify alice.json",
+		Args:    operand,
 		RunE: func(c *cobra.Command, args []string) error {
 			var raw json.RawMessage
 			if err := a.call(c.Context(), control.CmdEvidence, control.Request{Person: args[0]}, &raw); err != nil {
@@ -46,9 +47,10 @@ func (a *app) evidenceCommand() *cobra.Command {
 
 func (a *app) evidenceVerifyCommand() *cobra.Command {
 	return &cobra.Command{
-		Use:   "verify FILE",
-		Short: "Check an evidence file, offline",
-		Args:  operand,
+		Use:     "verify FILE",
+		Short:   "Check an evidence file, offline",
+		Example: "  dirsweep evidence verify alice.json",
+		Args:    operand,
 		RunE: func(_ *cobra.Command, args []string) error {
 			f, err := os.Open(args[0])
 			if err != nil {

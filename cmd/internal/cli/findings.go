@@ -8,9 +8,11 @@ import (
 
 func (a *app) findingsCommand() *cobra.Command {
 	return &cobra.Command{
-		Use:   "findings",
-		Short: "Show what dirsweep saw and did not, or could not, act on",
-		Args:  nothing,
+		Use:     "findings",
+		Short:   "Show what dirsweep saw and did not, or could not, act on",
+		Long:    "What is shown was found by passes that were run (`dirsweep sync`, or the daemon); it stays until a pass sees that it is solved.",
+		Example: "  dirsweep findings\n  dirsweep findings --json",
+		Args:    nothing,
 		RunE: func(c *cobra.Command, _ []string) error {
 			var list []control.Finding
 			if err := a.call(c.Context(), control.CmdFindings, control.Request{}, &list); err != nil {

@@ -8,9 +8,11 @@ import (
 
 func (a *app) orphansCommand() *cobra.Command {
 	return &cobra.Command{
-		Use:   "orphans",
-		Short: "Show accounts that belong to nobody",
-		Args:  nothing,
+		Use:     "orphans",
+		Short:   "Show accounts that belong to nobody",
+		Long:    "They are known once a full pass was run (`dirsweep sync`, or the daemon).",
+		Example: "  dirsweep orphans",
+		Args:    nothing,
 		RunE: func(c *cobra.Command, _ []string) error {
 			var list []control.Orphan
 			if err := a.call(c.Context(), control.CmdOrphans, control.Request{}, &list); err != nil {

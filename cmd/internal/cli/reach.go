@@ -54,6 +54,15 @@ func (a *app) loadConfig() (*config.Config, error) {
 	return config.Load(path)
 }
 
+// loadOffline loads the config without its secrets and certificates.
+func (a *app) loadOffline() (*config.Config, error) {
+	path, err := a.configPath()
+	if err != nil {
+		return nil, err
+	}
+	return config.LoadOffline(path)
+}
+
 // startPatience is how long a command waits for a daemon that has the state and does not answer yet.
 const startPatience = 3 * time.Second
 

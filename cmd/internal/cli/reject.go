@@ -7,6 +7,6 @@ import (
 )
 
 func (a *app) rejectCommand() *cobra.Command {
-	return a.decide("reject DIGEST", "Drop one hold: nothing of it is done", control.CmdReject,
-		"Rejected %s: %s. Nothing of it is done.\n")
+	return a.decide("reject DIGEST", "Reject one hold: nobody of it is closed for this reason", control.CmdReject,
+		"Rejected %s: %s. Nothing was changed; who of it leaves for the same reason stays blocked. `dirsweep approve` still works.\n")
 }

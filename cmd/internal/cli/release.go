@@ -8,9 +8,11 @@ import (
 
 func (a *app) releaseCommand() *cobra.Command {
 	return &cobra.Command{
-		Use:   "release PERSON",
-		Short: "Take an emergency sweep back: the source decides about the person again",
-		Args:  operand,
+		Use:     "release PERSON",
+		Short:   "Take an emergency sweep back: the source decides about the person again",
+		Long:    "PERSON is " + personIs + ".",
+		Example: "  dirsweep release alice",
+		Args:    operand,
 		RunE: func(c *cobra.Command, args []string) error {
 			request := control.Request{Person: args[0]}
 			if err := a.call(c.Context(), control.CmdRelease, request, nil); err != nil {

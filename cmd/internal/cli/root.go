@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/hashicorp/go-hclog"
+	"github.com/hashicorp/hcl/v2"
 	"github.com/jedib0t/go-pretty/v6/text"
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
@@ -52,6 +53,10 @@ func Main(ctx context.Context, args []string, stdout, stderr io.Writer, version 
 // complain tells what went wrong: of a config every mistake with its line, of anything else one line.
 func (a *app) complain(err error) {
 	var mistakes *config.Problems
+	if a.json {
+		a.complainJSON(err)
+		return
+	}
 	if !errors.As(err, &mistakes) {
 		_, _ = fmt.Fprintln(a.err, "dirsweep: "+strings.TrimSpace(err.Error()))
 		return
@@ -59,6 +64,43 @@ func (a *app) complain(err error) {
 	if err := mistakes.Write(a.err, colored(a.err)); err != nil {
 		_, _ = fmt.Fprintln(a.err, "dirsweep: "+mistakes.Error())
 	}
+}
+
+// A mistake is one of a config, as --json tells it.
+type mistake struct {
+	Severity string `json:"severity"` // "error" or "warning"
+	Summary  string `json:"summary"`
+	Detail   string `json:"detail,omitempty"`
+	File     string `json:"file,omitempty"`
+	Line     int    `json:"line,omitempty"`
+	Column   int    `json:"column,omitempty"`
+}
+
+func (a *app) complainJSON(err error) {
+	out := struct {
+		Error    string    `json:"error"`
+		Mistakes []mistake `json:"mistakes,omitempty"`
+	}{Error: strings.TrimSpace(err.Error())}
+	var problems *config.Problems
+	if errors.As(err, &problems) {
+		for _, d := range problems.Found {
+			out.Mistakes = append(out.Mistakes, mistakeOf(d))
+		}
+	}
+	enc := json.NewEncoder(a.err)
+	enc.SetEscapeHTML(false)
+	_ = enc.Encode(out)
+}
+
+func mistakeOf(d *hcl.Diagnostic) mistake {
+	m := mistake{Severity: "error", Summary: d.Summary, Detail: d.Detail}
+	if d.Severity == hcl.DiagWarning {
+		m.Severity = "warning"
+	}
+	if d.Subject != nil {
+		m.File, m.Line, m.Column = d.Subject.Filename, d.Subject.Start.Line, d.Subject.Start.Column
+	}
+	return m
 }
 
 func (a *app) rootCommand() *cobra.Command {
@@ -69,6 +111,7 @@ func (a *app) rootCommand() *cobra.Command {
 			"updates and closes accounts. When a person leaves, every account they hold is closed, and read back to prove it.",
 		SilenceErrors: true,
 		SilenceUsage:  true,
+		Version:       a.version,
 		Args:          subcommand,
 		RunE:          func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
@@ -77,7 +120,7 @@ func (a *app) rootCommand() *cobra.Command {
 	})
 	root.SetOut(a.out)
 	root.SetErr(a.err)
-	root.CompletionOptions.HiddenDefaultCmd = true
+	root.SetVersionTemplate("dirsweep {{.Version}}\n")
 	flags := root.PersistentFlags()
 	flags.StringVar(&a.config, "config", "", "config file or folder (default: $DIRSWEEP_CONFIG, ./config.hcl, ./dirsweep.hcl, "+platformConfig()+")")
 	flags.BoolVar(&a.json, "json", false, "print JSON")
@@ -86,10 +129,22 @@ func (a *app) rootCommand() *cobra.Command {
 		a.demoCommand(), a.checkCommand(), a.planCommand(), a.syncCommand(), a.runCommand(),
 		a.statusCommand(), a.leaversCommand(), a.orphansCommand(), a.findingsCommand(), a.holdsCommand(),
 		a.approveCommand(), a.rejectCommand(), a.explainCommand(), a.sweepCommand(), a.releaseCommand(),
+		a.linkCommand(), a.unlinkCommand(), a.relinkCommand(), a.forgetCommand(),
 		a.evidenceCommand(), a.auditCommand(), a.sampleCommand(), a.configCommand(), a.serviceCommand(), a.stateCommand(),
 		a.versionCommand(),
 	)
+	describe(root)
 	return root
+}
+
+// describe has each command's help begin with what the command does.
+func describe(c *cobra.Command) {
+	if c.Long != "" && !strings.HasPrefix(c.Long, c.Short) {
+		c.Long = c.Short + ".\n\n" + c.Long
+	}
+	for _, sub := range c.Commands() {
+		describe(sub)
+	}
 }
 
 // logger writes to w, which is a.err except under a service manager that has no standard error.

@@ -17,7 +17,8 @@ func (a *app) runCommand() *cobra.Command {
 		Short: "Run the daemon, in the foreground or under a service manager",
 		Long: "It reloads its config when the file changes, and stops within 10 s on SIGTERM or Ctrl-C.\n" +
 			"A config that is bad, a state in use or a socket that cannot be made end it at once.",
-		Args: nothing,
+		Example: "  dirsweep run\n  dirsweep --config /etc/dirsweep run --json",
+		Args:    nothing,
 		RunE: func(c *cobra.Command, _ []string) error {
 			if service != "" {
 				return a.runService(service)

@@ -25,9 +25,10 @@ func (a *app) sampleCommand() *cobra.Command {
 	}
 	slices.Sort(names)
 	return &cobra.Command{
-		Use:   "sample KIND",
-		Short: "Print a complete, commented block for the config: " + strings.Join(names, ", "),
-		Args:  operand,
+		Use:     "sample KIND",
+		Short:   "Print a complete, commented block for the config: " + strings.Join(names, ", "),
+		Example: "  dirsweep sample ldap > config.hcl\n  dirsweep sample scim >> config.hcl",
+		Args:    operand,
 		RunE: func(_ *cobra.Command, args []string) error {
 			sample, ok := samples[args[0]]
 			if !ok {

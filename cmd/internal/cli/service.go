@@ -34,9 +34,10 @@ func (a *app) serviceCommand() *cobra.Command {
 
 func (a *app) serviceAction(f *serviceFlags, use, short string, act func(service.Service) error) *cobra.Command {
 	return &cobra.Command{
-		Use:   use,
-		Short: short,
-		Args:  nothing,
+		Use:     use,
+		Short:   short,
+		Example: "  dirsweep service " + use,
+		Args:    nothing,
 		RunE: func(*cobra.Command, []string) error {
 			s, err := a.service(f, use == "install")
 			if err != nil {
@@ -64,10 +65,11 @@ func (a *app) install(s service.Service) error {
 
 func (a *app) serviceStatusCommand(f *serviceFlags) *cobra.Command {
 	return &cobra.Command{
-		Use:   "status",
-		Short: "Say whether the service is installed and runs",
-		Long:  "Exit code 0 it runs, 1 it does not.",
-		Args:  nothing,
+		Use:     "status",
+		Short:   "Say whether the service is installed and runs",
+		Long:    "Exit code 0: it runs, 1: it does not.",
+		Example: "  dirsweep service status",
+		Args:    nothing,
 		RunE: func(*cobra.Command, []string) error {
 			s, err := a.service(f, false)
 			if err != nil {
@@ -112,7 +114,7 @@ func (a *app) service(f *serviceFlags, withConfig bool) (service.Service, error)
 		},
 	}
 	if withConfig {
-		cfg, err := a.loadConfig()
+		cfg, err := a.loadOffline() // the secrets are the service's, not this shell's
 		if err != nil {
 			return nil, err
 		}

@@ -17,10 +17,11 @@ func (a *app) stateCommand() *cobra.Command {
 
 func (a *app) backupCommand() *cobra.Command {
 	return &cobra.Command{
-		Use:   "backup FILE",
-		Short: "Write a consistent copy of the state, also while the daemon runs",
-		Long:  "To restore, stop the daemon and put the copy in the state file's place.",
-		Args:  operand,
+		Use:     "backup FILE",
+		Short:   "Write a consistent copy of the state, also while the daemon runs",
+		Long:    "To restore, stop the daemon and put the copy in the state file's place.",
+		Example: "  dirsweep state backup /var/backups/dirsweep.db",
+		Args:    operand,
 		RunE: func(c *cobra.Command, args []string) (err error) {
 			l, err := a.records(c.Context())
 			if err != nil {
@@ -61,14 +62,15 @@ func backup(c *cobra.Command, l control.Client, path string) (size int64, err er
 
 func (a *app) stateVerifyCommand() *cobra.Command {
 	return &cobra.Command{
-		Use:   "verify",
-		Short: "Read the whole state and report damage",
-		Args:  nothing,
+		Use:     "verify",
+		Short:   "Read the whole state and report damage",
+		Example: "  dirsweep state verify",
+		Args:    nothing,
 		RunE: func(c *cobra.Command, _ []string) error {
 			if err := a.call(c.Context(), control.CmdVerify, control.Request{}, nil); err != nil {
 				return err
 			}
-			return a.show(map[string]bool{"good": true}, func() { a.printf("The state is whole.\n") })
+			return a.show(map[string]bool{"good": true}, func() { a.printf("State file OK.\n") })
 		},
 	}
 }

@@ -8,9 +8,10 @@ import (
 
 func (a *app) versionCommand() *cobra.Command {
 	return &cobra.Command{
-		Use:   "version",
-		Short: "Print the version",
-		Args:  nothing,
+		Use:     "version",
+		Short:   "Print the version",
+		Example: "  dirsweep version\n  dirsweep --version",
+		Args:    nothing,
 		RunE: func(*cobra.Command, []string) error {
 			v := struct {
 				Version string `json:"version"`

@@ -96,13 +96,17 @@ func Load(path string) (*Config, error) {
 
 // LoadWith is Load with other kinds than those built in.
 func LoadWith(path string, sourceKinds []sources.Kind, targetKinds []targets.Kind) (*Config, error) {
+	return load(path, kinds{sourceKinds, targetKinds}, false)
+}
+
+func load(path string, k kinds, offline bool) (*Config, error) {
 	texts, dir, err := read(path)
 	if err != nil {
 		return nil, pathError(path, err)
 	}
 	l := &loader{
 		config: &Config{Path: path, Dir: dir, Digest: digest(texts), files: make(map[string]*hcl.File)},
-		kinds:  kinds{sourceKinds, targetKinds}, eval: &hcl.EvalContext{Functions: functions(dir)}, clock: time.Now,
+		kinds:  k, offline: offline, eval: &hcl.EvalContext{Functions: functions(dir)}, clock: time.Now,
 	}
 	l.load(texts)
 	suggestFunctions(l.diags, l.eval.Functions)
@@ -196,6 +200,9 @@ type loader struct {
 	diags  hcl.Diagnostics
 
 	schemas map[string]mapping.Schema // by source
+
+	offline bool        // secrets and files that are not there are no mistakes
+	absent  []hcl.Range // arguments that were not read for want of one
 }
 
 func (l *loader) load(texts []text) {
@@ -243,6 +250,9 @@ func (l *loader) load(texts []text) {
 	}
 	l.literals()
 	l.needs()
+	if l.offline {
+		l.unread()
+	}
 	if !l.diags.HasErrors() {
 		l.try(blocks["source"], blocks["target"])
 	}
@@ -313,7 +323,7 @@ func (l *loader) try(sourceBlocks, targetBlocks []*hcl.Block) {
 		if err == nil {
 			err = opened.Close()
 		}
-		if err != nil {
+		if err != nil && !l.excused(sourceBlocks[i], err) {
 			l.fail(sourceBlocks[i].DefRange, "This source cannot work", err.Error())
 		}
 	}
@@ -327,7 +337,7 @@ func (l *loader) try(sourceBlocks, targetBlocks []*hcl.Block) {
 		if err == nil {
 			err = opened.Close()
 		}
-		if err != nil {
+		if err != nil && !l.excused(targetBlocks[i], err) {
 			l.fail(targetBlocks[i].DefRange, "This target cannot work", err.Error())
 		}
 	}

@@ -44,19 +44,26 @@ const (
 	CmdSync     Command = "sync"     // Report; waits for a pass that is under way
 	CmdSweep    Command = "sweep"    // Report
 	CmdRelease  Command = "release"  // nothing
+	CmdLink     Command = "link"     // Link; Request.Targets is one
+	CmdUnlink   Command = "unlink"   // Link
+	CmdRelink   Command = "relink"   // Relinked
+	CmdForget   Command = "forget"   // Relinked: how many links were forgotten
 	CmdAudit    Command = "audit"    // audit.Summary; reads the whole trail
 	CmdVerify   Command = "verify"   // nothing; reads the whole state
 )
 
 // writes reports whether a command may change an account or the state.
 func (c Command) writes() bool {
-	return slices.Contains([]Command{CmdApprove, CmdReject, CmdSweep, CmdRelease, CmdSync}, c)
+	return slices.Contains([]Command{
+		CmdApprove, CmdReject, CmdSweep, CmdRelease, CmdSync, CmdLink, CmdUnlink, CmdRelink, CmdForget,
+	}, c)
 }
 
 // A Request is what a command is about; each command reads the fields that concern it.
 type Request struct {
 	Targets []string `json:"targets,omitempty"` // nil for all
 	Person  string   `json:"person,omitempty"`
+	Account string   `json:"account,omitempty"` // of a link: the account's id or userName
 	Reason  string   `json:"reason,omitempty"`
 	Digest  string   `json:"digest,omitempty"` // of a hold; of a sync: of the only plan that may be carried out
 	Actor   string   `json:"actor,omitempty"`  // who asks, for the trail; over a socket that tells who its peer is, the peer
@@ -245,7 +252,10 @@ func (s *Service) changed(c Command) {
 }
 
 func (s *Service) do(ctx context.Context, i *Instance, command Command, request Request) (any, error) {
-	order := reconcile.Order{Person: request.Person, Reason: request.Reason, Actor: request.Actor}
+	order := reconcile.Order{Person: request.Person, Account: request.Account, Reason: request.Reason, Actor: request.Actor}
+	if len(request.Targets) == 1 {
+		order.Target = request.Targets[0]
+	}
 	switch command {
 	case CmdDaemon:
 		return s.process(), nil
@@ -271,6 +281,18 @@ func (s *Service) do(ctx context.Context, i *Instance, command Command, request 
 		return report, err
 	case CmdRelease:
 		return struct{}{}, i.Engine.Release(ctx, order)
+	case CmdLink:
+		link, err := i.Engine.Link(ctx, order)
+		return viewLink(link), err
+	case CmdUnlink:
+		link, err := i.Engine.Unlink(ctx, order)
+		return viewLink(link), err
+	case CmdRelink:
+		found, err := i.Engine.Relink(ctx, order)
+		return Relinked{Target: order.Target, Same: found.Same, Moved: views(found.Moved, viewLink), Missing: views(found.Missing, viewLink)}, err
+	case CmdForget:
+		forgotten, err := i.Engine.Forget(ctx, order)
+		return Relinked{Target: order.Target, Forgotten: forgotten, Moved: []Link{}, Missing: []Link{}}, err
 	case CmdAudit:
 		return i.Storage.Trail.Verify(ctx)
 	case CmdVerify:
@@ -319,7 +341,7 @@ func list(ctx context.Context, i *Instance, command Command, request Request) (a
 			answer, err = collect(r.Cases(), viewCase, func(c state.Case) bool { return request.All || c.Open() })
 		case CmdHolds:
 			answer, err = collect(r.Holds(), viewHold, func(h state.Hold) bool {
-				return request.All || h.Approved.IsZero() && h.Rejected.IsZero()
+				return (request.All || h.Approved.IsZero() && h.Rejected.IsZero()) && (request.Digest == "" || h.Digest == request.Digest)
 			})
 		case CmdFindings:
 			answer, err = collect(r.Findings(), viewFinding, every)

@@ -171,6 +171,32 @@ type Orphan struct {
 	First    time.Time `json:"first,omitzero"`
 }
 
+// A Link joins a person and an account.
+type Link struct {
+	Person   string `json:"person"`
+	Name     string `json:"name"`
+	Target   string `json:"target"`
+	Account  string `json:"account"`
+	UserName string `json:"userName"`
+	Active   bool   `json:"active"`
+}
+
+// Relinked says what became of a target's links.
+type Relinked struct {
+	Target    string `json:"target"`
+	Same      int    `json:"same"`    // links whose account is there as before
+	Moved     []Link `json:"moved"`   // links that lead to another account now
+	Missing   []Link `json:"missing"` // links without an account that is surely theirs
+	Forgotten int    `json:"forgotten"`
+}
+
+func viewLink(l state.Link) Link {
+	return Link{
+		Person: viewPerson(l.Person), Name: l.Name, Target: l.Target, Account: string(l.Account), UserName: l.UserName,
+		Active: l.State == identity.LinkActive,
+	}
+}
+
 // An Explanation says how one target stands to one person.
 type Explanation struct {
 	Person    string   `json:"person"`

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"sync"
 	"time"
 
@@ -229,7 +230,7 @@ func (d *Daemon) sweep(ctx context.Context) {
 // attend follows a command that changed something up.
 func (d *Daemon) attend(c control.Command) {
 	d.wake()
-	if c == control.CmdApprove || c == control.CmdRelease {
+	if slices.Contains([]control.Command{control.CmdApprove, control.CmdRelease, control.CmdLink, control.CmdUnlink, control.CmdRelink}, c) {
 		nudge(d.full)
 	}
 }
