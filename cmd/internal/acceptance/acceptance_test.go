@@ -13,7 +13,7 @@ import (
 	"sync"
 	"testing"
 
-	_ "github.com/dirsweep/dirsweep/cmd/internal/cli" // so that go test knows what the program that is built here is made of
+	"github.com/dirsweep/dirsweep/cmd/internal/programtest"
 	"github.com/dirsweep/dirsweep/sources/ldap/slapdtest"
 	"github.com/dirsweep/dirsweep/targets/scim/scimtest"
 )
@@ -25,11 +25,7 @@ var program = sync.OnceValues(func() (string, error) {
 		return "", err
 	}
 	path := filepath.Join(dir, "dirsweep")
-	out, err := exec.Command("go", "build", "-o", path, "github.com/dirsweep/dirsweep/cmd/dirsweep").CombinedOutput()
-	if err != nil {
-		return "", fmt.Errorf("build: %w\n%s", err, out)
-	}
-	return path, nil
+	return path, programtest.Build(path)
 })
 
 func TestMain(m *testing.M) {

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/dirsweep/dirsweep/cmd/internal/programtest"
 	"github.com/dirsweep/dirsweep/sources/ldap/slapdtest"
 	"github.com/dirsweep/dirsweep/targets/scim/scimtest"
 )
@@ -76,10 +77,9 @@ func number(b *testing.B, name, text string) int {
 func build(b *testing.B) string {
 	b.Helper()
 	path := filepath.Join(b.TempDir(), "dirsweep")
-	command := exec.Command("go", "build", "-trimpath", "-ldflags", "-s -w", "-o", path, "github.com/dirsweep/dirsweep/cmd/dirsweep")
-	command.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := command.CombinedOutput(); err != nil {
-		b.Fatalf("build: %v\n%s", err, out)
+	b.Setenv("CGO_ENABLED", "0")
+	if err := programtest.Build(path, "-trimpath", "-ldflags", "-s -w"); err != nil {
+		b.Fatal(err)
 	}
 	return path
 }

@@ -12,7 +12,7 @@ import (
 	"sync"
 	"testing"
 
-	_ "github.com/dirsweep/dirsweep/cmd/internal/cli" // so that go test knows what the program that is built here is made of
+	"github.com/dirsweep/dirsweep/cmd/internal/programtest"
 )
 
 // program is dirsweep, built once for all cases.
@@ -48,12 +48,7 @@ func build(name string, flags ...string) (string, error) {
 		return "", err
 	}
 	path := filepath.Join(dir, name)
-	args := append([]string{"build", "-buildvcs=false", "-o", path}, flags...)
-	out, err := exec.Command("go", append(args, "github.com/dirsweep/dirsweep/cmd/dirsweep")...).CombinedOutput()
-	if err != nil {
-		return "", fmt.Errorf("build %s: %w\n%s", name, err, out)
-	}
-	return path, nil
+	return path, programtest.Build(path, flags...)
 }
 
 // clockOverlay writes this toolchain's time.go with a time.Now that reads CLOCK_AHEAD, and returns the file that `go build -overlay` wants.
