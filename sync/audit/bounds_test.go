@@ -83,7 +83,9 @@ func TestR18LongValuesBecomeLengthAndHash(t *testing.T) {
 		},
 		"just short enough": {
 			audit.Record{Note: strings.Repeat("n", audit.MaxText-2), After: audit.Values{"a": identity.Text(strings.Repeat("v", audit.MaxValue-2))}},
-			func(r audit.Record) bool { return len(r.Note) == audit.MaxText-2 && len(r.After["a"]) == audit.MaxValue },
+			func(r audit.Record) bool {
+				return len(r.Note) == audit.MaxText-2 && len(r.After["a"]) == audit.MaxValue
+			},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
