@@ -194,6 +194,12 @@ func ParseLine(line []byte) (Record, error) {
 	return r, err
 }
 
+// LinkOf reads a line's Seq and Hash, and checks the hash; it decodes nothing else.
+func LinkOf(line []byte) (seq uint64, hash string, err error) {
+	l, err := parseLink(line)
+	return l.seq, l.hash, err
+}
+
 func decode(line []byte, into any) error {
 	if err := json.Unmarshal(line, into); err != nil {
 		return fmt.Errorf("%w: %w", ErrBroken, err)
