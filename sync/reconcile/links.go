@@ -63,11 +63,15 @@ func (e *Engine) Link(ctx context.Context, o Order) (link state.Link, err error)
 
 // account looks one account of a target up, by id or by userName.
 func account(ctx context.Context, t Target, name string) (identity.Account, error) {
-	have, err := t.Target.Account(ctx, identity.AccountID(name))
+	pass, err := t.Session.Begin(ctx)
+	if err != nil {
+		return identity.Account{}, err
+	}
+	have, err := pass.Account(ctx, identity.AccountID(name))
 	if err == nil || !errors.Is(err, targets.ErrNotFound) {
 		return have, err
 	}
-	found, err := t.Target.Find(ctx, "userName", name)
+	found, err := pass.Find(ctx, "userName", name)
 	switch {
 	case err != nil:
 		return have, err
@@ -239,7 +243,11 @@ func index(ctx context.Context, t Target) (*accountIndex, error) {
 		ids: map[identity.AccountID]bool{}, external: map[string][]identity.AccountID{}, names: map[string][]identity.AccountID{},
 		taken: map[identity.AccountID]bool{},
 	}
-	for a, err := range t.Target.Accounts(ctx) {
+	pass, err := t.Session.Begin(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for a, err := range pass.Accounts(ctx) {
 		if err != nil {
 			return nil, err
 		}
