@@ -139,11 +139,11 @@ func (e *Engine) unknown(ctx context.Context, who string) (identity.Person, erro
 
 // sweepTarget closes a person's accounts at one target.
 func (e *Engine) sweepTarget(ctx context.Context, t Target, person identity.Person, reason string) (report Report) {
-	own, disputed, err := e.owned(ctx, t, person)
-	if err != nil {
-		report.Open = append(report.Open, Open{Target: t.Name, Why: "the target could not be searched for their accounts, repeat the sweep: " + err.Error()})
-	}
+	own, disputed, unsearched := e.owned(ctx, t, person)
 	if t.Observe {
+		if unsearched != nil {
+			report.Open = append(report.Open, Open{Target: t.Name, Why: "it could not be searched for their accounts: " + unsearched.Error()})
+		}
 		for _, h := range own {
 			if h.Account.Active {
 				report.Open = append(report.Open, Open{t.Name, h.Account.ID, h.Account.UserName, "mode = \"observe\": close it by hand"})
@@ -156,7 +156,15 @@ func (e *Engine) sweepTarget(ctx context.Context, t Target, person identity.Pers
 		Person: person.ID, Name: person.Name, DN: person.DN, Container: person.Container(), Target: t.Name, Cause: identity.Emergency,
 		Strength: identity.ByOrder, Rule: "sweep --reason " + reason, Proof: "ordered by an operator: " + reason, Reason: reason, Noticed: now,
 	}
-	err = e.o.Ledger.Update(ctx, func(w *state.Writer) error {
+	err := e.o.Ledger.Update(ctx, func(w *state.Writer) error {
+		if unsearched != nil {
+			why := "the target could not be searched for their accounts; it is tried again: " + unsearched.Error()
+			if err := sweep.Open(w, leaver, identity.Account{UserName: "any account of " + person.Name}, state.StepOpen, why, now); err != nil {
+				return err
+			}
+		} else if err := sweep.Searched(w, person.ID, t.Name, now); err != nil {
+			return err
+		}
 		for _, h := range own {
 			if err := sweep.Open(w, leaver, h.Account, state.StepOpen, "", now); err != nil {
 				return err
@@ -184,6 +192,19 @@ func (e *Engine) sweepTarget(ctx context.Context, t Target, person identity.Pers
 	return report
 }
 
+// search looks again for the accounts of somebody swept at a target that could not be searched then.
+func (e *Engine) search(ctx context.Context, t Target, c state.Case) error {
+	person, err := e.whom(ctx, c.Person.String())
+	if err != nil {
+		return err
+	}
+	if _, _, err := e.owned(ctx, t, person); err != nil {
+		return err
+	}
+	e.sweepTarget(ctx, t, person, c.Reason)
+	return nil
+}
+
 // open lists the steps of a person at one target that are not proven.
 func (e *Engine) open(ctx context.Context, id identity.PersonID, target string) (out []Open, err error) {
 	ctx = context.WithoutCancel(ctx)
@@ -208,7 +229,8 @@ func (e *Engine) owned(ctx context.Context, t Target, person identity.Person) (o
 	var troubles []error
 	app, err := t.Session.Recent(apply.ForLeavers(ctx))
 	if err != nil {
-		return nil, nil, err
+		own, disputed = sweep.Owned(traits, hits)
+		return own, disputed, err
 	}
 	for _, key := range traits.Keys() {
 		found, err := app.Find(apply.ForLeavers(ctx), key[0], key[1])

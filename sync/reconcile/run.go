@@ -54,6 +54,7 @@ func New(o Options) *Engine {
 		e.serving[t.Name] = semaphore.NewWeighted(1)
 		e.sweepers[t.Name] = sweep.NewSweeper(sweep.Options{
 			Target: t.Name, Books: e.books, Log: o.Log, Now: o.Now,
+			Search: func(ctx context.Context, c state.Case) error { return e.search(ctx, t, c) },
 			Closer: sweep.Door{Executor: e.executor(id), Session: t.Session},
 			Rules: func() sweep.Rules {
 				return sweep.Rules{

@@ -66,7 +66,7 @@ func (b *Books) due(ctx context.Context, target string, now time.Time, which Sel
 				return err
 			}
 			step := StepOf(t.kase, target, d.Account)
-			if step == nil || d.At.After(now) && step.Status != state.StepOpen {
+			if step == nil || d.At.After(now) && step.Status != state.StepOpen || which.Person != nil && d.Account == "" {
 				continue
 			}
 			t.step = *step

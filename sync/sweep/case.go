@@ -81,6 +81,16 @@ func Open(w *state.Writer, l identity.Leaver, a identity.Account, status state.S
 	})
 }
 
+// Searched takes the step off a case that stands for the accounts which a target could not be asked for.
+func Searched(w *state.Writer, person identity.PersonID, target string, now time.Time) error {
+	c, ok, err := w.Case(person)
+	if err != nil || !ok || find(c.Steps, target, "") < 0 {
+		return err
+	}
+	c.Steps = slices.DeleteFunc(c.Steps, func(s state.Step) bool { return s.Target == target && s.Account == "" })
+	return w.PutCase(settled(c, now))
+}
+
 // Note records how far a step came.
 func Note(w *state.Writer, person identity.PersonID, target string, account identity.AccountID, note func(*state.Step), now time.Time) error {
 	c, ok, err := w.Case(person)

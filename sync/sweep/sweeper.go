@@ -42,6 +42,9 @@ type Options struct {
 	Books  *Books
 	Closer Closer
 	Rules  func() Rules
+	// Search looks for the accounts of somebody swept, where the target could not be asked when that was ordered. It opens steps for what
+	// it finds, and takes the step that stands for the search off the case.
+	Search func(ctx context.Context, c state.Case) error
 	Log    hclog.Logger
 	Now    func() time.Time
 }
@@ -233,6 +236,8 @@ func (s *Sweeper) do(ctx context.Context, rules Rules, t task) (round Round) {
 	emergency := t.kase.Cause == identity.Emergency
 	glob, protected := rules.Protected(t.step.UserName)
 	switch {
+	case t.step.Status == state.StepOpen && t.step.Account == "":
+		return s.search(ctx, t)
 	case t.step.Status == state.StepOpen && protected:
 		err = s.Books.set(ctx, t, state.StepProtected, fmt.Sprintf("guard { protect } names it: %q", glob), now)
 	case t.step.Status == state.StepOpen && rules.Policy.Action == ActionReport && !emergency:
@@ -293,6 +298,19 @@ func (s *Sweeper) close(ctx context.Context, rules Rules, t task) (round Round) 
 	}
 	s.Log.Info("closed", "target", s.Target, "account", t.step.UserName, "person", t.kase.Name, "cause", t.kase.Cause, "seen", closed.Seen, "took", took)
 	round.Closed = append(round.Closed, ClosedAccount{Leaver: t.leaver(), Seen: closed.Seen, At: closed.At, Took: took})
+	return round
+}
+
+func (s *Sweeper) search(ctx context.Context, t task) (round Round) {
+	err := s.Search(ctx, t.kase)
+	if err == nil || ctx.Err() != nil {
+		return round
+	}
+	if _, noteErr := s.Books.note(ctx, t, Closed{Err: err}, s.Now()); noteErr != nil {
+		s.failed("", noteErr)
+	}
+	c := t.leaver().Change(identity.Disable)
+	round.Failed = append(round.Failed, FailedAccount{Change: c, Err: err})
 	return round
 }
 
