@@ -18,10 +18,29 @@ type Person struct {
 	Active  bool     `cbor:"5,keyasint,omitempty"`
 	Scope   []string `cbor:"6,keyasint,omitempty"` // the targets whose scope holds them, sorted
 	Rehire  string   `cbor:"7,keyasint,omitempty"` // the declared rehire key's value, "" where none
-	// Left is when the person was first seen to have left (by absence, inactivity or a move); zero for one who has not. Where Proven is
-	// set too, absence has been proven and is not asked for again.
-	Left   time.Time `cbor:"8,keyasint,omitzero"`
-	Proven bool      `cbor:"9,keyasint,omitempty"`
+	// Noticed is when the person was first seen to have left (by absence, inactivity or a move); zero for one who has not. Left is when
+	// they did by the directory's own clock; zero where it does not say. Where Proven is set, absence has been proven and is not asked for
+	// again.
+	Noticed time.Time `cbor:"10,keyasint,omitzero"`
+	Left    time.Time `cbor:"8,keyasint,omitzero"`
+	Proven  bool      `cbor:"9,keyasint,omitempty"`
+	// What the entry showed when it was last believed (R1): when it was last changed, in seconds of Unix time by the directory's own clock;
+	// whether it said itself that the person is not active; a bit for each of SourceRecord.Attributes that it had; the numbers of the
+	// SourceRecord.Groups that they were in, sorted.
+	Changed    int64    `cbor:"11,keyasint,omitempty"`
+	Inactive   bool     `cbor:"12,keyasint,omitempty"`
+	Attributes []byte   `cbor:"13,keyasint,omitempty"`
+	Groups     []uint32 `cbor:"14,keyasint,omitempty"`
+	// Lost are the groups that they were in last and are no longer, sorted: the reason, where a scope no longer holds them.
+	Lost []uint32 `cbor:"16,keyasint,omitempty"`
+	// Former are names that they had before, by which a group still lists them (R3).
+	Former []Former `cbor:"15,keyasint,omitempty"`
+}
+
+// A Former is what a person was called before.
+type Former struct {
+	DN   string `cbor:"1,keyasint,omitempty"`
+	Name string `cbor:"2,keyasint,omitempty"`
 }
 
 // A Link joins a person and an account of a target.
@@ -178,6 +197,24 @@ type SourceRecord struct {
 	Failures int       `cbor:"20,keyasint,omitempty"`
 	Reason   string    `cbor:"21,keyasint,omitempty"`
 	Since    time.Time `cbor:"22,keyasint,omitzero"`
+	// Server answered the last accepted read, and Currency is how current it then was, where it says so. Rival is another server, which
+	// does not say, and which has answered since RivalSince.
+	Server     string            `cbor:"4,keyasint,omitempty"`
+	Currency   map[string]string `cbor:"5,keyasint,omitempty"`
+	Rival      string            `cbor:"6,keyasint,omitempty"`
+	RivalSince time.Time         `cbor:"7,keyasint,omitzero"`
+	Anchor     string            `cbor:"10,keyasint,omitempty"` // the attribute by which people were known then
+	// Attributes and Groups are those that expressions name or have named. They only grow, so that the bits and numbers in people's
+	// records keep their meaning.
+	Attributes []string      `cbor:"8,keyasint,omitempty"`
+	Groups     []GroupRecord `cbor:"9,keyasint,omitempty"`
+}
+
+// A GroupRecord is what dirsweep remembers of a group.
+type GroupRecord struct {
+	Name  string `cbor:"1,keyasint,omitempty"` // as an expression spells it, or as the source calls it
+	ID    string `cbor:"2,keyasint,omitempty"` // its own immutable identifier, where it has one
+	Count int    `cbor:"3,keyasint,omitempty"` // people in it in the last accepted read
 }
 
 // A TargetRecord is what dirsweep remembers of a target as a whole.

@@ -171,7 +171,7 @@ func (r *run) compare(ctx context.Context, v *state.Reader, l *lane, link state.
 		return out, false, nil
 	}
 	print := r.roster.Row(i).Fingerprint
-	if current(l, link, print, id) && have.Active && link.Have == have.Fingerprint(l.paths) && len(link.Unmet) == 0 {
+	if current(l, link, print, r.scopePrint(l, r.roster.Source(i)), id) && have.Active && link.Have == have.Fingerprint(l.paths) && len(link.Unmet) == 0 {
 		return out, false, nil
 	}
 	return out, false, r.planLinked(ctx, l, i, link, have)
@@ -238,7 +238,7 @@ func describe(s plan.Step) string {
 func (r *run) refreshed(l *lane, i int, link state.Link, e roster.Entry, have identity.Account, want, got uint64) state.Link {
 	link.Name, link.UserName, link.Container = e.Person.Name, have.UserName, e.Person.Container()
 	link.PersonPrint, link.Want, link.Have = r.roster.Row(i).Fingerprint, want, got
-	link.Mapping, link.ScopePrint = l.Mapping.Print(), l.Mapping.ScopePrint()
+	link.Mapping, link.ScopePrint = l.Mapping.Print(), r.scopePrint(l, r.roster.Source(i))
 	return link
 }
 

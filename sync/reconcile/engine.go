@@ -20,9 +20,12 @@ import (
 
 // A Source is one source block, opened.
 type Source struct {
-	Name    string
-	Source  sources.Source
-	Mapping *mapping.Source
+	Name      string
+	Source    sources.Source
+	Mapping   *mapping.Source
+	Directory string // that it reads, by which people are known whatever source read them (R3); "" for Name
+	Anchor    string // the attribute by which it knows people; "" where the kind has no such thing
+	Print     uint64 // fingerprint of what else makes it read somebody: base, filter, depth, groups (R14)
 }
 
 // A Target is one target block, opened.

@@ -1,6 +1,7 @@
 package reconcile
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -11,6 +12,7 @@ import (
 	"github.com/dirsweep/dirsweep/state"
 	"github.com/dirsweep/dirsweep/sync/audit"
 	"github.com/dirsweep/dirsweep/sync/identity"
+	"github.com/dirsweep/dirsweep/sync/judge"
 	"github.com/dirsweep/dirsweep/sync/sweep"
 )
 
@@ -31,17 +33,19 @@ func (e *Engine) Explain(ctx context.Context, who string) ([]Explanation, error)
 	if err != nil {
 		return nil, err
 	}
-	base := Explanation{Person: id, Name: id.Anchor, Where: r.whereabouts(ctx, id)}
+	base := Explanation{Person: id, Name: id.Anchor}
+	remembered := state.Person{ID: id}
 	err = e.o.Ledger.View(ctx, func(v *state.Reader) error {
 		p, known, err := v.Person(id)
-		if known && p.Name != "" {
-			base.Name = p.Name
+		if known {
+			remembered, base.Name = p, cmp.Or(p.Name, base.Name)
 		}
 		return err
 	})
 	if err != nil {
 		return nil, fmt.Errorf("read the state: %w", err)
 	}
+	base.Where = r.whereabouts(ctx, id, remembered)
 	if i, ok := r.roster.Find(id); ok {
 		entry, err := r.roster.Entry(i)
 		if err != nil {
@@ -66,28 +70,31 @@ func (e *Engine) Explain(ctx context.Context, who string) ([]Explanation, error)
 	return out, nil
 }
 
-func (r *run) whereabouts(ctx context.Context, id identity.PersonID) string {
+// whereabouts says what the sources know of a person.
+func (r *run) whereabouts(ctx context.Context, id identity.PersonID, known state.Person) string {
 	if i, ok := r.roster.Find(id); ok {
 		if r.roster.Row(i).Active {
 			return string(sources.InScope)
 		}
 		return "in scope, not active"
 	}
-	n := slices.IndexFunc(r.o.Sources, func(s Source) bool { return s.Name == id.Directory })
-	if n < 0 {
+	if len(r.readersOf(id.Directory)) == 0 {
 		return "its source is not in the config"
 	}
-	if !r.whole[n] {
+	if !r.completely(id.Directory) {
 		return "not known: the source could not be read whole"
 	}
-	d, left, err := sweep.Prove(ctx, r.o.Sources[n].Source, sources.Lookup{Anchor: id.Anchor})
-	switch {
-	case err != nil:
-		return "not known: " + err.Error()
-	case !left:
+	a, asked := r.gone[id]
+	if !asked {
+		a = r.ask(ctx, known)
+	}
+	switch a.Outcome {
+	case judge.Unproven:
+		return "not known: " + a.Why
+	case judge.Missed:
 		return string(sources.InScope)
 	}
-	return fmt.Sprintf("%s (%s)", d.Cause, d.Proof)
+	return fmt.Sprintf("%s (%s)", a.Cause, a.Proof)
 }
 
 // explain fills in one target's part.

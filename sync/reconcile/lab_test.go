@@ -297,3 +297,33 @@ func (m labMemory) Save(ctx context.Context, target string, r apply.Record) erro
 func (m labMemory) Witnesses(ctx context.Context, target string, except identity.AccountID, n int) ([]state.Link, error) {
 	return apply.LedgerMemory{Ledger: m.l.ledger}.Witnesses(ctx, target, except, n)
 }
+
+// findings are those on record.
+func (l *lab) findings() (out []state.Finding) {
+	l.t.Helper()
+	l.must(l.ledger.View(l.t.Context(), func(r *state.Reader) error {
+		for f, err := range r.Findings() {
+			if err != nil {
+				return err
+			}
+			out = append(out, f)
+		}
+		return nil
+	}))
+	return out
+}
+
+// orphans are those on record of a target.
+func (l *lab) orphans(target string) (out []state.Orphan) {
+	l.t.Helper()
+	l.must(l.ledger.View(l.t.Context(), func(r *state.Reader) error {
+		for o, err := range r.Orphans(target) {
+			if err != nil {
+				return err
+			}
+			out = append(out, o)
+		}
+		return nil
+	}))
+	return out
+}

@@ -1,6 +1,7 @@
 package reconcile
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -11,6 +12,7 @@ import (
 	"github.com/dirsweep/dirsweep/sync/audit"
 	"github.com/dirsweep/dirsweep/sync/guard"
 	"github.com/dirsweep/dirsweep/sync/identity"
+	"github.com/dirsweep/dirsweep/sync/judge"
 	"github.com/dirsweep/dirsweep/sync/sweep"
 )
 
@@ -20,10 +22,15 @@ type leaver struct {
 	link  state.Link
 	rule  string
 	proof string
-	left  time.Time // zero for since this pass
-	owed  bool      // accepted by an earlier pass and not yet closed
-	again bool      // closed by an earlier pass, and enabled again behind our back (R11)
-	freed bool      // an operator let it go past the guard
+	group string // that they left, where a scope names it
+
+	strength identity.Strength
+	left     time.Time // by the directory's own clock; zero where it does not say
+	noticed  time.Time
+
+	owed  bool // accepted by an earlier pass and not yet closed
+	again bool // closed by an earlier pass, and enabled again behind our back (R11)
+	freed bool // an operator let it go past the guard
 }
 
 func (l leaver) change(target string) identity.Change {
@@ -51,11 +58,12 @@ func (r *run) judgeLeavers(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
+		leavers = r.suspects(l, leavers)
 		if l.accepted, err = r.guard(ctx, l, leavers); err != nil {
 			return err
 		}
 	}
-	return nil
+	return r.holdAnomalies(ctx)
 }
 
 // rememberPeople writes down what changed about the people of whole sources.
@@ -177,7 +185,7 @@ func (r *run) linkedLeavers(ctx context.Context, l *lane) (leavers []leaver, err
 			}
 			out, leaving := r.departure(l, link)
 			if !leaving {
-				if r.stay(l, link); link.State == identity.LinkActive && !slices.Contains(l.Sources, link.Person.Directory) {
+				if r.stay(l, link); link.State == identity.LinkActive && !r.watches(l, link.Person.Directory) {
 					unread[link.Person.Directory]++
 				}
 				continue
@@ -189,7 +197,7 @@ func (r *run) linkedLeavers(ctx context.Context, l *lane) (leavers []leaver, err
 			step := sweep.StepOf(c, l.Name, link.Account)
 			out.owed = step != nil && step.Status == state.StepOpen
 			if out.owed {
-				if out.left = c.Left; out.Cause != identity.Emergency {
+				if out.left, out.noticed = c.Left, c.Noticed; out.Cause != identity.Emergency {
 					out.Cause = c.Cause
 				}
 				if out.proof == "" {
@@ -201,8 +209,8 @@ func (r *run) linkedLeavers(ctx context.Context, l *lane) (leavers []leaver, err
 			}
 			if p, ok, err := v.Person(link.Person); err != nil {
 				return err
-			} else if ok && out.left.IsZero() && out.Cause != identity.OutOfScope && out.Cause != identity.Rescoped {
-				out.left = p.Left
+			} else if _, here := r.roster.Find(link.Person); ok && !here && !out.owed && !p.Noticed.IsZero() {
+				out.noticed, out.left = p.Noticed, p.Left
 			}
 			leavers = append(leavers, out)
 		}
@@ -225,47 +233,115 @@ func (r *run) stay(l *lane, link state.Link) {
 		return
 	}
 	l.linked.Set(i)
-	if l.scope.Has(i) && !current(l, link, r.roster.Row(i).Fingerprint, id) {
+	if l.scope.Has(i) && !current(l, link, r.roster.Row(i).Fingerprint, r.scopePrint(l, r.roster.Source(i)), id) {
 		l.stale.Set(i)
 	}
 }
 
 // current reports whether nothing that a link's account was made from has changed.
-func current(l *lane, link state.Link, print uint64, id identity.PersonID) bool {
+func current(l *lane, link state.Link, print, scope uint64, id identity.PersonID) bool {
 	return link.Person == id && link.State == identity.LinkActive && link.PersonPrint == print &&
-		link.Mapping == l.Mapping.Print() && link.ScopePrint == l.Mapping.ScopePrint() && !l.Mapping.Timed()
+		link.Mapping == l.Mapping.Print() && link.ScopePrint == scope && !l.Mapping.Timed()
 }
 
 // departure says whether, and why, a linked person may not keep the account. What is not known for sure is not a departure.
 func (r *run) departure(l *lane, link state.Link) (out leaver, leaving bool) {
-	out = leaver{link: link, rule: l.LeaverAt, Leaver: guard.Leaver{
-		Person: link.Person, Name: link.Name, Account: link.Account, UserName: link.UserName, Container: link.Container,
-	}}
-	if reason, ok := r.closure[link.Person]; ok {
-		out.Cause, out.rule, out.proof = identity.Emergency, "sweep --reason "+reason, "ordered by an operator: "+reason
-		return out, true
+	asked := judge.Link{
+		Target: l.Name, Person: link.Person, Name: link.Name, Account: link.Account, UserName: link.UserName, Container: link.Container,
 	}
-	if _, back := l.rehired[link.Person]; back || !r.sourceWhole(link.Person.Directory) || !slices.Contains(l.Sources, link.Person.Directory) {
-		return out, false
+	f := r.facts(l, link)
+	judged, leaving := judge.Departure(asked, f)
+	if i, here := r.roster.Find(link.Person); leaving && here && f.Present {
+		r.because(l, i, &f)
+		judged, leaving = judge.Departure(asked, f)
 	}
-	i, ok := r.roster.Find(link.Person)
-	switch {
-	case !ok:
-		gone, proven := r.gone[link.Person]
-		out.Cause, out.proof = gone.Cause, gone.Proof
-		return out, proven
-	case l.scope.Has(i) || l.unsure.Has(i):
-		return out, false
-	case !r.roster.Row(i).Active:
-		out.Cause, out.proof = identity.Inactive, "the source, or the `active` expression, says that the person is not active"
-	case link.ScopePrint != l.Mapping.ScopePrint():
-		out.Cause, out.rule = identity.Rescoped, l.Mapping.ScopeAt()
-		out.proof = "the scope at " + out.rule + " was edited and no longer holds the person"
-	default:
-		out.Cause, out.rule = identity.OutOfScope, l.Mapping.ScopeAt()
-		out.proof = "the scope at " + out.rule + " no longer holds the person"
+	return leaver{
+		link: link, rule: judged.Rule, proof: judged.Proof, left: judged.Left, noticed: judged.Noticed, strength: judged.Strength, group: judged.Group,
+		Leaver: guard.Leaver{
+			Person: link.Person, Name: link.Name, Account: link.Account, UserName: link.UserName, Container: link.Container, Cause: judged.Cause,
+		},
+	}, leaving
+}
+
+// facts are what is known of a link's person without reading anything.
+func (r *run) facts(l *lane, link state.Link) judge.Facts {
+	f := judge.Facts{Rule: l.LeaverAt, Scope: l.Mapping.ScopeAt(), Now: r.now}
+	if reason, ordered := r.closure[link.Person]; ordered {
+		f.Ordered = cmp.Or(reason, "an operator's order")
 	}
-	return out, true
+	_, f.Returned = l.rehired[link.Person]
+	mine := slices.DeleteFunc(r.readersOf(link.Person.Directory), func(n int) bool {
+		return !slices.Contains(l.Sources, r.o.Sources[n].Name)
+	})
+	f.Edited = len(mine) > 0 && !slices.ContainsFunc(mine, func(n int) bool { return link.ScopePrint == r.scopePrint(l, n) })
+	f.AnchorEdited = slices.ContainsFunc(mine, r.anchorEdited)
+	i, here := r.roster.Find(link.Person)
+	if !here {
+		if a, asked := r.gone[link.Person]; asked && len(mine) > 0 {
+			f.Absent = &a
+		}
+		return f
+	}
+	f.Present = slices.ContainsFunc(mine, func(n int) bool { return r.roster.In(i, n) })
+	f.Watched = slices.ContainsFunc(mine, func(n int) bool { return r.roster.In(i, n) && r.whole[n] })
+	if !f.Present && len(mine) > 0 && r.completely(link.Person.Directory) {
+		by := r.o.Sources[r.roster.Source(i)].Name
+		f.Absent = &judge.Absent{
+			Outcome: judge.Left, Cause: identity.Moved, Strength: identity.ByScope, At: r.now,
+			Proof: fmt.Sprintf("source %s has them now, which %s does not read", by, l.Name),
+		}
+	}
+	f.Unsure, f.Active, f.InScope = l.unsure.Has(i), r.roster.Row(i).Active, l.scope.Has(i)
+	return f
+}
+
+// because adds what is known of somebody who was read and leaves.
+func (r *run) because(l *lane, i int, f *judge.Facts) {
+	e, err := r.roster.Entry(i)
+	if err != nil {
+		r.o.Log.Error("read the temporary file", "error", err)
+		return // it is a leaver all the same, without the particulars
+	}
+	n := r.roster.Source(i)
+	f.Left, f.Noticed = e.Record.Left, e.Record.Noticed
+	if r.o.Sources[n].Mapping.Judged() {
+		f.Why = e.Person.Inactive
+	}
+	scope := l.Mapping.ScopeGroups()
+	for _, name := range r.readings[n].groupSet(e.Record.Lost) {
+		if f.Group == "" && (scope.All || slices.Contains(scope.Names, name)) {
+			f.Group = name
+		}
+	}
+}
+
+// scopePrint fingerprints everything in the config that makes people of a source stay at a target (R14).
+func (r *run) scopePrint(l *lane, n int) uint64 {
+	return mix(l.Mapping.ScopePrint(), r.o.Sources[n].Mapping.Print(), r.o.Sources[n].Print)
+}
+
+// scopePrintOf is the scopePrint for a person, wherever they were read.
+func (r *run) scopePrintOf(l *lane, id identity.PersonID) uint64 {
+	if i, here := r.roster.Find(id); here {
+		return r.scopePrint(l, r.roster.Source(i))
+	}
+	for _, n := range r.readersOf(id.Directory) {
+		if slices.Contains(l.Sources, r.o.Sources[n].Name) {
+			return r.scopePrint(l, n)
+		}
+	}
+	return 0
+}
+
+// anchorEdited reports whether a source knows people by another attribute than in its last accepted read.
+func (r *run) anchorEdited(n int) bool {
+	g := r.readings[n]
+	return g != nil && g.record.Anchor != "" && r.o.Sources[n].Anchor != "" && g.record.Anchor != r.o.Sources[n].Anchor
+}
+
+// watches reports whether a target reads a source of a directory.
+func (r *run) watches(l *lane, directory string) bool {
+	return slices.ContainsFunc(r.readersOf(directory), func(n int) bool { return slices.Contains(l.Sources, r.o.Sources[n].Name) })
 }
 
 // guard decides which of a target's leavers go ahead (R6), puts the others on hold, and opens cases. It may be called twice in a pass: for the
@@ -413,9 +489,12 @@ func (r *run) owe(w *state.Writer, l *lane, batch []leaver, status state.StepSta
 			continue
 		}
 		spent[out.Account] = out.freed
-		c := state.Case{Person: out.Person, Name: out.Name, Cause: out.Cause, Proof: out.proof, Left: out.left}
+		c := state.Case{Person: out.Person, Name: out.Name, Cause: out.Cause, Proof: out.proof, Left: out.left, Noticed: out.noticed}
+		if c.Noticed.IsZero() {
+			c.Noticed = r.now
+		}
 		if c.Left.IsZero() {
-			c.Left = r.now
+			c.Left = c.Noticed
 		}
 		if out.Cause == identity.Emergency {
 			c.Reason = r.closure[out.Person]

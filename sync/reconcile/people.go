@@ -1,8 +1,8 @@
 package reconcile
 
 import (
+	"bytes"
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"slices"
@@ -11,10 +11,9 @@ import (
 
 	"github.com/dirsweep/dirsweep/sources"
 	"github.com/dirsweep/dirsweep/state"
-	"github.com/dirsweep/dirsweep/sync/guard"
 	"github.com/dirsweep/dirsweep/sync/identity"
+	"github.com/dirsweep/dirsweep/sync/judge"
 	"github.com/dirsweep/dirsweep/sync/roster"
-	"github.com/dirsweep/dirsweep/sync/sweep"
 )
 
 // chunk is how many people or accounts share one look at the state.
@@ -24,8 +23,23 @@ const chunk = 256
 // state for each of its records.
 const bulk = 10_000
 
-// readSources reads every source, side by side. One that is not read whole, or is too small to believe, takes no part: nobody of it is a
-// leaver, and nobody of another is touched by that (R2).
+// A reading is one source's whole read and what becomes of it.
+type reading struct {
+	record   state.SourceRecord // as the last accepted read left it, and with what this one adds to its names
+	facts    *sources.ReadFacts // valid once the read has ended
+	tells    bool               // the kind fills the facts in
+	unnamed  int                // entries without a readable anchor
+	complete bool               // read to its end, from a server that is believed
+	vocabulary
+	survey     judge.Survey
+	alike      map[string]*alike // people who have kept all that they had, by what that is
+	lacking    []int             // rows of people who lack something that they had
+	suspicions []*suspicion
+	approved   map[string]bool // anomalies that an operator takes as they are, by what they are
+}
+
+// readSources reads every source, side by side. One that is not read whole takes no part: nobody of it is a leaver, and nobody of another is
+// touched by that (R2).
 func (r *run) readSources(ctx context.Context) error {
 	var wg sync.WaitGroup
 	errs := make([]error, len(r.o.Sources))
@@ -38,17 +52,23 @@ func (r *run) readSources(ctx context.Context) error {
 	}
 	for n, err := range errs { // one after the other: the roster is everybody's
 		if err == nil {
-			err = r.accept(ctx, n)
+			err = r.believe(ctx, n)
+		}
+		if err == nil && r.readings[n].complete {
+			err = r.weighLosses(ctx, n)
 		}
 		if err != nil {
-			r.o.Log.Error("source takes no part in this pass", "source", r.o.Sources[n].Name, "error", err)
-			r.report.Sources[n].Err = err.Error()
-		}
-		if !r.whole[n] {
-			r.disbelieve(n)
+			r.withdraw(n, err)
 		}
 	}
 	return r.pick(ctx)
+}
+
+// withdraw says that a source takes no part in the pass.
+func (r *run) withdraw(n int, err error) {
+	r.readings[n].complete = false
+	r.o.Log.Error("source takes no part in this pass", "source", r.o.Sources[n].Name, "error", err)
+	r.report.Sources[n].Err = err.Error()
 }
 
 // disbelieve makes nothing certain of what a source said: half a list, or one that shrank too much, changes no account either (R2).
@@ -64,21 +84,31 @@ func (r *run) disbelieve(n int) {
 func (r *run) readSource(ctx context.Context, n int) error {
 	s := r.o.Sources[n]
 	r.o.Log.Debug("reading people", "source", s.Name)
+	g, err := r.newReading(ctx, n)
+	if err != nil {
+		return err
+	}
+	r.readings[n] = g
+	people, facts := sources.Read(ctx, s.Source)
+	g.facts = facts
+	_, g.tells = s.Source.(sources.FactReader)
 	batch := make([]present, 0, chunk)
 	read := 0
-	for p, err := range s.Source.People(ctx) {
+	for p, err := range people {
 		if trouble := (*sources.PersonError)(nil); errors.As(err, &trouble) {
 			r.find(identity.Finding{
 				Kind: "unreadable", Subject: s.Name + ": " + trouble.DN, Source: s.Name, Person: trouble.ID,
 				Detail: trouble.Err.Error() + "; nothing is done for this person",
 			})
 			if trouble.ID.Anchor == "" {
+				g.unnamed++
 				continue
 			}
 			p.ID = trouble.ID
 		} else if err != nil {
 			return err
 		}
+		p.ID.Directory = s.directory()
 		for _, f := range sources.Findings(p) {
 			r.find(f)
 		}
@@ -103,107 +133,34 @@ func (r *run) readSource(ctx context.Context, n int) error {
 	return r.enter(ctx, n, batch)
 }
 
+func (r *run) newReading(ctx context.Context, n int) (*reading, error) {
+	g := &reading{alike: map[string]*alike{}}
+	err := r.o.Ledger.View(ctx, func(v *state.Reader) (err error) {
+		g.record, _, err = v.Source(r.o.Sources[n].Name)
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read the state: %w", err)
+	}
+	g.vocabulary = r.newVocabulary(n, &g.record)
+	active := r.o.Sources[n].Mapping
+	g.survey.Deciding = func(trait judge.Trait, name string) bool {
+		switch trait {
+		case judge.Attribute:
+			return slices.Contains(active.Names(), name)
+		case judge.Group:
+			groups := active.Groups()
+			return groups.All || slices.Contains(groups.Names, name)
+		}
+		return true
+	}
+	return g, nil
+}
+
 // A present person is one that the source returned, perhaps in a state that cannot be read.
 type present struct {
 	identity.Person
 	unreadable bool
-}
-
-// accept believes a complete snapshot, or not.
-func (r *run) accept(ctx context.Context, n int) error {
-	name := r.o.Sources[n].Name
-	count, people := r.roster.Count(n), uint64(0)
-	for k := range r.roster.Keys(n) {
-		people ^= binary.LittleEndian.Uint64(k[:])
-	}
-	r.report.Sources[n].Count = count
-	var record state.SourceRecord
-	var hold state.Hold
-	err := r.o.Ledger.View(ctx, func(v *state.Reader) (err error) {
-		record, _, err = v.Source(name)
-		return err
-	})
-	if err != nil {
-		return fmt.Errorf("read the state: %w", err)
-	}
-	shrink := guard.Shrunk(r.o.Shrink, name, record.Accepted, count, people)
-	if shrink != nil && record.Accepted == 0 {
-		return fmt.Errorf("%w: %s", sources.ErrIncomplete, shrink.Reason)
-	}
-	if shrink != nil {
-		hold = state.Hold{Digest: shrink.Digest, Kind: "shrink", Source: name, Reason: shrink.Reason, Since: r.now}
-		released, err := r.hold(ctx, hold)
-		if err != nil {
-			return err
-		}
-		if !released {
-			return nil
-		}
-	}
-	r.whole[n] = true
-	if !r.write {
-		return nil
-	}
-	return r.o.Ledger.Update(ctx, func(w *state.Writer) error {
-		if err := dropHoldsWhere(w, func(h state.Hold) bool { return h.Kind == "shrink" && h.Source == name }); err != nil {
-			return err
-		}
-		record.Name, record.Accepted, record.At = name, count, r.now
-		return w.PutSource(record)
-	})
-}
-
-// dropHoldsWhere forgets the holds that are over.
-func dropHoldsWhere(w *state.Writer, over func(state.Hold) bool) error {
-	var digests []string
-	for h, err := range w.Holds() {
-		if err != nil {
-			return err
-		}
-		if over(h) {
-			digests = append(digests, h.Digest)
-		}
-	}
-	for _, digest := range digests {
-		if err := w.DeleteHold(digest); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// hold puts a shrunken source on hold, unless an operator has released exactly this.
-func (r *run) hold(ctx context.Context, h state.Hold) (released bool, err error) {
-	var known state.Hold
-	var old bool
-	if err := r.o.Ledger.View(ctx, func(v *state.Reader) (err error) {
-		known, old, err = v.Hold(h.Digest)
-		return err
-	}); err != nil {
-		return false, fmt.Errorf("read the state: %w", err)
-	}
-	if old {
-		if !known.Approved.IsZero() {
-			return true, nil
-		}
-		h = known
-	}
-	r.mu.Lock()
-	r.report.Held = append(r.report.Held, h)
-	r.mu.Unlock()
-	r.o.Log.Warn("held", "source", h.Source, "target", h.Target, "reason", h.Reason, "release", "dirsweep approve "+h.Digest)
-	if old || !r.write {
-		return false, nil
-	}
-	// Another snapshot is another hold: what the last one waited for cannot be released any more.
-	if err := r.o.Ledger.Update(ctx, func(w *state.Writer) error {
-		return dropHoldsWhere(w, func(old state.Hold) bool {
-			return old.Kind == "shrink" && old.Source == h.Source && old.Target == h.Target && old.Approved.IsZero()
-		})
-	}); err != nil {
-		return false, fmt.Errorf("write the state: %w", err)
-	}
-	return false, r.tellHolds(ctx, []state.Hold{h})
 }
 
 // enter evaluates what has to be evaluated of a chunk of people, and puts them on the roster.
@@ -226,54 +183,105 @@ func (r *run) enterOne(v *state.Reader, n int, p present) error {
 	if err != nil {
 		return fmt.Errorf("read the state: %w", err)
 	}
-	rec := state.Person{ID: p.ID, Name: p.Name, DN: p.DN, Print: p.Fingerprint(), Program: r.programs[n], Left: known.Left}
-	var unsure []int
-	switch {
-	case p.unreadable:
-		unsure = r.readers(n)
-		rec = known
-		rec.ID, rec.Print = p.ID, 0
-	case old && known.Print == rec.Print && known.Program == rec.Program && !r.timed(n):
-		rec.Active, rec.Scope, rec.Rehire = known.Active, known.Scope, known.Rehire
-	default:
-		unsure = r.evaluate(n, p.Person, &rec)
-	}
-	if doubt := r.o.Sources[n].Mapping.Contradicts(p.Person, rec.Active); doubt != "" && len(unsure) == 0 {
-		r.find(identity.Finding{
-			Kind: "contradiction", Subject: p.Source + ": " + p.Name, Source: p.Source, Person: p.ID, Detail: doubt,
-		})
-	}
+	rec, unsure := r.weigh(n, known, p)
+	fingerprint := p.Fingerprint()
+	lacks := !p.unreadable && r.readings[n].note(known, old, rec)
 	p.Active = rec.Active
-	if len(unsure) == 0 {
-		if rec.Active {
-			rec.Left = time.Time{}
-		} else if rec.Left.IsZero() {
-			rec.Left = r.now
-		}
-	}
-	dirty := !old || known.Print != rec.Print || known.Program != rec.Program || !known.Left.Equal(rec.Left) || known.Proven
-	if len(unsure) > 0 {
-		rec.Print = 0 // to be evaluated again
-	}
-	i, err := r.roster.Add(n, roster.Entry{Person: p.Person, Record: rec}, p.Fingerprint(), dirty)
+	i, err := r.roster.Add(n, roster.Entry{Person: p.Person, Record: rec}, fingerprint, !old || differs(known, rec))
 	if err != nil {
 		return err
+	}
+	if lacks {
+		r.readings[n].lacking = append(r.readings[n].lacking, i)
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.pass.Person != "" {
 		r.meant.consider(p.Fits(r.pass.Person), p.ID, p.DN)
 	}
-	for li, l := range r.lanes {
-		l.scope.Clear(i)
-		l.unsure.Clear(i)
-		if slices.Contains(unsure, li) {
+	r.mark(n, i, rec, unsure)
+	return nil
+}
+
+// mark notes at the targets that read source n whether they hold the person of row i.
+func (r *run) mark(n, i int, rec state.Person, unsure []string) {
+	for _, li := range r.readers(n) {
+		l := r.lanes[li]
+		switch {
+		case slices.Contains(unsure, l.Name):
 			l.unsure.Set(i)
-		} else if rec.Active && slices.Contains(rec.Scope, l.Name) {
+		case rec.Active && slices.Contains(rec.Scope, l.Name):
 			l.scope.Set(i)
 		}
 	}
-	return nil
+}
+
+// weigh says what is to be remembered of somebody who was read, and at which targets nobody can tell.
+func (r *run) weigh(n int, known state.Person, p present) (rec state.Person, unsure []string) {
+	rec = state.Person{ID: p.ID, Name: p.Name, DN: p.DN, Print: p.Fingerprint(), Program: r.programs[n]}
+	var e judge.Evaluation
+	switch {
+	case p.unreadable:
+	case known.Print == rec.Print && known.Program == rec.Program && !r.timed(n):
+		rec.Rehire = known.Rehire
+		e = judge.Evaluation{Active: known.Active, Scope: known.Scope}
+	default:
+		e = r.evaluate(n, p.Person, &rec)
+	}
+	was := judge.Known{Active: known.Active, Scope: known.Scope, Noticed: known.Noticed, Left: known.Left, Changed: unix(known.Changed)}
+	var targets []string
+	for _, li := range r.readers(n) {
+		targets = append(targets, r.lanes[li].Name)
+	}
+	slices.Sort(targets)
+	j := judge.Person(was, judge.Entry{Unreadable: p.unreadable, Changed: p.Changed}, e, targets, r.now)
+	if j.Verdict == judge.Unsure {
+		rec = known
+		rec.ID, rec.Print = p.ID, 0 // to be evaluated again
+		return rec, j.Unsure
+	}
+	rec.Active, rec.Scope, rec.Noticed, rec.Left = j.Active, j.Scope, j.Noticed, j.Left
+	r.readings[n].describe(&rec, p.Person)
+	rec.Lost = lost(known, rec)
+	if len(j.Unsure) > 0 {
+		rec.Print = 0
+	}
+	if doubt := r.o.Sources[n].Mapping.Contradicts(p.Person, rec.Active); doubt != "" && len(j.Unsure) == 0 {
+		r.find(identity.Finding{
+			Kind: "contradiction", Subject: p.Source + ": " + p.Name, Source: p.Source, Person: p.ID, Detail: doubt,
+		})
+	}
+	return rec, j.Unsure
+}
+
+// differs reports whether a record has to be written anew. A fingerprint of 0 asks for another evaluation, and that alone is no change.
+func differs(a, b state.Person) bool {
+	return a.Print != b.Print && b.Print != 0 || a.Print == 0 || a.Program != b.Program || a.Proven != b.Proven || a.Changed != b.Changed ||
+		!a.Noticed.Equal(b.Noticed) || !a.Left.Equal(b.Left) || a.Inactive != b.Inactive || !bytes.Equal(a.Attributes, b.Attributes) ||
+		!slices.Equal(a.Groups, b.Groups) || !slices.Equal(a.Lost, b.Lost) || !slices.Equal(a.Former, b.Former)
+}
+
+// mostLost bounds the groups that are remembered as lost.
+const mostLost = 16
+
+// lost are the groups that somebody was in last and is no longer.
+func lost(known, rec state.Person) (list []uint32) {
+	for _, n := range slices.Concat(known.Groups, known.Lost) {
+		if _, in := slices.BinarySearch(rec.Groups, n); !in {
+			list = append(list, n)
+		}
+	}
+	slices.Sort(list)
+	list = slices.Compact(list)
+	return list[:min(mostLost, len(list))]
+}
+
+// unix is the instant of seconds since 1970, zero for none.
+func unix(seconds int64) time.Time {
+	if seconds == 0 {
+		return time.Time{}
+	}
+	return time.Unix(seconds, 0)
 }
 
 // readers are the lanes that read a source.
@@ -298,9 +306,8 @@ func (r *run) timed(n int) bool {
 	return false
 }
 
-// evaluate asks the config's expressions about one person. It returns the lanes for which an expression failed: there the person is neither in
-// scope nor a leaver, and nothing is done for them (incident 3: trouble is not absence).
-func (r *run) evaluate(n int, p identity.Person, rec *state.Person) (unsure []int) {
+// evaluate asks the config's expressions about one person.
+func (r *run) evaluate(n int, p identity.Person, rec *state.Person) (e judge.Evaluation) {
 	src := r.o.Sources[n]
 	trouble := func(err error, target string) {
 		r.find(identity.Finding{
@@ -311,9 +318,9 @@ func (r *run) evaluate(n int, p identity.Person, rec *state.Person) (unsure []in
 	active, err := src.Mapping.Active(p)
 	if err != nil {
 		trouble(err, "")
-		return r.readers(n)
+		return judge.Evaluation{ActiveFailed: true}
 	}
-	p.Active, rec.Active = active, active
+	p.Active, e.Active = active, active
 	if rec.Rehire, err = src.Mapping.Rehire(p); err != nil {
 		trouble(err, "")
 	}
@@ -323,164 +330,11 @@ func (r *run) evaluate(n int, p identity.Person, rec *state.Person) (unsure []in
 		switch {
 		case err != nil && active:
 			trouble(err, l.Name)
-			unsure = append(unsure, i)
+			e.Failed = append(e.Failed, l.Name)
 		case in:
-			rec.Scope = append(rec.Scope, l.Name)
+			e.Scope = append(e.Scope, l.Name)
 		}
 	}
-	slices.Sort(rec.Scope)
-	return unsure
-}
-
-// judgePeople finds out about everybody who has an account somewhere and is missing from a whole snapshot, and who of them came back under
-// another anchor. It changes nothing but memory.
-func (r *run) judgePeople(ctx context.Context) error {
-	absent, err := r.absent(ctx)
-	if err != nil {
-		return err
-	}
-	work := make(chan state.Person)
-	var wg sync.WaitGroup
-	for range 4 {
-		wg.Go(func() {
-			for p := range work {
-				r.prove(ctx, p)
-			}
-		})
-	}
-	for _, p := range absent {
-		work <- p
-	}
-	close(work)
-	wg.Wait()
-	return context.Cause(ctx)
-}
-
-// absent lists the linked people whom whole snapshots lack and who have not been proven gone before.
-func (r *run) absent(ctx context.Context) (absent []state.Person, err error) {
-	seen := map[identity.PersonID]bool{}
-	err = r.o.Ledger.View(ctx, func(v *state.Reader) error {
-		if err := r.rehires(v); err != nil {
-			return err
-		}
-		for _, l := range r.lanes {
-			for link, err := range v.Links(l.Name) {
-				if err != nil {
-					return err
-				}
-				if seen[link.Person] || !r.sourceWhole(link.Person.Directory) {
-					continue
-				}
-				if _, ok := r.roster.Find(link.Person); ok {
-					continue
-				}
-				if _, ok := l.rehired[link.Person]; ok {
-					continue
-				}
-				if r.pass.Mode == Delta && link.State != identity.LinkActive {
-					continue // closed already: a full pass asks about them again, and Retry has in hand what is owed
-				}
-				seen[link.Person] = true
-				p, ok, err := v.Person(link.Person)
-				if err != nil {
-					return err
-				}
-				if !ok {
-					p = state.Person{ID: link.Person, Name: link.Name}
-				}
-				if p.Proven {
-					r.gone[p.ID] = sweep.Departure{Cause: identity.Deleted, Proof: "proven when the person left", At: p.Left}
-					continue
-				}
-				absent = append(absent, p)
-			}
-		}
-		return nil
-	})
-	if err != nil {
-		return nil, fmt.Errorf("read the state: %w", err)
-	}
-	return absent, nil
-}
-
-// rehires finds the people who left and are back under another anchor, by the declared rehire key (R3). Where they have an account of their own
-// by now, because both entries were there for a while, the old one stays a leaver's.
-func (r *run) rehires(v *state.Reader) error {
-	for n, s := range r.o.Sources {
-		if !r.whole[n] {
-			continue
-		}
-		left := map[string]identity.PersonID{}
-		for p, err := range v.People(s.Name) {
-			if err != nil {
-				return err
-			}
-			if p.Rehire == "" || p.Left.IsZero() {
-				continue
-			}
-			if _, here := r.roster.Find(p.ID); !here {
-				left[p.Rehire] = p.ID
-			}
-		}
-		if len(left) == 0 {
-			continue
-		}
-		for i := range r.roster.Of(n) {
-			if !r.roster.Row(i).Active {
-				continue
-			}
-			e, err := r.roster.Entry(i)
-			if err != nil {
-				return err
-			}
-			if old, ok := left[e.Record.Rehire]; ok && e.Record.Rehire != "" {
-				if err := r.rehire(v, old, e.Person.ID); err != nil {
-					return err
-				}
-			}
-		}
-	}
-	return nil
-}
-
-func (r *run) rehire(v *state.Reader, old, now identity.PersonID) error {
-	for _, l := range r.lanes {
-		_, had, err := v.Link(l.Name, old)
-		if err != nil {
-			return err
-		}
-		_, has, err := v.Link(l.Name, now)
-		if err != nil {
-			return err
-		}
-		if had && !has {
-			l.rehired[old] = now
-		}
-	}
-	return nil
-}
-
-// prove asks the source about one absent person (R1).
-func (r *run) prove(ctx context.Context, p state.Person) {
-	n := slices.IndexFunc(r.o.Sources, func(s Source) bool { return s.Name == p.ID.Directory })
-	departure, left, err := sweep.Prove(ctx, r.o.Sources[n].Source, sources.Lookup{Anchor: p.ID.Anchor, DN: p.DN})
-	f := identity.Finding{Subject: p.ID.Directory + ": " + p.Name, Source: p.ID.Directory, Person: p.ID}
-	switch {
-	case err != nil:
-		f.Kind, f.Detail = "unproven", "missing from the snapshot, but their absence is not proven, so nothing is closed: "+err.Error()
-		r.find(f)
-		return
-	case !left:
-		f.Kind, f.Detail = "missed", "missing from a snapshot that called itself complete, though the source has them in scope: nothing is closed"
-		r.find(f)
-		return
-	}
-	if p.Left.IsZero() {
-		p.Left = r.now
-	}
-	p.Proven, p.Active, p.Scope, p.Print = departure.Cause == identity.Deleted, false, nil, 0
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.gone[p.ID] = departure
-	r.records = append(r.records, p)
+	slices.Sort(e.Scope)
+	return e
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/dirsweep/dirsweep/sync/apply"
 	"github.com/dirsweep/dirsweep/sync/audit"
 	"github.com/dirsweep/dirsweep/sync/identity"
+	"github.com/dirsweep/dirsweep/sync/judge"
 	"github.com/dirsweep/dirsweep/sync/plan"
 	"github.com/dirsweep/dirsweep/sync/roster"
 	"github.com/dirsweep/dirsweep/sync/sweep"
@@ -143,14 +144,15 @@ type run struct {
 	exec   *apply.Executor
 
 	programs []uint64   // by source: fingerprint of everything that is evaluated for its people
-	whole    []bool     // by source: read whole and believed
+	readings []*reading // by source: what was read
+	whole    []bool     // by source: read whole and believed, people's number included
 	picked   roster.Key // of Pass.Person
 	urgent   bool       // an operator's order: what is on record as closed is looked at too
 	meant    candidates // for Pass.Person, among those read
 	matches  []identity.PersonID
 
-	gone    map[identity.PersonID]sweep.Departure
-	closure map[identity.PersonID]string // ordered closed, with the reason
+	gone    map[identity.PersonID]judge.Absent // what became of people whom the reads lack
+	closure map[identity.PersonID]string       // ordered closed, with the reason
 
 	mu       sync.Mutex // guards what follows, and the lanes' bits while sources are read
 	report   Report
@@ -170,14 +172,14 @@ func (e *Engine) begin(p Pass, write bool) (*run, error) {
 	r := &run{
 		e: e, o: e.o, pass: p, write: write, now: now, id: now.UTC().Format("20060102T150405.000000"), spool: spool, roster: roster.New(spool),
 		whole: make([]bool, len(e.o.Sources)), programs: make([]uint64, len(e.o.Sources)),
-		gone: map[identity.PersonID]sweep.Departure{}, closure: map[identity.PersonID]string{},
+		gone: map[identity.PersonID]judge.Absent{}, readings: make([]*reading, len(e.o.Sources)), closure: map[identity.PersonID]string{},
 	}
 	r.meant.who = p.Person
 	r.report.Sources = make([]Part, len(e.o.Sources))
 	r.exec = e.executor(r.id)
 	for _, t := range e.o.Targets {
 		skip := len(p.Targets) > 0 && !slices.Contains(p.Targets, t.Name)
-		l := &lane{Target: t, skip: skip, paths: t.Mapping.Paths(), rehired: map[identity.PersonID]identity.PersonID{}}
+		l := &lane{Target: t, skip: skip, paths: t.Mapping.Paths(), rehired: map[identity.PersonID]identity.PersonID{}, bound: map[int]*suspicion{}}
 		r.lanes = append(r.lanes, l)
 	}
 	for _, name := range p.Targets {
@@ -244,7 +246,7 @@ func (r *run) recover(ctx context.Context, l *lane) error {
 			if intent.Change.Target != l.Name || r.e.underWay(intent.Pass) {
 				continue // another pass, or a sweep, settles its own
 			}
-			job, err := reopen(v, l, intent.Change)
+			job, err := r.reopen(v, l, intent.Change)
 			if err != nil {
 				return err
 			}
@@ -273,7 +275,7 @@ func (r *run) recover(ctx context.Context, l *lane) error {
 	if err != nil {
 		return err
 	}
-	leavers = slices.DeleteFunc(leavers, func(out leaver) bool {
+	leavers = slices.DeleteFunc(r.suspects(l, leavers), func(out leaver) bool {
 		return slices.ContainsFunc(l.accepted, func(known leaver) bool { return known.Account == out.Account })
 	})
 	late, err := r.guard(ctx, l, leavers)
@@ -282,8 +284,8 @@ func (r *run) recover(ctx context.Context, l *lane) error {
 }
 
 // reopen makes of a recorded change the job it was.
-func reopen(v *state.Reader, l *lane, c identity.Change) (job apply.Job, err error) {
-	job = apply.Job{Change: c, Have: identity.Account{ID: c.Account, UserName: c.UserName}, Mapping: l.Mapping.Print(), Scope: l.Mapping.ScopePrint()}
+func (r *run) reopen(v *state.Reader, l *lane, c identity.Change) (job apply.Job, err error) {
+	job = apply.Job{Change: c, Have: identity.Account{ID: c.Account, UserName: c.UserName}, Mapping: l.Mapping.Print(), Scope: r.scopePrintOf(l, c.Person)}
 	if c.Op != identity.Create {
 		job.Link, _, err = v.LinkByAccount(c.Target, c.Account)
 		return job, err
@@ -496,7 +498,7 @@ func (r *run) solved(f identity.Finding) bool {
 		return r.pass.Mode == Full && r.pass.Person == "" // of a target that left the config
 	}
 	l := r.lanes[at]
-	if !l.complete || slices.ContainsFunc(l.Sources, func(name string) bool { return !r.sourceWhole(name) }) {
+	if !l.complete || !r.claimable(l) {
 		return false
 	}
 	if r.pass.Mode == Full && r.pass.Person == "" {
@@ -533,10 +535,8 @@ func (r *run) sourcesHealth(w *state.Writer) error {
 
 // setOrphans writes a target's orphans down. Without one of its sources nobody can tell who is one, so what was known stands.
 func (r *run) setOrphans(w *state.Writer, l *lane) error {
-	for _, name := range l.Sources {
-		if !r.sourceWhole(name) {
-			return nil
-		}
+	if !r.claimable(l) {
+		return nil
 	}
 	return w.SetOrphans(l.Name, l.orphans)
 }

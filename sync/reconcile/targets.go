@@ -30,6 +30,7 @@ type lane struct {
 	// One bit a row of the roster: in scope, not known to be in scope or out of it, linked, linked and changed since, seen in the target.
 	scope, unsure, linked, stale, seen roster.Bits
 
+	bound   map[int]*suspicion                      // by row: who leaves by an anomaly, and by which
 	rehired map[identity.PersonID]identity.PersonID // who left and has an account here → who came back as somebody new, and has none
 
 	accepted []leaver // to be closed
@@ -352,7 +353,7 @@ func (r *run) applyOne(ctx context.Context, l *lane, w work) {
 	fresh := false
 	was := link.Person // who a rehire was before owes nothing any more either
 	for _, c := range l.changes[w.first : w.first+w.steps] {
-		job := apply.Job{Change: c, Have: have, Fresh: fresh, Link: link, Waiting: w.waiting, Mapping: l.Mapping.Print(), Scope: l.Mapping.ScopePrint()}
+		job := apply.Job{Change: c, Have: have, Fresh: fresh, Link: link, Waiting: w.waiting, Mapping: l.Mapping.Print(), Scope: r.scopePrint(l, r.roster.Source(w.row))}
 		if c.Op == identity.Create {
 			e, want, err := r.want(ctx, l, w.row, c.UserName) // the login that was planned
 			if err != nil {

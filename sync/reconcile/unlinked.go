@@ -34,6 +34,9 @@ func (r *run) matchUnlinked(ctx context.Context, l *lane) (late []leaver, err er
 			if m.Situation == identity.Unlinked {
 				matched[m.Person] = true
 			}
+			if !r.claimable(l) {
+				continue // somebody whom nobody could read now may have the better claim
+			}
 			out, leaving, err := r.matched(ctx, l, m)
 			if err != nil {
 				return nil, err
@@ -61,6 +64,14 @@ func (r *run) matchUnlinked(ctx context.Context, l *lane) (late []leaver, err er
 		}
 	}
 	return late, nil
+}
+
+// claimable reports whether every source of the target was read and is believed, under the config that it was accepted under: only then can
+// be told who else has a claim to an account, and so whose it is (R2).
+func (r *run) claimable(l *lane) bool {
+	return !slices.ContainsFunc(r.o.Sources, func(s Source) bool {
+		return slices.Contains(l.Sources, s.Name) && !r.sourceWhole(s.Name)
+	})
 }
 
 // reads reports whether the target reads a source that was read whole.
@@ -130,7 +141,7 @@ func (r *run) matched(ctx context.Context, l *lane, m correlate.Match) (out leav
 	}
 	link := state.Link{
 		Target: l.Name, Person: m.Person, Account: m.Account, UserName: m.UserName, Name: e.Person.Name, Container: e.Person.Container(),
-		ScopePrint: l.Mapping.ScopePrint(), State: identity.LinkActive,
+		ScopePrint: r.scopePrint(l, r.roster.Source(i)), State: identity.LinkActive,
 	}
 	if out, leaving = r.departure(l, link); !leaving || !have.Active {
 		return out, false, nil
@@ -162,16 +173,10 @@ func (r *run) adopt(ctx context.Context, l *lane, i int, have identity.Account) 
 	return nil
 }
 
-// orphan reports an account that nobody fits, or makes it a leaver where the config asks for that (R5). While a source of the target is not
-// whole, nobody can tell what an orphan is.
+// orphan reports an account that nobody fits, or makes it a leaver where the config asks for that (R5).
 func (r *run) orphan(l *lane, have identity.Account) (out leaver, leaving bool, err error) {
 	if r.pass.Mode != Full || r.pass.Person != "" {
 		return out, false, nil
-	}
-	for n, s := range r.o.Sources {
-		if slices.Contains(l.Sources, s.Name) && !r.whole[n] {
-			return out, false, nil
-		}
 	}
 	if _, protected := l.Guard.Protected(have.UserName); protected {
 		return out, false, nil

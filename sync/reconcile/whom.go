@@ -65,7 +65,7 @@ func (e *Engine) remembered(ctx context.Context, who string) (identity.PersonID,
 	c := candidates{who: who}
 	err := e.o.Ledger.View(ctx, func(v *state.Reader) error {
 		for _, s := range e.o.Sources {
-			for p, err := range v.People(s.Name) {
+			for p, err := range v.People(s.directory()) {
 				if err != nil {
 					return err
 				}

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/cespare/xxhash/v2"
+
 	"github.com/dirsweep/dirsweep/state"
 	"github.com/dirsweep/dirsweep/sync/identity"
 )
@@ -29,6 +31,7 @@ type Row struct {
 	Fingerprint uint64 // identity.Person.Fingerprint as the source described them
 	at          int64
 	source      uint16
+	Key         uint64 // a hash of the rehire key, 0 for none
 	Active      bool
 	Dirty       bool // what the state remembers of them has changed
 }
@@ -49,6 +52,14 @@ func hashed(text string) (k Key) {
 	sum := sha256.Sum256([]byte(text))
 	copy(k[:], sum[:])
 	return k
+}
+
+// HashOf is what Row.Key holds of a rehire key.
+func HashOf(key string) uint64 {
+	if key == "" {
+		return 0
+	}
+	return xxhash.Sum64String(key) | 1
 }
 
 // Logins is a set of userNames, whose letter case does not count.
@@ -76,7 +87,7 @@ func (r *Roster) Add(source int, e Entry, fingerprint uint64, dirty bool) (int, 
 	if err != nil {
 		return 0, err
 	}
-	row := Row{Fingerprint: fingerprint, at: at, source: uint16(source), Active: e.Record.Active, Dirty: dirty}
+	row := Row{Fingerprint: fingerprint, Key: HashOf(e.Record.Rehire), at: at, source: uint16(source), Active: e.Record.Active, Dirty: dirty}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	k := KeyOf(e.Person.ID)
@@ -111,9 +122,14 @@ func (r *Roster) Replace(n int, e Entry, fingerprint uint64, dirty bool) error {
 	if err != nil {
 		return err
 	}
-	r.rows[n] = Row{Fingerprint: fingerprint, at: at, source: r.rows[n].source, Active: e.Record.Active, Dirty: dirty}
+	r.rows[n] = Row{
+		Fingerprint: fingerprint, Key: HashOf(e.Record.Rehire), at: at, source: r.rows[n].source, Active: e.Record.Active, Dirty: dirty,
+	}
 	return nil
 }
+
+// Keep says that the state is to remember row n's person as it does.
+func (r *Roster) Keep(n int) { r.rows[n].Dirty = false }
 
 // Find returns a person's row.
 func (r *Roster) Find(id identity.PersonID) (int, bool) {
@@ -142,7 +158,7 @@ func (r *Roster) Entry(n int) (e Entry, err error) {
 // Count is the number of people that one source returned.
 func (r *Roster) Count(source int) (n int) {
 	for i := range r.rows {
-		if r.in(i, source) {
+		if r.In(i, source) {
 			n++
 		}
 	}
@@ -164,14 +180,15 @@ func (r *Roster) Of(source int) iter.Seq[int] {
 func (r *Roster) Keys(source int) iter.Seq[Key] {
 	return func(yield func(Key) bool) {
 		for k, i := range r.index {
-			if r.in(int(i), source) && !yield(k) {
+			if r.In(int(i), source) && !yield(k) {
 				return
 			}
 		}
 	}
 }
 
-func (r *Roster) in(n, source int) bool {
+// In reports whether a source returned the person of row n.
+func (r *Roster) In(n, source int) bool {
 	return int(r.rows[n].source) == source || slices.Contains(r.also[int32(n)], uint16(source))
 }
 

@@ -1,17 +1,11 @@
 package sweep_test
 
 import (
-	"context"
-	"errors"
 	"fmt"
-	"iter"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
-
-	"github.com/dirsweep/dirsweep/sources"
 	"github.com/dirsweep/dirsweep/state"
 	"github.com/dirsweep/dirsweep/state/memory"
 	"github.com/dirsweep/dirsweep/sync/identity"
@@ -173,55 +167,5 @@ func TestR08RetriedWithinAMinuteThenWithBackoffForEver(t *testing.T) {
 		if got := sweep.Retry(attempts, noon).Sub(noon); got != want {
 			t.Errorf("after %d attempts: %s, want %s", attempts, got, want)
 		}
-	}
-}
-
-// A directory is a source without anybody; where is what it answers when asked.
-type directory struct {
-	where sources.Where
-	err   error
-}
-
-func (directory) People(context.Context) iter.Seq2[identity.Person, error] {
-	return func(func(identity.Person, error) bool) {}
-}
-
-func (directory) Close() error { return nil }
-
-// A deskClerk is a directory that can be asked.
-type deskClerk struct{ directory }
-
-func (d deskClerk) Find(context.Context, sources.Lookup) (sources.Sighting, error) {
-	return sources.Sighting{Where: d.where, Proof: "asked", At: noon}, d.err
-}
-
-func TestR01Prove(t *testing.T) {
-	down := errors.New("no answer")
-	for _, c := range []struct {
-		name   string
-		source sources.Source
-		cause  identity.Cause
-		left   bool
-		err    bool
-	}{
-		{"a tombstone", deskClerk{directory{where: sources.Tombstone}}, identity.Deleted, true, false},
-		{"gone", deskClerk{directory{where: sources.Gone}}, identity.Deleted, true, false},
-		{"elsewhere", deskClerk{directory{where: sources.Elsewhere}}, identity.Moved, true, false},
-		{"still there", deskClerk{directory{where: sources.InScope}}, "", false, false},
-		{"an answer that nobody knows", deskClerk{directory{where: "perhaps"}}, "", false, false},
-		{"no answer", deskClerk{directory{where: sources.Gone, err: down}}, "", false, true},
-		{"a source that cannot be asked", directory{}, "", false, true},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			d, left, err := sweep.Prove(t.Context(), c.source, sources.Lookup{Anchor: "a"})
-			if left != c.left || (err != nil) != c.err {
-				t.Fatalf("%+v, %t, %v", d, left, err)
-			}
-			if left {
-				if diff := cmp.Diff(sweep.Departure{Cause: c.cause, Proof: "asked", At: noon}, d); diff != "" {
-					t.Error(diff)
-				}
-			}
-		})
 	}
 }

@@ -1,0 +1,211 @@
+package judge
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/dirsweep/dirsweep/sync/identity"
+)
+
+// An Order is how current one answer of a directory is beside another.
+type Order uint8
+
+// The orders.
+const (
+	Undated      Order = iota // at least one of the two servers does not tell
+	Current                   // as current, or more
+	Older                     // less current
+	Incomparable              // each knows something that the other does not
+)
+
+// A Read is what one whole read of a source was, beside its people.
+type Read struct {
+	Server  string // who answered; "" where the kind does not tell
+	Order   Order  // beside the last accepted read
+	Unnamed int    // entries without a readable anchor: any of them may be somebody whom the read lacks
+}
+
+// Accepted is what is remembered of the last read that was believed. Its zero value is of a source that was never read.
+type Accepted struct {
+	Server string
+	Rival  string    // another server that could not be dated, which answered the last read
+	Since  time.Time // since when Rival has
+}
+
+// apart is how long two reads of a server that cannot be dated have to be apart: a delta pass.
+const apart = time.Minute
+
+// A Belief is what is to be made of a read.
+type Belief struct {
+	Whole     bool   // it proves what it says
+	Backwards bool   // the server itself has gone back: an operator has to take it as it is now
+	Why       string // where it is not whole: one sentence
+	Accepted         // what is to be remembered
+}
+
+// Believe says whether a read proves anything. It does where its server is at least as current as that of the last
+// accepted one; a server that cannot be dated is believed where it is the same as before, or where a second read of it,
+// a delta later, says so again.
+func Believe(last Accepted, read Read, now time.Time) Belief {
+	same := read.Server == last.Server
+	b := Belief{Accepted: last}
+	switch {
+	case read.Order == Current, read.Order == Undated && (same || last.Server == ""):
+		return Belief{Whole: true, Accepted: Accepted{Server: read.Server}}
+	case read.Order == Older && same:
+		b.Backwards = true
+		b.Why = fmt.Sprintf("%s is older than when it was last read, as after a restore: nothing of it is believed", read.Server)
+		return b
+	case read.Order == Older, read.Order == Incomparable:
+		b.Why = fmt.Sprintf("%s answered and lacks changes that %s, which was read before, has: nothing of it is believed",
+			read.Server, last.Server)
+		return b
+	case read.Server != last.Rival:
+		b.Rival, b.Since = read.Server, now
+	case now.Sub(last.Since) >= apart:
+		return Belief{Whole: true, Accepted: Accepted{Server: read.Server}}
+	}
+	b.Why = fmt.Sprintf("%s answered in the place of %s and does not tell how current it is: "+
+		"it is believed when it answers again, %s after %s", read.Server, last.Server, apart, b.Since.UTC().Format(time.TimeOnly))
+	return b
+}
+
+// Where is what a source answers of one anchor.
+type Where string
+
+// The answers.
+const (
+	NoAnswer  Where = ""          // it cannot be asked, or did not answer
+	InScope   Where = "in scope"  // a read would return them
+	Elsewhere Where = "elsewhere" // they exist outside of what is read
+	Tombstone Where = "tombstone" // it says that they were deleted
+	Gone      Where = "gone"      // it knows nobody by that anchor
+)
+
+// A Place is what is to be seen of the container that held a person.
+type Place string
+
+// The places.
+const (
+	PlaceUnknown Place = ""
+	PlacePeopled Place = "peopled" // others are seen there
+	PlaceEmpty   Place = "empty"   // it is there, and nobody is seen in it
+	PlaceHidden  Place = "hidden"  // it is not there, or may not be seen
+)
+
+// A Sighting is what one source says of one anchor, asked for it after a read that lacks it.
+type Sighting struct {
+	Source  string
+	Where   Where
+	Trouble string    // where there is no answer: why
+	Order   Order     // beside the last accepted read of that source
+	Same    bool      // the server that answered is the one that was read
+	Witness bool      // somebody who should be seen was
+	Place   Place     // of where the person was
+	Now     string    // where they are, of Elsewhere: a DN
+	Proof   string    // for evidence: what was asked, of whom, and the answer
+	Changed time.Time // when the directory says that it happened; zero where it does not
+	At      time.Time // of the answer
+}
+
+// An Outcome is what became of somebody whom a read lacks.
+type Outcome string
+
+// The outcomes.
+const (
+	Unproven Outcome = "unproven" // nobody can tell: not a leaver
+	Missed   Outcome = "missed"   // they are there: the read was not whole
+	Left     Outcome = "left"
+)
+
+// An Absent is the judgement of somebody whom a read lacks.
+type Absent struct {
+	Outcome  Outcome
+	Why      string // where it is not Left: one clause
+	Cause    identity.Cause
+	Strength identity.Strength
+	Proof    string
+	Now      string    // where they moved to: a DN
+	Left     time.Time // by the directory's own clock; zero where it does not say
+	At       time.Time // of the answer
+	// Emptied: their container was emptied with them. They are held at any size, unless a tombstone says that they were
+	// deleted.
+	Emptied bool
+}
+
+// Absence judges somebody whom a read lacks by what each source of their directory says when asked for that very anchor
+// (R1). The strongest word counts: who is in scope of one is there, and who is anywhere else has moved; gone has to be
+// the answer of all. Without an answer of every source, from a server that is current, with a witness and the place
+// where they were, nobody is a leaver.
+func Absence(read Read, sightings []Sighting) Absent {
+	var elsewhere, tombstone, gone *Sighting
+	if len(sightings) == 0 {
+		return unproven("", "no source of their directory is read")
+	}
+	for i := range sightings {
+		s := &sightings[i]
+		switch s.Where {
+		case InScope:
+			return Absent{
+				Outcome: Missed, Proof: s.Proof,
+				Why: s.Source + " has them in scope, though a read that called itself complete lacks them",
+			}
+		case Elsewhere:
+			elsewhere = s
+		case Tombstone:
+			tombstone = s
+		case Gone:
+			gone = s
+		case NoAnswer:
+		default:
+			return unproven(s.Source, "it gave an answer that nobody knows: "+string(s.Where))
+		}
+	}
+	for _, s := range sightings {
+		if why := doubt(read, s); why != "" {
+			return unproven(s.Source, why)
+		}
+	}
+	switch {
+	case elsewhere != nil:
+		return left(*elsewhere, identity.Moved, identity.ByScope)
+	case tombstone != nil:
+		return left(*tombstone, identity.Deleted, identity.ByAbsence)
+	}
+	a := left(*gone, identity.Deleted, identity.ByAbsence)
+	a.Emptied = gone.Place == PlaceEmpty
+	return a
+}
+
+func unproven(source, why string) Absent {
+	if source != "" {
+		why = source + ": " + why
+	}
+	return Absent{Outcome: Unproven, Why: why}
+}
+
+func left(s Sighting, cause identity.Cause, strength identity.Strength) Absent {
+	return Absent{Outcome: Left, Cause: cause, Strength: strength, Proof: s.Proof, Now: s.Now, Left: s.Changed, At: s.At}
+}
+
+// doubt says why an answer is not believed, "" where it is.
+func doubt(read Read, s Sighting) string {
+	switch {
+	case s.Where == NoAnswer:
+		return strings.TrimSuffix("it gave no answer: "+s.Trouble, ": ")
+	case s.Order == Older || s.Order == Incomparable:
+		return "the server that answered lacks changes that were read before"
+	case s.Order == Undated && !s.Same:
+		return "the server that answered is not the one that was read, and does not tell how current it is"
+	case s.Where != Gone:
+		return ""
+	case read.Unnamed > 0:
+		return fmt.Sprintf("%d entries of the read have no readable anchor, and each of them may be this person", read.Unnamed)
+	case !s.Witness:
+		return "it showed nobody whom it should show"
+	case s.Place == PlaceHidden || s.Place == PlaceUnknown:
+		return "the place where they were cannot be seen"
+	}
+	return ""
+}

@@ -1,0 +1,105 @@
+package judge
+
+import (
+	"time"
+
+	"github.com/dirsweep/dirsweep/sync/identity"
+)
+
+// A Link is an account of a target and the person whose it is.
+type Link struct {
+	Target    string
+	Person    identity.PersonID
+	Name      string
+	Account   identity.AccountID
+	UserName  string
+	Container string // where the person was last seen
+}
+
+// Facts are what there is to be known of a link's person at its target.
+type Facts struct {
+	Ordered  string // an operator ordered the person closed, with this reason; "" where nobody did
+	Returned bool   // they are back under another anchor, and the account is theirs
+	Watched  bool   // the target reads their source, and its read is believed
+
+	// Of somebody who was read.
+	Present bool
+	Unsure  bool // nobody can tell at this target: an expression failed, or the entry cannot be read
+	Active  bool
+	InScope bool
+	Why     string    // why they are not active: "nsAccountLock is TRUE"; "" for the config's `active` expression
+	Left    time.Time // when they left, by the directory's own clock
+	Noticed time.Time // when that was seen
+	Group   string    // a group that the scope names and that they were in and are no longer
+	// Edited: what makes people stay here (scope, active, base, filter, groups) is not what it was when the person last
+	// did (R14).
+	Edited bool
+
+	Absent       *Absent // of somebody whom the read lacks; nil where nobody asked
+	AnchorEdited bool    // the source knows people by another attribute than before, so that nobody's absence means anything
+
+	Rule  string // where the config says what is done about leavers
+	Scope string // where the config's scope is; "" where it has none
+	Now   time.Time
+}
+
+// Departure says whether, and why, a person may not keep an account. What is not known for sure is not a departure.
+// What Absence proves is believed of a source that is held too: who is explained one by one does not wait for those who
+// are not.
+func Departure(link Link, f Facts) (identity.Leaver, bool) {
+	l := identity.Leaver{
+		Target: link.Target, Person: link.Person, Name: link.Name, Account: link.Account, UserName: link.UserName, Container: link.Container,
+		Rule: f.Rule, Noticed: f.Now,
+	}
+	switch {
+	case f.Ordered != "":
+		l.Cause, l.Strength, l.Reason = identity.Emergency, identity.ByOrder, f.Ordered
+		l.Rule, l.Proof = "sweep --reason "+f.Ordered, "ordered by an operator: "+f.Ordered
+		return l, true
+	case f.Returned:
+		return l, false
+	case !f.Present:
+		return absent(l, f)
+	case !f.Watched, f.Unsure, f.Active && f.InScope:
+		return l, false
+	}
+	if !f.Noticed.IsZero() {
+		l.Noticed = f.Noticed
+	}
+	switch {
+	case !f.Active && f.Why != "":
+		l.Cause, l.Strength, l.Left = identity.Inactive, identity.ByState, f.Left
+		l.Proof = "the source says that the person is not active: " + f.Why
+	case f.Edited:
+		l.Cause, l.Strength = identity.Rescoped, identity.ByScope
+		l.Proof = "the config was edited, and no longer holds the person"
+		if f.Scope != "" {
+			l.Rule = f.Scope
+		}
+	case !f.Active:
+		l.Cause, l.Strength, l.Left = identity.Inactive, identity.ByState, f.Left
+		l.Proof = "the source, or the `active` expression, says that the person is not active"
+	default:
+		l.Cause, l.Strength, l.Group, l.Rule = identity.OutOfScope, identity.ByScope, f.Group, f.Scope
+		l.Proof = "the scope at " + f.Scope + " no longer holds the person"
+		if f.Group != "" {
+			l.Proof += ", who has left " + f.Group
+		}
+	}
+	return l, true
+}
+
+func absent(l identity.Leaver, f Facts) (identity.Leaver, bool) {
+	if f.Absent == nil || f.Absent.Outcome != Left || f.AnchorEdited {
+		return l, false
+	}
+	l.Cause, l.Strength, l.Proof, l.Left = f.Absent.Cause, f.Absent.Strength, f.Absent.Proof, f.Absent.Left
+	if !f.Noticed.IsZero() {
+		l.Noticed = f.Noticed
+	}
+	if f.Edited && l.Cause == identity.Moved { // by the base, the filter or the depth, which may be what changed
+		l.Cause = identity.Rescoped
+		l.Proof = "the config was edited, and no longer reads the place of the person: " + l.Proof
+	}
+	return l, true
+}

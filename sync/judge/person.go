@@ -1,0 +1,92 @@
+// Package judge says of people whether they stay, leave, return, or whether nobody can tell: from what was known of
+// them, what a read shows and what a look-up answers. It is pure: facts come in as values, and the clock with them.
+//
+//	what was read of a person      Person      stays, leaves, returns, unsure
+//	what a read shows as a whole   Believe     whether it proves anything
+//	who a read lacks               Absence     moved, deleted, unproven
+//	who came back as another       Returns     one to one by key, or disputed
+//	what many lost at once         Survey      anomalies, and whom they bind
+//	one account of all that        Departure   a leaver, or not
+package judge
+
+import (
+	"slices"
+	"time"
+)
+
+// A Verdict is what is believed of one person.
+type Verdict string
+
+// The verdicts.
+const (
+	Unsure Verdict = "unsure"  // nobody can tell: neither a leaver nor changed
+	Stay   Verdict = "stays"   // active, as before
+	Leave  Verdict = "leaves"  // there, and no longer active
+	Return Verdict = "returns" // active again
+)
+
+// Known is what is remembered of a person. Its zero value is of somebody who is new.
+type Known struct {
+	Active  bool
+	Scope   []string  // targets whose scope holds them, sorted
+	Noticed time.Time // when they were seen to have left; zero for who has not
+	Left    time.Time // when they left, by the directory's own clock; zero where it did not say
+	Changed time.Time // when their entry was last changed, by the directory's own clock; zero where it did not say
+}
+
+// An Entry is what a read returned of a person.
+type Entry struct {
+	Unreadable bool      // the source returned them in a state that cannot be read
+	Changed    time.Time // when the entry was last changed, by the directory's own clock; zero where it does not say
+}
+
+// An Evaluation is what the config's expressions say of an entry that could be read.
+type Evaluation struct {
+	ActiveFailed bool     // nothing of the rest is known then
+	Active       bool     //
+	Scope        []string // targets whose scope holds the person, sorted
+	Failed       []string // targets whose scope gave no answer
+}
+
+// A Record is what is to be remembered of a person now, and where nothing is.
+type Record struct {
+	Verdict Verdict
+	Known
+	Unsure []string // the targets at which nobody can tell, sorted; all of them where Verdict is Unsure
+}
+
+// Person judges somebody whom a read returned. targets are all that read the source, sorted. Somebody of whom not all
+// is known is unsure where it is not known, and remembered as before: trouble with an entry or an expression is not
+// absence.
+func Person(known Known, entry Entry, e Evaluation, targets []string, now time.Time) Record {
+	if entry.Unreadable || e.ActiveFailed {
+		return Record{Verdict: Unsure, Known: known, Unsure: targets}
+	}
+	r := Record{Known: Known{Active: e.Active, Scope: e.Scope, Changed: entry.Changed}}
+	if !e.Active {
+		r.Verdict, r.Noticed, r.Left = Leave, known.Noticed, known.Left
+		if r.Noticed.IsZero() {
+			r.Noticed, r.Left = now, happened(known, entry)
+		}
+		return r
+	}
+	r.Verdict = Stay
+	if !known.Noticed.IsZero() {
+		r.Verdict = Return
+	}
+	for _, target := range targets {
+		if slices.Contains(e.Failed, target) {
+			r.Unsure = append(r.Unsure, target)
+		}
+	}
+	return r
+}
+
+// happened is when an entry came to say that its person left: when it was last changed, if that was since the last
+// read. An entry that was not changed became inactive by the clock or by the config, and then nothing dates it.
+func happened(known Known, entry Entry) time.Time {
+	if known.Changed.IsZero() || !entry.Changed.After(known.Changed) {
+		return time.Time{}
+	}
+	return entry.Changed
+}

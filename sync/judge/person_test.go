@@ -1,0 +1,89 @@
+package judge_test
+
+import (
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/dirsweep/dirsweep/sync/judge"
+)
+
+var (
+	noon  = time.Date(2026, 3, 2, 12, 0, 0, 0, time.UTC)
+	early = noon.Add(-time.Hour)
+	dawn  = noon.Add(-6 * time.Hour)
+)
+
+// TestR01TroubleIsNotAbsence: an entry that cannot be read, and an expression that gives no answer, make nobody a leaver (M15).
+func TestR01TroubleIsNotAbsence(t *testing.T) {
+	targets := []string{"crm", "wiki"}
+	was := judge.Known{Active: true, Scope: []string{"wiki"}, Changed: dawn}
+	gone := judge.Known{Scope: []string{"wiki"}, Noticed: early, Left: dawn, Changed: dawn}
+	for _, c := range []struct {
+		name   string
+		known  judge.Known
+		entry  judge.Entry
+		e      judge.Evaluation
+		want   judge.Verdict
+		unsure []string
+		stays  bool // what is remembered is what was known
+	}{
+		{"active", was, judge.Entry{}, judge.Evaluation{Active: true, Scope: []string{"wiki"}}, judge.Stay, nil, false},
+		{"new", judge.Known{}, judge.Entry{}, judge.Evaluation{Active: true}, judge.Stay, nil, false},
+		{"inactive", was, judge.Entry{}, judge.Evaluation{}, judge.Leave, nil, false},
+		{"inactive still", gone, judge.Entry{}, judge.Evaluation{}, judge.Leave, nil, false},
+		{"active again", gone, judge.Entry{}, judge.Evaluation{Active: true}, judge.Return, nil, false},
+		{"unreadable", was, judge.Entry{Unreadable: true}, judge.Evaluation{}, judge.Unsure, targets, true},
+		{"unreadable after leaving", gone, judge.Entry{Unreadable: true}, judge.Evaluation{Active: true}, judge.Unsure, targets, true},
+		{"active gave no answer", was, judge.Entry{}, judge.Evaluation{ActiveFailed: true}, judge.Unsure, targets, true},
+		{
+			"the scope of one target gave no answer", was,
+			judge.Entry{},
+			judge.Evaluation{Active: true, Failed: []string{"wiki"}},
+			judge.Stay,
+			[]string{"wiki"},
+			false,
+		},
+		{
+			"and they are not active: the scope does not matter", was,
+			judge.Entry{},
+			judge.Evaluation{Failed: []string{"wiki"}},
+			judge.Leave, nil, false,
+		},
+	} {
+		r := judge.Person(c.known, c.entry, c.e, targets, noon)
+		if r.Verdict != c.want || !slices.Equal(r.Unsure, c.unsure) {
+			t.Errorf("%s: %s, unsure at %v, want %s, unsure at %v", c.name, r.Verdict, r.Unsure, c.want, c.unsure)
+		}
+		if kept := cmp.Equal(r.Known, c.known); kept != c.stays {
+			t.Errorf("%s: remembered is %+v, and was %+v", c.name, r.Known, c.known)
+		}
+		if left := !r.Noticed.IsZero(); r.Verdict != judge.Unsure && left != (r.Verdict == judge.Leave) {
+			t.Errorf("%s: noticed at %s for somebody who %s", c.name, r.Noticed, r.Verdict)
+		}
+	}
+}
+
+// TestR19LeavingIsDatedByTheDirectory: where an entry was changed since the last read, that is when its person left.
+func TestR19LeavingIsDatedByTheDirectory(t *testing.T) {
+	for _, c := range []struct {
+		name          string
+		known         judge.Known
+		changed       time.Time
+		left, noticed time.Time
+	}{
+		{"changed since", judge.Known{Active: true, Changed: dawn}, early, early, noon},
+		{"inactive by the clock: the entry is as it was", judge.Known{Active: true, Changed: dawn}, dawn, time.Time{}, noon},
+		{"the directory does not say", judge.Known{Active: true, Changed: dawn}, time.Time{}, time.Time{}, noon},
+		{"it did not say before", judge.Known{Active: true}, early, time.Time{}, noon},
+		{"noticed before", judge.Known{Noticed: early, Left: dawn, Changed: dawn}, noon, dawn, early},
+		{"noticed before, undated", judge.Known{Noticed: early, Changed: dawn}, noon, time.Time{}, early},
+	} {
+		r := judge.Person(c.known, judge.Entry{Changed: c.changed}, judge.Evaluation{}, nil, noon)
+		if !r.Left.Equal(c.left) || !r.Noticed.Equal(c.noticed) {
+			t.Errorf("%s: left %s, noticed %s, want %s and %s", c.name, r.Left, r.Noticed, c.left, c.noticed)
+		}
+	}
+}

@@ -1,0 +1,551 @@
+package reconcile
+
+import (
+	"cmp"
+	"context"
+	"encoding/binary"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/dirsweep/dirsweep/sources"
+	"github.com/dirsweep/dirsweep/state"
+	"github.com/dirsweep/dirsweep/sync/guard"
+	"github.com/dirsweep/dirsweep/sync/identity"
+	"github.com/dirsweep/dirsweep/sync/judge"
+	"github.com/dirsweep/dirsweep/sync/roster"
+)
+
+// order compares how current two answers of a directory are.
+func order(answer, accepted sources.Currency) judge.Order {
+	switch {
+	case len(answer) == 0 || len(accepted) == 0:
+		return judge.Undated
+	case answer.Covers(accepted):
+		return judge.Current
+	case accepted.Covers(answer):
+		return judge.Older
+	}
+	return judge.Incomparable
+}
+
+// believe judges a read as a whole: by how current its server is (R1), and whether it has anybody.
+func (r *run) believe(ctx context.Context, n int) error {
+	g, name := r.readings[n], r.o.Sources[n].Name
+	r.report.Sources[n].Count = r.roster.Count(n)
+	last := judge.Accepted{Server: g.record.Server, Rival: g.record.Rival, Since: g.record.RivalSince}
+	b := judge.Believe(last, judge.Read{Server: g.facts.Server, Order: order(g.facts.From, g.record.Currency)}, r.now)
+	if b.Backwards {
+		released, err := r.hold(ctx, state.Hold{
+			Digest: guard.Shrunk(r.o.Shrink, name+"\x00"+g.facts.Server, g.record.Accepted, 0, 0).Digest, Kind: "shrink", Source: name,
+			Reason: b.Why + "; approve it to take the directory as it is now", Since: r.now,
+		})
+		if err != nil || !released {
+			return err
+		}
+		b = judge.Belief{Whole: true, Accepted: judge.Accepted{Server: g.facts.Server}}
+	}
+	if !b.Whole {
+		if r.write {
+			record := g.record
+			record.Rival, record.RivalSince = b.Rival, b.Since
+			if err := r.o.Ledger.Update(ctx, func(w *state.Writer) error { return r.putRival(w, record) }); err != nil {
+				return fmt.Errorf("write the state: %w", err)
+			}
+		}
+		return fmt.Errorf("%w: %s", sources.ErrIncomplete, b.Why)
+	}
+	if r.roster.Count(n) == 0 {
+		return r.nobody(ctx, n)
+	}
+	g.complete = true
+	return nil
+}
+
+// putRival remembers which server answered, and nothing else of its read.
+func (r *run) putRival(w *state.Writer, record state.SourceRecord) error {
+	now, _, err := w.Source(record.Name)
+	if err != nil {
+		return err
+	}
+	now.Name, now.Rival, now.RivalSince = record.Name, record.Rival, record.RivalSince
+	return w.PutSource(now)
+}
+
+// nobody holds a read without people, unless an operator says that this is so.
+func (r *run) nobody(ctx context.Context, n int) error {
+	g, name := r.readings[n], r.o.Sources[n].Name
+	shrink := guard.Shrunk(r.o.Shrink, name, g.record.Accepted, 0, 0)
+	if g.record.Accepted == 0 {
+		return fmt.Errorf("%w: %s", sources.ErrIncomplete, shrink.Reason)
+	}
+	released, err := r.hold(ctx, state.Hold{Digest: shrink.Digest, Kind: "shrink", Source: name, Reason: shrink.Reason, Since: r.now})
+	g.complete = released
+	return err
+}
+
+// judgePeople finds out about everybody who has an account somewhere and is missing from what was read, whether so many may be missing, and
+// who of those that left came back under another anchor. It changes nothing but memory.
+func (r *run) judgePeople(ctx context.Context) error {
+	absent, err := r.absent(ctx)
+	if err != nil {
+		return err
+	}
+	if err := r.askAll(ctx, absent); err != nil {
+		return err
+	}
+	for n := range r.o.Sources {
+		if r.readings[n] != nil && r.readings[n].complete {
+			if err := r.accept(ctx, n); err != nil {
+				r.withdraw(n, err)
+			}
+		}
+		if !r.whole[n] {
+			r.disbelieve(n)
+		}
+	}
+	for _, l := range r.lanes {
+		if err := r.returns(ctx, l); err != nil {
+			return err
+		}
+	}
+	return context.Cause(ctx)
+}
+
+// directory is the name of the directory that a source reads.
+func (s Source) directory() string { return cmp.Or(s.Directory, s.Name) }
+
+// readersOf are the sources of a directory.
+func (r *run) readersOf(directory string) (list []int) {
+	for n, s := range r.o.Sources {
+		if s.directory() == directory {
+			list = append(list, n)
+		}
+	}
+	return list
+}
+
+// completely reports whether every source of a directory was read to its end and is believed: nobody is missing from half of them.
+func (r *run) completely(directory string) bool {
+	list := r.readersOf(directory)
+	return len(list) > 0 && !slices.ContainsFunc(list, func(n int) bool { return r.readings[n] == nil || !r.readings[n].complete })
+}
+
+// A missing person has, or had, an account somewhere, and is not among those who were read.
+type missing struct {
+	state.Person
+	open bool // an account of theirs is not closed
+}
+
+// absent lists the linked people whom the reads lack and who have not been proven gone before.
+func (r *run) absent(ctx context.Context) (absent []missing, err error) {
+	seen := map[identity.PersonID]int{} // where in absent
+	err = r.o.Ledger.View(ctx, func(v *state.Reader) error {
+		for _, l := range r.lanes {
+			for link, err := range v.Links(l.Name) {
+				if err != nil {
+					return err
+				}
+				if _, here := r.roster.Find(link.Person); here || !r.completely(link.Person.Directory) {
+					continue
+				}
+				if at, twice := seen[link.Person]; twice {
+					if at >= 0 {
+						absent[at].open = absent[at].open || link.State == identity.LinkActive
+					}
+					continue
+				}
+				if r.pass.Mode == Delta && link.State != identity.LinkActive {
+					continue // closed already: a full pass asks about them again
+				}
+				p, ok, err := v.Person(link.Person)
+				if err != nil {
+					return err
+				}
+				if !ok {
+					p = state.Person{ID: link.Person, Name: link.Name}
+				}
+				seen[p.ID] = -1
+				if p.Proven {
+					r.gone[p.ID] = judge.Absent{
+						Outcome: judge.Left, Cause: identity.Deleted, Strength: identity.ByAbsence, Proof: "proven when the person left",
+						Left: p.Left, At: p.Noticed,
+					}
+					continue
+				}
+				seen[p.ID] = len(absent)
+				absent = append(absent, missing{p, link.State == identity.LinkActive})
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read the state: %w", err)
+	}
+	return absent, nil
+}
+
+// lookups is how many people are asked about at once.
+const lookups = 8
+
+// askAll asks about absent people.
+func (r *run) askAll(ctx context.Context, absent []missing) error {
+	work := make(chan missing)
+	var wg sync.WaitGroup
+	for range min(lookups, len(absent)) {
+		wg.Go(func() {
+			for p := range work {
+				r.prove(ctx, p)
+			}
+		})
+	}
+	for _, p := range absent {
+		work <- p
+	}
+	close(work)
+	wg.Wait()
+	return context.Cause(ctx)
+}
+
+// prove asks every source of their directory about one absent person (R1). Of those whose accounts are closed nothing has to be told.
+func (r *run) prove(ctx context.Context, m missing) {
+	p := m.Person
+	a := r.ask(ctx, p)
+	f := identity.Finding{Subject: p.ID.Directory + ": " + p.Name, Source: r.o.Sources[r.readersOf(p.ID.Directory)[0]].Name, Person: p.ID}
+	switch {
+	case !m.open:
+	case a.Outcome == judge.Unproven:
+		f.Kind, f.Detail = "unproven", "missing from what was read, but their absence is not proven, so nothing is closed: "+a.Why
+		r.find(f)
+	case a.Outcome == judge.Missed:
+		f.Kind, f.Detail = "missed", "missing from what was read, so nothing is closed: "+a.Why
+		r.find(f)
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.gone[p.ID] = a
+	if a.Outcome != judge.Left {
+		return
+	}
+	if p.Noticed.IsZero() {
+		p.Noticed, p.Left = r.now, a.Left
+	}
+	p.Proven, p.Active, p.Scope, p.Print = a.Cause == identity.Deleted && !a.Emptied, false, nil, 0
+	r.records = append(r.records, p)
+}
+
+// ask looks one person up in every source of their directory.
+func (r *run) ask(ctx context.Context, p state.Person) judge.Absent {
+	var read judge.Read
+	var asked []judge.Sighting
+	for _, n := range r.readersOf(p.ID.Directory) {
+		g := r.readings[n]
+		if g == nil {
+			return judge.Absence(read, nil)
+		}
+		read.Unnamed += max(g.unnamed, g.facts.Nameless.Count)
+		asked = append(asked, r.sighting(ctx, n, p))
+	}
+	return judge.Absence(read, asked)
+}
+
+// sighting is what one source says of a person. A kind that tells nothing of its reads vouches for its answers itself.
+func (r *run) sighting(ctx context.Context, n int, p state.Person) judge.Sighting {
+	s, g := r.o.Sources[n], r.readings[n]
+	finder, ok := s.Source.(sources.Finder)
+	if !ok {
+		return judge.Sighting{Source: s.Name, Trouble: "the source cannot look one person up"}
+	}
+	seen, err := finder.Find(ctx, sources.Lookup{Anchor: p.ID.Anchor, DN: p.DN})
+	if err != nil {
+		return judge.Sighting{Source: s.Name, Trouble: err.Error()}
+	}
+	out := judge.Sighting{
+		Source: s.Name, Where: judge.Where(seen.Where), Now: seen.Person.DN, Proof: seen.Proof, Changed: seen.Changed, At: seen.At,
+		Order: order(seen.Currency, g.facts.Until), Same: seen.Server == g.facts.Server, Witness: seen.Witness != "",
+	}
+	switch seen.Place {
+	case sources.PlacePeopled:
+		out.Place = judge.PlacePeopled
+	case sources.PlaceEmpty:
+		out.Place = judge.PlaceEmpty
+	case sources.PlaceHidden:
+		out.Place = judge.PlaceHidden
+	}
+	if !g.tells {
+		out.Order, out.Witness, out.Place = judge.Current, true, judge.PlacePeopled
+	}
+	if out.Changed.After(r.now) {
+		out.Changed = r.now
+	}
+	return out
+}
+
+// accept believes a read of which not more is missing, and not explained one by one, than may be (R2). Who is explained goes on all the same.
+func (r *run) accept(ctx context.Context, n int) error {
+	g, name := r.readings[n], r.o.Sources[n].Name
+	count, people := r.roster.Count(n), uint64(0)
+	for k := range r.roster.Keys(n) {
+		people ^= binary.LittleEndian.Uint64(k[:])
+	}
+	explained, words := r.explained(n)
+	before := g.record.Accepted - explained
+	if missing := before - count; missing > mostMissing {
+		if shrink := guard.Shrunk(r.o.Shrink, name, before, count, people); shrink != nil {
+			reason := shrink.Reason + "; " + words
+			released, err := r.hold(ctx, state.Hold{Digest: shrink.Digest, Kind: "shrink", Source: name, Reason: reason, Since: r.now})
+			if err != nil || !released {
+				return err
+			}
+		}
+	}
+	r.whole[n] = true
+	if !r.write {
+		return nil
+	}
+	record := g.record
+	record.Name, record.Accepted, record.At = name, count, r.now
+	record.Server, record.Currency, record.Rival, record.RivalSince = g.facts.Server, g.facts.Until, "", unix(0)
+	record.Groups, record.Anchor = g.groupRecords(), r.o.Sources[n].Anchor
+	return r.o.Ledger.Update(ctx, func(w *state.Writer) error {
+		if err := dropHoldsWhere(w, func(h state.Hold) bool { return h.Kind == "shrink" && h.Source == name }); err != nil {
+			return err
+		}
+		return w.PutSource(record)
+	})
+}
+
+// mostMissing is how many may always be missing without an explanation: they are not closed, and the others do not wait for them.
+const mostMissing = 3
+
+// explained counts those who have left a source's directory since its last accepted read, each proven, and says what became of all who are
+// missing.
+func (r *run) explained(n int) (count int, words string) {
+	since, directory := r.readings[n].record.At, r.o.Sources[n].directory()
+	noticed := map[identity.PersonID]bool{}
+	for _, p := range r.records {
+		noticed[p.ID] = p.Noticed.After(since) || p.Noticed.Equal(r.now)
+	}
+	moved, why := map[string]int{}, map[string]int{}
+	for id, a := range r.gone {
+		switch {
+		case id.Directory != directory:
+		case a.Outcome != judge.Left:
+			why[a.Why]++
+		default:
+			if noticed[id] || a.At.After(since) {
+				count++
+			}
+			if a.Cause == identity.Moved {
+				moved["moved to "+identity.ParentDN(a.Now)]++
+			} else {
+				moved["deleted"]++
+			}
+		}
+	}
+	var list []string
+	for _, what := range sortedKeys(moved) {
+		list = append(list, fmt.Sprintf("%d of them %s", moved[what], what))
+	}
+	for _, what := range sortedKeys(why)[:min(3, len(why))] {
+		list = append(list, fmt.Sprintf("%d of them not proven to have left: %s", why[what], what))
+	}
+	if len(list) == 0 {
+		return count, "nobody of them has an account"
+	}
+	return count, strings.Join(list, ", ")
+}
+
+// dropHoldsWhere forgets the holds that are over.
+func dropHoldsWhere(w *state.Writer, over func(state.Hold) bool) error {
+	var digests []string
+	for h, err := range w.Holds() {
+		if err != nil {
+			return err
+		}
+		if over(h) {
+			digests = append(digests, h.Digest)
+		}
+	}
+	for _, digest := range digests {
+		if err := w.DeleteHold(digest); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// hold puts a shrunken source on hold, unless an operator has released exactly this.
+func (r *run) hold(ctx context.Context, h state.Hold) (released bool, err error) {
+	var known state.Hold
+	var old bool
+	if err := r.o.Ledger.View(ctx, func(v *state.Reader) (err error) {
+		known, old, err = v.Hold(h.Digest)
+		return err
+	}); err != nil {
+		return false, fmt.Errorf("read the state: %w", err)
+	}
+	if old {
+		if !known.Approved.IsZero() {
+			return true, nil
+		}
+		h = known
+	}
+	r.mu.Lock()
+	r.report.Held = append(r.report.Held, h)
+	r.mu.Unlock()
+	r.o.Log.Warn("held", "source", h.Source, "target", h.Target, "reason", h.Reason, "release", "dirsweep approve "+h.Digest)
+	if old || !r.write {
+		return false, nil
+	}
+	// Another read is another hold: what the last one waited for cannot be released any more.
+	if err := r.o.Ledger.Update(ctx, func(w *state.Writer) error {
+		return dropHoldsWhere(w, func(old state.Hold) bool {
+			return old.Kind == "shrink" && old.Source == h.Source && old.Target == h.Target && old.Approved.IsZero()
+		})
+	}); err != nil {
+		return false, fmt.Errorf("write the state: %w", err)
+	}
+	return false, r.tellHolds(ctx, []state.Hold{h})
+}
+
+// returns finds the people who left and are back under another anchor, by the declared key (R3): before anybody is taken for a leaver. Where
+// they have an account of their own by now, because both entries were there for a while, the old one stays a leaver's.
+func (r *run) returns(ctx context.Context, l *lane) error {
+	return r.o.Ledger.View(ctx, func(v *state.Reader) error {
+		claims, err := r.claims(v, l)
+		if err != nil || len(claims) == 0 {
+			return err
+		}
+		var left []judge.Former
+		var present []judge.Claimant
+		wanted := map[uint64]bool{}
+		for link, err := range v.Links(l.Name) {
+			if err != nil {
+				return err
+			}
+			i, here := r.roster.Find(link.Person)
+			if here {
+				if claims[r.roster.Row(i).Key] == nil || l.unsure.Has(i) {
+					continue
+				}
+				if r.roster.Row(i).Active {
+					if err := r.onePerson(l, i, claims[r.roster.Row(i).Key]); err != nil {
+						return err
+					}
+					present = append(present, judge.Claimant{Person: link.Person, Key: key(r.roster.Row(i).Key), Account: true})
+					continue
+				}
+			}
+			p, _, err := v.Person(link.Person)
+			if err != nil {
+				return err
+			}
+			hash := roster.HashOf(p.Rehire)
+			if claims[hash] == nil || !here && r.gone[link.Person].Outcome != judge.Left && p.Noticed.IsZero() {
+				continue
+			}
+			wanted[hash] = true
+			left = append(left, judge.Former{Person: link.Person, Key: key(hash)})
+		}
+		if len(left) == 0 {
+			return nil
+		}
+		by := map[identity.PersonID]int{}
+		for hash := range wanted {
+			for _, i := range claims[hash] {
+				e, err := r.roster.Entry(i)
+				if err != nil {
+					return err
+				}
+				by[e.Person.ID] = i
+				present = append(present, judge.Claimant{Person: e.Person.ID, Key: key(hash)})
+			}
+		}
+		back, disputes := judge.Returns(left, present)
+		l.rehired = back
+		for _, d := range disputes {
+			r.disputeReturn(l, d, by)
+		}
+		return nil
+	})
+}
+
+// key is a rehire key as far as it is kept: a hash of it.
+func key(hash uint64) string { return fmt.Sprintf("%016x", hash) }
+
+// claims are the rows of people in scope without an account, by their rehire key.
+func (r *run) claims(v *state.Reader, l *lane) (map[uint64][]int, error) {
+	keyed := func(i int) bool {
+		return r.roster.Row(i).Key != 0 && r.roster.Row(i).Active && l.scope.Has(i) && r.reads(l, r.roster.Source(i))
+	}
+	some := false
+	for i := range r.roster.Len() {
+		if some = keyed(i); some {
+			break
+		}
+	}
+	if !some {
+		return nil, nil
+	}
+	var linked roster.Bits
+	for link, err := range v.Links(l.Name) {
+		if err != nil {
+			return nil, err
+		}
+		if i, here := r.roster.Find(link.Person); here {
+			linked.Set(i)
+		}
+	}
+	claims := map[uint64][]int{}
+	for i := range r.roster.Len() {
+		if keyed(i) && !linked.Has(i) {
+			claims[r.roster.Row(i).Key] = append(claims[r.roster.Row(i).Key], i)
+		}
+	}
+	return claims, nil
+}
+
+// onePerson says that somebody new is, by their key, somebody who has an account already: while both are there nothing is made for the new one.
+func (r *run) onePerson(l *lane, owner int, rows []int) error {
+	has, err := r.roster.Entry(owner)
+	if err != nil {
+		return err
+	}
+	for _, i := range rows {
+		e, err := r.roster.Entry(i)
+		if err != nil {
+			return err
+		}
+		l.unsure.Set(i)
+		l.scope.Clear(i)
+		r.find(identity.Finding{
+			Kind: "one person", Subject: l.Name + ": " + e.Person.Name, Target: l.Name, Person: e.Person.ID,
+			Detail: fmt.Sprintf("%s and %s are one person by the rehire key: the account of the first becomes the second's once the first entry is gone",
+				has.Person.DN, e.Person.DN),
+		})
+	}
+	return nil
+}
+
+// disputeReturn leaves everybody alone who might be back.
+func (r *run) disputeReturn(l *lane, d judge.Dispute, rows map[identity.PersonID]int) {
+	var names []string
+	for _, id := range slices.Concat(d.Left, d.Present) {
+		names = append(names, id.String())
+	}
+	for _, id := range d.Present {
+		i, claims := rows[id]
+		if !claims {
+			continue
+		}
+		l.unsure.Set(i)
+		l.scope.Clear(i)
+		r.find(identity.Finding{
+			Kind: "disputed", Subject: l.Name + ": " + id.String(), Target: l.Name, Person: id,
+			Detail: "one rehire key names several people (" + strings.Join(names, ", ") +
+				"): nobody takes an account over, and none is made, until the key names one of those that left and one of those that are here",
+		})
+	}
+}

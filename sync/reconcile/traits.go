@@ -1,0 +1,521 @@
+package reconcile
+
+import (
+	"cmp"
+	"context"
+	"encoding/binary"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/dirsweep/dirsweep/state"
+	"github.com/dirsweep/dirsweep/sync/identity"
+	"github.com/dirsweep/dirsweep/sync/judge"
+	"github.com/dirsweep/dirsweep/sync/mapping"
+	"github.com/dirsweep/dirsweep/sync/roster"
+)
+
+// A vocabulary turns what an entry shows into the bits and numbers of people's records, and back. Names are only ever added.
+type vocabulary struct {
+	record     *state.SourceRecord
+	attributes map[string]int
+	groups     map[string]int
+	watched    mapping.Groups // those on which the config depends now
+	sets       map[string][]string
+}
+
+func (r *run) newVocabulary(n int, record *state.SourceRecord) vocabulary {
+	v := vocabulary{record: record, attributes: map[string]int{}, groups: map[string]int{}, sets: map[string][]string{}}
+	for i, name := range record.Attributes {
+		v.attributes[name] = i
+	}
+	for i, g := range record.Groups {
+		v.groups[g.Name] = i
+	}
+	v.watched = r.o.Sources[n].Mapping.Groups()
+	for _, li := range r.readers(n) {
+		g := r.lanes[li].Mapping.Groups()
+		v.watched.Names, v.watched.All = append(v.watched.Names, g.Names...), v.watched.All || g.All
+	}
+	slices.Sort(v.watched.Names)
+	v.watched.Names = slices.Compact(v.watched.Names)
+	return v
+}
+
+// describe notes in a record what the entry shows.
+func (v *vocabulary) describe(rec *state.Person, p identity.Person) {
+	if !p.Changed.IsZero() {
+		rec.Changed = p.Changed.Unix()
+	}
+	rec.Inactive = !p.Active
+	for name := range p.Attributes {
+		rec.Attributes = setBit(rec.Attributes, v.attribute(name))
+	}
+	for _, name := range p.Unreadable { // it is there
+		rec.Attributes = setBit(rec.Attributes, v.attribute(name))
+	}
+	for _, name := range v.groupNames(p.Groups) {
+		rec.Groups = append(rec.Groups, v.group(name))
+	}
+	slices.Sort(rec.Groups)
+	rec.Groups = slices.Compact(rec.Groups)
+}
+
+// groupNames are the names by which the config knows groups.
+func (v *vocabulary) groupNames(groups []identity.Group) (names []string) {
+	p := identity.Person{Groups: groups}
+	for _, name := range v.watched.Names {
+		if mapping.MemberOf(&p, name) {
+			names = append(names, name)
+		}
+	}
+	if v.watched.All {
+		for _, g := range groups {
+			names = append(names, g.Name)
+		}
+	}
+	return names
+}
+
+func (v *vocabulary) attribute(name string) int {
+	n, ok := v.attributes[name]
+	if !ok {
+		n = len(v.record.Attributes)
+		v.attributes[name] = n
+		v.record.Attributes = append(v.record.Attributes, name)
+	}
+	return n
+}
+
+func (v *vocabulary) group(name string) uint32 {
+	n, ok := v.groups[name]
+	if !ok {
+		n = len(v.record.Groups)
+		v.groups[name] = n
+		v.record.Groups = append(v.record.Groups, state.GroupRecord{Name: name})
+	}
+	return uint32(n)
+}
+
+// traits are what a record says that its person had.
+func (v *vocabulary) traits(rec state.Person) judge.Traits {
+	return judge.Traits{
+		Container: identity.ParentDN(rec.DN), Attributes: v.attributeSet(rec.Attributes), Groups: v.groupSet(rec.Groups),
+		Inactive: rec.Inactive, Changed: unix(rec.Changed),
+	}
+}
+
+// attributeSet names the bits of a set. Most people have one of a few.
+func (v *vocabulary) attributeSet(bits []byte) []string {
+	set, ok := v.sets[string(bits)]
+	if !ok {
+		for i, name := range v.record.Attributes {
+			if hasBit(bits, i) {
+				set = append(set, name)
+			}
+		}
+		v.sets[string(bits)] = set
+	}
+	return set
+}
+
+func (v *vocabulary) groupSet(numbers []uint32) (set []string) {
+	for _, n := range numbers {
+		if int(n) < len(v.record.Groups) {
+			set = append(set, v.record.Groups[n].Name)
+		}
+	}
+	return set
+}
+
+func setBit(bits []byte, n int) []byte {
+	for len(bits) <= n/8 {
+		bits = append(bits, 0)
+	}
+	bits[n/8] |= 1 << (n % 8)
+	return bits
+}
+
+func hasBit(bits []byte, n int) bool { return n/8 < len(bits) && bits[n/8]&(1<<(n%8)) != 0 }
+
+// alike are people who have the same traits, and had them before.
+type alike struct {
+	traits judge.Traits
+	people int
+}
+
+// mostAlike bounds the sets of people who are alike that wait to be counted.
+const mostAlike = 4096
+
+// note counts what somebody has and had. It reports whether they lack something that they had: that is counted once it is clear why.
+func (g *reading) note(known state.Person, old bool, rec state.Person) (lacks bool) {
+	switch {
+	case !old:
+		g.survey.New(g.traits(rec))
+		return false
+	case less(known, rec):
+		return true
+	}
+	// Who is as before, or has more than before, is counted with all those who are alike.
+	k := identity.ParentDN(rec.DN) + "\x00" + string(rec.Attributes) + "\x00"
+	for _, n := range rec.Groups {
+		k += string(binary.AppendUvarint(nil, uint64(n)))
+	}
+	if rec.Inactive {
+		k += "\x00"
+	}
+	a := g.alike[k]
+	if a == nil {
+		if len(g.alike) >= mostAlike {
+			g.countAlike()
+		}
+		a = &alike{traits: g.traits(rec)}
+		a.traits.Changed = unix(0)
+		g.alike[k] = a
+	}
+	a.people++
+	return false
+}
+
+func (g *reading) countAlike() {
+	for _, a := range g.alike {
+		g.survey.NoteMany(a.traits, a.traits, a.people)
+	}
+	clear(g.alike)
+}
+
+// less reports whether somebody lacks something that they had.
+func less(known, rec state.Person) bool {
+	for i, b := range known.Attributes {
+		if i >= len(rec.Attributes) && b != 0 || i < len(rec.Attributes) && b&^rec.Attributes[i] != 0 {
+			return true
+		}
+	}
+	for _, n := range known.Groups {
+		if _, has := slices.BinarySearch(rec.Groups, n); !has {
+			return true
+		}
+	}
+	return known.Inactive && !rec.Inactive
+}
+
+// weighLosses looks at everybody who lacks something that they had: who was only renamed keeps their groups, and what many lost at once, or
+// lost without a change of their entry, makes nobody a leaver and changes nobody (R1).
+func (r *run) weighLosses(ctx context.Context, n int) error {
+	g := r.readings[n]
+	g.countAlike()
+	var err error
+	if g.approved, err = r.approvedAnomalies(ctx, n); err != nil || len(g.lacking) == 0 {
+		return err
+	}
+	each := func(fn func(i int, known state.Person, e roster.Entry) error) error {
+		return r.o.Ledger.View(ctx, func(v *state.Reader) error {
+			for _, i := range g.lacking {
+				if r.roster.Source(i) != n {
+					continue
+				}
+				e, err := r.roster.Entry(i)
+				if err != nil {
+					return err
+				}
+				known, _, err := v.Person(e.Person.ID)
+				if err != nil {
+					return fmt.Errorf("read the state: %w", err)
+				}
+				if err := fn(i, known, e); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	}
+	err = each(func(i int, known state.Person, e roster.Entry) error {
+		e, err := r.keepGroups(n, i, known, e)
+		g.survey.Note(g.before(known, r.programs[n]), g.traits(e.Record))
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	for _, a := range g.survey.Anomalies(g.groupsSeen()) {
+		if !g.approved[a.What()] {
+			g.suspicions = append(g.suspicions, suspect(a))
+		}
+	}
+	if len(g.suspicions) == 0 {
+		return nil
+	}
+	return each(func(i int, known state.Person, e roster.Entry) error {
+		return r.bind(n, i, known, e)
+	})
+}
+
+// before are the traits that somebody had, as far as the config still asks for them.
+func (g *reading) before(known state.Person, program uint64) judge.Traits {
+	t := g.traits(known)
+	t.Fresh = judge.Fresh(t.Changed, g.record.At)
+	edited := known.Program != program
+	t.Attributes = slices.DeleteFunc(slices.Clone(t.Attributes), func(name string) bool {
+		if g.facts.Attributes == nil {
+			return edited
+		}
+		_, asked := g.facts.Attributes[name]
+		return !asked
+	})
+	t.Groups = slices.DeleteFunc(t.Groups, func(name string) bool {
+		return !g.watched.All && !slices.Contains(g.watched.Names, name)
+	})
+	return t
+}
+
+// keepGroups gives somebody who is called otherwise than before the groups back that still list them by their old name.
+func (r *run) keepGroups(n, i int, known state.Person, e roster.Entry) (roster.Entry, error) {
+	g := r.readings[n]
+	names := append(slices.Clone(known.Former), state.Former{DN: known.DN, Name: known.Name})
+	names = slices.DeleteFunc(names, func(f state.Former) bool { return f.DN == e.Person.DN && f.Name == e.Person.Name })
+	by := map[string]string{} // a group's DN to the name that it lists
+	for _, f := range names {
+		for _, dn := range g.facts.GroupsOfFormer(f.DN, f.Name) {
+			by[dn] = f.DN
+		}
+	}
+	if len(by) == 0 {
+		return e, nil
+	}
+	var kept []identity.Group
+	before, now := g.groupSet(known.Groups), g.groupSet(e.Record.Groups)
+	for _, fact := range g.facts.Groups {
+		group := identity.Group{Name: fact.Name, DN: fact.DN}
+		if old, listed := by[fact.DN]; listed && len(judge.Kept(before, now, g.groupNames([]identity.Group{group}))) > 0 {
+			kept = append(kept, group)
+			r.find(identity.Finding{
+				Kind: "dangling", Subject: r.o.Sources[n].Name + ": " + fact.Name, Source: r.o.Sources[n].Name, Person: e.Person.ID,
+				Detail: fmt.Sprintf("group %s still lists %s, who is %s now: they stay in it; put their new name into the group", fact.Name, old, e.Person.DN),
+			})
+		}
+	}
+	if len(kept) == 0 {
+		return e, nil
+	}
+	print := e.Record.Print
+	e.Person = withGroups(e.Person, kept)
+	e.Person.Active = !e.Record.Inactive // the kind's own judgement, which the record's Active has overruled
+	anew := known
+	anew.Print, anew.Program = 0, 0 // what was evaluated without these groups does not count
+	rec, unsure := r.weigh(n, anew, present{e.Person, false})
+	if rec.Print != 0 {
+		rec.Print = print // of what was read: it is the same as long as nothing of that changes
+	}
+	if rec.Former = names; len(rec.Former) > mostFormer {
+		rec.Former = rec.Former[len(rec.Former)-mostFormer:]
+	}
+	fingerprint := e.Person.Fingerprint()
+	e.Record, e.Person.Active = rec, rec.Active
+	r.unmark(n, i)
+	r.mark(n, i, rec, unsure)
+	return e, r.roster.Replace(i, e, fingerprint, differs(known, rec))
+}
+
+// mostFormer bounds the names that are remembered of one person.
+const mostFormer = 4
+
+func (r *run) unmark(n, i int) {
+	for _, li := range r.readers(n) {
+		r.lanes[li].scope.Clear(i)
+		r.lanes[li].unsure.Clear(i)
+	}
+}
+
+// withGroups is a person with more groups.
+func withGroups(p identity.Person, more []identity.Group) identity.Person {
+	p.Groups = append(slices.Clone(p.Groups), more...)
+	slices.SortFunc(p.Groups, func(a, b identity.Group) int { return strings.Compare(a.DN+"\x00"+a.Name, b.DN+"\x00"+b.Name) })
+	p.Groups = slices.Compact(p.Groups)
+	return p
+}
+
+// groupsSeen is what the read showed of the groups on which the config depends, by the names that it gives them.
+func (g *reading) groupsSeen() map[string]judge.GroupSeen {
+	if !g.tells || g.facts.Groups == nil {
+		return nil
+	}
+	seen := map[string]judge.GroupSeen{}
+	for _, before := range g.record.Groups {
+		seen[before.Name] = judge.GroupSeen{Name: before.Name, Missing: true}
+	}
+	renamed := map[string]string{} // by ID
+	for _, fact := range g.facts.Groups {
+		if fact.ID != "" {
+			renamed[fact.ID] = fact.Name
+		}
+		for _, name := range g.groupNames([]identity.Group{{Name: fact.Name, DN: fact.DN}}) {
+			s := seen[name]
+			s.Name, s.Missing, s.Hidden = name, false, s.Hidden || fact.Hidden
+			seen[name] = s
+		}
+	}
+	for _, before := range g.record.Groups {
+		if s := seen[before.Name]; s.Missing && before.ID != "" {
+			s.Renamed = renamed[before.ID]
+			seen[before.Name] = s
+		}
+	}
+	return seen
+}
+
+// remembered are the groups as they are to be remembered of this read.
+func (g *reading) groupRecords() []state.GroupRecord {
+	list := slices.Clone(g.record.Groups)
+	for i := range list {
+		list[i].Count = g.survey.Members(judge.Group, list[i].Name)
+	}
+	for _, fact := range g.facts.Groups {
+		for _, name := range g.groupNames([]identity.Group{{Name: fact.Name, DN: fact.DN}}) {
+			if i, ok := g.groups[name]; ok && fact.ID != "" {
+				list[i].ID = fact.ID
+			}
+		}
+	}
+	return list
+}
+
+// bind keeps somebody as they are at every target that anomalies touch: where they are in scope nothing is changed, and where they no longer
+// are they wait for an operator.
+func (r *run) bind(n, i int, known state.Person, e roster.Entry) error {
+	g := r.readings[n]
+	before, now := g.before(known, r.programs[n]), g.traits(e.Record)
+	effect := effects{person: e.Person}
+	effect.person.Active = !e.Record.Inactive
+	var by []*suspicion
+	for _, s := range g.suspicions {
+		if s.anomaly.Binds(before, now) {
+			by = append(by, s)
+			effect.add(s.anomaly, g)
+		}
+	}
+	if len(by) == 0 {
+		return nil
+	}
+	bound := false
+	src := r.o.Sources[n].Mapping
+	for _, li := range r.readers(n) {
+		l := r.lanes[li]
+		scope, account := effect.at(src, l.Mapping, e.Record.Active)
+		switch {
+		case l.scope.Has(i) && account:
+			l.scope.Clear(i)
+			l.unsure.Set(i)
+			bound = true
+		case !l.scope.Has(i) && !l.unsure.Has(i) && scope && slices.Contains(known.Scope, l.Name):
+			l.bound[i] = strongest(by)
+			bound = true
+		}
+	}
+	if !bound {
+		return nil
+	}
+	r.roster.Keep(i)
+	for _, s := range by {
+		s.add(e.Person.ID)
+	}
+	return nil
+}
+
+// strongest is the suspicion that may feign most.
+func strongest(by []*suspicion) *suspicion {
+	return slices.MaxFunc(by, func(a, b *suspicion) int { return cmp.Compare(a.strength, b.strength) })
+}
+
+// effects are what of one person anomalies may have changed.
+type effects struct {
+	person     identity.Person // as read, the kind's own judgement included
+	attributes []string
+	groups     []identity.Group
+	mark       bool
+}
+
+func (x *effects) add(a judge.Anomaly, g *reading) {
+	switch a.Trait {
+	case judge.Attribute:
+		x.attributes = append(x.attributes, a.Name)
+	case judge.Group:
+		x.groups = append(x.groups, g.groupCalled(a.Name))
+	case judge.Mark:
+		x.mark = true
+	}
+}
+
+// groupCalled makes a group that the config knows by a name.
+func (g *reading) groupCalled(name string) identity.Group {
+	for _, fact := range g.facts.Groups {
+		group := identity.Group{Name: fact.Name, DN: fact.DN}
+		if slices.Contains(g.groupNames([]identity.Group{group}), name) {
+			return group
+		}
+	}
+	if strings.Contains(name, "=") {
+		return identity.Group{Name: name, DN: name}
+	}
+	return identity.Group{Name: name}
+}
+
+// at reports whether a target's scope, and what it wants of the account, may be other than they seem.
+func (x *effects) at(src *mapping.Source, target *mapping.Target, active bool) (scope, account bool) {
+	names := func(list []string) bool {
+		return slices.ContainsFunc(x.attributes, func(a string) bool { return slices.Contains(list, a) })
+	}
+	if x.mark && src.Judged() || names(src.Names()) {
+		return true, true
+	}
+	if names(target.ScopeNames()) {
+		return true, true
+	}
+	account = names(target.Names())
+	if len(x.groups) == 0 {
+		return false, account
+	}
+	now, was := x.person, withGroups(x.person, x.groups)
+	wasActive, err := src.Active(was)
+	if err != nil || wasActive != active {
+		return true, true
+	}
+	now.Active, was.Active = active, active
+	inNow, err := target.InScope(now)
+	inWas, wasErr := target.InScope(was)
+	if err != nil || wasErr != nil || inNow != inWas {
+		return true, true
+	}
+	return false, account || !sameAccount(target, now, was)
+}
+
+// sameAccount reports whether a target wants the same account of two states of a person, logins apart.
+func sameAccount(target *mapping.Target, a, b identity.Person) bool {
+	first, err := target.Account(a, mapping.Logins{Current: a.Name})
+	second, secondErr := target.Account(b, mapping.Logins{Current: a.Name})
+	paths := target.Paths()
+	return err == nil && secondErr == nil && first.Fingerprint(paths) == second.Fingerprint(paths)
+}
+
+// approvedAnomalies are those of a source that an operator takes as they are.
+func (r *run) approvedAnomalies(ctx context.Context, n int) (map[string]bool, error) {
+	approved := map[string]bool{}
+	err := r.o.Ledger.View(ctx, func(v *state.Reader) error {
+		for h, err := range v.Holds() {
+			if err != nil {
+				return err
+			}
+			if h.Kind == anomalyHold && h.Source == r.o.Sources[n].Name && !h.Approved.IsZero() {
+				approved[h.Container] = true
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read the state: %w", err)
+	}
+	return approved, nil
+}
+
+// sortedKeys are a map's keys in order.
+func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
