@@ -48,7 +48,7 @@ source "ldap" "corp" {
 
   # Who still works here. Left out, the kind knows how directories lock accounts. An attribute that a person lacks is null; a date that is
   # absent or means "never" is neither before nor after anything.
-  active = person.nsAccountLock != "TRUE" && !date_after(now(), person.leaveDate)
+  active = !is_true(person.nsAccountLock) && !date_after(now(), person.leaveDate)
 
   # Who returns under a new anchor is known by this key, and gets the old account back. Left out, only the anchor counts.
   rehire = person.employeeNumber

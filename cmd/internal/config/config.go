@@ -149,7 +149,11 @@ func read(path string) (texts []text, dir string, err error) {
 		if err != nil {
 			return nil, "", err
 		}
-		texts = append(texts, text{filepath.Base(name), b})
+		one := text{filepath.Base(name), b}
+		if err := one.readable(); err != nil {
+			return nil, "", err
+		}
+		texts = append(texts, one)
 	}
 	dir, err = filepath.Abs(dir)
 	return texts, dir, err
@@ -209,7 +213,7 @@ func (l *loader) load(texts []text) {
 	parser := hclparse.NewParser()
 	var bodies []*hcl.File
 	for _, t := range texts {
-		file, diags := parser.ParseHCL(t.bytes, t.name)
+		file, diags := t.parse(parser)
 		l.diags = append(l.diags, diags...)
 		if file != nil {
 			bodies = append(bodies, file)
@@ -249,6 +253,8 @@ func (l *loader) load(texts []text) {
 		}
 	}
 	l.literals()
+	l.secrets()
+	l.referenced()
 	l.needs()
 	if l.offline {
 		l.unread()

@@ -41,13 +41,24 @@ func (l *loader) unread() {
 func (l *loader) unanswered(e hclsyntax.Expression) (why *hcl.Diagnostic) {
 	_ = hclsyntax.VisitAll(e, func(n hclsyntax.Node) hcl.Diagnostics {
 		if call, ok := n.(*hclsyntax.FunctionCallExpr); ok && fetches(call.Name) && why == nil {
-			if _, diags := call.Value(l.eval); diags.HasErrors() {
+			_, diags := call.Value(l.eval)
+			if diags.HasErrors() && !unusable(diags) {
 				why = diags.Errs()[0].(*hcl.Diagnostic)
 			}
 		}
 		return nil
 	})
 	return why
+}
+
+// unusable reports whether a secret is here and is wrong, which is a mistake wherever the config is looked at.
+func unusable(diags hcl.Diagnostics) bool {
+	for _, d := range diags {
+		if extra, ok := hcl.DiagnosticExtra[hclsyntax.FunctionCallDiagExtra](d); ok && errors.Is(extra.FunctionCallError(), errUnusable) {
+			return true
+		}
+	}
+	return false
 }
 
 // forget drops what was said about a range.

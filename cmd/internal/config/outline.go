@@ -48,7 +48,7 @@ func ReadOutline(path string) (Outline, error) {
 	parser := hclparse.NewParser()
 	torn, named := false, false
 	for _, t := range texts {
-		file, diags := parser.ParseHCL(t.bytes, t.name)
+		file, diags := t.parse(parser)
 		torn = torn || diags.HasErrors()
 		if file == nil {
 			continue

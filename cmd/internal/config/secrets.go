@@ -2,12 +2,15 @@ package config
 
 import (
 	"bytes"
+	"encoding/pem"
+	"errors"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
@@ -41,10 +44,10 @@ func functions(dir string) map[string]function.Function {
 	all["credential"] = reading("name", func(name string) (string, error) {
 		folder := os.Getenv("CREDENTIALS_DIRECTORY")
 		switch {
-		case folder == "":
-			return "", fmt.Errorf("no credentials were passed: $CREDENTIALS_DIRECTORY is not set (systemd sets it for LoadCredential=%s:…)", name)
 		case name == "" || name == "." || name == ".." || strings.ContainsAny(name, `/\`):
 			return "", fmt.Errorf("%q is no name of a credential", name)
+		case folder == "":
+			return "", fmt.Errorf("no credentials were passed: $CREDENTIALS_DIRECTORY is not set (systemd sets it for LoadCredential=%s:…)", name)
 		}
 		return readSecret(filepath.Join(folder, name))
 	})
@@ -62,7 +65,10 @@ func reading(param string, read func(string) (string, error)) function.Function 
 	})
 }
 
-// readSecret returns a file's text less its last line break, which editors add.
+// errUnusable: a secret is here, and is none.
+var errUnusable = errors.New("save it as UTF-8")
+
+// readSecret returns a file's text less its byte order mark and its last line break, which editors add.
 func readSecret(path string) (string, error) {
 	f, err := os.Open(path)
 	if err != nil {
@@ -76,7 +82,104 @@ func readSecret(path string) (string, error) {
 	case n > secretLimit:
 		return "", fmt.Errorf("%s is larger than 1 MiB", path)
 	}
-	return strings.TrimSuffix(strings.TrimSuffix(b.String(), "\n"), "\r"), nil
+	if wideText(b.Bytes()) {
+		return "", fmt.Errorf("%s is UTF-16, as PowerShell's > and Notepad write it: %w", path, errUnusable)
+	}
+	text := strings.TrimPrefix(b.String(), byteOrderMark)
+	return strings.TrimSuffix(strings.TrimSuffix(text, "\n"), "\r"), nil
+}
+
+// secrets refuses what no password or token can be: bytes that were meant to end a line, or that no HTTP header can carry (RFC 9110 §5.5,
+// RFC 6750 §2.1). A server would answer that it does not know them, and nothing else.
+func (l *loader) secrets() {
+	for _, file := range l.config.files {
+		eachSecretNamed(file, func(a *hclsyntax.Attribute) {
+			if origin(a) == "" {
+				return // whoever wrote it here can see what it is
+			}
+			v, diags := a.Expr.Value(l.eval)
+			if diags.HasErrors() || v.IsNull() || !v.IsKnown() || v.Type() != cty.String {
+				return // complained about, or no secret
+			}
+			unfit := func(r rune) bool { return r < ' ' || r == 0x7f || r == utf8.RuneError || r == '\ufeff' }
+			if strings.HasSuffix(a.Name, "token") {
+				unfit = func(r rune) bool { return r <= ' ' || r > '~' }
+			}
+			if at := strings.IndexFunc(v.AsString(), unfit); at >= 0 {
+				r, _ := utf8.DecodeRuneInString(v.AsString()[at:])
+				l.fail(a.Expr.Range(), "Not a secret that can be sent", fmt.Sprintf(
+					"%s holds %s, which cannot be part of it. Save the secret alone, as UTF-8, on one line.", origin(a), describe(r)))
+			}
+		})
+	}
+}
+
+// describe names a character that does not show.
+func describe(r rune) string {
+	switch r {
+	case '\n', '\r':
+		return "a line break"
+	case 0:
+		return "a NUL"
+	case ' ':
+		return "a space"
+	case utf8.RuneError:
+		return "bytes that are not UTF-8"
+	}
+	return fmt.Sprintf("the character %U", r)
+}
+
+// origin says which function fetches a secret from where, without any of it; "" where none does.
+func origin(a *hclsyntax.Attribute) (from string) {
+	_ = hclsyntax.VisitAll(a.Expr, func(n hclsyntax.Node) hcl.Diagnostics {
+		call, ok := n.(*hclsyntax.FunctionCallExpr)
+		if !ok || !fetches(call.Name) || from != "" {
+			return nil
+		}
+		from = call.Name + "(…)"
+		if len(call.Args) == 1 {
+			if v, diags := call.Args[0].Value(nil); !diags.HasErrors() && v.IsKnown() && !v.IsNull() && v.Type() == cty.String {
+				from = fmt.Sprintf("%s(%q)", call.Name, v.AsString())
+			}
+		}
+		return nil
+	})
+	return from
+}
+
+// referenced complains, at their lines, about certificate files that are not there: with everything else that is wrong, not after it.
+func (l *loader) referenced() {
+	if l.offline {
+		return
+	}
+	for _, file := range l.config.files {
+		body, ok := file.Body.(*hclsyntax.Body)
+		if !ok {
+			continue
+		}
+		_ = hclsyntax.VisitAll(body, func(n hclsyntax.Node) hcl.Diagnostics {
+			a, ok := n.(*hclsyntax.Attribute)
+			if !ok || a.Name != "ca_file" && a.Name != "cert_file" && a.Name != "key_file" {
+				return nil
+			}
+			v, diags := a.Expr.Value(l.eval)
+			if diags.HasErrors() || v.IsNull() || !v.IsKnown() || v.Type() != cty.String || v.AsString() == "" {
+				return nil
+			}
+			path := v.AsString()
+			if !filepath.IsAbs(path) {
+				path = filepath.Join(l.config.Dir, path)
+			}
+			raw, err := os.ReadFile(path)
+			switch block, _ := pem.Decode(raw); {
+			case err != nil:
+				l.fail(a.Expr.Range(), "File not readable", fmt.Sprintf("%s: %v.", a.Name, err))
+			case block == nil:
+				l.fail(a.Expr.Range(), "Not a PEM file", fmt.Sprintf("%s: %s holds nothing in PEM form.", a.Name, path))
+			}
+			return nil
+		})
+	}
 }
 
 // secretName reports whether an argument of this name holds a secret.
@@ -104,15 +207,22 @@ func (l *loader) literals() {
 
 // eachSecret calls f for every argument named like a secret, unless a function fetches it from elsewhere.
 func eachSecret(file *hcl.File, f func(a *hclsyntax.Attribute)) {
+	eachSecretNamed(file, func(a *hclsyntax.Attribute) {
+		if call, ok := a.Expr.(*hclsyntax.FunctionCallExpr); !ok || !fetches(call.Name) {
+			f(a)
+		}
+	})
+}
+
+// eachSecretNamed calls f for every argument named like a secret.
+func eachSecretNamed(file *hcl.File, f func(a *hclsyntax.Attribute)) {
 	body, ok := file.Body.(*hclsyntax.Body)
 	if !ok {
 		return
 	}
 	_ = hclsyntax.VisitAll(body, func(n hclsyntax.Node) hcl.Diagnostics {
 		if a, ok := n.(*hclsyntax.Attribute); ok && secretName(a.Name) {
-			if call, ok := a.Expr.(*hclsyntax.FunctionCallExpr); !ok || !fetches(call.Name) {
-				f(a)
-			}
+			f(a)
 		}
 		return nil
 	})
