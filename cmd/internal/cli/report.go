@@ -275,16 +275,7 @@ func (a *app) printStillOpen(open []control.Open) {
 
 // printSummary says all three: what was done or is to be done, what waits, and what failed.
 func (a *app) printSummary(r control.Report, t tense) {
-	word, nothing := "Plan: ", "nothing to change"
-	if t == done {
-		word, nothing = "Done: ", "nothing"
-	}
-	parts := []string{
-		word + first(counted(r.Counts, t), nothing),
-		"Waits for you: " + first(a.waiting(r.Facts), "nothing"),
-		"Failed: " + first(failed(r.Facts), "nothing"),
-	}
-	a.printf("%s.\n", a.style.bold(strings.Join(parts, ". ")))
+	a.printf("%s\n", a.style.bold(summaryLine(r, t)))
 	if n := r.Facts.Open; n > 0 && len(r.Open) == 0 {
 		a.printf("%s\n", a.style.warn(count(n, "account of somebody who left is", "accounts of people who left are")+" still open; `dirsweep leavers` lists them."))
 	}
@@ -296,6 +287,18 @@ func (a *app) printSummary(r control.Report, t tense) {
 		a.printf("%s\n", a.style.faint("digest "+r.Digest))
 	}
 	a.printf("%s\n", a.style.faint(origin(r.By)))
+}
+
+func summaryLine(r control.Report, t tense) string {
+	word, nothing := "Plan: ", "nothing to change"
+	if t == done {
+		word, nothing = "Done: ", "nothing"
+	}
+	return strings.Join([]string{
+		word + first(counted(r.Counts, t), nothing),
+		"Waits for you: " + first(waiting(r.Facts), "nothing"),
+		"Failed: " + first(failed(r.Facts), "nothing"),
+	}, ". ") + "."
 }
 
 // printObserved says of targets in observe mode that nothing was written there, and what would have been.
@@ -349,7 +352,7 @@ func wouldBe(counts map[string]int) string {
 }
 
 // waiting lists what waits for an operator, by kind.
-func (a *app) waiting(f control.Facts) string {
+func waiting(f control.Facts) string {
 	var parts []string
 	for _, kind := range f.Kinds() {
 		parts = append(parts, fmt.Sprintf("%d %s", f.Waiting[kind], kindText(kind)))
