@@ -237,12 +237,48 @@ func (a *app) printFailures(failures []control.Failure) {
 }
 
 func (a *app) printFindings(findings []control.Finding) {
-	for _, f := range findings {
-		a.printf("%s %s: %s: %s\n", a.style.change("!"), f.Kind, clean(f.Subject), clean(f.Detail))
+	for _, g := range grouped(findings) {
+		a.printf("%s %s: %s: %s\n", a.style.change("!"), g.Kind, clean(g.subjects()), clean(g.Detail))
 	}
 	if len(findings) > 0 {
 		a.printf("\n")
 	}
+}
+
+// A findingGroup is findings that say the same of several subjects.
+type findingGroup struct {
+	control.Finding
+	about []string
+}
+
+// grouped puts findings together that differ in whom they are about only.
+func grouped(findings []control.Finding) (groups []*findingGroup) {
+	type key struct{ kind, target, source, detail string }
+	known := map[key]*findingGroup{}
+	for _, f := range findings {
+		k := key{f.Kind, f.Target, f.Source, f.Detail}
+		g := known[k]
+		if g == nil {
+			g = &findingGroup{Finding: f}
+			known[k] = g
+			groups = append(groups, g)
+		}
+		if f.First.Before(g.First) {
+			g.First = f.First
+		}
+		g.about = append(g.about, f.Subject)
+	}
+	return groups
+}
+
+// subjectsShown is how many subjects of one finding are named; `findings --json` has them all.
+const subjectsShown = 3
+
+func (g *findingGroup) subjects() string {
+	if len(g.about) <= subjectsShown {
+		return strings.Join(g.about, ", ")
+	}
+	return fmt.Sprintf("%d, %s and %d more", len(g.about), strings.Join(g.about[:subjectsShown], ", "), len(g.about)-subjectsShown)
 }
 
 func (a *app) printAbsent(what string, parts []control.Part) {

@@ -113,6 +113,21 @@ func TestR21TheSummaryNamesAllThree(t *testing.T) {
 	}
 }
 
+func TestWhatIsSaidOfManyIsSaidOnce(t *testing.T) {
+	t.Parallel()
+	var list []control.Finding
+	for _, who := range []string{"ann", "bob", "cyd", "dan", "eve"} {
+		list = append(list, control.Finding{Kind: "expression", Target: "wiki", Subject: "wiki: " + who, Detail: "c.hcl:20: no value"})
+	}
+	list = append(list, control.Finding{Kind: "expression", Target: "wiki", Subject: "wiki: fay", Detail: "c.hcl:21: no value"})
+	var out bytes.Buffer
+	(&app{out: &out, style: newStyle(false)}).printFindings(list)
+	want := "! expression: 5, wiki: ann, wiki: bob, wiki: cyd and 2 more: c.hcl:20: no value\n! expression: wiki: fay: c.hcl:21: no value\n\n"
+	if out.String() != want {
+		t.Errorf("%q, want %q", out.String(), want)
+	}
+}
+
 func TestPlanFormats(t *testing.T) {
 	t.Parallel()
 	report := control.Report{
