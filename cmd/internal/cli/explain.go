@@ -11,11 +11,11 @@ import (
 
 func (a *app) explainCommand() *cobra.Command {
 	return &cobra.Command{
-		Use:   "explain PERSON",
+		Use:   "explain PERSON|ACCOUNT",
 		Short: "Show why a person has, lacks or would change each account, and by which line of the config",
 		Long: "Show why a person has, lacks or would change each account, and by which line of the config. It reads the source and the targets, and\n" +
 			"writes nothing. With --config NEW, beside a running daemon too, it is how things would stand with that config.\n" +
-			"PERSON is " + personIs + ".",
+			"PERSON is " + personIs + "; ACCOUNT is the name or id of an account that is nobody's.",
 		Example: "  dirsweep explain alice\n  dirsweep --config new.hcl explain alice@example.org",
 		Args:    operand,
 		RunE: func(c *cobra.Command, args []string) (err error) {

@@ -20,8 +20,8 @@ func (a *app) findingsCommand() *cobra.Command {
 			}
 			return a.show(list, func() {
 				var rows [][]string
-				for _, f := range list {
-					rows = append(rows, []string{f.Kind, clean(f.Subject), clock(f.First), clean(f.Detail)})
+				for _, g := range grouped(list) {
+					rows = append(rows, []string{g.Kind, clean(g.subjects()), clock(g.First), clean(g.Detail)})
 				}
 				a.printTable("No findings.", []string{"kind", "about", "first seen", "detail"}, rows)
 			})

@@ -237,12 +237,48 @@ func (a *app) printFailures(failures []control.Failure) {
 }
 
 func (a *app) printFindings(findings []control.Finding) {
-	for _, f := range findings {
-		a.printf("%s %s: %s: %s\n", a.style.change("!"), f.Kind, clean(f.Subject), clean(f.Detail))
+	for _, g := range grouped(findings) {
+		a.printf("%s %s: %s: %s\n", a.style.change("!"), g.Kind, clean(g.subjects()), clean(g.Detail))
 	}
 	if len(findings) > 0 {
 		a.printf("\n")
 	}
+}
+
+// A findingGroup is findings that say the same of several subjects.
+type findingGroup struct {
+	control.Finding
+	about []string
+}
+
+// grouped puts findings together that differ in whom they are about only.
+func grouped(findings []control.Finding) (groups []*findingGroup) {
+	type key struct{ kind, target, source, detail string }
+	known := map[key]*findingGroup{}
+	for _, f := range findings {
+		k := key{f.Kind, f.Target, f.Source, f.Detail}
+		g := known[k]
+		if g == nil {
+			g = &findingGroup{Finding: f}
+			known[k] = g
+			groups = append(groups, g)
+		}
+		if f.First.Before(g.First) {
+			g.First = f.First
+		}
+		g.about = append(g.about, f.Subject)
+	}
+	return groups
+}
+
+// subjectsShown is how many subjects of one finding are named; `findings --json` has them all.
+const subjectsShown = 3
+
+func (g *findingGroup) subjects() string {
+	if len(g.about) <= subjectsShown {
+		return strings.Join(g.about, ", ")
+	}
+	return fmt.Sprintf("%d, %s and %d more", len(g.about), strings.Join(g.about[:subjectsShown], ", "), len(g.about)-subjectsShown)
 }
 
 func (a *app) printAbsent(what string, parts []control.Part) {
@@ -275,16 +311,7 @@ func (a *app) printStillOpen(open []control.Open) {
 
 // printSummary says all three: what was done or is to be done, what waits, and what failed.
 func (a *app) printSummary(r control.Report, t tense) {
-	word, nothing := "Plan: ", "nothing to change"
-	if t == done {
-		word, nothing = "Done: ", "nothing"
-	}
-	parts := []string{
-		word + first(counted(r.Counts, t), nothing),
-		"Waits for you: " + first(a.waiting(r.Facts), "nothing"),
-		"Failed: " + first(failed(r.Facts), "nothing"),
-	}
-	a.printf("%s.\n", a.style.bold(strings.Join(parts, ". ")))
+	a.printf("%s\n", a.style.bold(summaryLine(r, t)))
 	if n := r.Facts.Open; n > 0 && len(r.Open) == 0 {
 		a.printf("%s\n", a.style.warn(count(n, "account of somebody who left is", "accounts of people who left are")+" still open; `dirsweep leavers` lists them."))
 	}
@@ -296,6 +323,18 @@ func (a *app) printSummary(r control.Report, t tense) {
 		a.printf("%s\n", a.style.faint("digest "+r.Digest))
 	}
 	a.printf("%s\n", a.style.faint(origin(r.By)))
+}
+
+func summaryLine(r control.Report, t tense) string {
+	word, nothing := "Plan: ", "nothing to change"
+	if t == done {
+		word, nothing = "Done: ", "nothing"
+	}
+	return strings.Join([]string{
+		word + first(counted(r.Counts, t), nothing),
+		"Waits for you: " + first(waiting(r.Facts), "nothing"),
+		"Failed: " + first(failed(r.Facts), "nothing"),
+	}, ". ") + "."
 }
 
 // printObserved says of targets in observe mode that nothing was written there, and what would have been.
@@ -349,7 +388,7 @@ func wouldBe(counts map[string]int) string {
 }
 
 // waiting lists what waits for an operator, by kind.
-func (a *app) waiting(f control.Facts) string {
+func waiting(f control.Facts) string {
 	var parts []string
 	for _, kind := range f.Kinds() {
 		parts = append(parts, fmt.Sprintf("%d %s", f.Waiting[kind], kindText(kind)))

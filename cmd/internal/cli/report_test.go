@@ -113,6 +113,67 @@ func TestR21TheSummaryNamesAllThree(t *testing.T) {
 	}
 }
 
+func TestWhatIsSaidOfManyIsSaidOnce(t *testing.T) {
+	t.Parallel()
+	var list []control.Finding
+	for _, who := range []string{"ann", "bob", "cyd", "dan", "eve"} {
+		list = append(list, control.Finding{Kind: "expression", Target: "wiki", Subject: "wiki: " + who, Detail: "c.hcl:20: no value"})
+	}
+	list = append(list, control.Finding{Kind: "expression", Target: "wiki", Subject: "wiki: fay", Detail: "c.hcl:21: no value"})
+	var out bytes.Buffer
+	(&app{out: &out, style: newStyle(false)}).printFindings(list)
+	want := "! expression: 5, wiki: ann, wiki: bob, wiki: cyd and 2 more: c.hcl:20: no value\n! expression: wiki: fay: c.hcl:21: no value\n\n"
+	if out.String() != want {
+		t.Errorf("%q, want %q", out.String(), want)
+	}
+}
+
+func TestPlanFormats(t *testing.T) {
+	t.Parallel()
+	report := control.Report{
+		Digest: "72973296d4fe5c6e", By: control.Origin{Config: "c.hcl"}, Counts: map[string]int{"create": 1}, Facts: control.Facts{Waiting: map[string]int{"held": 1}},
+		Changes: []control.Change{{
+			Op: "create", Target: "wiki", Name: "<b>bob</b>", UserName: "bob", Cause: "joined",
+			Attributes: []control.Attribute{{Path: "title", After: json.RawMessage(`"=cmd|' /C calc'!A0"`)}}, Grant: []string{"-admins"},
+		}},
+		Held:     []control.Hold{{Digest: "976b3f9de375", Kind: "cohort", Target: "wiki", Cause: "deleted", Reason: "too many", People: []control.HeldPerson{{UserName: "ann"}}}},
+		Findings: []control.Finding{{Kind: "disputed", Subject: "wiki: dan", Detail: "two <people> fit"}},
+		Targets:  []control.Part{{Name: "wiki", Mode: "enforce"}},
+	}
+	var out bytes.Buffer
+	if err := writePlan(&out, report, "csv"); err != nil {
+		t.Fatal(err)
+	}
+	want := `status,target,operation,userName,name,person,account,cause,rule,container,attribute,before,after
+to do,wiki,create,bob,<b>bob</b>,,,joined,,,title,,"""=cmd|' /C calc'!A0"""
+to do,wiki,create,bob,<b>bob</b>,,,joined,,,entitlement,,'-admins
+held,wiki,cohort,ann,,,,deleted,too many,,,,
+`
+	if diff := cmp.Diff(want, out.String()); diff != "" {
+		t.Errorf("CSV (-want +got):\n%s", diff)
+	}
+	out.Reset()
+	if err := writePlan(&out, report, "html"); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{
+		"&lt;b&gt;bob&lt;/b&gt;", "two &lt;people&gt; fit", "Plan: 1 to create. Waits for you: 1 held. Failed: nothing.", "digest 72973296d4fe5c6e", `<tr class="held">`,
+	} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("the page lacks %q:\n%s", want, out.String())
+		}
+	}
+	out.Reset()
+	if err := writePlan(&out, report, "json"); err != nil || !json.Valid(out.Bytes()) {
+		t.Errorf("%v: %s", err, out.String())
+	}
+	out.Reset()
+	(&app{out: &out, style: newStyle(false)}).printTotals(report)
+	if got := out.String(); !strings.HasPrefix(got, "wiki: 1 to create\n! held 976b3f9de375: ") {
+		t.Errorf("the summary: %s", got)
+	}
+}
+
 func TestSpans(t *testing.T) {
 	t.Parallel()
 	for d, want := range map[time.Duration]string{

@@ -162,7 +162,7 @@ func (a *app) printOpen(s control.Status) {
 		return
 	}
 	a.printf("%s\n", a.style.warn(fmt.Sprintf("Not as wanted. Waits for you: %s. Failed: %s. Still open: %s.",
-		first(a.waiting(s.Facts), "nothing"), first(failed(s.Facts), "nothing"), count(s.Facts.Open, "account", "accounts"))))
+		first(waiting(s.Facts), "nothing"), first(failed(s.Facts), "nothing"), count(s.Facts.Open, "account", "accounts"))))
 }
 
 func orNever(s string) string {

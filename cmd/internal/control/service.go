@@ -11,6 +11,7 @@ import (
 	"iter"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/dirsweep/dirsweep/state"
 	"github.com/dirsweep/dirsweep/sync/plan"
@@ -270,8 +271,7 @@ func (s *Service) do(ctx context.Context, i *Instance, command Command, request 
 		hold, err := i.Engine.Reject(ctx, request.Digest, request.Actor)
 		return viewHold(hold), err
 	case CmdExplain:
-		found, err := i.Engine.Explain(ctx, request.Person)
-		return views(found, viewExplanation), err
+		return explain(ctx, i, request.Person)
 	case CmdEvidence:
 		return i.Engine.Evidence(ctx, request.Person)
 	case CmdSweep:
@@ -331,6 +331,42 @@ func (s *Service) order(i *Instance, mode reconcile.Mode, request Request) (reco
 		}
 	}
 	return reconcile.Pass{Mode: mode, Targets: request.Targets, Person: request.Person, Progress: s.Progress}, nil
+}
+
+// explain tells how things stand for a person, or for an account that is nobody's.
+func explain(ctx context.Context, i *Instance, who string) ([]Explanation, error) {
+	found, err := i.Engine.Explain(ctx, who)
+	if !errors.Is(err, reconcile.ErrNobody) {
+		return views(found, viewExplanation), err
+	}
+	nobody := err
+	out := []Explanation{}
+	err = i.Storage.Ledger.View(ctx, func(r *state.Reader) error {
+		for _, t := range i.Outline.Targets {
+			for o, err := range r.Orphans(t.Name) {
+				if err != nil {
+					return err
+				}
+				if who == string(o.Account) || strings.EqualFold(who, o.UserName) {
+					out = append(out, orphanExplained(o))
+				}
+			}
+		}
+		return nil
+	})
+	if err == nil && len(out) == 0 {
+		return nil, nobody
+	}
+	return out, err
+}
+
+func orphanExplained(o state.Orphan) Explanation {
+	return Explanation{
+		Name: o.UserName, Where: "nobody there has this account", Target: o.Target, Account: string(o.Account), UserName: o.UserName,
+		Situation: "unmatched", Because: "no person fits it by what `correlate` names",
+		Why:     "an orphan account since " + o.First.Format(time.DateTime) + ": `dirsweep link PERSON " + o.Target + " " + string(o.Account) + "` says whose it is",
+		Changes: []Change{}, History: []Event{},
+	}
 }
 
 // list answers the commands that only read records.
