@@ -249,7 +249,7 @@ func (x *Executor) search(ctx context.Context, p *Pass, link state.Link) (hits [
 	for _, key := range keys(link) {
 		found, err := p.Find(ctx, key[0], key[1])
 		if err != nil {
-			return nil, fmt.Errorf("look for %s %q: %w", key[0], key[1], err)
+			return nil, fmt.Errorf("look for the person's accounts: %w", err)
 		}
 		for _, a := range found {
 			if seen[a.ID] {
