@@ -3,6 +3,7 @@
 package reconcile
 
 import (
+	"slices"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
@@ -153,7 +154,7 @@ func (r Report) Outcome() Outcome {
 	switch {
 	case len(r.Failures) > 0 || len(r.Open) > 0:
 		return Partial
-	case len(r.Held) > 0: // rejected ones too: nobody stays active unseen
+	case len(r.Held) > 0 || slices.ContainsFunc(r.Findings, identity.Finding.Waits): // rejected holds too: nobody stays active unseen
 		return Held
 	}
 	return Converged
