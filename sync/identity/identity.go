@@ -178,12 +178,6 @@ type Finding struct {
 	Detail  string // one sentence: what was seen, and what to do about it
 }
 
-// Waits reports whether somebody has to do something about the finding. Those that do not tell of what dirsweep dealt with, or of what the
-// config says to leave; any kind that is not known here waits.
-func (f Finding) Waits() bool {
-	return !slices.Contains([]string{"drift", "missing", "orphan", "disabled"}, f.Kind)
-}
-
 // SortFindings orders findings so that equal sets read the same.
 func SortFindings(fs []Finding) {
 	slices.SortFunc(fs, func(a, b Finding) int {

@@ -3,7 +3,6 @@
 package reconcile
 
 import (
-	"slices"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
@@ -99,7 +98,27 @@ type Report struct {
 	Targets  []Part
 	Failures []Failure
 	Closed   []Closing // accounts of leavers proven closed by this pass
+	Waiting  Waiting   // what is on record and is not over, whichever pass found it
 	Open     []Open    // of an emergency: accounts that are not, and targets that could not be asked
+}
+
+// Waiting counts what somebody has to look at before all can be said to be well (R21).
+type Waiting struct {
+	Unproven  int // people whom the reads lack and who are not proven to have left
+	Disputed  int // accounts that more than one may claim, and people who may claim more than one
+	Unwatched int // targets with accounts whose people nobody sees leave
+}
+
+// count adds one finding.
+func (w *Waiting) count(kind string) {
+	switch kind {
+	case "unproven", "missed":
+		w.Unproven++
+	case "disputed":
+		w.Disputed++
+	case "unwatched":
+		w.Unwatched++
+	}
 }
 
 // An Open is one account of somebody swept that was not seen closed, or a target that did not say which accounts they have.
@@ -154,7 +173,7 @@ func (r Report) Outcome() Outcome {
 	switch {
 	case len(r.Failures) > 0 || len(r.Open) > 0:
 		return Partial
-	case len(r.Held) > 0 || slices.ContainsFunc(r.Findings, identity.Finding.Waits): // rejected holds too: nobody stays active unseen
+	case len(r.Held) > 0 || r.Waiting != Waiting{}: // rejected ones too: nobody stays active unseen
 		return Held
 	}
 	return Converged

@@ -63,6 +63,9 @@ func (r *run) judgeLeavers(ctx context.Context) error {
 			return err
 		}
 	}
+	if err := r.unconfigured(ctx); err != nil {
+		return err
+	}
 	return r.holdAnomalies(ctx)
 }
 
@@ -170,6 +173,48 @@ func (r *run) unwatched(l *lane, accounts map[string]int) {
 				"Give the source back under its old name, or close the accounts", n, source),
 		})
 	}
+}
+
+// unconfigured tells of targets that are not in the config any more and still have accounts of people, or steps of leavers.
+func (r *run) unconfigured(ctx context.Context) error {
+	if r.pass.Mode != Full || r.pass.Person != "" || len(r.pass.Targets) > 0 {
+		return nil
+	}
+	err := r.o.Ledger.View(ctx, func(v *state.Reader) error {
+		for t, err := range v.Targets() {
+			if err != nil {
+				return err
+			}
+			if slices.ContainsFunc(r.o.Targets, func(own Target) bool { return own.Name == t.Name }) {
+				continue
+			}
+			active, err := v.CountActive(t.Name)
+			if err != nil {
+				return err
+			}
+			due := 0
+			for _, err := range v.Due(t.Name) {
+				if err != nil {
+					return err
+				}
+				due++
+			}
+			if active+due == 0 {
+				continue
+			}
+			r.find(identity.Finding{
+				Kind: "unwatched", Subject: t.Name, Target: t.Name,
+				Detail: fmt.Sprintf("the target is not in the config any more, and nobody looks after its %d active accounts and the %d accounts "+
+					"of people who left that are to be closed or watched. Give the target back under its old name, or close them by hand",
+					active, due),
+			})
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("read the state: %w", err)
+	}
+	return nil
 }
 
 // linkedLeavers sorts a target's links into those who stay (their bits are set) and the leavers.

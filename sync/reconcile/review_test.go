@@ -182,9 +182,12 @@ func TestARenamedTargetIsJudgedAnew(t *testing.T) {
 	l, _, app := company(t, 20, "", nil)
 	l.targets[0].Name = "docs"
 	before := app.Writes()
-	report := l.full()
+	report := l.run(reconcile.Pass{})
 	if app.Writes() != before || len(active(t, app)) != 20 || len(report.Held) != 0 {
 		t.Errorf("a new name for a target wrote %d times and left %d accounts active", app.Writes()-before, len(active(t, app)))
+	}
+	if report.Outcome() != reconcile.Held || report.Waiting.Unwatched != 1 {
+		t.Errorf("%q, with what waits %+v: nobody looks after the old name's accounts", report.Outcome(), report.Waiting)
 	}
 }
 

@@ -153,9 +153,9 @@ func TestR03PeopleAreAnchored(t *testing.T) {
 	l.full()
 	dir.AddPerson(t, leaver, nil) // another person with the same login
 	before := app.Writes()
-	report := l.full()
-	if got := findings(report, "disputed"); len(got) != 1 || app.Writes() != before {
-		t.Errorf("%d writes for another person with a leaver's login, findings %+v", app.Writes()-before, report.Findings)
+	report := l.run(reconcile.Pass{})
+	if got := findings(report, "disputed"); len(got) != 1 || app.Writes() != before || report.Outcome() != reconcile.Held {
+		t.Errorf("%q with %d writes for another person with a leaver's login, findings %+v", report.Outcome(), app.Writes()-before, report.Findings)
 	}
 	if app.Users(t)[leaver]["active"] != false {
 		t.Error("another person got the leaver's account")
@@ -288,10 +288,10 @@ func TestR05DisputedIsLeftAlone(t *testing.T) {
 		app.AddUser(t, name, map[string]any{"active": true, "emails": []any{map[string]any{"value": mail}}})
 	}
 	l.application("wiki", app, "", func(target *reconcile.Target) { target.Correlate = []string{"emails"} })
-	report := l.full()
+	report := l.run(reconcile.Pass{})
 	got := app.Users(t)
-	if got[slapdtest.UID(1)] != nil || got[slapdtest.UID(2)] == nil || len(findings(report, "disputed")) == 0 {
-		t.Errorf("disputed: %v, findings %+v", got, report.Findings)
+	if got[slapdtest.UID(1)] != nil || got[slapdtest.UID(2)] == nil || len(findings(report, "disputed")) == 0 || report.Outcome() != reconcile.Held {
+		t.Errorf("disputed, %q: %v, findings %+v", report.Outcome(), got, report.Findings)
 	}
 }
 

@@ -405,6 +405,9 @@ func (r *run) finish(ctx context.Context) error {
 		Held: len(r.report.Held), Failed: len(r.report.Failures), Findings: len(r.findings), Problems: r.problems(),
 	}
 	if !r.write {
+		for _, f := range r.findings {
+			r.report.Waiting.count(f.Kind)
+		}
 		return context.Cause(ctx)
 	}
 	stopped := ctx.Err() != nil
@@ -455,6 +458,13 @@ func (r *run) tellObserved() {
 func (r *run) remember(w *state.Writer, stopped bool) error {
 	if err := w.SetFindingsWhere(r.solved, r.findings, r.now); err != nil {
 		return err
+	}
+	r.report.Waiting = Waiting{}
+	for f, err := range w.Findings() {
+		if err != nil {
+			return err
+		}
+		r.report.Waiting.count(f.Kind)
 	}
 	if !stopped {
 		if err := r.sourcesHealth(w); err != nil {

@@ -30,7 +30,7 @@ func (t *tally) waits(kind, target, about string) {
 }
 
 func (t *tally) finding(f identity.Finding) {
-	if f.Waits() {
+	if !calm(f.Kind) {
 		t.waits(f.Kind, f.Target, string(f.Account))
 	}
 }
