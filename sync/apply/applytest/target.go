@@ -164,6 +164,9 @@ func (t *Target) Refuse(path, why string) {
 	t.refuses[path] = why
 }
 
+// Accept ends what Refuse began.
+func (t *Target) Accept(path string) { delete(t.refuses, path) }
+
 // PacedBy makes the target call pace before each call, and returns it; it is what a session is opened with.
 func (t *Target) PacedBy(pace func(context.Context) error) (targets.Target, error) {
 	t.pace = pace
