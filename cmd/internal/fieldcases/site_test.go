@@ -82,11 +82,11 @@ func (s *site) judge() {
 	switch {
 	case s.Failed():
 	case expected && len(s.wrong) == 0:
-		s.Errorf("this holds now: take it off the list in expected_test.go")
+		s.Errorf("%s holds now: take it off the list in expected_test.go", s.Name())
 	case expected:
 		s.Logf("fails as expected, %s: %s", reason, strings.Join(s.wrong, "; "))
 	case len(s.wrong) > 0:
-		s.Errorf("not so: %s", strings.Join(s.wrong, "\n\t"))
+		s.Errorf("%s: not so: %s", s.Name(), strings.Join(s.wrong, "\n\t"))
 	}
 }
 
