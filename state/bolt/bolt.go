@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -92,6 +93,9 @@ func openProven(path string, timeout time.Duration) (db *bbolt.DB, err error) {
 			InitialMmapSize: mapSize(),
 			OpenFile: func(path string, _ int, _ os.FileMode) (*os.File, error) {
 				f, err := os.OpenFile(path, os.O_RDWR, 0)
+				if errors.Is(err, fs.ErrPermission) {
+					return nil, err
+				}
 				if err != nil {
 					return nil, fmt.Errorf("%w: %w", state.ErrDamaged, err)
 				}
@@ -133,6 +137,9 @@ func mapSize() int {
 // explain adds what an operator needs to know.
 func explain(path string, err error) error {
 	switch {
+	case errors.Is(err, fs.ErrPermission):
+		return fmt.Errorf("open the state: %w: it is whole, but this account may not use it. Run the command as the service's account or as root; "+
+			"a state that root made by mistake is given back with chown, the files beside it too", err)
 	case errors.Is(err, state.ErrLocked):
 		return fmt.Errorf("%w: %s holds %s: use its control socket (every dirsweep command does while it runs), or stop it", err, owner(path), path)
 	case errors.Is(err, state.ErrVersion):

@@ -42,6 +42,7 @@ func (e *Engine) Link(ctx context.Context, o Order) (link state.Link, err error)
 	}
 	link = state.Link{
 		Target: t.Name, Person: person.ID, Account: have.ID, UserName: have.UserName, Name: person.Name, Container: person.Container(),
+		ExternalID: have.ExternalID,
 	}
 	if !have.Active {
 		link.State = identity.LinkDisabled
@@ -187,7 +188,7 @@ func (e *Engine) Relink(ctx context.Context, o Order) (out Relinked, err error) 
 			if err != nil {
 				return err
 			}
-			if there.ids[link.Account] {
+			if _, same := there.marks[link.Account]; same {
 				out.Same++
 				there.take(link.Account)
 				continue
@@ -200,10 +201,9 @@ func (e *Engine) Relink(ctx context.Context, o Order) (out Relinked, err error) 
 				out.Missing = append(out.Missing, link)
 				continue
 			}
-			if err := move(w, link, id, e.o.Now()); err != nil {
+			if link, err = move(w, link, id, there.marks[id], e.o.Now()); err != nil {
 				return err
 			}
-			link.Account = id
 			out.Moved = append(out.Moved, link)
 		}
 		return nil
@@ -218,21 +218,21 @@ func (e *Engine) Relink(ctx context.Context, o Order) (out Relinked, err error) 
 }
 
 // move leads a link, and its person's case, to another identifier.
-func move(w *state.Writer, link state.Link, id identity.AccountID, now time.Time) error {
+func move(w *state.Writer, link state.Link, id identity.AccountID, externalID string, now time.Time) (state.Link, error) {
 	old := link.Account
 	if err := w.DeleteLink(link.Target, link.Person); err != nil {
-		return err
+		return link, err
 	}
-	link.Account, link.Have = id, 0
+	link.Account, link.ExternalID, link.Have = id, externalID, 0
 	if err := w.PutLink(link); err != nil {
-		return err
+		return link, err
 	}
-	return sweep.Note(w, link.Person, link.Target, old, func(s *state.Step) { s.Account = id }, now)
+	return link, sweep.Note(w, link.Person, link.Target, old, func(s *state.Step) { s.Account = id }, now)
 }
 
 // An accountIndex finds a target's accounts by what marks them.
 type accountIndex struct {
-	ids      map[identity.AccountID]bool
+	marks    map[identity.AccountID]string // the externalId of each account
 	external map[string][]identity.AccountID
 	names    map[string][]identity.AccountID
 	taken    map[identity.AccountID]bool
@@ -240,7 +240,7 @@ type accountIndex struct {
 
 func index(ctx context.Context, t Target) (*accountIndex, error) {
 	i := &accountIndex{
-		ids: map[identity.AccountID]bool{}, external: map[string][]identity.AccountID{}, names: map[string][]identity.AccountID{},
+		marks: map[identity.AccountID]string{}, external: map[string][]identity.AccountID{}, names: map[string][]identity.AccountID{},
 		taken: map[identity.AccountID]bool{},
 	}
 	pass, err := t.Session.Begin(ctx)
@@ -251,7 +251,7 @@ func index(ctx context.Context, t Target) (*accountIndex, error) {
 		if err != nil {
 			return nil, err
 		}
-		i.ids[a.ID] = true
+		i.marks[a.ID] = a.ExternalID
 		i.external[a.ExternalID] = append(i.external[a.ExternalID], a.ID)
 		i.names[a.UserName] = append(i.names[a.UserName], a.ID)
 	}

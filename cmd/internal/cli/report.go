@@ -312,9 +312,6 @@ func (a *app) printStillOpen(open []control.Open) {
 // printSummary says all three: what was done or is to be done, what waits, and what failed.
 func (a *app) printSummary(r control.Report, t tense) {
 	a.printf("%s\n", a.style.bold(summaryLine(r, t)))
-	if n := r.Facts.Open; n > 0 && len(r.Open) == 0 {
-		a.printf("%s\n", a.style.warn(count(n, "account of somebody who left is", "accounts of people who left are")+" still open; `dirsweep leavers` lists them."))
-	}
 	a.printObserved(r, t)
 	if r.Refused != "" {
 		a.printf("%s\n", a.style.warn(r.Refused))
@@ -330,11 +327,15 @@ func summaryLine(r control.Report, t tense) string {
 	if t == done {
 		word, nothing = "Done: ", "nothing"
 	}
-	return strings.Join([]string{
+	parts := []string{
 		word + first(counted(r.Counts, t), nothing),
 		"Waits for you: " + first(waiting(r.Facts), "nothing"),
 		"Failed: " + first(failed(r.Facts), "nothing"),
-	}, ". ") + "."
+	}
+	if n := r.Facts.Open; n > 0 {
+		parts = append(parts, "Still open: "+count(n, "account of somebody who left", "accounts of people who left"))
+	}
+	return strings.Join(parts, ". ") + "."
 }
 
 // printObserved says of targets in observe mode that nothing was written there, and what would have been.

@@ -93,8 +93,7 @@ func TestR21TheSummaryNamesAllThree(t *testing.T) {
 		},
 		{
 			control.Report{Outcome: control.Incomplete, Counts: map[string]int{"update": 2}, Facts: control.Facts{Failed: 1, Open: 2}},
-			"Done: 2 updated. Waits for you: nothing. Failed: 1 change.\n" +
-				"2 accounts of people who left are still open; `dirsweep leavers` lists them.\n",
+			"Done: 2 updated. Waits for you: nothing. Failed: 1 change. Still open: 2 accounts of people who left.\n",
 		},
 		{
 			control.Report{
