@@ -24,6 +24,11 @@ guard {
   protect = ["administrator", "svc-*"]
 }
 
+# How long the audit trail and leavers' evidence are kept: 30d, 26w, 7y. The trail goes by whole files, which begin anew each month.
+audit {
+  keep = "7y"
+}
+
 # The console, and the JSON API behind it. Without this block there is none.
 console {
   listen = "127.0.0.1:8686"

@@ -168,6 +168,9 @@ func openFiles(path string) ([]file, error) {
 		return nil, err
 	}
 	files, listing := trailFiles(path)
+	if errors.Is(listing, fs.ErrNotExist) {
+		listing = nil // nothing was ever written
+	}
 	if listing != nil || current == nil {
 		if current != nil {
 			_ = current.Close() // it was only opened

@@ -9,6 +9,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -123,6 +124,13 @@ type Record struct {
 	Shortened string    `json:"shortened,omitempty"` // what was left out because the record would have been too large
 	Prev      string    `json:"prev"`                // the hash of the record before, "" in the first
 	Hash      string    `json:"hash,omitempty"`      // SHA-256 in hex over the line without this member
+}
+
+// About reports whether who names the person of the record: their identity or anchor, name, DN, or the user name of the account; letter case
+// does not count.
+func (r Record) About(who string) bool {
+	_, anchor, _ := strings.Cut(r.Person, "/")
+	return who != "" && slices.ContainsFunc([]string{r.Person, anchor, r.Name, r.DN, r.UserName}, func(s string) bool { return strings.EqualFold(s, who) })
 }
 
 // HashOf is SHA-256 in hex over hashes, each followed by a newline.

@@ -138,7 +138,7 @@ func ParseDuration(s string) (time.Duration, error) {
 	for _, unit := range []struct {
 		name   string
 		length time.Duration
-	}{{"w", 7 * 24 * time.Hour}, {"d", 24 * time.Hour}} {
+	}{{"y", 365 * 24 * time.Hour}, {"w", 7 * 24 * time.Hour}, {"d", 24 * time.Hour}} {
 		count, after, found := strings.Cut(rest, unit.name)
 		if !found {
 			continue

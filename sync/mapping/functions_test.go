@@ -54,8 +54,9 @@ func TestDates(t *testing.T) {
 func TestDurations(t *testing.T) {
 	const day, bad = 24 * time.Hour, -1
 	for in, want := range map[string]time.Duration{
-		"30d": 30 * day, "24h": day, "90m": 90 * time.Minute, "1w": 7 * day, "1w2d3h": 9*day + 3*time.Hour, "0": 0, "0d": 0, "-1w": -7 * day, "1d12h": 36 * time.Hour,
-		"": bad, "d": bad, "1.5d": bad, "1d-1h": bad, "1d+1h": bad, "2d1w": bad, "99999999999d": bad, "106752d": bad, "1y": bad, "--1d": bad, "1 d": bad, "106751d24h": bad,
+		"30d": 30 * day, "24h": day, "90m": 90 * time.Minute, "1w": 7 * day, "7y": 7 * 365 * day, "1y1d": 366 * day, "1w2d3h": 9*day + 3*time.Hour, "0": 0, "0d": 0,
+		"-1w": -7 * day, "1d12h": 36 * time.Hour,
+		"": bad, "d": bad, "1.5d": bad, "1d-1h": bad, "1d+1h": bad, "2d1w": bad, "99999999999d": bad, "106752d": bad, "1m1y": bad, "--1d": bad, "1 d": bad, "106751d24h": bad,
 	} {
 		got, err := ParseDuration(in)
 		if err != nil {

@@ -16,6 +16,7 @@ import (
 	"github.com/dirsweep/dirsweep/sync/mapping"
 	"github.com/dirsweep/dirsweep/sync/plan"
 	"github.com/dirsweep/dirsweep/sync/sweep"
+	"github.com/dirsweep/dirsweep/sync/sweep/evidence"
 )
 
 // A Source is one source block, opened.
@@ -51,9 +52,11 @@ type Options struct {
 	Shrink  float64 // percent of a source's last accepted snapshot that may be missing from the next (R2)
 	Ledger  *state.Ledger
 	Trail   *audit.Trail
-	Scratch string // a folder for the pass's temporary files; "" for the system's
-	Log     hclog.Logger
-	Now     func() time.Time // nil for time.Now
+	// Evidence keeps a file of each closed case; nil where nothing is ever closed.
+	Evidence *evidence.Folder
+	Scratch  string // a folder for the pass's temporary files; "" for the system's
+	Log      hclog.Logger
+	Now      func() time.Time // nil for time.Now
 }
 
 // A Mode says how much a pass reads.

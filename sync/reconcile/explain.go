@@ -5,6 +5,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
+	"os"
 	"slices"
 	"strings"
 
@@ -179,29 +181,48 @@ func (e *Engine) history(ctx context.Context, id identity.PersonID) (out []audit
 	return out, nil
 }
 
-// Evidence makes a leaver's file.
-func (e *Engine) Evidence(ctx context.Context, who string) (sweep.Evidence, error) {
-	id, err := e.leaverNamed(ctx, who)
-	if err != nil {
-		return sweep.Evidence{}, err
+// Evidence returns a leaver's file: of an open case as it stands, else the last one that was written about them, also when they have returned
+// since.
+func (e *Engine) Evidence(ctx context.Context, who string) ([]byte, error) {
+	if e.o.Evidence == nil {
+		return nil, errors.New("there is no evidence yet: nobody was ever closed here")
 	}
+	id, unknown := e.leaverNamed(ctx, who)
 	var c state.Case
-	var ok bool
-	err = e.o.Ledger.View(ctx, func(v *state.Reader) (err error) {
-		c, ok, err = v.Case(id)
+	err := e.o.Ledger.View(ctx, func(v *state.Reader) (err error) {
+		c, _, err = v.Case(id)
 		return err
 	})
 	switch {
 	case err != nil:
-		return sweep.Evidence{}, fmt.Errorf("read the state: %w", err)
-	case !ok:
-		return sweep.Evidence{}, fmt.Errorf("%q has not left, so there is no evidence; `dirsweep explain` tells how they stand", who)
+		return nil, fmt.Errorf("read the state: %w", err)
+	case !c.Opened.IsZero() && c.Closed.IsZero():
+		return e.o.Evidence.Draft(ctx, c, e.o.Now())
+	case !c.Opened.IsZero():
+		path, err := e.o.Evidence.Write(ctx, c) // where a crash kept it from being written
+		if err != nil {
+			return nil, err
+		}
+		return os.ReadFile(path)
 	}
-	records, err := e.history(ctx, id)
-	if err != nil {
-		return sweep.Evidence{}, err
+	raw, err := e.o.Evidence.Latest(ctx, id, who)
+	switch {
+	case !errors.Is(err, fs.ErrNotExist):
+		return raw, err
+	case unknown != nil:
+		return nil, unknown
 	}
-	return sweep.NewEvidence(c, records, e.o.Now())
+	return nil, fmt.Errorf("%q has not left, so there is no evidence; `dirsweep explain` tells how they stand", who)
+}
+
+// ended writes the evidence of a case that was closed.
+func (e *Engine) ended(ctx context.Context, c state.Case) {
+	if e.o.Evidence == nil {
+		return
+	}
+	if _, err := e.o.Evidence.Write(ctx, c); err != nil {
+		e.o.Log.Error("the evidence was not written; it is, at the next start", "person", c.Name, "error", err)
+	}
 }
 
 // leaverNamed looks a person up among the cases first: a leaver's login may be somebody else's by now.

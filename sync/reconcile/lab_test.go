@@ -27,6 +27,7 @@ import (
 	"github.com/dirsweep/dirsweep/sync/mapping"
 	"github.com/dirsweep/dirsweep/sync/reconcile"
 	"github.com/dirsweep/dirsweep/sync/sweep"
+	"github.com/dirsweep/dirsweep/sync/sweep/evidence"
 	"github.com/dirsweep/dirsweep/targets"
 	"github.com/dirsweep/dirsweep/targets/scim"
 	"github.com/dirsweep/dirsweep/targets/scim/scimtest"
@@ -38,6 +39,7 @@ type lab struct {
 	dir     string
 	ledger  *state.Ledger
 	trail   *audit.Trail
+	files   *evidence.Folder
 	sources []reconcile.Source
 	targets []reconcile.Target
 	schemas map[string]mapping.Schema
@@ -65,6 +67,12 @@ func (l *lab) open() {
 		return err
 	}))
 	l.trail, err = audit.Open(l.trailPath(), audit.Head(head), 0)
+	l.must(err)
+	key, err := evidence.OpenKey(filepath.Join(l.dir, "evidence.key"))
+	l.must(err)
+	l.files, err = evidence.Open(filepath.Join(l.dir, "evidence"), key, l.trail, func(ctx context.Context, records ...audit.Record) error {
+		return apply.Told(ctx, l.ledger, l.trail, records...)
+	})
 	l.must(err)
 }
 
@@ -238,7 +246,7 @@ func (l *lab) engine() *reconcile.Engine {
 		out = l.t.Output()
 	}
 	return reconcile.New(reconcile.Options{
-		Sources: l.sources, Targets: l.targets, Shrink: l.shrink, Ledger: l.ledger, Trail: l.trail, Scratch: l.dir, Now: l.now,
+		Sources: l.sources, Targets: l.targets, Shrink: l.shrink, Ledger: l.ledger, Trail: l.trail, Evidence: l.files, Scratch: l.dir, Now: l.now,
 		Log: hclog.New(&hclog.LoggerOptions{Level: hclog.Debug, Output: out}),
 	})
 }

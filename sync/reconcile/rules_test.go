@@ -3,7 +3,6 @@ package reconcile_test
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"iter"
@@ -20,7 +19,7 @@ import (
 	"github.com/dirsweep/dirsweep/sync/audit"
 	"github.com/dirsweep/dirsweep/sync/identity"
 	"github.com/dirsweep/dirsweep/sync/reconcile"
-	"github.com/dirsweep/dirsweep/sync/sweep"
+	"github.com/dirsweep/dirsweep/sync/sweep/evidence"
 	"github.com/dirsweep/dirsweep/targets/scim/scimtest"
 )
 
@@ -606,20 +605,82 @@ func TestR16EvidenceHolds(t *testing.T) {
 	leaver := slapdtest.UID(1)
 	dir.Delete(t, dir.PersonDN(leaver))
 	l.full()
-	evidence, err := l.engine().Evidence(t.Context(), leaver)
+	file := l.evidence(leaver)
+	if file.Closed.IsZero() || file.Accounts[0].Words() != "proven inactive" || !strings.Contains(file.Proof, "entryUUID") {
+		t.Errorf("evidence: %+v", file)
+	}
+	if compared, err := evidence.Compare(t.Context(), file, l.trailPath()); err != nil || compared.Found != len(file.Records) {
+		t.Errorf("beside the trail: %+v, %v", compared, err)
+	}
+	written := l.written()
+	if len(written) != 1 {
+		t.Fatalf("written at closing: %v", written)
+	}
+}
+
+func TestR16EvidenceOutlivesAReturn(t *testing.T) {
+	l, dir, _ := company(t, 60, "", nil)
+	who := slapdtest.UID(1)
+	dir.Disable(t, dir.PersonDN(who))
+	l.full()
+	first := l.evidence(who)
+	dir.Enable(t, dir.PersonDN(who))
+	l.full()
+	if again := l.evidence(who); again.Case != first.Case || len(l.written()) != 1 {
+		t.Errorf("after they returned: %s and %v", again.Case, l.written())
+	}
+	dir.Disable(t, dir.PersonDN(who))
+	l.full()
+	if second := l.evidence(who); second.Case == first.Case || len(l.written()) != 2 {
+		t.Errorf("after they left again: %s and %v", second.Case, l.written())
+	}
+}
+
+func TestR16EachOrderHasItsEvidence(t *testing.T) {
+	l, _, _ := company(t, 20, "", nil)
+	who := slapdtest.UID(1)
+	for n, reason := range []string{"ticket 4711", "again"} {
+		if n > 0 {
+			l.must(l.engine().Release(t.Context(), reconcile.Order{Person: who}))
+			l.full()
+		}
+		_, err := l.engine().Sweep(t.Context(), reconcile.Order{Person: who, Reason: reason, Actor: "ann"})
+		l.must(err)
+		file := l.evidence(who)
+		if file.Reason != reason || !file.Proven() || len(l.written()) != n+1 {
+			t.Errorf("%q: %+v, %v", reason, file, l.written())
+		}
+		ordered := false
+		for _, line := range file.Records {
+			r, err := audit.ParseLine(line)
+			l.must(err)
+			ordered = ordered || r.Kind == audit.Sweep && r.Actor == "ann"
+		}
+		if !ordered {
+			t.Error("no record of the case says who ordered it")
+		}
+	}
+}
+
+// evidence is a leaver's file, verified.
+func (l *lab) evidence(who string) evidence.Evidence {
+	l.t.Helper()
+	raw, err := l.engine().Evidence(l.t.Context(), who)
 	l.must(err)
-	raw, err := json.Marshal(evidence)
+	e, err := evidence.Verify(bytes.NewReader(raw))
 	l.must(err)
-	if _, err := sweep.VerifyEvidence(bytes.NewReader(raw)); err != nil {
-		t.Errorf("the evidence does not hold: %v", err)
+	return e
+}
+
+// written lists the files of evidence.
+func (l *lab) written() (paths []string) {
+	l.t.Helper()
+	for file, err := range evidence.Files(l.t.Context(), l.files.Dir(), time.Time{}) {
+		l.must(err)
+		l.must(file.Err)
+		paths = append(paths, file.Path)
 	}
-	if evidence.Closed == nil || evidence.Accounts[0].Seen != "inactive" || !strings.Contains(evidence.Proof, "entryUUID") {
-		t.Errorf("evidence: %+v", evidence)
-	}
-	forged := bytes.Replace(raw, []byte(`"seen":"inactive"`), []byte(`"seen":"gone"`), 1)
-	if _, err := sweep.VerifyEvidence(bytes.NewReader(forged)); err == nil {
-		t.Error("edited evidence holds")
-	}
+	return paths
 }
 
 func TestR17SameStatePlansTheSame(t *testing.T) {

@@ -43,8 +43,10 @@ func New(o Options) *Engine {
 		o.Now = time.Now
 	}
 	e := &Engine{
-		o: o, judging: semaphore.NewWeighted(1), serving: map[string]*semaphore.Weighted{}, running: map[string]bool{}, served: map[string]int{}, books: &sweep.Books{Ledger: o.Ledger, Trail: o.Trail}, sweepers: map[string]*sweep.Sweeper{},
+		o: o, judging: semaphore.NewWeighted(1), serving: map[string]*semaphore.Weighted{}, running: map[string]bool{}, served: map[string]int{},
+		sweepers: map[string]*sweep.Sweeper{},
 	}
+	e.books = &sweep.Books{Ledger: o.Ledger, Trail: o.Trail, Ended: e.ended}
 	// What sweepers have under way is theirs to settle, for as long as this engine lives.
 	id := "sweep-" + o.Now().UTC().Format("20060102T150405.000000")
 	e.running[id] = true

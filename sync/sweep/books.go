@@ -9,13 +9,15 @@ import (
 	"github.com/dirsweep/dirsweep/sync/apply"
 	"github.com/dirsweep/dirsweep/sync/audit"
 	"github.com/dirsweep/dirsweep/sync/identity"
+	"github.com/dirsweep/dirsweep/sync/sweep/evidence"
 )
 
 // Books are the leavers' cases. Nothing else writes them.
 type Books struct {
 	Ledger *state.Ledger
 	Trail  *audit.Trail
-	// Ended is told of each case that has just been closed; nil for nobody. An error is the caller's to report: the case stays closed.
+	// Ended is told of each case that was closed, and again when a closed case's account is seen otherwise (deleted after its grace); nil for
+	// nobody. It is called by whoever closed the account, which waits for it; an error is its own to report: the case stays closed.
 	Ended func(ctx context.Context, c state.Case)
 }
 
@@ -103,11 +105,41 @@ func (b *Books) set(ctx context.Context, t task, status state.StepStatus, why st
 	return b.step(ctx, t, now, func(s *state.Step) { s.Status, s.Error, s.Next, s.At = status, why, time.Time{}, now })
 }
 
-// step changes one step, and closes or opens its case accordingly.
-func (b *Books) step(ctx context.Context, t task, now time.Time, change func(*state.Step)) error {
-	return b.write(ctx, func(w *state.Writer) error {
-		return Note(w, t.kase.Person, t.step.Target, t.step.Account, change, now)
+// step changes one step, and closes or opens its case accordingly; also is done in the same transaction. Where the account stands otherwise
+// than before, the trail is told, and whoever waits for cases to be closed.
+func (b *Books) step(ctx context.Context, t task, now time.Time, change func(*state.Step), also ...func(*state.Writer) error) error {
+	var was, is state.Case
+	err := b.write(ctx, func(w *state.Writer) (err error) {
+		for _, do := range also {
+			if err := do(w); err != nil {
+				return err
+			}
+		}
+		if was, _, err = w.Case(t.kase.Person); err != nil {
+			return err
+		}
+		if err := Note(w, t.kase.Person, t.step.Target, t.step.Account, change, now); err != nil {
+			return err
+		}
+		is, _, err = w.Case(t.kase.Person)
+		return err
 	})
+	if err != nil {
+		return err
+	}
+	before, after := StepOf(was, t.step.Target, t.step.Account), StepOf(is, t.step.Target, t.step.Account)
+	if after == nil || before != nil && before.Status == after.Status && before.Seen == after.Seen {
+		return nil
+	}
+	telling, cancel := context.WithTimeout(context.WithoutCancel(ctx), settling)
+	defer cancel()
+	if err := apply.Told(telling, b.Ledger, b.Trail, evidence.Record(is, *after)); err != nil {
+		return err
+	}
+	if !is.Closed.IsZero() && b.Ended != nil {
+		b.Ended(context.WithoutCancel(ctx), is)
+	}
+	return nil
 }
 
 func (b *Books) forgetGrace(ctx context.Context, t task, now time.Time) error {
@@ -149,42 +181,12 @@ func (b *Books) reopen(ctx context.Context, t *task, now time.Time) error {
 // note records how far closing came, and returns how long a proof took: from leaving where the directory dates it, else from when it was noticed.
 func (b *Books) note(ctx context.Context, t task, closed Closed, now time.Time) (took time.Duration, err error) {
 	before := t.step.Status == state.StepProven // this is the end of its grace
-	var ended *state.Case
-	err = b.write(ctx, func(w *state.Writer) error {
-		ended = nil
+	err = b.step(ctx, t, now, func(s *state.Step) { took = record(s, closed, before, now) }, func(w *state.Writer) error {
 		if closed.Proven && closed.Seen == "gone" {
-			if err := bury(w, t, closed.At); err != nil {
-				return err
-			}
+			return bury(w, t, closed.At)
 		}
-		was, _, err := w.Case(t.kase.Person)
-		if err != nil {
-			return err
-		}
-		if err := Note(w, t.kase.Person, t.step.Target, t.step.Account, func(s *state.Step) { took = record(s, closed, before, now) }, now); err != nil {
-			return err
-		}
-		is, _, err := w.Case(t.kase.Person)
-		if was.Closed.IsZero() && !is.Closed.IsZero() {
-			ended = &is
-		}
-		return err
+		return nil
 	})
-	if err != nil || closed.Err != nil || !closed.Proven {
-		return took, err
-	}
-	if !before {
-		telling, cancel := context.WithTimeout(context.WithoutCancel(ctx), settling)
-		defer cancel()
-		err = apply.Told(telling, b.Ledger, b.Trail, audit.Record{
-			At: closed.At, Kind: audit.Closed, Cause: string(t.kase.Cause), Rule: "R8", Target: t.step.Target, Person: t.kase.Person.String(),
-			Name: t.kase.Name, Account: string(t.step.Account), UserName: t.step.UserName, Outcome: "proven", Seen: closed.Seen,
-			Note: "from leaving to proven closed: " + took.Round(time.Millisecond).String(),
-		})
-	}
-	if err == nil && ended != nil && b.Ended != nil {
-		b.Ended(context.WithoutCancel(ctx), *ended)
-	}
 	return took, err
 }
 

@@ -202,6 +202,15 @@ func (a *app) outline() (config.Outline, error) {
 	return config.ReadOutline(path)
 }
 
+// statePath is where the state is.
+func (a *app) statePath() (string, error) {
+	outline, err := a.outline()
+	if err == nil && outline.State == "" {
+		err = fmt.Errorf("%s does not say where the state is; `dirsweep check` says what is wrong with it", outline.Path)
+	}
+	return outline.State, err
+}
+
 func (a *app) warn(cfg *config.Config) {
 	for _, w := range warnings(cfg) {
 		a.tell("warning: %s", w)

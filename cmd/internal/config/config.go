@@ -40,6 +40,7 @@ type Config struct {
 	State    State
 	Schedule Schedule
 	Guard    guard.Limits
+	Audit    Audit
 	Console  Console
 	Sources  []Source // in the order of the files, files in the order of their names
 	Targets  []Target
@@ -56,6 +57,11 @@ type State struct {
 type Schedule struct {
 	Full, Delta                 string // as written
 	FullSchedule, DeltaSchedule cron.Schedule
+}
+
+// Audit is the audit block.
+type Audit struct {
+	Keep time.Duration // how long the audit trail and the evidence are kept
 }
 
 // Console is the console block. Listen is "" where there is none.
@@ -227,6 +233,7 @@ func (l *loader) load(texts []text) {
 		{Type: "state"},
 		{Type: "schedule"},
 		{Type: "guard"},
+		{Type: "audit"},
 		{Type: "console"},
 		{Type: "source", LabelNames: []string{"kind", "name"}},
 		{Type: "target", LabelNames: []string{"kind", "name"}},
@@ -236,6 +243,7 @@ func (l *loader) load(texts []text) {
 	l.state(l.single(blocks["state"]))
 	l.schedule(l.single(blocks["schedule"]))
 	l.config.Guard = l.guard(l.single(blocks["guard"]), guard.Default())
+	l.audit(l.single(blocks["audit"]))
 	l.console(l.single(blocks["console"]))
 	l.schemas = make(map[string]mapping.Schema)
 	l.names(blocks["source"])

@@ -96,6 +96,13 @@ func (l *loader) guard(b *hcl.Block, limits guard.Limits) guard.Limits {
 	return limits
 }
 
+const year = 365 * 24 * time.Hour
+
+func (l *loader) audit(b *hcl.Block) {
+	r := l.open(b, "keep")
+	l.config.Audit.Keep = r.duration("keep", 7*year, 24*time.Hour)
+}
+
 func (l *loader) console(b *hcl.Block) {
 	if b == nil {
 		return

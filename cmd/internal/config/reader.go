@@ -141,7 +141,7 @@ func (r reader) duration(name string, preset, least time.Duration) time.Duration
 	}
 	d, err := mapping.ParseDuration(v.AsString())
 	if err != nil || d < least {
-		r.fail(name, "Not a duration", fmt.Sprintf(`%s is a time span of at least %s: "30d", "24h", "90m", "1w".`, name, span(least)))
+		r.fail(name, "Not a duration", fmt.Sprintf(`%s is a time span of at least %s: "30d", "24h", "90m", "1w", "7y".`, name, span(least)))
 		return preset
 	}
 	return d
@@ -170,6 +170,9 @@ func quoted(words []string) string {
 // span writes a duration as a config does.
 func span(d time.Duration) string {
 	const day = 24 * time.Hour
+	if d >= year && d%year == 0 {
+		return fmt.Sprintf("%dy", d/year)
+	}
 	if d >= day && d%day == 0 {
 		return fmt.Sprintf("%dd", d/day)
 	}

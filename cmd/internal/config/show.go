@@ -21,6 +21,7 @@ func (c *Config) Show() string {
 		p.set("delta", strconv.Quote(c.Schedule.Delta))
 	})
 	p.guard(c.Guard)
+	p.block("audit", func() { p.set("keep", strconv.Quote(span(c.Audit.Keep))) })
 	if c.Console.Listen != "" {
 		p.block("console", func() { p.set("listen", strconv.Quote(c.Console.Listen)) })
 	}

@@ -55,7 +55,7 @@ func BuildRecords(ctx context.Context, outline config.Outline, log hclog.Logger)
 	if err != nil {
 		return nil, err
 	}
-	options := reconcile.Options{Ledger: storage.Ledger, Trail: storage.Trail, Log: log}
+	options := reconcile.Options{Ledger: storage.Ledger, Trail: storage.Trail, Evidence: storage.Evidence, Log: log}
 	for _, s := range outline.Sources {
 		options.Sources = append(options.Sources, reconcile.Source{Name: s.Name})
 	}
@@ -98,13 +98,14 @@ func (s *Storage) Build(cfg *config.Config, scratch string, log hclog.Logger) (*
 		return nil, err
 	}
 	return &Instance{Outline: cfg.Outline(), Config: cfg, Storage: s, parts: p, Engine: reconcile.New(reconcile.Options{
-		Sources: p.sources,
-		Targets: p.targets,
-		Shrink:  cfg.Guard.MaxShrinkPercent,
-		Ledger:  s.Ledger,
-		Trail:   s.Trail,
-		Scratch: scratch,
-		Log:     log,
+		Sources:  p.sources,
+		Targets:  p.targets,
+		Shrink:   cfg.Guard.MaxShrinkPercent,
+		Ledger:   s.Ledger,
+		Trail:    s.Trail,
+		Evidence: s.Evidence,
+		Scratch:  scratch,
+		Log:      log,
 	})}, nil
 }
 

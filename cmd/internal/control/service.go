@@ -40,7 +40,7 @@ const (
 	CmdApprove  Command = "approve"  // Hold
 	CmdReject   Command = "reject"   // Hold
 	CmdExplain  Command = "explain"  // []Explanation
-	CmdEvidence Command = "evidence" // the evidence file
+	CmdEvidence Command = "evidence" // []byte: the evidence file as it was written
 	CmdPlan     Command = "plan"     // Report
 	CmdSync     Command = "sync"     // Report; waits for a pass that is under way
 	CmdSweep    Command = "sweep"    // Report
@@ -294,7 +294,7 @@ func (s *Service) do(ctx context.Context, i *Instance, command Command, request 
 		forgotten, err := i.Engine.Forget(ctx, order)
 		return Relinked{Target: order.Target, Forgotten: forgotten, Moved: []Link{}, Missing: []Link{}}, err
 	case CmdAudit:
-		return i.Storage.Trail.Verify(ctx)
+		return i.Storage.verifyTrail(ctx)
 	case CmdVerify:
 		return struct{}{}, i.Storage.Ledger.Verify(ctx)
 	}

@@ -7,12 +7,14 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"time"
 
 	"github.com/dirsweep/dirsweep/state"
 	"github.com/dirsweep/dirsweep/state/bolt"
 	"github.com/dirsweep/dirsweep/state/memory"
 	"github.com/dirsweep/dirsweep/sync/apply"
 	"github.com/dirsweep/dirsweep/sync/audit"
+	"github.com/dirsweep/dirsweep/sync/sweep/evidence"
 )
 
 // Storage is what outlives a reload: the ledger and the audit trail, side by side in one folder.
@@ -20,6 +22,8 @@ type Storage struct {
 	Path   string // the state file
 	Ledger *state.Ledger
 	Trail  *audit.Trail // nil where nothing is ever written: in a preview, or without a state
+	// Evidence is the folder of closed cases' files; nil where Trail is.
+	Evidence *evidence.Folder
 }
 
 // OpenStorage opens the state file at path and the trail beside it. state.ErrLocked says that another process has them.
@@ -36,7 +40,54 @@ func OpenStorage(ctx context.Context, path string) (*Storage, error) {
 	if err != nil {
 		return nil, errors.Join(hint(err), s.Ledger.Close())
 	}
+	if err := s.openEvidence(); err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
 	return s, nil
+}
+
+// openEvidence opens the folder of evidence and the key that signs it, both beside the state, and makes them at the first start.
+func (s *Storage) openEvidence() error {
+	key, err := evidence.OpenKey(EvidenceKeyPath(s.Path))
+	if err == nil {
+		s.Evidence, err = evidence.Open(EvidencePath(s.Path), key, s.Trail, s.Note)
+	}
+	return err
+}
+
+// EvidencePath is the folder of evidence of the state file at path.
+func EvidencePath(path string) string { return filepath.Join(filepath.Dir(path), "evidence") }
+
+// EvidenceKeyPath is the key that signs the evidence of the state file at path; its public half has ".pub" behind it.
+func EvidenceKeyPath(path string) string { return filepath.Join(filepath.Dir(path), "evidence.key") }
+
+// WriteMissing writes the evidence that a crash kept from being written, and returns of how many cases. It is for the start.
+func (s *Storage) WriteMissing(ctx context.Context) (int, error) {
+	var missing []state.Case
+	err := s.Ledger.View(ctx, func(r *state.Reader) (err error) {
+		missing, err = s.Evidence.Missing(r.Cases())
+		return err
+	})
+	if err != nil {
+		return 0, fmt.Errorf("look for cases without evidence: %w", err)
+	}
+	for n, c := range missing {
+		if _, err := s.Evidence.Write(ctx, c); err != nil {
+			return n, err
+		}
+	}
+	return len(missing), nil
+}
+
+// Prune removes what is older than keep of the trail and the evidence, and returns how many files.
+func (s *Storage) Prune(ctx context.Context, now time.Time, keep time.Duration) (removed int, err error) {
+	before := now.Add(-keep)
+	trail, err := s.Trail.Prune(ctx, before)
+	if err != nil {
+		return trail, err
+	}
+	files, err := s.Evidence.Prune(ctx, before)
+	return trail + files, err
 }
 
 // openExisting opens the state file at path where there is one, and is an empty storage where there is none yet.
@@ -76,7 +127,8 @@ func previewScratch(path string) (string, error) {
 // hint adds the next step to an error that an operator has to decide about.
 func hint(err error) error {
 	if errors.Is(err, audit.ErrCut) || errors.Is(err, audit.ErrBroken) {
-		return fmt.Errorf("%w; find out who changed it and put the file back, or set it aside with `dirsweep audit start-over --reason TEXT`", err)
+		return fmt.Errorf("%w; nothing is written until that is settled: find out who changed it, stop dirsweep, and put the file back, or set "+
+			"it aside with `dirsweep audit start-over --reason TEXT`", err)
 	}
 	return err
 }
@@ -97,6 +149,16 @@ func StartOver(ctx context.Context, path, actor, reason string) error {
 	}
 	err = s.Ledger.Update(ctx, func(w *state.Writer) error { return w.SetAuditHead(state.AuditHead(s.Trail.Head())) })
 	return errors.Join(err, s.Close())
+}
+
+// verifyTrail reads the whole trail from the disk. Without a state there may be a trail all the same.
+func (s *Storage) verifyTrail(ctx context.Context) (summary audit.Summary, err error) {
+	if s.Trail == nil {
+		summary, err = audit.Read(ctx, s.TrailPath(), nil)
+	} else {
+		summary, err = s.Trail.Verify(ctx)
+	}
+	return summary, hint(err)
 }
 
 // TrailPath is the audit trail's newest file.

@@ -10,6 +10,7 @@ import (
 	"github.com/fsnotify/fsnotify"
 
 	"github.com/dirsweep/dirsweep/cmd/internal/control"
+	"github.com/dirsweep/dirsweep/sync/audit"
 )
 
 // settleTime is how long a folder is left to settle after its first change: editors write, rename and remove in one go.
@@ -30,6 +31,7 @@ func newWatch(state string) (*watch, error) {
 	return &watch{notify: notify, now: make(chan struct{}, 1), own: []string{
 		state, control.TrailPath(state), control.SocketPath(state),
 		strings.TrimSuffix(control.TrailPath(state), ".jsonl") + "-", filepath.Join(filepath.Dir(state), "scratch"),
+		control.EvidencePath(state), filepath.Join(filepath.Dir(state), audit.TempPrefix),
 	}}, nil
 }
 

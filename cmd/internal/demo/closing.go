@@ -3,14 +3,13 @@ package demo
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"fmt"
 	"slices"
 	"time"
 
 	"github.com/dirsweep/dirsweep/cmd/internal/control"
 	"github.com/dirsweep/dirsweep/sync/audit"
-	"github.com/dirsweep/dirsweep/sync/sweep"
+	"github.com/dirsweep/dirsweep/sync/sweep/evidence"
 )
 
 // A Closing is one account of a leaver.
@@ -141,15 +140,15 @@ func (s *Summary) audit(ctx context.Context, w *world, service *control.Service)
 
 // verifyEvidence makes a leaver's file and checks it as an auditor would, from its bytes alone.
 func verifyEvidence(ctx context.Context, service *control.Service, p *person) error {
-	var raw json.RawMessage
+	var raw []byte
 	if err := service.Call(ctx, control.CmdEvidence, control.Request{Person: sourceName + "/" + p.id}, &raw); err != nil {
 		return err
 	}
-	checked, err := sweep.VerifyEvidence(bytes.NewReader(raw))
+	checked, err := evidence.Verify(bytes.NewReader(raw))
 	if err != nil {
 		return err
 	}
-	if checked.Closed == nil {
+	if checked.Closed.IsZero() {
 		return fmt.Errorf("the case is not closed")
 	}
 	return nil

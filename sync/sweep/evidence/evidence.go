@@ -6,6 +6,7 @@ package evidence
 import (
 	"bytes"
 	"cmp"
+	"crypto/ed25519"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
@@ -13,7 +14,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/dirsweep/dirsweep/state"
@@ -205,11 +205,13 @@ func (e Evidence) Proven() bool {
 
 // About reports whether who names the person: their anchor, with or without the directory, name, DN, or the user name of an account.
 func (e Evidence) About(who string) bool {
-	_, anchor, _ := strings.Cut(e.Person, "/")
-	same := func(s string) bool { return s != "" && strings.EqualFold(s, who) }
-	return same(e.Person) || same(anchor) || same(e.Name) || same(e.DN) ||
-		slices.ContainsFunc(e.Accounts, func(a Account) bool { return same(a.UserName) })
+	return audit.Record{Person: e.Person, Name: e.Name, DN: e.DN}.About(who) || slices.ContainsFunc(e.Accounts, func(a Account) bool {
+		return audit.Record{UserName: a.UserName}.About(who)
+	})
 }
+
+// PublicKey is the key that signed the file.
+func (e Evidence) PublicKey() ed25519.PublicKey { return e.Key }
 
 // Fingerprint names the key that signed the file, as the record that closes its case does.
 func (e Evidence) Fingerprint() string { return fingerprint(e.Key) }

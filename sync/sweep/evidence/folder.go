@@ -100,24 +100,17 @@ func (f *Folder) Draft(ctx context.Context, c state.Case, now time.Time) ([]byte
 	return nil, fmt.Errorf("the evidence of %s: %w", c.Name, err)
 }
 
-// Catchup writes the files that a crash kept from being written, and returns how many. It is for the start; it reads no file.
-func (f *Folder) Catchup(ctx context.Context, cases iter.Seq2[state.Case, error]) (written int, err error) {
-	var missing []state.Case
+// Missing lists the closed cases of which a crash kept the file from being written. It is for the start, and reads no file.
+func (f *Folder) Missing(cases iter.Seq2[state.Case, error]) (missing []state.Case, err error) {
 	for c, err := range cases {
 		if err != nil {
-			return 0, err
+			return nil, err
 		}
 		if !c.Closed.IsZero() && !f.has(c) {
 			missing = append(missing, c)
 		}
 	}
-	for _, c := range missing {
-		if _, err := f.Write(ctx, c); err != nil {
-			return written, err
-		}
-		written++
-	}
-	return written, nil
+	return missing, nil
 }
 
 // has reports whether a file was written since the case was closed.
