@@ -186,6 +186,11 @@ func (s *Service) sync(ctx context.Context, request Request) (Report, error) {
 	if err != nil {
 		return Report{}, err
 	}
+	if s.process() == nil { // a daemon does so every day
+		if err := i.Storage.Maintain(ctx, time.Now(), i.Config.Audit.Keep); err != nil {
+			return Report{}, err
+		}
+	}
 	report, err := s.run(ctx, i, pass, request.Digest)
 	if err != nil {
 		return Report{}, err

@@ -61,33 +61,28 @@ func EvidencePath(path string) string { return filepath.Join(filepath.Dir(path),
 // EvidenceKeyPath is the key that signs the evidence of the state file at path; its public half has ".pub" behind it.
 func EvidenceKeyPath(path string) string { return filepath.Join(filepath.Dir(path), "evidence.key") }
 
-// WriteMissing writes the evidence that a crash kept from being written, and returns of how many cases. It is for the start.
-func (s *Storage) WriteMissing(ctx context.Context) (int, error) {
+// Maintain writes the evidence that a crash kept from being written, and removes what the trail and the evidence have kept for longer than keep.
+// It is for the start, and once a day; it may be called beside everything else.
+func (s *Storage) Maintain(ctx context.Context, now time.Time, keep time.Duration) error {
+	before := now.Add(-keep)
 	var missing []state.Case
 	err := s.Ledger.View(ctx, func(r *state.Reader) (err error) {
-		missing, err = s.Evidence.Missing(r.Cases())
+		missing, err = s.Evidence.Missing(r.Cases(), before)
 		return err
 	})
 	if err != nil {
-		return 0, fmt.Errorf("look for cases without evidence: %w", err)
+		return fmt.Errorf("look for cases without evidence: %w", err)
 	}
-	for n, c := range missing {
+	for _, c := range missing {
 		if _, err := s.Evidence.Write(ctx, c); err != nil {
-			return n, err
+			return err
 		}
 	}
-	return len(missing), nil
-}
-
-// Prune removes what is older than keep of the trail and the evidence, and returns how many files.
-func (s *Storage) Prune(ctx context.Context, now time.Time, keep time.Duration) (removed int, err error) {
-	before := now.Add(-keep)
-	trail, err := s.Trail.Prune(ctx, before)
-	if err != nil {
-		return trail, err
+	if _, err := s.Trail.Prune(ctx, before); err != nil {
+		return hint(err)
 	}
-	files, err := s.Evidence.Prune(ctx, before)
-	return trail + files, err
+	_, err = s.Evidence.Prune(ctx, before)
+	return err
 }
 
 // openExisting opens the state file at path where there is one, and is an empty storage where there is none yet.

@@ -119,6 +119,7 @@ func (d *Daemon) Run(ctx context.Context) error {
 	s := scheduler{times: d.times, full: d.full, pass: func(ctx context.Context, mode reconcile.Mode) { d.runPass(ctx, mode, &all) }}
 	all.Go(func() { s.run(ctx, last) })
 	all.Go(func() { d.sweep(ctx) })
+	all.Go(func() { d.maintain(ctx) })
 	all.Go(func() { d.watch.run(ctx, func() { d.reload(ctx) }) })
 	all.Go(func() {
 		if err := control.Serve(ctx, d.socket, d.service, stopWithin, d.log); err != nil {

@@ -324,7 +324,7 @@ func TestACrashIsMadeGood(t *testing.T) {
 	o.open()
 	missing := func(of iter.Seq2[state.Case, error]) []state.Case {
 		t.Helper()
-		found, err := o.folder.Missing(of)
+		found, err := o.folder.Missing(of, at(1))
 		o.must(err)
 		return found
 	}
@@ -333,6 +333,9 @@ func TestACrashIsMadeGood(t *testing.T) {
 	o.write(found[0])
 	same(t, 1, len(o.files()))
 	same(t, 0, len(missing(cases)))
+	pruned := closedCase()
+	pruned.Person, pruned.Closed = bob, at(0)
+	same(t, 0, len(missing(func(yield func(state.Case, error) bool) { yield(pruned, nil) })))
 	// Closed once more, and the crash came before its second file.
 	other.Closed, other.Steps[1].At = time.Now().Add(time.Hour), time.Now().Add(time.Hour)
 	found = missing(func(yield func(state.Case, error) bool) { yield(other, nil) })

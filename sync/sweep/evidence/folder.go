@@ -100,13 +100,13 @@ func (f *Folder) Draft(ctx context.Context, c state.Case, now time.Time) ([]byte
 	return nil, fmt.Errorf("the evidence of %s: %w", c.Name, err)
 }
 
-// Missing lists the closed cases of which a crash kept the file from being written. It is for the start, and reads no file.
-func (f *Folder) Missing(cases iter.Seq2[state.Case, error]) (missing []state.Case, err error) {
+// Missing lists the cases, closed since, of which a crash kept the file from being written. It is for the start, and reads no file.
+func (f *Folder) Missing(cases iter.Seq2[state.Case, error], since time.Time) (missing []state.Case, err error) {
 	for c, err := range cases {
 		if err != nil {
 			return nil, err
 		}
-		if !c.Closed.IsZero() && !f.has(c) {
+		if !c.Closed.IsZero() && !c.Closed.Before(since) && !f.has(c) {
 			missing = append(missing, c)
 		}
 	}
