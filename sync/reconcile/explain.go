@@ -15,7 +15,6 @@ import (
 	"github.com/dirsweep/dirsweep/sync/audit"
 	"github.com/dirsweep/dirsweep/sync/identity"
 	"github.com/dirsweep/dirsweep/sync/judge"
-	"github.com/dirsweep/dirsweep/sync/sweep"
 )
 
 // Explain says, target by target, how things stand for one person: what the source says, whether they are in scope and by which line, which

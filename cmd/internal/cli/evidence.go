@@ -55,9 +55,14 @@ func (a *app) printEvidenceOf(ctx context.Context, person, file string) error {
 		_, err := a.out.Write(raw)
 		return err
 	}
-	err := audit.WriteNew(file, raw)
+	return writeNew(file, raw)
+}
+
+// writeNew writes a file that must not exist yet, for its owner only.
+func writeNew(path string, content []byte) error {
+	err := audit.WriteNew(path, content)
 	if errors.Is(err, fs.ErrExist) {
-		return fmt.Errorf("%s exists already; name another file", file)
+		return fmt.Errorf("%s exists already; name another file", path)
 	}
 	return err
 }
