@@ -69,7 +69,7 @@ func (x *Executor) Do(ctx context.Context, p *Pass, job Job) Result {
 		ctx = ForLeavers(ctx)
 	}
 	r := Result{Account: job.Have, Link: job.Link}
-	if r.Err = p.ready(ctx); r.Err != nil {
+	if r.Err = x.ready(ctx, p); r.Err != nil {
 		return r
 	}
 	if op := job.Change.Op; op != identity.Create && op != identity.Link && !job.Fresh {
@@ -94,6 +94,19 @@ func (x *Executor) Do(ctx context.Context, p *Pass, job Job) Result {
 	settling, cancel := context.WithTimeout(context.WithoutCancel(ctx), finish)
 	defer cancel()
 	return x.settle(settling, p, intent, job, r)
+}
+
+// ready returns why nothing can be done now: the target is not to be called, or what would be done could not be told (R16).
+func (x *Executor) ready(ctx context.Context, p *Pass) error {
+	if err := p.ready(ctx); err != nil {
+		return err
+	}
+	if err := x.Trail.Check(); err != nil {
+		err = fmt.Errorf("the audit trail cannot be written: %w", err)
+		p.Break(err)
+		return err
+	}
+	return nil
 }
 
 // ready returns why nothing can be sent to the target now.

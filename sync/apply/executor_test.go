@@ -3,6 +3,7 @@ package apply_test
 import (
 	"context"
 	"errors"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -35,6 +36,7 @@ type desk struct {
 	app    *applytest.Target
 	ledger *state.Ledger
 	trail  *audit.Trail
+	path   string // of the trail
 	x      *apply.Executor
 	s      *apply.Session
 	p      *apply.Pass
@@ -42,11 +44,12 @@ type desk struct {
 
 func newDesk(t *testing.T, store state.Store, accounts ...identity.Account) *desk {
 	t.Helper()
-	trail, err := audit.Open(filepath.Join(t.TempDir(), "audit.jsonl"), audit.Head{}, 0)
+	path := filepath.Join(t.TempDir(), "audit.jsonl")
+	trail, err := audit.Open(path, audit.Head{}, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
-	d := &desk{t: t, app: applytest.New(accounts...), ledger: state.NewLedger(store), trail: trail}
+	d := &desk{t: t, app: applytest.New(accounts...), ledger: state.NewLedger(store), trail: trail, path: path}
 	t.Cleanup(func() { _ = errors.Join(d.ledger.Close(), trail.Close()) })
 	d.x = &apply.Executor{Ledger: d.ledger, Trail: trail, Log: hclog.NewNullLogger(), Now: time.Now, Pass: "pass"}
 	d.s = d.session()
@@ -757,9 +760,11 @@ func TestR07WithoutAnAnswerIntentsStay(t *testing.T) {
 func TestR16WhatCannotBeToldStaysAnIntentAndStopsTheLane(t *testing.T) {
 	d := newDesk(t, memory.New(), account("1", "a", "a"), account("2", "b", "b"))
 	one, two := d.link(alice, "1"), d.link(bob, "2")
-	if err := d.trail.Close(); err != nil {
-		t.Fatal(err)
-	}
+	d.app.Script("disable", applytest.Answer{During: func() {
+		if err := d.trail.Close(); err != nil {
+			t.Error(err)
+		}
+	}})
 	if r := d.x.Do(t.Context(), d.p, d.sweep(identity.Disable, one)); r.Err == nil || !strings.Contains(r.Err.Error(), "audit trail") {
 		t.Fatalf("%v", r.Err)
 	}
@@ -768,6 +773,21 @@ func TestR16WhatCannotBeToldStaysAnIntentAndStopsTheLane(t *testing.T) {
 	if r := d.x.Do(t.Context(), d.p, d.sweep(identity.Disable, two)); r.Err == nil || len(d.app.Calls()) > 0 {
 		t.Errorf("it goes on untold: %v", r.Err)
 	}
+}
+
+func TestR16NothingIsDoneThatCannotBeTold(t *testing.T) {
+	d := newDesk(t, memory.New(), account("1", "a", "a"))
+	one := d.link(alice, "1")
+	if err := os.Remove(d.path); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		r := d.x.Do(t.Context(), d.p, d.sweep(identity.Disable, one))
+		if !errors.Is(r.Err, audit.ErrBroken) || len(d.app.Calls()) > 0 {
+			t.Errorf("done, though the trail was removed: %v", r.Err)
+		}
+	}
+	d.want("intents", 0, len(d.intents()))
 }
 
 func TestR20ACallUnderWayIsSettled(t *testing.T) {

@@ -235,7 +235,13 @@ func (s *Service) process() *Process {
 
 var errUnknownCommand = errors.New("unknown command")
 
+// answer does what command asks for. An error that an operator has to decide about says how.
 func (s *Service) answer(ctx context.Context, command Command, request Request) (any, error) {
+	answer, err := s.carryOut(ctx, command, request)
+	return answer, hint(err)
+}
+
+func (s *Service) carryOut(ctx context.Context, command Command, request Request) (any, error) {
 	switch command {
 	case CmdSync:
 		return s.sync(ctx, request)

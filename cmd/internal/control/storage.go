@@ -79,7 +79,7 @@ func (s *Storage) Maintain(ctx context.Context, now time.Time, keep time.Duratio
 		}
 	}
 	if _, err := s.Trail.Prune(ctx, before); err != nil {
-		return hint(err)
+		return err
 	}
 	_, err = s.Evidence.Prune(ctx, before)
 	return err
@@ -153,7 +153,7 @@ func (s *Storage) verifyTrail(ctx context.Context) (summary audit.Summary, err e
 	} else {
 		summary, err = s.Trail.Verify(ctx)
 	}
-	return summary, hint(err)
+	return summary, err
 }
 
 // TrailPath is the audit trail's newest file.
