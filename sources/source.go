@@ -161,7 +161,8 @@ type GroupFact struct {
 	Unknown int // member values that are neither: of people out of scope, or of nobody
 	// Hidden: no member can be seen where a group of its class must have one, or a primary group's number cannot be read.
 	Hidden bool
-	// Dangling are member values that name nobody in the whole directory, as far as they were looked at: some of Unknown.
+	// Dangling are member values that would name somebody in scope and name nobody in the whole directory, as far as they were looked
+	// at: some of Unknown.
 	Dangling Sample
 }
 

@@ -2,8 +2,10 @@ package ldap
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/go-ldap/ldap/v3"
 
@@ -25,13 +27,6 @@ func (s *source) Check(ctx context.Context) ([]string, error) {
 		}
 		if err := s.checkPeople(ctx, session, say); err != nil {
 			return err
-		}
-		if s.groups != nil {
-			groups, err := session.readGroups(ctx, s.groups, s.bounds())
-			if err != nil {
-				return err
-			}
-			say("%d groups with %d members", len(groups.groups), len(groups.edges))
 		}
 		roots, err := s.roots(ctx, session)
 		if err != nil {
@@ -68,35 +63,94 @@ func (s *source) checkServer(ctx context.Context, session *session, say func(str
 	return nil
 }
 
-// checkPeople counts everyone in scope and those without an anchor.
+// checkPeople counts everyone in scope and says what can be seen of them and of their groups.
 func (s *source) checkPeople(ctx context.Context, session *session, say func(string, ...any)) error {
+	facts := &sources.ReadFacts{From: session.currency(ctx, s.bases)}
+	var groups *membership
+	var err error
+	if s.groups != nil {
+		if groups, err = session.readGroups(ctx, s.groups, s.bounds()); err != nil {
+			return err
+		}
+	}
+	r := s.reader(ctx, session)
 	for _, base := range s.bases {
-		count, nameless, pages := 0, 0, 0
-		for entries, err := range session.pages(ctx, s.query(base, []string{s.anchor.name}), s.bounds()) {
+		before, pages := *facts, 0
+		for entries, err := range session.pages(ctx, s.query(base, r.ask), s.bounds()) {
 			if err != nil {
 				return err
 			}
 			pages++
-			count += len(entries)
 			for _, entry := range entries {
-				if _, err := s.anchorOf(entry); err != nil {
-					nameless++
+				who, err := r.person(ctx, entry)
+				if personal := (*sources.PersonError)(nil); err != nil && !errors.As(err, &personal) {
+					return err
+				}
+				count(facts, who)
+				if groups != nil {
+					groups.of(who.member)
 				}
 			}
 		}
-		say("%s: %d people in %d pages", base, count, pages)
-		switch {
-		case count == 0:
-			say("warning: nobody matches %s under %s; check filter, and the rights of the bind DN", s.filter, base)
-		case nameless == count:
-			return fmt.Errorf("none of the %d people under %s shows an %s: let the bind DN read it, or set anchor: %w",
-				count, base, s.anchor.name, sources.ErrIncomplete)
-		case nameless > 0:
-			say("warning: %d of them have no readable %s and will be left alone", nameless, s.anchor.name)
-		}
-		if s.pageSize == 0 && count > 0 && count%100 == 0 {
-			say("warning: reading without pages gave exactly %d people; some servers stop there without saying so", count)
+		if err := s.checkBase(base, facts.People-before.People, facts.Nameless.Count-before.Nameless.Count, pages, say); err != nil {
+			return err
 		}
 	}
+	if err := s.conclude(ctx, session, r, groups, facts); err != nil {
+		return err
+	}
+	s.checkFacts(facts, groups, say)
 	return nil
+}
+
+func (s *source) checkBase(base string, people, nameless, pages int, say func(string, ...any)) error {
+	say("%s: %d people in %d pages", base, people, pages)
+	switch {
+	case people == 0:
+		say("warning: nobody matches %s under %s; check filter, and the rights of the bind DN", s.filter, base)
+	case nameless == people:
+		return fmt.Errorf("none of the %d people under %s shows an %s: let the bind DN read it, or set anchor: %w",
+			people, base, s.anchor.name, sources.ErrIncomplete)
+	case nameless > 0:
+		say("warning: %d of them have no readable %s and will be left alone; until they have one nobody's absence is proven",
+			nameless, s.anchor.name)
+	}
+	if s.pageSize == 0 && people > 0 && people%100 == 0 {
+		say("warning: reading without pages gave exactly %d people; some servers stop there without saying so", people)
+	}
+	return nil
+}
+
+// checkFacts says what an expression would miss, and what would be missed of a membership.
+func (s *source) checkFacts(facts *sources.ReadFacts, groups *membership, say func(string, ...any)) {
+	var shown []string
+	for _, name := range s.need.Attributes {
+		switch n := facts.Attributes[name]; {
+		case n == 0 && facts.People > 0:
+			say("warning: nobody shows %s, which the config names: check its spelling, and the rights of the bind DN", name)
+		case n < facts.People:
+			shown = append(shown, fmt.Sprintf("%s %d", name, n))
+		}
+	}
+	if len(shown) > 0 {
+		say("not everybody has: %s (of %d)", strings.Join(shown, ", "), facts.People)
+	}
+	if facts.From == nil {
+		say("warning: the server does not tell how current it is; where several servers answer, absence is proven slowly")
+	}
+	if facts.Own != "" {
+		say("the account that signs in is among the people; its accounts are never closed")
+	}
+	if groups == nil {
+		return
+	}
+	say("%d groups with %d members", len(groups.groups), len(groups.edges))
+	for _, group := range facts.Groups {
+		if group.Hidden {
+			say("warning: group %s hides its members or its number: let the bind DN read them, or its people are held", group.Name)
+		}
+		if group.Dangling.Count > 0 {
+			say("warning: group %s names somebody who does not exist: %s", group.Name, group.Dangling)
+		}
+	}
 }

@@ -197,10 +197,15 @@ func (s *session) whoAmI(ctx context.Context) string {
 // maxChecks bounds the member values of one read that are looked up because they name nobody who was read.
 const maxChecks = 100
 
-// dangling finds the member values that name nobody in the whole directory, among the first that name nobody who was read.
+// dangling finds the member values that name nobody in the whole directory, among the first that name nobody who was read. DNs outside of
+// what is read are left out: groups whose class must have a member hold such a name for none (cn=nobody).
 func (s *source) dangling(ctx context.Context, session *session, groups *membership, facts []sources.GroupFact) error {
 	answers := make(map[string]bool) // one value may be in many groups
 	for value := range groups.unknown() {
+		inScope := func(base string) bool { return within(value.value, base) }
+		if !value.login && !slices.ContainsFunc(s.bases, inScope) {
+			continue
+		}
 		fact := &facts[value.group]
 		exists, asked := answers[value.value]
 		if !asked {

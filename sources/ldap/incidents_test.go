@@ -248,6 +248,21 @@ absence is proven under ["dc=example,dc=org"]`
 	if err != nil || got != want {
 		t.Errorf("%v\n%s\nwant\n%s", err, got, want)
 	}
+	s.Rename(t, s.PersonDN(slapdtest.UID(1)), "uid=other")
+	s.Set(t, s.GroupDN("group001"), "member", s.PersonDN(slapdtest.UID(1)))
+	s.Restrict(t, fmt.Sprintf("to dn.base=%q attrs=member by * none", s.GroupDN("group002")), "to attrs=mail by * none", "to attrs=contextCSN by * none")
+	src = open(t, sources.Need{Groups: true, Attributes: []string{"cn", "employeeType", "mail", "title"}}, as(s, s.ReaderDN(), withGroups)...)
+	lines, err = src.Check(t.Context())
+	got = strings.Join(lines, "\n")
+	for _, want := range []string{
+		"warning: nobody shows mail,", "warning: nobody shows employeeType,", "warning: group group002 hides its members",
+		"warning: group group001 names somebody who does not exist: uid=user000001,ou=people,dc=example,dc=org", "does not tell how current it is",
+	} {
+		if err != nil || !strings.Contains(got, want) {
+			t.Errorf("no %q in %v\n%s", want, err, got)
+		}
+	}
+	s.Show(t)
 	for _, tt := range []struct {
 		name  string
 		lines []string
