@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	ber "github.com/go-asn1-ber/asn1-ber"
 	"github.com/go-ldap/ldap/v3"
 
 	"github.com/dirsweep/dirsweep/sources"
@@ -57,6 +58,11 @@ func (s *source) find(ctx context.Context, session *session, who sources.Lookup,
 	roots, err := s.roots(ctx, session)
 	if err != nil {
 		return sources.Sighting{}, err
+	}
+	for _, root := range roots {
+		if deleted, found := s.tombstone(ctx, session, root, filter); found {
+			return deleted, nil
+		}
 	}
 	gone := sources.Sighting{Where: sources.Gone}
 	if gone.Place, err = s.place(ctx, session, who.DN); err != nil {
@@ -109,6 +115,37 @@ func (s *source) find(ctx context.Context, session *session, who sources.Lookup,
 	}
 	gone.Proof = strings.Join(proof, "; ")
 	return gone, nil
+}
+
+// tombstone looks for what the directory keeps of somebody deleted: Active Directory for tombstoneLifetime (MS-ADTS 3.1.1.5.5), 389 Directory
+// Server for nsds5ReplicaPurgeDelay. Few may read those; that there is none proves nothing.
+func (s *source) tombstone(ctx context.Context, session *session, root, filter string) (seen sources.Sighting, found bool) {
+	q := query{root, ldap.ScopeWholeSubtree, "", []string{s.anchor.name, "whenChanged", "modifyTimestamp"}}
+	var controls []ldap.Control
+	switch about := session.known(ctx); {
+	case about.directory || about.light:
+		q.filter = "(&(isDeleted=TRUE)" + filter + ")"
+		controls = append(controls, ldap.NewControlMicrosoftShowDeleted())
+	case strings.EqualFold(s.anchor.name, "nsUniqueId"):
+		q.filter = "(&(objectClass=nsTombstone)" + filter + ")"
+	default:
+		return seen, false
+	}
+	result, err := session.search(ctx, q, 0, controls)
+	if err != nil || len(result.Entries) != 1 {
+		return seen, false
+	}
+	entry := result.Entries[0]
+	seen = sources.Sighting{
+		Where: sources.Tombstone,
+		Proof: fmt.Sprintf("%s answered %s under %s with the tombstone %q", session.url, q.filter, root, readable(entry.DN)),
+	}
+	for _, name := range []string{"whenChanged", "modifyTimestamp"} {
+		if changed, err := ber.ParseGeneralizedTime([]byte(entry.GetEqualFoldAttributeValue(name))); err == nil && seen.Changed.IsZero() {
+			seen.Changed = changed.UTC()
+		}
+	}
+	return seen, true
 }
 
 // place looks at the container that held dn.

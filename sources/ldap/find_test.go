@@ -4,8 +4,10 @@ package ldap
 
 import (
 	"context"
+	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/dirsweep/dirsweep/sources"
 	"github.com/dirsweep/dirsweep/sources/ldap/slapdtest"
@@ -172,5 +174,49 @@ func TestFindBinary(t *testing.T) {
 	}
 	if _, err := reading(t, sources.Need{}, []string{url}, `anchor = "objectGUID"`).Find(t.Context(), sources.Lookup{Anchor: "nonsense"}); err == nil {
 		t.Error("nonsense was looked for")
+	}
+}
+
+// A tombstone is the directory's own word that somebody was deleted, with the time.
+func TestR01Tombstones(t *testing.T) {
+	deleted := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	const guid = "\x33\x22\x11\x00\x55\x44\x77\x66\x88\x99\xaa\xbb\xcc\xdd\xee\xff"
+	for _, c := range []struct {
+		name, anchor, wanted string
+		dse                  []string
+		filter               string
+		pairs                []string
+	}{
+		{
+			"Active Directory", "objectGUID", "00112233-4455-6677-8899-aabbccddeeff",
+			[]string{"supportedCapabilities", activeDirectory, "namingContexts", "dc=example,dc=org"},
+			"(isDeleted=TRUE)",
+			[]string{"objectGUID", guid, "whenChanged", "20260301120000.0Z"},
+		},
+		{
+			"389 Directory Server", "nsUniqueId", "0-1-2-3",
+			[]string{"namingContexts", "dc=example,dc=org"},
+			"(objectClass=nsTombstone)",
+			[]string{"nsUniqueId", "0-1-2-3", "modifyTimestamp", "20260301120000Z"},
+		},
+	} {
+		hidden := false
+		url := (&fake{dse: c.dse, people: func(w *answer, q asked) {
+			switch {
+			case strings.Contains(q.filter, c.filter) && !hidden:
+				w.entry("cn=a,cn=Deleted Objects,dc=example,dc=org", c.pairs...)
+			case strings.Contains(q.filter, "=*))"): // a witness is looked for, and there is none
+			}
+			w.page("")
+		}}).start(t)
+		src := reading(t, sources.Need{}, []string{url}, fmt.Sprintf("anchor = %q", c.anchor))
+		seen, err := src.Find(t.Context(), sources.Lookup{Anchor: c.wanted})
+		if err != nil || seen.Where != sources.Tombstone || !seen.Changed.Equal(deleted) || !strings.Contains(seen.Proof, "Deleted Objects") {
+			t.Errorf("%s: %+v, %v", c.name, seen, err)
+		}
+		hidden = true
+		if seen, err := src.Find(t.Context(), sources.Lookup{Anchor: c.wanted}); err == nil {
+			t.Errorf("%s: that no tombstone is shown proves nothing: %+v", c.name, seen)
+		}
 	}
 }
