@@ -47,7 +47,7 @@ func (s *source) Check(ctx context.Context) ([]string, error) {
 func (s *source) checkServer(ctx context.Context, session *session, say func(string, ...any)) error {
 	dse, err := session.read(ctx, "", "vendorName", "vendorVersion", "supportedControl", "namingContexts")
 	if err != nil {
-		return &shortfall{reason: "root DSE", next: remedy(err), err: err}
+		return &incompleteError{reason: "root DSE", next: hint(err), err: err}
 	}
 	if dse == nil {
 		say("warning: the root DSE cannot be read; set find_base, so that absence can be proven")

@@ -155,9 +155,9 @@ func (s *session) do(ctx context.Context, request func() error) error {
 		return &unreachableError{err}
 	}
 	if answer.ResultCode == ldap.LDAPResultBusy || answer.ResultCode == ldap.LDAPResultUnavailable {
-		return &unreachableError{&refusal{answer}}
+		return &unreachableError{&resultError{answer}}
 	}
-	return &refusal{answer}
+	return &resultError{answer}
 }
 
 // close ends the connection. The socket goes first: an orderly goodbye could wait for a server that no longer reads.

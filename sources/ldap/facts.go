@@ -227,7 +227,7 @@ func (s *source) dangling(ctx context.Context, session *session, groups *members
 
 // exists looks a member up. A server that refuses to say is taken to have it.
 func (s *source) exists(ctx context.Context, session *session, value listed) (bool, error) {
-	var refused *refusal
+	var refused *resultError
 	if !value.login {
 		if _, err := normalDN(value.value); err != nil {
 			return false, nil

@@ -94,7 +94,7 @@ func (s *source) find(ctx context.Context, session *session, who sources.Lookup,
 				fmt.Sprintf("%s answered %s under %s with %s, which is not in scope", session.url, filter, root, found.DN))
 		}
 		if witness != "" && !present {
-			return sources.Sighting{}, &shortfall{
+			return sources.Sighting{}, &incompleteError{
 				reason: fmt.Sprintf("%s did not return the witness %s under %s", session.url, witness, root),
 				next:   "absence cannot be proven: check the bind DN's rights",
 			}
@@ -105,7 +105,7 @@ func (s *source) find(ctx context.Context, session *session, who sources.Lookup,
 		proof = append(proof, fmt.Sprintf("%s answered %s under %s with success and %s", session.url, q.filter, root, nobody(present)))
 	}
 	if gone.Witness == "" {
-		return sources.Sighting{}, &shortfall{
+		return sources.Sighting{}, &incompleteError{
 			reason: session.url + " shows nobody with " + s.anchor.name + " in scope",
 			next:   "absence cannot be proven while nobody at all is visible: check base_dn, filter and the bind DN's rights",
 		}
@@ -155,7 +155,7 @@ func (s *source) place(ctx context.Context, session *session, dn string) (source
 		return sources.PlaceUnknown, nil
 	}
 	entry, err := session.read(ctx, container, "1.1")
-	var refused *refusal
+	var refused *resultError
 	switch {
 	case errors.As(err, &refused):
 		return sources.PlaceHidden, nil
@@ -165,7 +165,7 @@ func (s *source) place(ctx context.Context, session *session, dn string) (source
 		return sources.PlaceHidden, nil
 	}
 	if s.unnamed(ctx, session, dn) {
-		return "", &shortfall{
+		return "", &incompleteError{
 			reason: fmt.Sprintf("%s still has an entry %s, which shows no %s", session.url, dn, s.anchor.name),
 			next:   "it may be the very person: let the bind DN read their anchor",
 		}
@@ -216,7 +216,7 @@ func (s *source) roots(ctx context.Context, session *session) ([]string, error) 
 	if len(roots) == 0 {
 		about, err := session.describe(ctx)
 		if err != nil {
-			return nil, &shortfall{reason: "root DSE", next: "set find_base to the suffix of the directory", err: err}
+			return nil, &incompleteError{reason: "root DSE", next: "set find_base to the suffix of the directory", err: err}
 		}
 		for _, context := range about.contexts {
 			if context != "" && !partition(context) && !strings.EqualFold(context, "cn=changelog") {
@@ -250,7 +250,7 @@ func (s *source) witness(ctx context.Context, session *session, root, dn string)
 		}
 		name, err := s.first(ctx, session, base, s.scope)
 		if err != nil {
-			return "", &shortfall{reason: "base_dn " + base, next: remedy(err), err: err}
+			return "", &incompleteError{reason: "base_dn " + base, next: hint(err), err: err}
 		}
 		if name != "" {
 			return name, nil

@@ -266,7 +266,7 @@ func (s *session) requires(ctx context.Context, class, attribute string) (bool, 
 		if about.schema != "" {
 			entry, err := s.read(ctx, about.schema, "objectClasses")
 			if err != nil {
-				var refused *refusal
+				var refused *resultError
 				if !errors.As(err, &refused) {
 					return false, err
 				}

@@ -94,7 +94,7 @@ func (s *source) incomplete(err error) error {
 	if errors.Is(err, sources.ErrIncomplete) {
 		return fmt.Errorf("%s: %w", s.name, err)
 	}
-	return fmt.Errorf("%s: %w", s.name, &shortfall{reason: sources.ErrIncomplete.Error(), next: remedy(err), err: err})
+	return fmt.Errorf("%s: %w", s.name, &incompleteError{reason: sources.ErrIncomplete.Error(), next: hint(err), err: err})
 }
 
 // stream reads everyone from one server.
@@ -183,10 +183,10 @@ func (s *source) visible(ctx context.Context, session *session) error {
 	for _, base := range s.bases {
 		entry, err := session.read(ctx, base, "1.1")
 		if err != nil {
-			return &shortfall{reason: "base_dn " + base, next: remedy(err), err: err}
+			return &incompleteError{reason: "base_dn " + base, next: hint(err), err: err}
 		}
 		if entry == nil {
-			return &shortfall{reason: "base_dn " + base + " cannot be seen", next: "it does not exist, or the bind DN may not see it"}
+			return &incompleteError{reason: "base_dn " + base + " cannot be seen", next: "it does not exist, or the bind DN may not see it"}
 		}
 	}
 	return nil

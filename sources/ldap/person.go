@@ -320,7 +320,7 @@ func (s *session) rest(ctx context.Context, dn string, d description) (*ldap.Ent
 		name := fmt.Sprintf("%s;range=%d-*", d.base, d.high+1)
 		entry, err := s.read(ctx, dn, name)
 		if err != nil {
-			return nil, &shortfall{reason: "values of " + dn + " from " + name, next: remedy(err), err: err}
+			return nil, &incompleteError{reason: "values of " + dn + " from " + name, next: hint(err), err: err}
 		}
 		var more *ldap.EntryAttribute
 		var got description
@@ -330,7 +330,7 @@ func (s *session) rest(ctx context.Context, dn string, d description) (*ldap.Ent
 			}
 		}
 		if more == nil || got.partial && got.high <= d.high {
-			return nil, &shortfall{reason: "values of " + dn + ": the server did not go on from " + name}
+			return nil, &incompleteError{reason: "values of " + dn + ": the server did not go on from " + name}
 		}
 		all.Values, all.ByteValues = append(all.Values, more.Values...), append(all.ByteValues, more.ByteValues...)
 		d = got

@@ -15,14 +15,14 @@ import (
 	"github.com/dirsweep/dirsweep/sources"
 )
 
-// A shortfall says why an answer is only a part, and what to do about it (R2).
-type shortfall struct {
+// A incompleteError says why an answer is only a part, and what to do about it (R2).
+type incompleteError struct {
 	reason string
 	next   string // what an operator can do; "" where there is nothing to say
 	err    error  // nil where the reason is not an error of the server
 }
 
-func (e *shortfall) Error() string {
+func (e *incompleteError) Error() string {
 	text := e.reason
 	if e.err != nil {
 		text += ": " + e.err.Error()
@@ -33,18 +33,18 @@ func (e *shortfall) Error() string {
 	return text
 }
 
-func (e *shortfall) Unwrap() []error {
+func (e *incompleteError) Unwrap() []error {
 	if e.err == nil {
 		return []error{sources.ErrIncomplete}
 	}
 	return []error{sources.ErrIncomplete, e.err}
 }
 
-// A refusal is a server's answer with another result code than success, written as people know it: the name of the code, the code, and
+// A resultError is a server's answer with another result code than success, written as people know it: the name of the code, the code, and
 // the server's own words.
-type refusal struct{ answer *ldap.Error }
+type resultError struct{ answer *ldap.Error }
 
-func (e *refusal) Error() string {
+func (e *resultError) Error() string {
 	text := fmt.Sprintf("%s (%d)", strings.ToLower(ldap.LDAPResultCodeMap[e.answer.ResultCode]), e.answer.ResultCode)
 	if e.answer.Err != nil && e.answer.Err.Error() != "" {
 		text += ", " + e.answer.Err.Error()
@@ -52,10 +52,10 @@ func (e *refusal) Error() string {
 	return text
 }
 
-func (e *refusal) Unwrap() error { return e.answer }
+func (e *resultError) Unwrap() error { return e.answer }
 
-// remedy is the next step for a result code.
-func remedy(err error) string {
+// hint is the next step for a result code.
+func hint(err error) string {
 	var answer *ldap.Error
 	if !errors.As(err, &answer) {
 		return ""
@@ -115,15 +115,15 @@ func (s *session) pages(ctx context.Context, q query, b bounds) iter.Seq2[[]*lda
 			entries, next, paged, err := s.page(ctx, q, b, cookie)
 			at := fmt.Sprintf("page %d of %s, after %d entries", number, q.base, total)
 			if err != nil {
-				yield(nil, &shortfall{reason: at, next: remedy(err), err: err})
+				yield(nil, &incompleteError{reason: at, next: hint(err), err: err})
 				return
 			}
 			if !paged && number > 1 {
-				yield(nil, &shortfall{reason: at + ": the server forgot the paging control, so nothing says that this was the last page"})
+				yield(nil, &incompleteError{reason: at + ": the server forgot the paging control, so nothing says that this was the last page"})
 				return
 			}
 			if total += len(entries); total > b.maxEntries {
-				yield(nil, &shortfall{reason: at + ": the server does not stop sending", next: "raise max_entries if there are so many"})
+				yield(nil, &incompleteError{reason: at + ": the server does not stop sending", next: "raise max_entries if there are so many"})
 				return
 			}
 			if len(entries) == 0 {
@@ -132,7 +132,7 @@ func (s *session) pages(ctx context.Context, q query, b bounds) iter.Seq2[[]*lda
 				empty = 0
 				first := xxhash.Sum64String(entries[0].DN)
 				if _, again := seen[first]; again && paged {
-					yield(nil, &shortfall{reason: at + ": the same page came twice"})
+					yield(nil, &incompleteError{reason: at + ": the same page came twice"})
 					return
 				}
 				seen[first] = struct{}{}
@@ -144,7 +144,7 @@ func (s *session) pages(ctx context.Context, q query, b bounds) iter.Seq2[[]*lda
 				return
 			}
 			if empty > maxEmptyPages {
-				yield(nil, &shortfall{reason: fmt.Sprintf("%s: %d empty pages in a row, and the server still says that more follow", at, empty)})
+				yield(nil, &incompleteError{reason: fmt.Sprintf("%s: %d empty pages in a row, and the server still says that more follow", at, empty)})
 				return
 			}
 			cookie = bytes.Clone(next)

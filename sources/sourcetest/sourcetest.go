@@ -50,6 +50,8 @@ func Run(t *testing.T, start func(t testing.TB) Harness) {
 		{"R3OldLoginNewPerson", oldLogin},
 		{"Inactive", inactive},
 		{"R1Find", find},
+		{"R1Facts", facts},
+		{"R1Strength", strength},
 		{"Check", check},
 		{"Concurrent", concurrent},
 		{"CloseEndsEverything", closes},
@@ -279,6 +281,71 @@ func find(t *testing.T, h Harness) {
 	cancel()
 	if seen, err := finder.Find(ctx, sources.Lookup{Anchor: people["eve"].ID.Anchor}); err == nil {
 		t.Errorf("a cancelled look-up has an answer: %+v", seen)
+	}
+}
+
+// A FactReader's facts agree with the people it reads, and say nothing of a read that did not end.
+func facts(t *testing.T, h Harness) {
+	_, surname, mail := h.Names()
+	add(t, h, many(5)...)
+	h.SetMail(t, "p001", "")
+	s := open(t, h, sources.Need{Attributes: sorted(surname, mail)})
+	if _, ok := s.(sources.FactReader); !ok {
+		return
+	}
+	read := func() *sources.ReadFacts {
+		t.Helper()
+		people, facts := sources.Read(t.Context(), s)
+		for _, err := range people {
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		return facts
+	}
+	first := read()
+	if first.People != 5 || first.Attributes[surname] != 5 || first.Attributes[mail] != 4 || first.Nameless.Count != 0 || first.Server == "" {
+		t.Errorf("%+v", first)
+	}
+	add(t, h, "late")
+	second := read()
+	if second.People != 6 || first.Until != nil && (!second.From.Covers(first.Until) || first.Until.Covers(second.From)) {
+		t.Errorf("%+v, and then %+v", first, second)
+	}
+	people, left := sources.Read(t.Context(), s)
+	for range people {
+		break
+	}
+	if left.People != 0 || left.Attributes != nil {
+		t.Errorf("of a read that was left early: %+v", left)
+	}
+}
+
+// An absence says what it is worth: which server, how current, whom it could see, and what is left of the place.
+func strength(t *testing.T, h Harness) {
+	add(t, h, "ann", "bob")
+	s := open(t, h, sources.Need{})
+	finder, ok := s.(sources.Finder)
+	if !ok {
+		return
+	}
+	ann := Read(t, s)["ann"]
+	people, before := sources.Read(t.Context(), s)
+	for _, err := range people {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	h.Delete(t, "ann")
+	seen, err := finder.Find(t.Context(), sources.Lookup{Anchor: ann.ID.Anchor, DN: ann.DN})
+	if err != nil || seen.Server == "" || before.Until != nil && !seen.Currency.Covers(before.Until) {
+		t.Errorf("%+v, %v", seen, err)
+	}
+	if seen.Where == sources.Gone && (seen.Witness == "" || seen.Witness == ann.ID.Anchor || seen.Place != sources.PlacePeopled) {
+		t.Errorf("gone without a witness or a place: %+v", seen)
+	}
+	if unknown, err := finder.Find(t.Context(), sources.Lookup{Anchor: ann.ID.Anchor}); err != nil || unknown.Place != sources.PlaceUnknown {
+		t.Errorf("from nowhere that is known: %+v, %v", unknown, err)
 	}
 }
 
