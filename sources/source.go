@@ -1,5 +1,6 @@
-// Package sources is the contract between dirsweep and the systems that are authoritative for people. Each kind of source is one folder
-// below this one, plus one line in sources/all; sourcetest is the suite that every kind passes.
+// Package sources is the contract between dirsweep and the systems that are authoritative for people. Each kind of
+// source is one folder below this one, plus one line in sources/all; sourcetest is the suite that every kind
+// passes.
 package sources
 
 import (
@@ -18,20 +19,21 @@ import (
 
 // A Source reads the people of one authoritative system. Its methods may be called from several goroutines.
 type Source interface {
-	// People streams everyone in scope, in any order, once a pass. A sequence that ends without an error is a promise that it was
-	// complete: every page read, no size or time limit hit, no referral left unfollowed, ctx not done. Anything less ends in an error (as
-	// the last pair), and no plan is made from it (R2). An error that concerns one person only (a value that cannot be rendered) is a
-	// *PersonError, does not end the sequence, and comes with whatever is known of that person.
+	// People streams everyone in scope, in any order, once a pass. A sequence that ends without an error is a
+	// promise that it was complete: every page read, no size or time limit hit, no referral left unfollowed, ctx
+	// not done. Anything less ends in an error (as the last pair), and no plan is made from it (R2). An error that
+	// concerns one person only (a value that cannot be rendered) is a *PersonError, does not end the sequence, and
+	// comes with whatever is known of that person.
 	People(ctx context.Context) iter.Seq2[identity.Person, error]
 	// Close ends every connection. It is called once, when nothing else is under way.
 	Close() error
 }
 
-// A FactReader tells, beside the people, what has to be known of a read as a whole before anybody's absence from it, or from a group,
-// is believed (R1, R2). Kinds that can tell implement it; Read asks those that do.
+// A FactReader tells, beside the people, what has to be known of a read as a whole before anybody's absence from
+// it, or from a group, is believed (R1, R2). Kinds that can tell implement it; Read asks those that do.
 type FactReader interface {
-	// PeopleAndFacts is People. Where the sequence ends without an error, facts have been filled in before it ended; until then, and
-	// where it ends in an error or is left early, they say nothing.
+	// PeopleAndFacts is People. Where the sequence ends without an error, facts have been filled in before it
+	// ended; until then, and where it ends in an error or is left early, they say nothing.
 	PeopleAndFacts(ctx context.Context, facts *ReadFacts) iter.Seq2[identity.Person, error]
 }
 
@@ -44,11 +46,12 @@ func Read(ctx context.Context, s Source) (people iter.Seq2[identity.Person, erro
 	return s.People(ctx), facts
 }
 
-// A Finder can prove absence (R1). Kinds that can look one person up implement it; people of those that can't are never judged gone.
+// A Finder can prove absence (R1). Kinds that can look one person up implement it; people of those that can't are
+// never judged gone.
 type Finder interface {
-	// Find looks a person up wherever they may be now, also outside of what People reads. An error means that the source gave no
-	// answer: the person is then not a leaver. It is called for each person that a complete read lacks, in each pass until that is
-	// settled, and by `explain`.
+	// Find looks a person up wherever they may be now, also outside of what People reads. An error means that the
+	// source gave no answer: the person is then not a leaver. It is called for each person that a complete read
+	// lacks, in each pass until that is settled, and by `explain`.
 	Find(ctx context.Context, who Lookup) (Sighting, error)
 }
 
@@ -60,7 +63,8 @@ type Lookup struct {
 
 // A Checker tells before the first pass whether a pass can work.
 type Checker interface {
-	// Check connects, signs in and tries each right that the source needs. It returns what it saw, one line a step, and the first failure.
+	// Check connects, signs in and tries each right that the source needs. It returns what it saw, one line a
+	// step, and the first failure.
 	Check(ctx context.Context) ([]string, error)
 }
 
@@ -75,14 +79,16 @@ const (
 	Gone      Where = "gone"      // the source knows nobody by that anchor
 )
 
-// A Sighting is what a source says of one anchor, and how much that is worth. Gone is an absence: it is as good as the server that said so
-// was current, as the witness that it could see, and as the place where the person was is still to be seen (R1).
+// A Sighting is what a source says of one anchor, and how much that is worth. Gone is an absence: it is as good as
+// the server that said so was current, as the witness that it could see, and as the place where the person was is
+// still to be seen (R1).
 type Sighting struct {
 	Where  Where
 	Person identity.Person // where Where is InScope or Elsewhere: as People would return them
 	Proof  string          // for evidence: what was asked, of whom, and the answer
 	At     time.Time
-	// Changed is when the directory says that the person came to be where they are (of Elsewhere and Tombstone); zero where it does not.
+	// Changed is when the directory says that the person came to be where they are (of Elsewhere and Tombstone);
+	// zero where it does not.
 	Changed time.Time
 
 	Server   string   // the address that was asked
@@ -102,12 +108,14 @@ const (
 	PlaceHidden  Place = "not seen" // it does not exist, or may not be seen
 )
 
-// A Currency is how current a server is: for each sequence of changes that it knows (one a server that takes writes), how far it has come.
-// nil says that the server does not tell. Positions of one sequence have one length and are ordered as text.
+// A Currency is how current a server is: for each sequence of changes that it knows (one a server that takes
+// writes), how far it has come. nil says that the server does not tell. Positions of one sequence have one length
+// and are ordered as text.
 type Currency map[string]string
 
-// Covers reports whether a server that is as current as c knows everything that one as current as d did. Servers that cannot be compared,
-// because a sequence is known to one of them alone, or because they do not tell, cover nothing and are covered by nothing.
+// Covers reports whether a server that is as current as c knows everything that one as current as d did. Servers
+// that cannot be compared, because a sequence is known to one of them alone, or because they do not tell, cover
+// nothing and are covered by nothing.
 func (c Currency) Covers(d Currency) bool {
 	if len(c) == 0 || len(d) == 0 {
 		return false
@@ -123,23 +131,26 @@ func (c Currency) Covers(d Currency) bool {
 // ReadFacts are the facts of one whole read.
 type ReadFacts struct {
 	Server string // the address that was read
-	// From is how current the server was before the read began: the read holds everything up to there. Until is how current it was when
-	// the read had ended: the read holds nothing later. A later look-up, or read, is believed where its own currency covers Until.
+	// From is how current the server was before the read began: the read holds everything up to there. Until is
+	// how current it was when the read had ended: the read holds nothing later. A later look-up, or read, is
+	// believed where its own currency covers Until.
 	From, Until Currency
 	People      int    // entries in scope, those without a readable anchor included
 	Nameless    Sample // the DNs of entries without a readable anchor: while there are any, a missing anchor may be one of them
-	// Attributes says how many entries carried each attribute that was asked for, spelled as Need spells it, those by which the kind
-	// judges who is active included. A name that nobody carried is there with 0.
+	// Attributes says how many entries carried each attribute that was asked for, spelled as Need spells it, those
+	// by which the kind judges who is active included. A name that nobody carried is there with 0.
 	Attributes map[string]int
 	Groups     []GroupFact // every group that was read, sorted by DN; nil where none were asked for
-	// Own is the anchor of the account that the source itself signs in as, "" where that is not among the people or not known (R5).
+	// Own is the anchor of the account that the source itself signs in as, "" where that is not among the people
+	// or not known (R5).
 	Own string
 
 	former func(dn string, logins []string) []string
 }
 
-// GroupsOfFormer returns the DNs, sorted, of the groups that list a person under a DN or login which nobody who was read has now: of
-// somebody who is called otherwise since the last read, those are memberships that a rename left behind, and no leaving (R1, R3).
+// GroupsOfFormer returns the DNs, sorted, of the groups that list a person under a DN or login which nobody who
+// was read has now: of somebody who is called otherwise since the last read, those are memberships that a rename
+// left behind, and no leaving (R1, R3).
 func (f *ReadFacts) GroupsOfFormer(dn string, logins ...string) []string {
 	if f.former == nil {
 		return nil
@@ -159,10 +170,11 @@ type GroupFact struct {
 	People  int // people in scope who are in it directly, by a member value or as their primary group
 	Nested  int // member values that are groups which were read
 	Unknown int // member values that are neither: of people out of scope, or of nobody
-	// Hidden: no member can be seen where a group of its class must have one, or a primary group's number cannot be read.
+	// Hidden: no member can be seen where a group of its class must have one, or a primary group's number cannot
+	// be read.
 	Hidden bool
-	// Dangling are member values that would name somebody in scope and name nobody in the whole directory, as far as they were looked
-	// at: some of Unknown.
+	// Dangling are member values that would name somebody in scope and name nobody in the whole directory, as far
+	// as they were looked at: some of Unknown.
 	Dangling Sample
 }
 
@@ -202,7 +214,8 @@ func (e *PersonError) Error() string { return e.DN + ": " + e.Err.Error() }
 
 func (e *PersonError) Unwrap() error { return e.Err }
 
-// Findings are what an operator should know of a person's entry itself, in each read: the attributes that cannot be read as text.
+// Findings are what an operator should know of a person's entry itself, in each read: the attributes that cannot
+// be read as text.
 func Findings(p identity.Person) []identity.Finding {
 	var found []identity.Finding
 	for _, attribute := range p.Unreadable {
@@ -221,7 +234,8 @@ var ErrIncomplete = errors.New("the list of people is incomplete")
 type Kind struct {
 	Name   string // the first label of its block: source "ldap" "corp"
 	Sample string // a complete source block in HCL, as `dirsweep sample KIND` prints it
-	// Decode reads the kind's own part of a source block. It touches no network and opens no file but those that expressions name.
+	// Decode reads the kind's own part of a source block. It touches no network and opens no file but those that
+	// expressions name.
 	Decode func(body hcl.Body, env Env) (Spec, hcl.Diagnostics)
 }
 
@@ -234,12 +248,13 @@ type Env struct {
 
 // A Spec is a decoded source block.
 type Spec interface {
-	// Attributes are the attribute names that this kind knows or the block declares, in their canonical spelling. An expression that
-	// names any other is refused.
+	// Attributes are the attribute names that this kind knows or the block declares, in their canonical spelling.
+	// An expression that names any other is refused.
 	Attributes() []string
 	// CaseSensitive reports whether attribute names that differ in letter case are different attributes.
 	CaseSensitive() bool
-	// Exact are those of Attributes whose values the schema compares letter for letter; all others compare without letter case.
+	// Exact are those of Attributes whose values the schema compares letter for letter; all others compare without
+	// letter case.
 	Exact() []string
 	// Open makes the source. It touches no network: connections are made when they are first needed.
 	Open(need Need) (Source, error)

@@ -9,11 +9,12 @@ import (
 	ber "github.com/go-asn1-ber/asn1-ber"
 )
 
-// A judgement reads one value of an attribute that says whether a person may still sign in: "" where it does not speak against them, else
-// what it says, to be put behind the attribute's name.
+// A judgement reads one value of an attribute that says whether a person may still sign in: "" where it does not
+// speak against them, else what it says, to be put behind the attribute's name.
 type judgement = func(value string, now time.Time) (inactive string, err error)
 
-// judgements are the attributes that say so, in lower case. A lock for bad passwords is not among them: it passes, and makes no leaver.
+// judgements are the attributes that say so, in lower case. A lock for bad passwords is not among them: it passes,
+// and makes no leaver.
 func judgements() map[string]judgement {
 	return map[string]judgement{
 		"nsaccountlock":            saysTrue, // 389 Directory Server, FreeIPA
@@ -140,7 +141,8 @@ func ended(value string, now time.Time) (string, error) {
 	return "", nil
 }
 
-// shadowed reads days since 1970. 0 and less are either "never" or a mistake: shadow(5) leaves it open, and so they make no leaver.
+// shadowed reads days since 1970. 0 and less are either "never" or a mistake: shadow(5) leaves it open, and so
+// they make no leaver.
 func shadowed(value string, now time.Time) (string, error) {
 	days, err := strconv.ParseInt(value, 10, 64)
 	if err != nil {
@@ -165,7 +167,8 @@ func kicked(value string, now time.Time) (string, error) {
 	return "", nil
 }
 
-// setAside says where FreeIPA keeps people who have left, or not yet come, and who are persons all the same; "" for everywhere else.
+// setAside says where FreeIPA keeps people who have left, or not yet come, and who are persons all the same; ""
+// for everywhere else.
 func setAside(dn string) string {
 	if !strings.Contains(strings.ToLower(dn), "provisioning") {
 		return ""

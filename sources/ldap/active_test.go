@@ -150,7 +150,8 @@ func TestPeopleSetAside(t *testing.T) {
 	}
 }
 
-// TestR01AControlThatIsMissingIsUnreadable: every user of Active Directory has a userAccountControl, so that one without is a lost right.
+// TestR01AControlThatIsMissingIsUnreadable: every user of Active Directory has a userAccountControl, so that one
+// without is a lost right.
 func TestR01AControlThatIsMissingIsUnreadable(t *testing.T) {
 	const guid = "\x33\x22\x11\x00\x55\x44\x77\x66\x88\x99\xaa\xbb\xcc\xdd\xee\xff"
 	anchors := map[string][]string{"objectGUID": {"objectGUID", guid}, "employeeNumber": {"employeeNumber", "7"}, "entryUUID": {"entryUUID", "u"}}

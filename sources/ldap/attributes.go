@@ -25,7 +25,8 @@ func known() iter.Seq2[string, string] {
 	}
 }
 
-// vocabulary is every attribute name that expressions may use: the known ones and extra ones, whose spelling prevails, sorted.
+// vocabulary is every attribute name that expressions may use: the known ones and extra ones, whose spelling
+// prevails, sorted.
 func vocabulary(extra ...string) []string {
 	spelling := make(map[string]string)
 	for name := range known() {
@@ -84,7 +85,8 @@ type description struct {
 	partial bool   // of a range: values after high are missing
 }
 
-// parseDescription reads a name as a server spells it. A malformed range counts as a tag, so that its values are never taken for all.
+// parseDescription reads a name as a server spells it. A malformed range counts as a tag, so that its values are
+// never taken for all.
 func parseDescription(name string) description {
 	base, rest, _ := strings.Cut(name, ";")
 	d := description{base: strings.ToLower(base)}

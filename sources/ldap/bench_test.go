@@ -11,7 +11,8 @@ import (
 	"github.com/dirsweep/dirsweep/sources/ldap/slapdtest"
 )
 
-// BenchmarkPeople reads a directory of 100,000 people, eight attributes each; cpu-s/op is this process alone, the server not included.
+// BenchmarkPeople reads a directory of 100,000 people, eight attributes each; cpu-s/op is this process alone, the
+// server not included.
 func BenchmarkPeople(b *testing.B) {
 	const n = 100_000
 	s := slapdtest.Start(b, slapdtest.Options{People: n, Groups: 100})

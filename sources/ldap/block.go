@@ -151,7 +151,8 @@ func (d *decoder) access() access {
 	return a
 }
 
-// bind settles how to sign in. Without a password many servers take a simple bind for an anonymous one and show nobody: refused here.
+// bind settles how to sign in. Without a password many servers take a simple bind for an anonymous one and show
+// nobody: refused here.
 func (d *decoder) bind(a *access) {
 	preset := ""
 	if d.attrs["bind_dn"] != nil {
@@ -395,7 +396,8 @@ func (d *decoder) filter(name, preset string) string {
 	return text
 }
 
-// attribute refuses what cannot be the name of an attribute (RFC 4512, 2.5): it would change the filters that it becomes part of.
+// attribute refuses what cannot be the name of an attribute (RFC 4512, 2.5): it would change the filters that it
+// becomes part of.
 func (d *decoder) attribute(name, attribute string) {
 	if strings.ContainsFunc(strings.ToLower(attribute), func(r rune) bool { return notInName(r) && r != ';' }) {
 		d.fail(name, "Not an attribute name", fmt.Sprintf("%q cannot be the name of an attribute.", attribute))

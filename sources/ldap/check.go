@@ -12,7 +12,8 @@ import (
 	"github.com/dirsweep/dirsweep/sources"
 )
 
-// Check implements sources.Checker. Everyone is counted as a pass would read them, since a limit shows only when it is hit.
+// Check implements sources.Checker. Everyone is counted as a pass would read them, since a limit shows only when
+// it is hit.
 func (s *source) Check(ctx context.Context) ([]string, error) {
 	var lines []string
 	say := func(format string, args ...any) { lines = append(lines, fmt.Sprintf(format, args...)) }

@@ -12,7 +12,8 @@ import (
 	"github.com/dirsweep/dirsweep/sources"
 )
 
-// R2: whatever keeps a directory from answering in full ends in an error that says so, and after it nobody is yielded.
+// R2: whatever keeps a directory from answering in full ends in an error that says so, and after it nobody is
+// yielded.
 func TestR02NoPartIsAWhole(t *testing.T) {
 	limit := func(code int64) func(*answer, asked) {
 		return func(w *answer, q asked) {

@@ -134,7 +134,8 @@ func (a access) who() string {
 	}
 }
 
-// do runs one request and cuts the connection when ctx is done or the time is up: go-ldap itself would wait, or report success.
+// do runs one request and cuts the connection when ctx is done or the time is up: go-ldap itself would wait, or
+// report success.
 func (s *session) do(ctx context.Context, request func() error) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, s.timeout, errSilent)
 	defer cancel()
@@ -200,7 +201,8 @@ func (a access) tlsConfig(host string) (*tls.Config, error) {
 	return config, nil
 }
 
-// parseURL reads ldap://, ldaps:// and ldapi:// URLs; the latter carries the socket's path percent-encoded in place of the host.
+// parseURL reads ldap://, ldaps:// and ldapi:// URLs; the latter carries the socket's path percent-encoded in
+// place of the host.
 func parseURL(address string) (u *url.URL, network, host string, err error) {
 	if rest, ok := strings.CutPrefix(address, "ldapi://"); ok {
 		path, err := url.PathUnescape(strings.TrimSuffix(rest, "/"))

@@ -12,9 +12,9 @@ import (
 
 var errDN = errors.New("not a distinguished name")
 
-// normalDN brings a distinguished name (RFC 4514, and the quotes and semicolons of RFC 1779) into one spelling, so that names which
-// differ in letter case, spacing, escaping, Unicode form or the order within a multi-valued component compare equal. In the result a
-// comma always separates components.
+// normalDN brings a distinguished name (RFC 4514, and the quotes and semicolons of RFC 1779) into one spelling, so
+// that names which differ in letter case, spacing, escaping, Unicode form or the order within a multi-valued
+// component compare equal. In the result a comma always separates components.
 func normalDN(dn string) (string, error) {
 	out := make([]byte, 0, len(dn))
 	rest := strings.Trim(dn, " ")
@@ -129,7 +129,8 @@ func hexDigit(c byte) (byte, bool) {
 	return 0, false
 }
 
-// fold ignores what caseIgnoreMatch ignores (RFC 4518): letter case, compatibility forms, and how many spaces there are.
+// fold ignores what caseIgnoreMatch ignores (RFC 4518): letter case, compatibility forms, and how many spaces
+// there are.
 func fold(s string) string {
 	switch {
 	case !utf8.ValidString(s): // bytes of an unknown encoding are left alone
@@ -222,7 +223,8 @@ func sameDN(a, b string) bool {
 	return err == nil && first == second
 }
 
-// readable writes bytes of a DN that are not UTF-8 as hex pairs (RFC 4514, 2.4): it is the same name, and can be kept as text.
+// readable writes bytes of a DN that are not UTF-8 as hex pairs (RFC 4514, 2.4): it is the same name, and can be
+// kept as text.
 func readable(dn string) string {
 	if utf8.ValidString(dn) {
 		return dn

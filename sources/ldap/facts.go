@@ -63,9 +63,9 @@ func (s *session) known(ctx context.Context) server {
 	return server{}
 }
 
-// currency asks how current the server is: Active Directory by its highest update number (MS-ADTS 3.1.1.3.2.17) and the identity of its
-// database, others by the contextCSN of the suffixes that hold bases (draft-ietf-ldup-model; slapo-syncprov(5)). nil where it does not
-// tell: no answer is no reason to read nothing.
+// currency asks how current the server is: Active Directory by its highest update number (MS-ADTS 3.1.1.3.2.17)
+// and the identity of its database, others by the contextCSN of the suffixes that hold bases
+// (draft-ietf-ldup-model; slapo-syncprov(5)). nil where it does not tell: no answer is no reason to read nothing.
 func (s *session) currency(ctx context.Context, bases []string) sources.Currency {
 	about := s.known(ctx)
 	if about.directory || about.light {
@@ -124,7 +124,8 @@ func suffixes(contexts, bases []string) []string {
 	return found
 }
 
-// sequenceOf takes the server that made a change out of a change sequence number: "20260301120000.000000Z#000000#001#000000".
+// sequenceOf takes the server that made a change out of a change sequence number:
+// "20260301120000.000000Z#000000#001#000000".
 func sequenceOf(csn string) (string, bool) {
 	parts := strings.Split(csn, "#")
 	if len(parts) != 4 || len(parts[0]) < len("20060102150405Z") || parts[2] == "" {
@@ -197,8 +198,9 @@ func (s *session) whoAmI(ctx context.Context) string {
 // maxChecks bounds the member values of one read that are looked up because they name nobody who was read.
 const maxChecks = 100
 
-// dangling finds the member values that name nobody in the whole directory, among the first that name nobody who was read. DNs outside of
-// what is read are left out: groups whose class must have a member hold such a name for none (cn=nobody).
+// dangling finds the member values that name nobody in the whole directory, among the first that name nobody who
+// was read. DNs outside of what is read are left out: groups whose class must have a member hold such a name for
+// none (cn=nobody).
 func (s *source) dangling(ctx context.Context, session *session, groups *membership, facts []sources.GroupFact) error {
 	answers := make(map[string]bool) // one value may be in many groups
 	for value := range groups.unknown() {

@@ -93,7 +93,8 @@ func TestR01PrimaryGroupsCount(t *testing.T) {
 	expect(map[string]string{"alice": "all posix", "bob": "all posix"})
 }
 
-// TestR01GroupFacts: what a read tells of each group, so that a membership's absence is believed only where it can be.
+// TestR01GroupFacts: what a read tells of each group, so that a membership's absence is believed only where it can
+// be.
 func TestR01GroupFacts(t *testing.T) {
 	s := slapdtest.Start(t, slapdtest.Options{People: 3, Loose: true})
 	alice, bob := s.PersonDN(slapdtest.UID(1)), s.PersonDN(slapdtest.UID(2))
@@ -187,7 +188,8 @@ func TestR01GroupFacts(t *testing.T) {
 	})
 }
 
-// TestR18DanglingValuesAreBounded: a group of people who are all elsewhere costs a bounded number of look-ups, and a bounded list.
+// TestR18DanglingValuesAreBounded: a group of people who are all elsewhere costs a bounded number of look-ups, and
+// a bounded list.
 func TestR18DanglingValuesAreBounded(t *testing.T) {
 	s := slapdtest.Start(t, slapdtest.Options{People: 1})
 	var members []string

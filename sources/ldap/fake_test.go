@@ -17,8 +17,9 @@ import (
 	"github.com/dirsweep/dirsweep/sources"
 )
 
-// A fake is a directory server that misbehaves as told. It answers each bind with the result code bind, and knows ou=people,dc=example,dc=org; people answers
-// searches of it that are not for the base entry alone, and entry those that are.
+// A fake is a directory server that misbehaves as told. It answers each bind with the result code bind, and knows
+// ou=people,dc=example,dc=org; people answers searches of it that are not for the base entry alone, and entry
+// those that are.
 type fake struct {
 	people func(w *answer, q asked)
 	entry  func(w *answer, q asked) // nil: every entry is there, and empty

@@ -14,10 +14,11 @@ import (
 	"github.com/dirsweep/dirsweep/sync/identity"
 )
 
-// Find implements sources.Finder. Absence is proven in three steps on one connection: the anchor is not among those whom People reads;
-// somebody who is (the witness) is found; and one search of the whole directory, for both anchors at once, returns the witness and
-// nobody else. A server that shows us nothing any more, or no anchors, thus never makes a leaver. What is left of the place where the
-// person was, and how current the server is, is told beside it.
+// Find implements sources.Finder. Absence is proven in three steps on one connection: the anchor is not among
+// those whom People reads; somebody who is (the witness) is found; and one search of the whole directory, for both
+// anchors at once, returns the witness and nobody else. A server that shows us nothing any more, or no anchors,
+// thus never makes a leaver. What is left of the place where the person was, and how current the server is, is
+// told beside it.
 func (s *source) Find(ctx context.Context, who sources.Lookup) (sources.Sighting, error) {
 	filter, err := s.anchor.filter(who.Anchor)
 	if err != nil {
@@ -117,8 +118,9 @@ func (s *source) find(ctx context.Context, session *session, who sources.Lookup,
 	return gone, nil
 }
 
-// tombstone looks for what the directory keeps of somebody deleted: Active Directory for tombstoneLifetime (MS-ADTS 3.1.1.5.5), 389 Directory
-// Server for nsds5ReplicaPurgeDelay. Few may read those; that there is none proves nothing.
+// tombstone looks for what the directory keeps of somebody deleted: Active Directory for tombstoneLifetime
+// (MS-ADTS 3.1.1.5.5), 389 Directory Server for nsds5ReplicaPurgeDelay. Few may read those; that there is none
+// proves nothing.
 func (s *source) tombstone(ctx context.Context, session *session, root, filter string) (seen sources.Sighting, found bool) {
 	q := query{root, ldap.ScopeWholeSubtree, "", []string{s.anchor.name, "whenChanged", "modifyTimestamp"}}
 	var controls []ldap.Control
@@ -209,8 +211,8 @@ func (s *source) every(ctx context.Context, session *session, q query) ([]*ldap.
 	return all, nil
 }
 
-// roots are the parts of the tree in which a person may be: find_base, or what the root DSE (RFC 4512, 5.1) calls naming contexts; and
-// every base_dn that lies outside of those.
+// roots are the parts of the tree in which a person may be: find_base, or what the root DSE (RFC 4512, 5.1) calls
+// naming contexts; and every base_dn that lies outside of those.
 func (s *source) roots(ctx context.Context, session *session) ([]string, error) {
 	roots := s.findBases
 	if len(roots) == 0 {
@@ -236,8 +238,9 @@ func (s *source) roots(ctx context.Context, session *session) ([]string, error) 
 	return roots, nil
 }
 
-// witness returns the anchor of somebody whom People reads below root: of the container that held dn where there is one, since rights may
-// end at a branch, else of whoever comes first. It is "" where none of the base DNs is there or they are empty.
+// witness returns the anchor of somebody whom People reads below root: of the container that held dn where there
+// is one, since rights may end at a branch, else of whoever comes first. It is "" where none of the base DNs is
+// there or they are empty.
 func (s *source) witness(ctx context.Context, session *session, root, dn string) (string, error) {
 	if container := identity.ParentDN(dn); container != "" && within(container, root) && s.covers(container) {
 		if name, err := s.first(ctx, session, container, ldap.ScopeSingleLevel); err == nil && name != "" {

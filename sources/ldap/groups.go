@@ -16,7 +16,8 @@ import (
 	"github.com/dirsweep/dirsweep/sync/identity"
 )
 
-// groupsPage bounds the pages of groups, whose entries may hold ten thousand members each where a person's holds ten values.
+// groupsPage bounds the pages of groups, whose entries may hold ten thousand members each where a person's holds
+// ten values.
 const groupsPage = 20
 
 // groupsBlock is the `groups` block.
@@ -27,7 +28,8 @@ type groupsBlock struct {
 	name   string   // the attribute that people call a group by
 }
 
-// A key stands for one member. It is a cut SHA-256 and not a quick hash: who can choose a DN must not be able to choose a membership.
+// A key stands for one member. It is a cut SHA-256 and not a quick hash: who can choose a DN must not be able to
+// choose a membership.
 type key [16]byte
 
 func digest(kind byte, text string) key {
@@ -94,7 +96,8 @@ func (m member) names() []key {
 	return keys
 }
 
-// A membership answers which groups a person is in, directly or through other groups. It costs 20 bytes a member value.
+// A membership answers which groups a person is in, directly or through other groups. It costs 20 bytes a member
+// value.
 type membership struct {
 	groups  []group          // sorted by DN
 	edges   []edge           // sorted
@@ -204,7 +207,8 @@ func (s *session) addGroup(ctx context.Context, x *membership, g *groupsBlock, e
 	return nil
 }
 
-// primaryKeys are the keys by which a group is somebody's primary one. numbered is false where it must have a number and shows none.
+// primaryKeys are the keys by which a group is somebody's primary one. numbered is false where it must have a
+// number and shows none.
 func primaryKeys(entry *ldap.Entry) (keys []key, numbered bool) {
 	numbered = true
 	if hasClass(entry, "posixGroup") { // elsewhere a gidNumber is the group's own business
@@ -237,8 +241,9 @@ func groupID(entry *ldap.Entry) string {
 	return ""
 }
 
-// hidesMembers reports whether a group shows no member though its class must have one. Servers differ (RFC 4519, 3.5 and 3.6; 389 Directory
-// Server lets them be empty), and their own schema says which; where it cannot be read the standard holds.
+// hidesMembers reports whether a group shows no member though its class must have one. Servers differ (RFC 4519,
+// 3.5 and 3.6; 389 Directory Server lets them be empty), and their own schema says which; where it cannot be read
+// the standard holds.
 func (s *session) hidesMembers(ctx context.Context, entry *ldap.Entry, values int) (bool, error) {
 	if values > 0 {
 		return false, nil
@@ -420,7 +425,8 @@ func (x *membership) expand(reached []uint32) []uint32 {
 	return reached
 }
 
-// former returns the DNs of the groups that list somebody under a name that nobody who was read has, and of the groups which hold those.
+// former returns the DNs of the groups that list somebody under a name that nobody who was read has, and of the
+// groups which hold those.
 func (x *membership) former(dn string, logins []string) []string {
 	var reached []uint32
 	for _, name := range (member{dn: dn, logins: logins}).names() {
@@ -474,7 +480,8 @@ func (x *membership) unknown() iter.Seq[listed] {
 	}
 }
 
-// groupsOf asks the directory for the groups of one person, level by level: for a single look-up, reading all of them would take too long.
+// groupsOf asks the directory for the groups of one person, level by level: for a single look-up, reading all of
+// them would take too long.
 func (s *session) groupsOf(ctx context.Context, g *groupsBlock, b bounds, m member) ([]identity.Group, error) {
 	found := make(map[key]identity.Group)
 	next := []string{g.holds(m)}

@@ -1,5 +1,5 @@
-// Package ldap reads people from LDAP version 3 directories: OpenLDAP, 389 Directory Server, eDirectory, PingDirectory and, as far as
-// plain LDAP goes, Active Directory.
+// Package ldap reads people from LDAP version 3 directories: OpenLDAP, 389 Directory Server, eDirectory,
+// PingDirectory and, as far as plain LDAP goes, Active Directory.
 package ldap
 
 import (
@@ -57,8 +57,8 @@ func (s *source) People(ctx context.Context) iter.Seq2[identity.Person, error] {
 	return s.PeopleAndFacts(ctx, new(sources.ReadFacts))
 }
 
-// PeopleAndFacts implements sources.FactReader. Servers are tried in order until one has yielded a person; from then on that one has to
-// finish.
+// PeopleAndFacts implements sources.FactReader. Servers are tried in order until one has yielded a person; from
+// then on that one has to finish.
 func (s *source) PeopleAndFacts(ctx context.Context, facts *sources.ReadFacts) iter.Seq2[identity.Person, error] {
 	return func(yield func(identity.Person, error) bool) {
 		var troubles []error
@@ -212,8 +212,8 @@ func (s *source) Close() error {
 	}
 }
 
-// ask runs fn on an idle connection or a new one, at the first server that can be reached, and keeps the connection if it still stands.
-// fn may run more than once: an idle connection may have died unseen.
+// ask runs fn on an idle connection or a new one, at the first server that can be reached, and keeps the
+// connection if it still stands. fn may run more than once: an idle connection may have died unseen.
 func (s *source) ask(ctx context.Context, fn func(*session) error) error {
 	var unreachable *unreachableError
 	for kept := true; kept; {

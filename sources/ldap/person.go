@@ -17,7 +17,8 @@ import (
 	"github.com/dirsweep/dirsweep/sync/identity"
 )
 
-// An entryReader makes a Person of a directory entry. It learns how a server spells attribute names, and is used by one goroutine.
+// An entryReader makes a Person of a directory entry. It learns how a server spells attribute names, and is used
+// by one goroutine.
 type entryReader struct {
 	source   string
 	anchor   anchor
@@ -162,7 +163,8 @@ type decoded struct {
 	unsure  error // of a judgement: it counts where no other one says no
 }
 
-// person makes a person of an entry. A *sources.PersonError concerns this person only; any other error ends the reading.
+// person makes a person of an entry. A *sources.PersonError concerns this person only; any other error ends the
+// reading.
 func (r *entryReader) person(ctx context.Context, entry *ldap.Entry) (decoded, error) {
 	who := decoded{Person: identity.Person{
 		ID: identity.PersonID{Directory: r.source}, Source: r.source, DN: readable(entry.DN),
@@ -279,8 +281,8 @@ func (r *entryReader) judge(who *decoded, f field, values []string) {
 	}
 }
 
-// keep adds an attribute that expressions name to the person: binary values in base64. One value that is no text makes the whole
-// attribute unreadable, since the others would read as all that there are.
+// keep adds an attribute that expressions name to the person: binary values in base64. One value that is no text
+// makes the whole attribute unreadable, since the others would read as all that there are.
 func (r *entryReader) keep(who *decoded, f field, attr *ldap.EntryAttribute) {
 	if f.carried != nil && len(who.Attributes[f.key]) == 0 {
 		*f.carried++

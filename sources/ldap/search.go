@@ -15,7 +15,7 @@ import (
 	"github.com/dirsweep/dirsweep/sources"
 )
 
-// A incompleteError says why an answer is only a part, and what to do about it (R2).
+// An incompleteError says why an answer is only a part, and what to do about it (R2).
 type incompleteError struct {
 	reason string
 	next   string // what an operator can do; "" where there is nothing to say
@@ -40,8 +40,8 @@ func (e *incompleteError) Unwrap() []error {
 	return []error{sources.ErrIncomplete, e.err}
 }
 
-// A resultError is a server's answer with another result code than success, written as people know it: the name of the code, the code, and
-// the server's own words.
+// A resultError is a server's answer with another result code than success, written as people know it: the name of
+// the code, the code, and the server's own words.
 type resultError struct{ answer *ldap.Error }
 
 func (e *resultError) Error() string {
@@ -98,10 +98,12 @@ type bounds struct {
 	ignored    []string // DNs below which references need not be followed; "*" for all
 }
 
-// maxEmptyPages in a row are taken for a search that makes no progress. A few happen: a server may end a page when its time slice is over.
+// maxEmptyPages in a row are taken for a search that makes no progress. A few happen: a server may end a page when
+// its time slice is over.
 const maxEmptyPages = 100
 
-// pages runs a search and yields its entries a page at a time. It ends with an error unless the server said that this was everything:
+// pages runs a search and yields its entries a page at a time. It ends with an error unless the server said that
+// this was everything:
 //   - result code success on every page, and no reference to another server left open;
 //   - after the first page that carried a paging control, every other one too. A server that ignores the control from the start sends
 //     everything in one answer, and success then means everything: one that hits a limit has to say sizeLimitExceeded (RFC 4511, 4.5.1.4);
@@ -152,7 +154,8 @@ func (s *session) pages(ctx context.Context, q query, b bounds) iter.Seq2[[]*lda
 	}
 }
 
-// page asks for one page. next is the cookie of the following one, empty after the last; paged tells that the server did page.
+// page asks for one page. next is the cookie of the following one, empty after the last; paged tells that the
+// server did page.
 func (s *session) page(ctx context.Context, q query, b bounds, cookie []byte) (entries []*ldap.Entry, next []byte, paged bool, err error) {
 	var controls []ldap.Control
 	if b.pageSize > 0 {
@@ -197,8 +200,8 @@ func (s *session) read(ctx context.Context, dn string, attributes ...string) (*l
 	return result.Entries[0], nil
 }
 
-// ignorable reports whether what a search reference (RFC 4511, 4.5.3) points to need not be read: a partition of Active Directory that
-// never holds people, or a part that the config says another source reads.
+// ignorable reports whether what a search reference (RFC 4511, 4.5.3) points to need not be read: a partition of
+// Active Directory that never holds people, or a part that the config says another source reads.
 func ignorable(reference string, ignored []string) bool {
 	_, rest, _ := strings.Cut(reference, "://")
 	_, path, _ := strings.Cut(rest, "/")

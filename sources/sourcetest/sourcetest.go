@@ -30,7 +30,8 @@ type Harness interface {
 	SetMail(t testing.TB, login, mail string) // "" takes it away
 	Disable(t testing.TB, login string)
 	Delete(t testing.TB, login string)
-	// Away moves somebody out of what People reads, and Back moves them in again. They report false where the system has no such place.
+	// Away moves somebody out of what People reads, and Back moves them in again. They report false where the
+	// system has no such place.
 	Away(t testing.TB, login string) bool
 	Back(t testing.TB, login string) bool
 }

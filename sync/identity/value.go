@@ -13,9 +13,10 @@ import (
 	"golang.org/x/text/unicode/norm"
 )
 
-// A Value is one attribute's value as canonical JSON: object keys sorted, strings in Unicode NFC, numbers in their shortest form (1 for 1.0
-// and 1e0), no insignificant space. The empty Value means "absent". Being text, values compare with ==, hash and store as they are. null, "", [] and {} are absent too: they cannot
-// be told apart from absence in what applications return.
+// A Value is one attribute's value as canonical JSON: object keys sorted, strings in Unicode NFC, numbers in their
+// shortest form (1 for 1.0 and 1e0), no insignificant space. The empty Value means "absent". Being text, values
+// compare with ==, hash and store as they are. null, "", [] and {} are absent too: they cannot be told apart from
+// absence in what applications return.
 type Value string
 
 // Text makes a string value; "" is absent.
@@ -26,7 +27,8 @@ func Text(s string) Value {
 	return encode(s)
 }
 
-// plain reports whether s is its own JSON, but for the quotes. Most texts are, and encoding them costs more than all else.
+// plain reports whether s is its own JSON, but for the quotes. Most texts are, and encoding them costs more than
+// all else.
 func plain(s string) bool {
 	for i := 0; i < len(s); i++ {
 		if s[i] < 0x20 || s[i] >= 0x7f || s[i] == '"' || s[i] == '\\' {
@@ -67,7 +69,8 @@ func Texts(list ...string) Value {
 	return encode(items)
 }
 
-// NewValue makes a Value of what encoding/json decodes into an any (nil, bool, string, float64, json.Number, []any, map[string]any).
+// NewValue makes a Value of what encoding/json decodes into an any (nil, bool, string, float64, json.Number,
+// []any, map[string]any).
 func NewValue(v any) (Value, error) {
 	v = prune(v)
 	if v == nil {
@@ -133,9 +136,10 @@ func (v Value) plainText() (text string, ok bool) {
 	return text, plain(text)
 }
 
-// Covers reports whether have, as a target returned it, already holds all that v asks for. Lists are compared as sets of equal size; a
-// text is covered by an object whose "value" is that text, and an object by one that covers each of its keys, so that what a target
-// adds of its own (type, display, $ref) is no difference. "True" and "true" cover true. Spelling counts, letter case included.
+// Covers reports whether have, as a target returned it, already holds all that v asks for. Lists are compared as
+// sets of equal size; a text is covered by an object whose "value" is that text, and an object by one that covers
+// each of its keys, so that what a target adds of its own (type, display, $ref) is no difference. "True" and
+// "true" cover true. Spelling counts, letter case included.
 func (v Value) Covers(have Value) bool {
 	if v == have || v == "" || have == "" {
 		return v == have
@@ -179,8 +183,8 @@ func covers(want, have any) bool {
 	return fmt.Sprint(want) == fmt.Sprint(have)
 }
 
-// coversAll looks for a partner in have for each of want. A partner that is taken moves on where it can: {a} may not keep {a, type} from the
-// one that asks for the type.
+// coversAll looks for a partner in have for each of want. A partner that is taken moves on where it can: {a} may
+// not keep {a, type} from the one that asks for the type.
 func coversAll(want, have []any) bool {
 	if len(want) != len(have) {
 		return false
@@ -208,8 +212,8 @@ func coversAll(want, have []any) bool {
 	return true
 }
 
-// Unordered returns v with a list's elements in an order of their own, so that lists which differ in order alone are equal. Directories
-// promise no order (RFC 4512 §2.2), and Covers looks at none.
+// Unordered returns v with a list's elements in an order of their own, so that lists which differ in order alone
+// are equal. Directories promise no order (RFC 4512 §2.2), and Covers looks at none.
 func (v Value) Unordered() Value {
 	if !strings.HasPrefix(string(v), "[") || !strings.Contains(string(v), ",") {
 		return v

@@ -78,8 +78,8 @@ func (c *compiler) memberOf(e *hclsyntax.FunctionCallExpr) (compiled, bool) {
 	}, flag}, true
 }
 
-// choose compiles coalesce and try over arguments of one kind: the first that is not null, or the first at all. coalesce, as every function
-// but try and can, fails where any of its arguments does.
+// choose compiles coalesce and try over arguments of one kind: the first that is not null, or the first at all.
+// coalesce, as every function but try and can, fails where any of its arguments does.
 func choose(args []compiled, skipNull bool) (compiled, bool) {
 	if len(args) == 0 || !sameKind(args, args[0].kind) || args[0].kind != text && args[0].kind != flag {
 		return compiled{}, false
@@ -311,7 +311,8 @@ func phoneCall(args []compiled) compiled {
 	}, text}
 }
 
-// reading compiles a function whose result is null where its first argument is null or f gives "". Every other null is an error.
+// reading compiles a function whose result is null where its first argument is null or f gives "". Every other
+// null is an error.
 func reading(args []compiled, f func([]val) (string, error)) compiled {
 	return compiled{func(fr *frame) (val, bool) {
 		list := make([]val, len(args))

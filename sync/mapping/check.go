@@ -78,7 +78,8 @@ func didYouMean(given, quote string, among []string) string {
 	return ""
 }
 
-// compile checks one expression and makes its closure. It returns an expression in any case; diags tell whether it is usable.
+// compile checks one expression and makes its closure. It returns an expression in any case; diags tell whether it
+// is usable.
 func (u *unit) compile(path string, expr hcl.Expression, want want, diags *hcl.Diagnostics) *expression {
 	e := &expression{unit: u, path: path, expr: expr, at: place(expr.Range()), print: tokensPrint(u.files, expr.Range())}
 	c := &checker{
@@ -307,7 +308,8 @@ func isTexts(t cty.Type) bool {
 	return false
 }
 
-// advise finds what HCL accepts and nobody means: a comparison that can only say no, arithmetic on text, a dead branch of try().
+// advise finds what HCL accepts and nobody means: a comparison that can only say no, arithmetic on text, a dead
+// branch of try().
 func (c *checker) advise(root hclsyntax.Expression) {
 	_ = hclsyntax.VisitAll(root, func(n hclsyntax.Node) hcl.Diagnostics {
 		switch n := n.(type) {

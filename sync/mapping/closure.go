@@ -9,8 +9,9 @@ import (
 	"github.com/zclconf/go-cty/cty"
 )
 
-// A closure is a compiled expression. It says false where the interpreter must answer instead: for an error, so that there is one place
-// that words errors, and for what it does not cover. What it answers, the interpreter answers too.
+// A closure is a compiled expression. It says false where the interpreter must answer instead: for an error, so
+// that there is one place that words errors, and for what it does not cover. What it answers, the interpreter
+// answers too.
 type closure func(*frame) (val, bool)
 
 // compiled is a closure and the kind of its results.

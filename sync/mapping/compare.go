@@ -12,11 +12,12 @@ import (
 	"golang.org/x/text/unicode/norm"
 )
 
-// Directories compare nearly all text without letter case (caseIgnoreMatch, RFC 4517 §4.2.11), and tools spell one value in several ways:
-// TRUE and true, Staff and staff. Expressions therefore compare in the same way, but for attributes that the schema compares exactly.
+// Directories compare nearly all text without letter case (caseIgnoreMatch, RFC 4517 §4.2.11), and tools spell one
+// value in several ways: TRUE and true, Staff and staff. Expressions therefore compare in the same way, but for
+// attributes that the schema compares exactly.
 
-// sameText reports whether a directory would call a and b one value: letter case, compatibility forms and the number of spaces do not
-// count (RFC 4518 §2).
+// sameText reports whether a directory would call a and b one value: letter case, compatibility forms and the
+// number of spaces do not count (RFC 4518 §2).
 func sameText(a, b string) bool {
 	return a == b || oneSpaced(folded(a)) == oneSpaced(folded(b))
 }
@@ -38,7 +39,8 @@ func oneSpaced(s string) string {
 	return strings.Join(strings.FieldsFunc(s, func(r rune) bool { return r == ' ' }), " ")
 }
 
-// startsWith, endsWith and holds are strings.HasPrefix, HasSuffix and Contains without letter case; every space counts.
+// startsWith, endsWith and holds are strings.HasPrefix, HasSuffix and Contains without letter case; every space
+// counts.
 func startsWith(s, part string) bool { return strings.HasPrefix(folded(s), folded(part)) }
 
 func endsWith(s, part string) bool { return strings.HasSuffix(folded(s), folded(part)) }
@@ -140,8 +142,8 @@ func truth(s string) (yes, ok bool) {
 	return false, false
 }
 
-// isTrueFunc is is_true(value): whether a directory's boolean says yes, however it is spelled. Null and "" say no; what is neither yes nor
-// no is an error, so that nobody is active, or closed, by a guess.
+// isTrueFunc is is_true(value): whether a directory's boolean says yes, however it is spelled. Null and "" say no;
+// what is neither yes nor no is an error, so that nobody is active, or closed, by a guess.
 func isTrueFunc() function.Function {
 	return function.New(&function.Spec{
 		Params: []function.Parameter{anyParam("value")},

@@ -9,9 +9,10 @@ import (
 	"github.com/zclconf/go-cty/cty/function/stdlib"
 )
 
-// parseDate reads the ways in which directories write an instant: generalized time (RFC 4517 3.3.13), Windows FILETIME as a decimal
-// (100 ns since 1601), ISO 8601 / RFC 3339, and plain dates, which begin at midnight UTC. The zero time means never: "", and the
-// FILETIMEs 0, -1 and 2^63-1, by which Active Directory says that an account does not expire.
+// parseDate reads the ways in which directories write an instant: generalized time (RFC 4517 3.3.13), Windows
+// FILETIME as a decimal (100 ns since 1601), ISO 8601 / RFC 3339, and plain dates, which begin at midnight UTC.
+// The zero time means never: "", and the FILETIMEs 0, -1 and 2^63-1, by which Active Directory says that an
+// account does not expire.
 func parseDate(s string) (time.Time, error) {
 	s = strings.TrimSpace(s)
 	switch s {
@@ -128,7 +129,8 @@ func dateFormat(args []cty.Value, _ cty.Type) (cty.Value, error) {
 	return stdlib.FormatDate(args[1], cty.StringVal(render(t)))
 }
 
-// ParseDuration reads a duration as time.ParseDuration does, and in days and weeks: "30d", "1w", "1d12h". A day is 24 hours.
+// ParseDuration reads a duration as time.ParseDuration does, and in days and weeks: "30d", "1w", "1d12h". A day is
+// 24 hours.
 func ParseDuration(s string) (time.Duration, error) {
 	rest, sign := s, time.Duration(1)
 	if strings.HasPrefix(rest, "-") {

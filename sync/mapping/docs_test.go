@@ -11,7 +11,8 @@ import (
 	"github.com/dirsweep/dirsweep/sync/mapping"
 )
 
-// TestDocumentedExamples: docs/mapping.md shows every function, and what it says that an example gives is what it gives.
+// TestDocumentedExamples: docs/mapping.md shows every function, and what it says that an example gives is what it
+// gives.
 func TestDocumentedExamples(t *testing.T) {
 	page, err := os.ReadFile("../../docs/mapping.md")
 	if err != nil {

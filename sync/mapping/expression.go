@@ -147,8 +147,9 @@ func ctyTexts(list []string) cty.Value {
 	return cty.ListVal(out)
 }
 
-// unreadable returns the first attribute that e names and that the person has in no readable form. Nothing that e gives can then be
-// relied on: default(), try() and a comparison with null would take such a value for an absent one.
+// unreadable returns the first attribute that e names and that the person has in no readable form. Nothing that e
+// gives can then be relied on: default(), try() and a comparison with null would take such a value for an absent
+// one.
 func (e *expression) unreadable(f *frame) (name string, found bool) {
 	if len(f.person.Unreadable) == 0 {
 		return "", false
@@ -268,7 +269,8 @@ func (f *frame) name() string {
 	return f.person.ID.String()
 }
 
-// plainError is an error of one of our own functions. Its text is fixed but for what the config itself says, so it may be shown.
+// plainError is an error of one of our own functions. Its text is fixed but for what the config itself says, so it
+// may be shown.
 type plainError struct {
 	text  string
 	cause error
@@ -280,7 +282,8 @@ func (e *plainError) Error() string { return e.text }
 
 func (e *plainError) Unwrap() error { return e.cause }
 
-// failure turns diagnostics into an *Error without any attribute's value: HCL's own details may quote values, its summaries don't.
+// failure turns diagnostics into an *Error without any attribute's value: HCL's own details may quote values, its
+// summaries don't.
 func (e *expression) failure(f *frame, diags hcl.Diagnostics) error {
 	d := diags.Errs()[0].(*hcl.Diagnostic) //nolint:forcetypeassert // Errs returns nothing else
 	out := &Error{At: e.at, Path: e.path, Person: f.name(), Reason: strings.ToLower(d.Summary)}

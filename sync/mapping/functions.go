@@ -127,7 +127,8 @@ func textTest(param string, f func(s, part string) bool) function.Function {
 	})
 }
 
-// dateTest compares two dates. It is false where either is null or means never: what never happens is neither before nor after.
+// dateTest compares two dates. It is false where either is null or means never: what never happens is neither
+// before nor after.
 func dateTest(f func(order int) bool) function.Function {
 	return function.New(&function.Spec{
 		Params: []function.Parameter{nullable("a", cty.String), nullable("b", cty.String)},
@@ -207,8 +208,8 @@ func firstFunc() function.Function {
 	})
 }
 
-// concatFunc is concat_ws(separator, parts…): the parts that are neither null nor "", joined; null where none is left. A part may be
-// a list of texts.
+// concatFunc is concat_ws(separator, parts…): the parts that are neither null nor "", joined; null where none is
+// left. A part may be a list of texts.
 func concatFunc() function.Function {
 	part := anyParam("parts")
 	return function.New(&function.Spec{
@@ -260,8 +261,8 @@ func textsOf(v cty.Value) ([]string, error) {
 	return out, nil
 }
 
-// lookupFunc is lookup(table, key, fallback…): the table's entry, else the fallback, else null. A null key has no entry. An entry that is
-// spelled as the key is goes before one that differs in letter case.
+// lookupFunc is lookup(table, key, fallback…): the table's entry, else the fallback, else null. A null key has no
+// entry. An entry that is spelled as the key is goes before one that differs in letter case.
 func lookupFunc() function.Function {
 	fallback := anyParam("fallback")
 	return function.New(&function.Spec{

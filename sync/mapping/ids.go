@@ -11,8 +11,8 @@ import (
 	"github.com/zclconf/go-cty/cty"
 )
 
-// guid renders an objectGUID, 16 bytes in base64, as text; the first three fields are little-endian (MS-DTYP 2.3.4). A text form, with
-// braces or without, comes back in lower case without them.
+// guid renders an objectGUID, 16 bytes in base64, as text; the first three fields are little-endian (MS-DTYP
+// 2.3.4). A text form, with braces or without, comes back in lower case without them.
 func guid(s string) (string, error) {
 	s = strings.TrimSpace(s)
 	if s == "" {
@@ -37,7 +37,8 @@ func guid(s string) (string, error) {
 	return id.String(), nil
 }
 
-// sid renders an objectSid, base64 of the structure of MS-DTYP 2.4.2, as "S-1-5-…". Its text form comes back as it is.
+// sid renders an objectSid, base64 of the structure of MS-DTYP 2.4.2, as "S-1-5-…". Its text form comes back as it
+// is.
 func sid(s string) (string, error) {
 	s = strings.TrimSpace(s)
 	if s == "" {
@@ -64,8 +65,8 @@ func sid(s string) (string, error) {
 	return string(b), nil
 }
 
-// dnPartImpl is dn_part(dn, type[, index]): the value of the index-th component of that type, counted from the left, or from the right
-// where index is negative; null where there is none.
+// dnPartImpl is dn_part(dn, type[, index]): the value of the index-th component of that type, counted from the
+// left, or from the right where index is negative; null where there is none.
 func dnPartImpl(args []cty.Value, _ cty.Type) (cty.Value, error) {
 	none := cty.NullVal(cty.String)
 	if args[0].IsNull() {

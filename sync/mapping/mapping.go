@@ -1,5 +1,6 @@
-// Package mapping turns people into the accounts they should have, by the HCL expressions of a config. It is pure: expressions see one
-// person, the clock that was passed in and the logins already taken, and can reach no file, no environment and no network.
+// Package mapping turns people into the accounts they should have, by the HCL expressions of a config. It is pure:
+// expressions see one person, the clock that was passed in and the logins already taken, and can reach no file, no
+// environment and no network.
 package mapping
 
 import (
@@ -77,8 +78,8 @@ type Source struct {
 	rehire *expression
 }
 
-// CompileSource checks and compiles a source block's expressions against the source's own schema. The diagnostics hold every mistake
-// and warning found; the Source is usable where they hold no error.
+// CompileSource checks and compiles a source block's expressions against the source's own schema. The diagnostics
+// hold every mistake and warning found; the Source is usable where they hold no error.
 func CompileSource(in SourceExpressions, schema Schema, env Env) (*Source, hcl.Diagnostics) {
 	u, diags := newUnit([]Schema{schema}, env), hcl.Diagnostics(nil)
 	s := &Source{unit: u}
@@ -99,8 +100,9 @@ func (s *Source) Active(p identity.Person) (bool, error) {
 	return s.active.flag(s.unit.frame(&p, nil))
 }
 
-// Contradicts says in one sentence that the config's expression calls somebody active whom the kind's own judgement takes to be locked;
-// "" where it does not. active is what Active said. An expression that looks at person.active knows what it overrules.
+// Contradicts says in one sentence that the config's expression calls somebody active whom the kind's own
+// judgement takes to be locked; "" where it does not. active is what Active said. An expression that looks at
+// person.active knows what it overrules.
 func (s *Source) Contradicts(p identity.Person, active bool) string {
 	if !active || p.Active || s.active == nil || s.active.judged {
 		return ""
@@ -109,7 +111,8 @@ func (s *Source) Contradicts(p identity.Person, active bool) string {
 		s.active.at, cmp.Or(p.Inactive, "the directory calls them inactive"))
 }
 
-// Rehire returns the key by which a returning person is recognised under a new anchor, "" where none is declared or the person has none.
+// Rehire returns the key by which a returning person is recognised under a new anchor, "" where none is declared
+// or the person has none.
 func (s *Source) Rehire(p identity.Person) (string, error) {
 	if s.rehire == nil {
 		return "", nil
@@ -140,9 +143,9 @@ type Target struct {
 	print, scopePrint uint64 // asked for with every account of a pass
 }
 
-// CompileTarget checks and compiles a target block's expressions against the schemas of all sources that the target reads: a name that
-// one of them has is accepted, and null for the people of the others. The diagnostics hold every mistake and warning found; the
-// Target is usable where they hold no error.
+// CompileTarget checks and compiles a target block's expressions against the schemas of all sources that the
+// target reads: a name that one of them has is accepted, and null for the people of the others. The diagnostics
+// hold every mistake and warning found; the Target is usable where they hold no error.
 func CompileTarget(in TargetExpressions, schemas []Schema, env Env) (*Target, hcl.Diagnostics) {
 	u, diags := newUnit(schemas, env), hcl.Diagnostics(nil)
 	t := &Target{unit: u}
@@ -162,8 +165,8 @@ func CompileTarget(in TargetExpressions, schemas []Schema, env Env) (*Target, hc
 	return t, diags
 }
 
-// InScope evaluates the scope expression, and nothing else: whether the person should have an account if they are active. It is true
-// where the config has no scope.
+// InScope evaluates the scope expression, and nothing else: whether the person should have an account if they are
+// active. It is true where the config has no scope.
 func (t *Target) InScope(p identity.Person) (bool, error) {
 	if t.scope == nil {
 		return true, nil
@@ -171,10 +174,10 @@ func (t *Target) InScope(p identity.Person) (bool, error) {
 	return t.scope.flag(t.unit.frame(&p, nil))
 }
 
-// Account returns the account that the person should have: every mapped attribute and the entitlements, Active true. ExternalID is the
-// person's anchor where the config does not map it. Paths that have no value to write now, because an attribute behind them cannot be
-// read as text or because it is a distinguished name where an id belongs, are Withheld (R9, R12). An error is an *Error, about this
-// person only.
+// Account returns the account that the person should have: every mapped attribute and the entitlements, Active
+// true. ExternalID is the person's anchor where the config does not map it. Paths that have no value to write now,
+// because an attribute behind them cannot be read as text or because it is a distinguished name where an id
+// belongs, are Withheld (R9, R12). An error is an *Error, about this person only.
 func (t *Target) Account(p identity.Person, login Logins) (identity.Account, error) {
 	f := t.unit.frame(&p, &login)
 	a := identity.Account{Active: true, ExternalID: p.ID.Anchor, Attributes: make(map[string]identity.Value, len(t.attributes))}
@@ -220,7 +223,8 @@ func (t *Target) Account(p identity.Person, login Logins) (identity.Account, err
 	return a, nil
 }
 
-// withheld says why the path has no value now, "" where it has one. A login and the mark by which an account is known are never left out.
+// withheld says why the path has no value now, "" where it has one. A login and the mark by which an account is
+// known are never left out.
 func (e *expression) withheld(f *frame) string {
 	name, found := e.unreadable(f)
 	if !found || e.path == "userName" || e.path == "externalId" {
@@ -229,7 +233,8 @@ func (e *expression) withheld(f *frame) string {
 	return e.tell(f, unreadableReason(name))
 }
 
-// wantsID reports whether path refers to another account, as SCIM's manager does (RFC 7643 §4.3): by the application's own id.
+// wantsID reports whether path refers to another account, as SCIM's manager does (RFC 7643 §4.3): by the
+// application's own id.
 func wantsID(path string) bool {
 	path = strings.TrimSuffix(strings.ToLower(path), ".value")
 	return path == "manager" || strings.HasSuffix(path, ":manager") || strings.HasSuffix(path, ".managerid")

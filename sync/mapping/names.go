@@ -25,7 +25,8 @@ func (s *Source) Groups() Groups { return groupsOf(s.active, s.rehire) }
 // Names returns the attributes that the `active` expression names, in the source's spelling, sorted.
 func (s *Source) Names() []string { return namesOf(s.active) }
 
-// Judged reports whether the kind's own judgement of who is active counts: there is no `active` expression, or it looks at person.active.
+// Judged reports whether the kind's own judgement of who is active counts: there is no `active` expression, or it
+// looks at person.active.
 func (s *Source) Judged() bool { return s.active == nil || s.active.judged }
 
 // Groups returns the groups on which the expressions depend.

@@ -162,7 +162,8 @@ func drawPerson(t *rapid.T) identity.Person {
 	return p
 }
 
-// TestCompiledAnswersAsTheInterpreter holds the closures against HCL's own interpreter over drawn expressions and people.
+// TestCompiledAnswersAsTheInterpreter holds the closures against HCL's own interpreter over drawn expressions and
+// people.
 func TestCompiledAnswersAsTheInterpreter(t *testing.T) {
 	asked, answered, hadClosure, expressions := 0, 0, 0, 0
 	rapid.Check(t, func(t *rapid.T) {

@@ -13,7 +13,8 @@ import (
 // lastNumber bounds how far unique_login counts.
 const lastNumber = 9999
 
-// personFunctions returns the functions that answer for one person. With a nil frame, as when a config is checked, they answer "unknown".
+// personFunctions returns the functions that answer for one person. With a nil frame, as when a config is checked,
+// they answer "unknown".
 func personFunctions(f *frame) map[string]function.Function {
 	pattern := nullable("pattern", cty.String)
 	return map[string]function.Function{
@@ -99,8 +100,8 @@ func uniqueLogin(login *Logins, patterns []cty.Value) (string, error) {
 	return "", plain(`every login it gives is taken: add a pattern that counts, as "${person.uid}{n}"`)
 }
 
-// memberOf reports whether the person belongs to the group, directly or through others. Names and DNs are compared as directories do:
-// letter case and the spaces around a DN's separators do not count.
+// memberOf reports whether the person belongs to the group, directly or through others. Names and DNs are compared
+// as directories do: letter case and the spaces around a DN's separators do not count.
 func memberOf(p *identity.Person, group string) bool {
 	for i := range p.Groups {
 		g := &p.Groups[i]

@@ -2,8 +2,8 @@ package mapping
 
 import "strings"
 
-// regions are countries (ISO 3166-1), their calling codes (ITU-T E.164) and, after the slash, the digits dialled before a national
-// number at home.
+// regions are countries (ISO 3166-1), their calling codes (ITU-T E.164) and, after the slash, the digits dialled
+// before a national number at home.
 const regions = "AD376 AE971/0 AF93/0 AG1/1 AI1/1 AL355/0 AM374/0 AO244 AR54/0 AS1/1 AT43/0 AU61/0 AW297 AX358/0 AZ994/0 BA387/0 BB1/1 BD880/0 " +
 	"BE32/0 BF226 BG359/0 BH973 BI257 BJ229 BL590/0 BM1/1 BN673 BO591/0 BQ599 BR55/0 BS1/1 BT975 BW267 BY375/8 BZ501 CA1/1 CC61/0 " +
 	"CD243/0 CF236 CG242 CH41/0 CI225 CK682 CL56 CM237 CN86/0 CO57/0 CR506 CU53/0 CV238 CW599 CX61/0 CY357 CZ420 DE49/0 DJ253 DK45 " +
@@ -38,9 +38,10 @@ func knownRegion(country string) bool {
 	return known
 }
 
-// phone writes a telephone number as E.164: "+" and at most 15 digits. A number without a country code is one of the given country. It
-// returns "" for what is no such number: an extension, letters, too few or too many digits. It knows calling codes and trunk
-// prefixes, not the numbering plans, so that a number of the right shape may still be unassigned.
+// phone writes a telephone number as E.164: "+" and at most 15 digits. A number without a country code is one of
+// the given country. It returns "" for what is no such number: an extension, letters, too few or too many digits.
+// It knows calling codes and trunk prefixes, not the numbering plans, so that a number of the right shape may
+// still be unassigned.
 func phone(number, country string) string {
 	digits, international, ok := phoneDigits(number)
 	if !ok {
@@ -67,7 +68,8 @@ func phone(number, country string) string {
 	return "+" + digits
 }
 
-// phoneDigits returns the digits of a number, and whether a "+" comes before them. "(0)" after a country code is left out.
+// phoneDigits returns the digits of a number, and whether a "+" comes before them. "(0)" after a country code is
+// left out.
 func phoneDigits(number string) (digits string, international, ok bool) {
 	number = strings.TrimPrefix(strings.TrimSpace(number), "tel:")
 	international = strings.HasPrefix(number, "+")

@@ -7,8 +7,8 @@ import (
 	"golang.org/x/text/unicode/norm"
 )
 
-// normalize writes s without diacritics, for logins and mail addresses: é is e, ß is ss, ø is o, æ is ae, ł is l. Letters of other
-// scripts stay.
+// normalize writes s without diacritics, for logins and mail addresses: é is e, ß is ss, ø is o, æ is ae, ł is l.
+// Letters of other scripts stay.
 func normalize(s string) string {
 	var b strings.Builder
 	for _, r := range norm.NFKD.String(strings.ToValidUTF8(s, "\uFFFD")) {

@@ -7,8 +7,8 @@ import (
 	"github.com/dirsweep/dirsweep/sync/mapping"
 )
 
-// TestR12WhatCannotBeReadIsNeitherWrittenNorCleared: an attribute that is there and is no text is not an absent one, whatever default(),
-// try() and comparisons with null would make of that.
+// TestR12WhatCannotBeReadIsNeitherWrittenNorCleared: an attribute that is there and is no text is not an absent
+// one, whatever default(), try() and comparisons with null would make of that.
 func TestR12WhatCannotBeReadIsNeitherWrittenNorCleared(t *testing.T) {
 	p := alice()
 	delete(p.Attributes, "title")

@@ -1,5 +1,5 @@
-// Package config reads dirsweep's config: HCL 2 in one file or a folder of *.hcl files. It finds every mistake at once, each with its line
-// and, where something near was meant, with a suggestion. It touches no network.
+// Package config reads dirsweep's config: HCL 2 in one file or a folder of *.hcl files. It finds every mistake at
+// once, each with its line and, where something near was meant, with a suggestion. It touches no network.
 package config
 
 import (
@@ -327,8 +327,8 @@ func (l *loader) needs() {
 	}
 }
 
-// try makes every source and target, and lets them go again. That touches no network, and finds what no single line shows: files that are
-// not there, member_of() without a groups block.
+// try makes every source and target, and lets them go again. That touches no network, and finds what no single
+// line shows: files that are not there, member_of() without a groups block.
 func (l *loader) try(sourceBlocks, targetBlocks []*hcl.Block) {
 	for i, s := range l.config.Sources {
 		need := s.Need

@@ -106,8 +106,8 @@ func load(path string) (*config.Config, error) {
 		}}})
 }
 
-// TestConfigs loads the config of each archive under testdata and compares what comes of it: the mistakes as they are printed, or the
-// warnings and the config as it is understood. "go test -update" writes what it sees.
+// TestConfigs loads the config of each archive under testdata and compares what comes of it: the mistakes as they
+// are printed, or the warnings and the config as it is understood. "go test -update" writes what it sees.
 func TestConfigs(t *testing.T) {
 	archives, err := filepath.Glob("testdata/*.txtar")
 	if err != nil || len(archives) < 10 {

@@ -77,7 +77,8 @@ func parseCron(spec string, now time.Time) (cron.Schedule, error) {
 	return schedule, nil
 }
 
-// guard reads a guard block over the limits that hold without it. Protected accounts add up: a target's block protects more, never less.
+// guard reads a guard block over the limits that hold without it. Protected accounts add up: a target's block
+// protects more, never less.
 func (l *loader) guard(b *hcl.Block, limits guard.Limits) guard.Limits {
 	r := l.open(b, "max_sweep_percent", "max_sweep_count", "window", "max_shrink_percent", "protect")
 	limits.MaxSweepPercent = r.percent("max_sweep_percent", limits.MaxSweepPercent)

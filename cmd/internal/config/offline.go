@@ -11,13 +11,15 @@ import (
 	targetkinds "github.com/dirsweep/dirsweep/targets/all"
 )
 
-// LoadOffline is Load where neither secrets nor certificates have to be there, as in CI or in the shell of somebody who has no business with
-// them. What could not be read is a warning; the config is good for being shown and checked, not for being run.
+// LoadOffline is Load where neither secrets nor certificates have to be there, as in CI or in the shell of
+// somebody who has no business with them. What could not be read is a warning; the config is good for being shown
+// and checked, not for being run.
 func LoadOffline(path string) (*Config, error) {
 	return load(path, kinds{sourcekinds.Kinds(), targetkinds.Kinds()}, true)
 }
 
-// unread takes back the complaints about arguments whose env(), file() or credential() has no answer here, and warns of those instead.
+// unread takes back the complaints about arguments whose env(), file() or credential() has no answer here, and
+// warns of those instead.
 func (l *loader) unread() {
 	for _, file := range l.config.files {
 		body, ok := file.Body.(*hclsyntax.Body)
@@ -37,7 +39,8 @@ func (l *loader) unread() {
 	}
 }
 
-// unanswered is what is wrong with the first call in an expression that reaches for a secret in vain; nil where none does.
+// unanswered is what is wrong with the first call in an expression that reaches for a secret in vain; nil where
+// none does.
 func (l *loader) unanswered(e hclsyntax.Expression) (why *hcl.Diagnostic) {
 	_ = hclsyntax.VisitAll(e, func(n hclsyntax.Node) hcl.Diagnostics {
 		if call, ok := n.(*hclsyntax.FunctionCallExpr); ok && fetches(call.Name) && why == nil {
@@ -76,7 +79,8 @@ func inside(r, outer hcl.Range) bool {
 	return r.Filename == outer.Filename && r.Start.Byte >= outer.Start.Byte && r.End.Byte <= outer.End.Byte
 }
 
-// excused reports whether a block that could not be opened is excused: a part of it was not read, or names a file that is not there.
+// excused reports whether a block that could not be opened is excused: a part of it was not read, or names a file
+// that is not there.
 func (l *loader) excused(b *hcl.Block, err error) bool {
 	if !l.offline {
 		return false

@@ -9,8 +9,9 @@ import (
 	"github.com/zclconf/go-cty/cty/convert"
 )
 
-// An Outline is what is known of a config without its secrets, its certificates and everything else that may not be there or may be wrong:
-// where the state is, and what the sources and targets are called. Commands that only read the state need no more.
+// An Outline is what is known of a config without its secrets, its certificates and everything else that may not
+// be there or may be wrong: where the state is, and what the sources and targets are called. Commands that only
+// read the state need no more.
 type Outline struct {
 	Path    string // as it was given
 	State   string // the state file, absolute; "" where that cannot be told
@@ -36,8 +37,8 @@ func (c *Config) Outline() Outline {
 	return o
 }
 
-// ReadOutline reads what it can of the file or folder at path. Its error says that there is nothing to read; mistakes in the text are not
-// its business.
+// ReadOutline reads what it can of the file or folder at path. Its error says that there is nothing to read;
+// mistakes in the text are not its business.
 func ReadOutline(path string) (Outline, error) {
 	texts, dir, err := read(path)
 	if err != nil {

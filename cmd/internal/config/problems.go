@@ -40,7 +40,8 @@ func line(d *hcl.Diagnostic) string {
 	return text
 }
 
-// Write prints every mistake and warning with the offending text underlined. Secrets that the config spells out are starred.
+// Write prints every mistake and warning with the offending text underlined. Secrets that the config spells out
+// are starred.
 func (p *Problems) Write(w io.Writer, color bool) error {
 	const width = 120
 	files := make(map[string]*hcl.File, len(p.files))
@@ -81,8 +82,8 @@ func start(d *hcl.Diagnostic) hcl.Range {
 	return *d.Subject
 }
 
-// repeats reports whether d only says again what have says: gohcl adds "Unsuitable value type" to every failed expression, and a kind
-// may warn of the literal secret that this package warns of.
+// repeats reports whether d only says again what have says: gohcl adds "Unsuitable value type" to every failed
+// expression, and a kind may warn of the literal secret that this package warns of.
 func repeats(d, have *hcl.Diagnostic) bool {
 	if d.Subject == nil || have.Subject == nil || d.Subject.Filename != have.Subject.Filename {
 		return false
@@ -98,7 +99,8 @@ func repeats(d, have *hcl.Diagnostic) bool {
 	return false
 }
 
-// suggest completes a kind's complaints about names that it does not know: arguments that every block of that type has are hidden from it.
+// suggest completes a kind's complaints about names that it does not know: arguments that every block of that type
+// has are hidden from it.
 func suggest(diags hcl.Diagnostics, files map[string]*hcl.File, names []string) {
 	for _, d := range diags {
 		if d.Summary != "Unsupported argument" && d.Summary != "Unsupported block type" || strings.Contains(d.Detail, "Did you mean") || d.Subject == nil {
@@ -112,7 +114,8 @@ func suggest(diags hcl.Diagnostics, files map[string]*hcl.File, names []string) 
 	}
 }
 
-// suggestFunctions words complaints about unknown functions anew: HCL suggests whichever near name its map gives it first.
+// suggestFunctions words complaints about unknown functions anew: HCL suggests whichever near name its map gives
+// it first.
 func suggestFunctions(diags hcl.Diagnostics, functions map[string]function.Function) {
 	names := slices.Collect(maps.Keys(functions))
 	for _, d := range diags {

@@ -13,7 +13,8 @@ import (
 	"github.com/dirsweep/dirsweep/sync/mapping"
 )
 
-// reader reads the arguments of one block. Each method returns preset where the argument is absent, null or wrong; wrong ones are noted.
+// reader reads the arguments of one block. Each method returns preset where the argument is absent, null or wrong;
+// wrong ones are noted.
 type reader struct {
 	l     *loader
 	attrs hcl.Attributes

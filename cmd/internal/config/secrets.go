@@ -25,7 +25,8 @@ const literalSecret = "A secret in the config" //nolint:gosec // the heading of 
 // secretLimit bounds what file() and credential() read: a secret is short.
 const secretLimit = 1 << 20
 
-// functions returns what expressions outside of mappings may call: the pure functions, and the three that reach secrets.
+// functions returns what expressions outside of mappings may call: the pure functions, and the three that reach
+// secrets.
 func functions(dir string) map[string]function.Function {
 	all := mapping.Functions()
 	all["env"] = reading("name", func(name string) (string, error) {
@@ -89,8 +90,8 @@ func readSecret(path string) (string, error) {
 	return strings.TrimSuffix(strings.TrimSuffix(text, "\n"), "\r"), nil
 }
 
-// secrets refuses what no password or token can be: bytes that were meant to end a line, or that no HTTP header can carry (RFC 9110 §5.5,
-// RFC 6750 §2.1). A server would answer that it does not know them, and nothing else.
+// secrets refuses what no password or token can be: bytes that were meant to end a line, or that no HTTP header
+// can carry (RFC 9110 §5.5, RFC 6750 §2.1). A server would answer that it does not know them, and nothing else.
 func (l *loader) secrets() {
 	for _, file := range l.config.files {
 		eachSecretNamed(file, func(a *hclsyntax.Attribute) {
@@ -147,7 +148,8 @@ func origin(a *hclsyntax.Attribute) (from string) {
 	return from
 }
 
-// referenced complains, at their lines, about certificate files that are not there: with everything else that is wrong, not after it.
+// referenced complains, at their lines, about certificate files that are not there: with everything else that is
+// wrong, not after it.
 func (l *loader) referenced() {
 	if l.offline {
 		return

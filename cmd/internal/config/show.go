@@ -12,7 +12,8 @@ import (
 	"github.com/dirsweep/dirsweep/sync/guard"
 )
 
-// Show prints the config as it is understood: defaults filled in, expressions as they are written, secrets as (secret).
+// Show prints the config as it is understood: defaults filled in, expressions as they are written, secrets as
+// (secret).
 func (c *Config) Show() string {
 	p := &printer{}
 	p.block("state", func() { p.set("path", strconv.Quote(c.State.Path)) })

@@ -9,8 +9,8 @@ import (
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 )
 
-// The bounds of what is parsed. The parser and HCL's interpreter call themselves for each level and each operator, and a stack that runs
-// over ends the process: a config that is reloaded must not be able to end the daemon.
+// The bounds of what is parsed. The parser and HCL's interpreter call themselves for each level and each operator,
+// and a stack that runs over ends the process: a config that is reloaded must not be able to end the daemon.
 const (
 	maxBytes     = 1 << 20
 	maxNesting   = 100  // brackets, braces, quotes and template sequences within each other
@@ -20,7 +20,8 @@ const (
 // byteOrderMark begins texts that Windows programs have saved as UTF-8.
 const byteOrderMark = "\ufeff"
 
-// wideText reports whether b is UTF-16, as PowerShell's > writes it: by its byte order mark, or by the NUL beside each ASCII letter.
+// wideText reports whether b is UTF-16, as PowerShell's > writes it: by its byte order mark, or by the NUL beside
+// each ASCII letter.
 func wideText(b []byte) bool {
 	if bytes.HasPrefix(b, []byte{0xff, 0xfe}) || bytes.HasPrefix(b, []byte{0xfe, 0xff}) {
 		return true

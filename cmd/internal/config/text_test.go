@@ -55,7 +55,8 @@ func TestFilesFromWindows(t *testing.T) {
 	}
 }
 
-// TestR14NestingIsBounded: what would run the parser's, or the interpreter's, stack over is refused before it is parsed, with its line.
+// TestR14NestingIsBounded: what would run the parser's, or the interpreter's, stack over is refused before it is
+// parsed, with its line.
 func TestR14NestingIsBounded(t *testing.T) {
 	const many = 20_000
 	line := func(expr string) string { return strings.Replace(good(), "person.uid", expr, 1) }

@@ -159,7 +159,8 @@ func (s *Server) SetSizeLimit(t testing.TB, size int) {
 // Hide takes all of the reader's rights away, so that everything looks empty or absent.
 func (s *Server) Hide(t testing.TB) { t.Helper(); s.reconfigure(t, "olcAccess", s.access(false)) }
 
-// HidePeople leaves the reader the right to read everything but what is directly below PeopleDN: searches succeed and find nobody.
+// HidePeople leaves the reader the right to read everything but what is directly below PeopleDN: searches succeed
+// and find nobody.
 func (s *Server) HidePeople(t testing.TB) {
 	t.Helper()
 	hide := `to dn.one="` + s.PeopleDN() + `" by dn.exact="` + s.ReaderDN() + `" none by * none`
@@ -172,7 +173,8 @@ func (s *Server) HideAttribute(t testing.TB, name string) {
 	s.reconfigure(t, "olcAccess", append([]string{"to attrs=" + name + " by * none"}, s.access(true)...))
 }
 
-// Restrict puts access rules of slapd.access(5), such as `to attrs=mail by * none`, before the reader's right to everything.
+// Restrict puts access rules of slapd.access(5), such as `to attrs=mail by * none`, before the reader's right to
+// everything.
 func (s *Server) Restrict(t testing.TB, rules ...string) {
 	t.Helper()
 	s.reconfigure(t, "olcAccess", append(rules, s.access(true)...))

@@ -1,7 +1,8 @@
 package slapdtest
 
-// LockSchema has the attributes by which 389 Directory Server, Samba and Active Directory say that somebody is locked, their ids, and two
-// that no schema knows: leaveDate, and rawName, whose values are bytes. An entry bears them with the class lockPerson.
+// LockSchema has the attributes by which 389 Directory Server, Samba and Active Directory say that somebody is
+// locked, their ids, and two that no schema knows: leaveDate, and rawName, whose values are bytes. An entry bears
+// them with the class lockPerson.
 const LockSchema = `
 attributetype ( 2.16.840.1.113730.3.1.610 NAME 'nsAccountLock'
   EQUALITY caseIgnoreMatch SYNTAX 1.3.6.1.4.1.1466.115.121.1.15 )

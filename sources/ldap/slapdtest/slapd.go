@@ -1,5 +1,5 @@
-// Package slapdtest runs a real, private OpenLDAP server for tests and benchmarks. It listens on loopback, keeps everything in a
-// folder of its own, and ends with the test.
+// Package slapdtest runs a real, private OpenLDAP server for tests and benchmarks. It listens on loopback, keeps
+// everything in a folder of its own, and ends with the test.
 package slapdtest
 
 import (
@@ -22,14 +22,17 @@ import (
 type Options struct {
 	People int // user000001, user000002, … below PeopleDN
 	Groups int // group001, …: person i is a member of group i modulo Groups (plus one)
-	// Person overrides attributes of the person of number i (from 1); an empty list takes one away, objectClass is added to.
+	// Person overrides attributes of the person of number i (from 1); an empty list takes one away, objectClass is
+	// added to.
 	Person func(i int) map[string][]string
 	LDIF   string // loaded after everything else
 	// Schema is more lines of slapd.conf, read after the standard schemas: LockSchema, or one's own.
 	Schema string
-	// Copy begins with everything that another server holds, entryUUIDs and entryCSNs included, as a replica does that hears nothing more.
+	// Copy begins with everything that another server holds, entryUUIDs and entryCSNs included, as a replica does
+	// that hears nothing more.
 	Copy *Server
-	// Loose leaves out the overlays memberof and refint, as most servers do: no group follows a rename, and people have no memberOf.
+	// Loose leaves out the overlays memberof and refint, as most servers do: no group follows a rename, and people
+	// have no memberOf.
 	Loose bool
 	// SizeLimit is that of the reader at the start; 0 for unlimited.
 	SizeLimit int
