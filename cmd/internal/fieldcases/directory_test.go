@@ -71,6 +71,24 @@ func TestHiddenLeaveDateEnablesNobody(t *testing.T) {
 
 // Active Directory's flags are there for everybody, or the reader may not see them.
 func TestHiddenAccountControlEnablesNobody(t *testing.T) {
+	s := accountControl(t)
+	s.dir.HideAttribute(t, "userAccountControl")
+	s.sync()
+	s.claim(len(s.app.inactive()) == 1, "the disabled one is closed still")
+}
+
+// The same, while the entry of the disabled one is changed in another way.
+func TestHiddenAccountControlAndAChange(t *testing.T) {
+	s := accountControl(t)
+	s.dir.HideAttribute(t, "userAccountControl")
+	s.set(slapdtest.UID(1), "title", "Former Engineer")
+	s.sync()
+	s.claim(len(s.app.inactive()) == 1, "the disabled one is closed still")
+}
+
+// accountControl is a company of forty with Active Directory's flags, one of whom is disabled and closed.
+func accountControl(t *testing.T) *site {
+	t.Helper()
 	s := open(t, slapdtest.Options{People: 40, Person: func(n int) map[string][]string {
 		return map[string][]string{"objectClass": {"lockPerson"}, "userAccountControl": {"512"}}
 	}})
@@ -78,9 +96,9 @@ func TestHiddenAccountControlEnablesNobody(t *testing.T) {
 	s.set(slapdtest.UID(1), "userAccountControl", "514")
 	s.sync()
 	s.claim(len(s.app.inactive()) == 1, "the disabled one is closed")
-	s.dir.HideAttribute(t, "userAccountControl")
+	s.age()
 	s.sync()
-	s.claim(len(s.app.inactive()) == 1, "the disabled one is closed still")
+	return s
 }
 
 // An expression that fails for somebody says nothing about them.

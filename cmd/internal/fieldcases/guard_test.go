@@ -131,6 +131,7 @@ func TestManyReturnsAreHeld(t *testing.T) {
 	}
 	s.sync()
 	s.claim(len(s.app.inactive()) == 12, "twelve are closed, once it is approved")
+	s.age()
 	s.lock(1, 12)
 	s.claim(s.sync() == 3 && len(s.app.inactive()) >= 7, "their return waits for an operator, inactive are %v", s.app.inactive())
 	for _, digest := range s.holds() {

@@ -130,6 +130,24 @@ func (s *site) set(uid, attribute string, values ...string) {
 	s.dir.Set(s, s.dir.PersonDN(uid), attribute, values...)
 }
 
+// age waits until the directory's clock, which counts whole seconds, is past all that was changed so far: who changes something by hand is not
+// that fast either.
+func (s *site) age() {
+	s.Helper()
+	stamp := func() time.Time {
+		s.dir.Set(s, s.dir.FormerDN(), "description", "touched")
+		read, err := time.Parse("20060102150405Z", s.dir.Values(s, s.dir.FormerDN(), "modifyTimestamp")[0])
+		if err != nil {
+			s.Fatal(err)
+		}
+		return read
+	}
+	begun := stamp()
+	if !s.within(time.Minute, func() bool { return stamp().Sub(begun) > 3*time.Second }) {
+		s.Fatal("the directory's clock stands still")
+	}
+}
+
 // group adds a groupOfNames with these logins.
 func (s *site) group(name string, uids ...string) string {
 	s.Helper()
