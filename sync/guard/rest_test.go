@@ -26,7 +26,7 @@ func TestR02Believe(t *testing.T) {
 		{"three of few are no shrink", 10, 6, 3, 3, true},
 		{"four are", 10, 6, 2, 4, false},
 		{"nobody", 10, 4, 0, 4, false},
-		{"nobody, though every one is explained", 100, 100, 0, 0, false},
+		{"exactly a share that is not whole", 10, 1009, 909, 100, true},
 		{"nothing may be missing", 0, 100, 99, 1, false},
 		{"and nothing is", 0, 100, 100, 0, true},
 		{"all may be missing, but for one", 100, 100, 1, 99, true},
@@ -46,10 +46,15 @@ func TestR02Believe(t *testing.T) {
 			}
 		})
 	}
+	all := guard.Default()
+	all.MaxShrinkPercent = 100
 	for before := range 3 {
-		if b := guard.Believe(guard.Read{Source: "corp", Limits: guard.Default(), Before: before, Missing: before}); b.Believed {
+		if b := guard.Believe(guard.Read{Source: "corp", Limits: all, Before: before}); b.Believed {
 			t.Errorf("a source that returns nobody, where there were %d, is believed", before)
 		}
+	}
+	if b := guard.Believe(guard.Read{Target: "wiki", Limits: all, Before: 100, Missing: 100}); !b.Believed {
+		t.Error("an application may lack everybody, and is not believed")
 	}
 	if b := guard.Believe(guard.Read{Target: "wiki", Limits: guard.Default(), Before: 3, Missing: 3}); !b.Believed {
 		t.Error("an application that lacks three is not believed")

@@ -39,7 +39,7 @@ func Believe(r Read) (b Belief) {
 	if r.Limits.MaxShrinkPercent > 0 {
 		allowed = max(floor, allowed)
 	}
-	nobody := r.Count == 0 && (r.Source != "" || r.Before > floor)
+	nobody := r.Count == 0 && r.Source != ""
 	standing := r.standing()
 	if !nobody && r.Missing <= allowed {
 		b.Believed = true
@@ -88,7 +88,7 @@ func (r Read) hold(nobody bool) identity.Hold {
 		where = "guard {} of " + r.Target
 	}
 	switch {
-	case nobody && r.Target != "":
+	case r.Count == 0 && r.Target != "":
 		h.Reason = fmt.Sprintf("%s lists none of the %d active accounts that are linked there: check its url and token before you approve; "+
 			"nothing is made again until then", r.Target, r.Before)
 	case nobody:
