@@ -13,12 +13,15 @@ schedule {
   delta = "@every 1m" # changed people only; and at once whenever a source pushes
 }
 
-# More leavers than this wait for an operator: `dirsweep holds`, `dirsweep approve DIGEST`. The first limit that is reached counts.
+# What is more than this waits for an operator: `dirsweep holds`, `dirsweep approve DIGEST`. The first limit that is reached counts; 0 lets
+# nothing go. Up to three people a window who were deleted or whose own entry is inactive always go, so that a small company never waits.
 guard {
-  max_sweep_percent  = 5     # of a target's linked active accounts, per window
-  max_sweep_count    = 50    # per target and window
+  max_sweep_percent  = 5     # of a source's people, and of a target's linked active accounts, per window; of returns too
+  max_sweep_count    = 50    # of each, per window
   window             = "24h" # 90m, 24h, 30d, 1w
-  max_shrink_percent = 10    # of a source's last accepted snapshot: one that shrank more is not believed
+  max_shrink_percent = 10    # of a source's last accepted read that may be missing unexplained; of a target's linked active accounts too
+  max_change_percent = 30    # of a target's linked accounts that an edited mapping may change, by attribute; 20 always may
+  max_delete_count   = 50    # accounts deleted when their grace is over, per target and window
 
   # Accounts that are never written, by userName; case does not count, * stands for anything. None where it is left out.
   protect = ["administrator", "svc-*"]

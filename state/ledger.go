@@ -23,14 +23,15 @@ const Schema = 1
 //	steps     directory·anchor·target·account  Step
 //	due       target·number·directory·anchor·account  nothing: when a step is next to be tried, Unix time in nanoseconds
 //	tombs     target·"externalId" or "userName"·value  Tombstone  of leavers' accounts that are gone
-//	holds     digest                Hold
+//	holds     digest                Hold, without its members
+//	members   digest·target·directory·anchor·account  Member of a hold
 //	findings  print                 Finding            by what makes two findings the same, and a hash of the detail
 //	orphans   target·account        Orphan
 //	closures  directory·anchor         Closure
 //	runs      number id             Run                the number counts down, so that the newest run is first
 //	sources   name                  SourceRecord
 //	targets   name                  TargetRecord
-//	swept     target·account        number             when it was last swept: Unix time in nanoseconds
+//	spent     kind·target·account   Spent              what went ahead, for the guard's window
 //	single    "intent"              number             the last intent's
 //	single    "epoch"               number             how many processes have owned the state
 //	single    "audit"               AuditHead
@@ -46,19 +47,23 @@ const (
 	due      Table = "due"
 	tombs    Table = "tombs"
 	holds    Table = "holds"
+	members  Table = "members"
 	findings Table = "findings"
 	orphans  Table = "orphans"
 	closures Table = "closures"
 	runs     Table = "runs"
 	sources  Table = "sources"
 	targets  Table = "targets"
-	swept    Table = "swept"
+	spent    Table = "spent"
 	single   Table = "single"
 )
 
 // Tables are all tables that a Ledger uses.
 func Tables() []Table {
-	return []Table{people, links, accounts, counts, Intents, cases, steps, due, tombs, holds, findings, orphans, closures, runs, sources, targets, swept, single}
+	return []Table{
+		people, links, accounts, counts, Intents, cases, steps, due, tombs, holds, members, findings, orphans, closures, runs, sources, targets,
+		spent, single,
+	}
 }
 
 // ErrLinked: the account belongs to another person, or the person already has another account in that target.
@@ -103,6 +108,8 @@ func (l *Ledger) Verify(ctx context.Context) error {
 			func() error { return drain(r.Intents()) },
 			func() error { return drain(r.Cases()) },
 			func() error { return drain(r.Holds()) },
+			func() error { return drain(scan(r, members, nil, decodeMember)) },
+			func() error { return drain(r.Spent()) },
 			func() error { return drain(scan(r, tombs, nil, decodeTombstone)) },
 			func() error { return drain(r.Findings()) },
 			func() error { return drain(scan(r, orphans, nil, decodeOrphan)) },

@@ -161,13 +161,45 @@ func (r *Reader) Epoch() (uint64, error) {
 	return key(v).number()
 }
 
-// Hold returns the hold of that digest.
-func (r *Reader) Hold(digest string) (Hold, bool, error) {
-	return lookup(r, holds, makeKey(digest), decodeHold)
+// Hold returns the hold of that digest, with its members.
+func (r *Reader) Hold(digest string) (identity.Hold, bool, error) {
+	h, ok, err := lookup(r, holds, makeKey(digest), decodeHold)
+	if ok && err == nil {
+		h.Members, err = r.members(digest)
+	}
+	return h, ok, err
 }
 
-// Holds returns all holds, decided ones included.
-func (r *Reader) Holds() iter.Seq2[Hold, error] { return scan(r, holds, nil, decodeHold) }
+// Holds returns all holds, decided ones included, with their members.
+func (r *Reader) Holds() iter.Seq2[identity.Hold, error] {
+	return func(yield func(identity.Hold, error) bool) {
+		for h, err := range scan(r, holds, nil, decodeHold) {
+			if err == nil {
+				h.Members, err = r.members(h.Digest)
+			}
+			if !yield(h, err) || err != nil {
+				return
+			}
+		}
+	}
+}
+
+// IsMember reports whether a leaver's account is in a hold.
+func (r *Reader) IsMember(digest string, l identity.Leaver) (bool, error) {
+	v, err := r.tx.Get(members, memberKey(digest, identity.Member{Target: l.Target, Person: l.Person, Account: l.Account}))
+	return v != nil, err
+}
+
+func (r *Reader) members(digest string) (list []identity.Member, err error) {
+	for m, err := range scan(r, members, makeKey(digest), decodeMember) {
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, m)
+	}
+	slices.SortFunc(list, identity.Member.Compare)
+	return list, nil
+}
 
 // Findings returns the findings of the last passes, in an order that is always the same and means nothing.
 func (r *Reader) Findings() iter.Seq2[Finding, error] { return scan(r, findings, nil, decodeFinding) }
@@ -210,20 +242,8 @@ func (r *Reader) Target(name string) (TargetRecord, bool, error) {
 // Targets returns what is remembered of every target, also of those that the config no longer has.
 func (r *Reader) Targets() iter.Seq2[TargetRecord, error] { return scan(r, targets, nil, decodeTarget) }
 
-// SweptSince returns how many accounts of a target were last swept at since or later.
-func (r *Reader) SweptSince(target string, since time.Time) (int, error) {
-	n := 0
-	for _, v := range r.tx.Range(swept, makeKey(target)) {
-		at, err := key(v).number()
-		if err != nil {
-			return 0, err
-		}
-		if int64(at) >= since.UnixNano() {
-			n++
-		}
-	}
-	return n, nil
-}
+// Spent returns what went ahead and counts for a guard's window, as far back as it is kept.
+func (r *Reader) Spent() iter.Seq2[identity.Spent, error] { return scan(r, spent, nil, decodeSpent) }
 
 // AuditHead returns the last audit record that the state knows of.
 func (r *Reader) AuditHead() (AuditHead, bool, error) {
@@ -343,12 +363,25 @@ func fromNumber(n uint64) time.Time {
 	return time.Unix(0, int64(n)) //nolint:gosec // toNumber made it of an int64
 }
 
+func decodeMember(k key, m *identity.Member) error {
+	var digest string
+	return k.split(&digest, &m.Target, &m.Person.Directory, &m.Person.Anchor, (*string)(&m.Account))
+}
+
+func memberKey(digest string, m identity.Member) key {
+	return makeKey(digest, m.Target, m.Person.Directory, m.Person.Anchor, string(m.Account))
+}
+
+func decodeSpent(k key, s *identity.Spent) error {
+	return k.split((*string)(&s.Kind), &s.Target, (*string)(&s.Account))
+}
+
 func decodeTombstone(k key, t *Tombstone) error {
 	var kind, value string
 	return k.split(&t.Target, &kind, &value)
 }
 
-func decodeHold(k key, h *Hold) error             { return k.split(&h.Digest) }
+func decodeHold(k key, h *identity.Hold) error    { return k.split(&h.Digest) }
 func decodeFinding(key, *Finding) error           { return nil }
 func decodeClosure(k key, c *Closure) (err error) { c.Person, err = k.person(); return err }
 func decodeSource(k key, s *SourceRecord) error   { return k.split(&s.Name) }

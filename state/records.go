@@ -49,8 +49,9 @@ type Link struct {
 	Person    identity.PersonID  `cbor:"-"`
 	Account   identity.AccountID `cbor:"1,keyasint,omitempty"`
 	UserName  string             `cbor:"2,keyasint,omitempty"`
-	Name      string             `cbor:"3,keyasint,omitempty"` // the person, for messages
-	Container string             `cbor:"4,keyasint,omitempty"` // where the person was last seen
+	FirstName string             `cbor:"17,keyasint,omitempty"` // the userName when the account was first seen, by which it stays protected
+	Name      string             `cbor:"3,keyasint,omitempty"`  // the person, for messages
+	Container string             `cbor:"4,keyasint,omitempty"`  // where the person was last seen
 	State     identity.LinkState `cbor:"5,keyasint,omitempty"`
 	Created   bool               `cbor:"6,keyasint,omitempty"` // dirsweep created the account (else it adopted it)
 	Disabled  time.Time          `cbor:"7,keyasint,omitzero"`  // when dirsweep itself disabled it and read that back; zero where it did not (R10)
@@ -138,7 +139,6 @@ type Step struct {
 	// ExternalID is the mark that the account carried, by which it is known again under another identifier (R11).
 	ExternalID string `cbor:"12,keyasint,omitempty"`
 	Rule       string `cbor:"14,keyasint,omitempty"` // the config line or rule that asks for it
-	Uncounted  bool   `cbor:"15,keyasint,omitempty"` // closing it does not count for the guard's window: approved, or closed before
 	// Taken is what closing took away, for undo and for a rehire.
 	Taken []identity.Entitlement `cbor:"13,keyasint,omitempty"`
 }
@@ -162,29 +162,6 @@ func (s Step) Took() time.Duration {
 		return 0
 	}
 	return s.At.Sub(s.Left)
-}
-
-// A Hold is a part of a plan that waits for an operator.
-type Hold struct {
-	Digest    string         `cbor:"-"`                    // names exactly this hold: another person in it is another digest
-	Kind      string         `cbor:"1,keyasint,omitempty"` // "cohort" (R6) or "shrink" (R2)
-	Target    string         `cbor:"2,keyasint,omitempty"`
-	Source    string         `cbor:"3,keyasint,omitempty"`
-	Cause     identity.Cause `cbor:"4,keyasint,omitempty"`
-	Container string         `cbor:"5,keyasint,omitempty"`
-	People    []HeldPerson   `cbor:"6,keyasint,omitempty"` // sorted
-	Reason    string         `cbor:"7,keyasint,omitempty"` // which limit, and the numbers
-	Since     time.Time      `cbor:"8,keyasint,omitzero"`
-	Approved  time.Time      `cbor:"9,keyasint,omitzero"` // zero until approved; an approval releases the hold once
-	Rejected  time.Time      `cbor:"10,keyasint,omitzero"`
-}
-
-// A HeldPerson is one person of a hold.
-type HeldPerson struct {
-	Person   identity.PersonID  `cbor:"1,keyasint,omitzero"`
-	Name     string             `cbor:"2,keyasint,omitempty"`
-	Account  identity.AccountID `cbor:"3,keyasint,omitempty"`
-	UserName string             `cbor:"4,keyasint,omitempty"`
 }
 
 // A SourceRecord is what dirsweep remembers of a source as a whole.

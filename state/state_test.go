@@ -68,7 +68,7 @@ func FuzzDecode(f *testing.F) {
 		Link{Account: "1", Entitlements: identity.NamedEntitlements("a")},
 		Intent{Change: identity.Change{Op: identity.Update, Delta: identity.Delta{Grant: identity.NamedEntitlements("g")}}},
 		Case{Steps: []Step{{Target: "wiki"}}},
-		Hold{People: []HeldPerson{{Name: "alice"}}},
+		identity.Hold{Closed: []string{"alice"}}, identity.Member{Name: "alice"},
 		Run{Counts: map[string]int{"create": 1}},
 	} {
 		b, err := c.encode(record)
@@ -98,7 +98,7 @@ func FuzzDecode(f *testing.F) {
 			func() error { return drain(r.People("")) }, func() error { return drain(r.Links("")) }, func() error { return drain(r.Intents()) },
 			func() error { return drain(r.Runs(9)) }, func() error { return drain(r.Findings()) }, func() error { return drain(r.Orphans("")) },
 			func() error { return drain(r.LinksOf(person)) }, func() error { _, err := r.CountActive("t"); return err },
-			func() error { _, err := r.SweptSince("t", time.Time{}); return err }, r.verifyLinks,
+			func() error { return drain(r.Holds()) }, func() error { return drain(r.Spent()) }, r.verifyLinks,
 			func() error { _, _, err := r.LinkByAccount("t", "a"); return err },
 		} {
 			errs = append(errs, seq())
@@ -134,7 +134,7 @@ func TestStoredBytes(t *testing.T) {
 	for _, record := range []any{
 		Person{ID: alice, Name: "al", DN: "d", Print: 1, Program: 2, Active: true, Scope: []string{"w"}, Rehire: "r", Left: at, Proven: true},
 		Link{
-			Target: "w", Person: alice, Account: "1", UserName: "u", Name: "n", Container: "c", State: 1, Created: true, Disabled: at,
+			Target: "w", Person: alice, Account: "1", UserName: "u", FirstName: "f", Name: "n", Container: "c", State: 1, Created: true, Disabled: at,
 			PersonPrint: 1, Want: 2, Have: 3, Mapping: 4, ScopePrint: 5, Entitlements: identity.NamedEntitlements("e"),
 		},
 		Intent{Pass: "p", At: at, Change: identity.Change{
@@ -142,7 +142,9 @@ func TestStoredBytes(t *testing.T) {
 		}},
 		Step{Target: "w", Account: "1", UserName: "u", Status: StepHeld, Attempts: 1, Next: at, Error: "e", Seen: "s", At: at, Delete: at},
 		Finding{Finding: identity.Finding{Kind: "k", Person: alice}, First: at},
-		HeldPerson{Person: alice, Name: "n", Account: "1", UserName: "u"},
+		identity.Hold{Kind: identity.HoldCohort, Directory: "corp", Cause: identity.Deleted, Reason: "r", Closed: []string{"n"}, Count: 1, Since: at},
+		identity.Member{Name: "n", UserName: "u", Cause: identity.Deleted, Strength: identity.ByAbsence, Ruling: identity.Ruling{What: identity.Approved, By: "b", At: at}},
+		identity.Spent{Person: alice, Name: "n", Cause: identity.OutOfScope, Group: "g", Strength: identity.ByScope, At: at},
 		AuditHead{Seq: 1, Hash: "h"},
 	} {
 		b, err := c.encode(record)

@@ -2,6 +2,7 @@ package state
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/sha256"
 	"encoding/binary"
 	"errors"
@@ -33,7 +34,7 @@ func (w *Writer) DeletePerson(id identity.PersonID) error {
 	return w.tx.Delete(people, key(nil).withPerson(id))
 }
 
-// PutLink remembers link. ErrLinked where its account belongs to another person, or its person has another account in that target: such a
+// PutLink remembers link, with the userName that its account had when it was first put. ErrLinked where its account belongs to another person, or its person has another account in that target: such a
 // link has to be deleted first.
 func (w *Writer) PutLink(link Link) error {
 	if link.Target == "" || link.Account == "" || link.Person.Directory == "" || link.Person.Anchor == "" {
@@ -53,6 +54,7 @@ func (w *Writer) PutLink(link Link) error {
 	if exists && old.Account != link.Account {
 		return fmt.Errorf("%s: link %s: has account %s, not %s: %w", link.Target, link.Person, old.Account, link.Account, ErrLinked)
 	}
+	link.FirstName = cmp.Or(old.FirstName, link.UserName)
 	if !exists {
 		err = w.tx.Put(accounts, makeKey(link.Target, string(link.Account)), key(nil).withPerson(link.Person))
 	}
@@ -203,11 +205,79 @@ func (w *Writer) NextEpoch() (uint64, error) {
 	return last + 1, w.tx.Put(single, makeKey("epoch"), makeNumber(last+1))
 }
 
-// PutHold remembers a hold.
-func (w *Writer) PutHold(h Hold) error { return w.put(holds, makeKey(h.Digest), h) }
+// PutHold remembers a hold, not its members: those are put before it, in as many transactions as it takes, and count from when it is there.
+func (w *Writer) PutHold(h identity.Hold) error { return w.put(holds, makeKey(h.Digest), h) }
 
-// DeleteHold forgets a hold.
-func (w *Writer) DeleteHold(digest string) error { return w.tx.Delete(holds, makeKey(digest)) }
+// PutMembers remembers members of a hold.
+func (w *Writer) PutMembers(digest string, list ...identity.Member) error {
+	for _, m := range list {
+		if err := w.put(members, memberKey(digest, m), m); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// DeleteMember takes a member out of a hold. A hold that has lost its last one is forgotten, but for one over an anomaly: what its members lost
+// others lost too.
+func (w *Writer) DeleteMember(digest string, m identity.Member) error {
+	if err := w.tx.Delete(members, memberKey(digest, m)); err != nil {
+		return err
+	}
+	for range w.tx.Range(members, makeKey(digest)) {
+		return nil
+	}
+	if h, ok, err := w.Hold(digest); err != nil || !ok || h.Kind == identity.HoldAnomaly {
+		return err
+	}
+	return w.tx.Delete(holds, makeKey(digest))
+}
+
+// DeleteHold forgets a hold with its members.
+func (w *Writer) DeleteHold(digest string) error {
+	if err := w.deleteMembers(makeKey(digest)); err != nil {
+		return err
+	}
+	return w.tx.Delete(holds, makeKey(digest))
+}
+
+func (w *Writer) deleteMembers(prefix key) error {
+	var gone []key
+	for k := range w.tx.Range(members, prefix) {
+		gone = append(gone, bytes.Clone(k))
+	}
+	for _, k := range gone {
+		if err := w.tx.Delete(members, k); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// PruneMembers forgets the members of holds that were never put: a crash came between.
+func (w *Writer) PruneMembers() error {
+	var digests []string
+	for k := range w.tx.Range(members, nil) {
+		digest, _, err := key(k).cut()
+		if err != nil {
+			return err
+		}
+		if n := len(digests); n == 0 || digests[n-1] != digest {
+			digests = append(digests, digest)
+		}
+	}
+	for _, digest := range digests {
+		if v, err := w.tx.Get(holds, makeKey(digest)); err != nil {
+			return err
+		} else if v != nil {
+			continue
+		}
+		if err := w.deleteMembers(makeKey(digest)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
 
 // SetFindings replaces all findings. One that was there already keeps its First; a new one gets now.
 func (w *Writer) SetFindings(fs []identity.Finding, now time.Time) error {
@@ -334,25 +404,24 @@ func (w *Writer) PutSource(s SourceRecord) error { return w.put(sources, makeKey
 // PutTarget remembers a target as a whole.
 func (w *Writer) PutTarget(t TargetRecord) error { return w.put(targets, makeKey(t.Name), t) }
 
-// AddSwept remembers that an account was swept.
-func (w *Writer) AddSwept(target string, account identity.AccountID, at time.Time) error {
-	return w.tx.Put(swept, makeKey(target, string(account)), makeNumber(uint64(at.UnixNano())))
+// PutSpent remembers what went ahead and counts for a guard's window; an account counts once for each kind, when it last did.
+func (w *Writer) PutSpent(s identity.Spent) error {
+	return w.put(spent, makeKey(string(s.Kind), s.Target, string(s.Account)), s)
 }
 
-// PruneSwept forgets what was last swept before cutoff.
-func (w *Writer) PruneSwept(cutoff time.Time) error {
+// PruneSpent forgets what went ahead before cutoff.
+func (w *Writer) PruneSpent(cutoff time.Time) error {
 	var old []key
-	for k, v := range w.tx.Range(swept, nil) {
-		at, err := key(v).number()
+	for s, err := range w.Spent() {
 		if err != nil {
 			return err
 		}
-		if int64(at) < cutoff.UnixNano() {
-			old = append(old, bytes.Clone(k))
+		if s.At.Before(cutoff) {
+			old = append(old, makeKey(string(s.Kind), s.Target, string(s.Account)))
 		}
 	}
 	for _, k := range old {
-		if err := w.tx.Delete(swept, k); err != nil {
+		if err := w.tx.Delete(spent, k); err != nil {
 			return err
 		}
 	}

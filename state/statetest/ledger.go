@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -74,7 +76,7 @@ type Samples struct {
 	Link    state.Link
 	Intent  state.Intent
 	Case    state.Case
-	Hold    state.Hold
+	Hold    identity.Hold
 	Source  state.SourceRecord
 	Target  state.TargetRecord
 	Finding state.Finding
@@ -92,7 +94,7 @@ func NewSamples() Samples {
 			Scope: []string{"chat", "wiki"}, Rehire: "4711", Left: day1, Proven: true,
 		},
 		Link: state.Link{
-			Target: "wiki", Person: alice, Account: "9d1c6a30-55f7-4b8f-8a63-1f7f6f0a9b11", UserName: "alice", Name: "alice",
+			Target: "wiki", Person: alice, Account: "9d1c6a30-55f7-4b8f-8a63-1f7f6f0a9b11", UserName: "alice", FirstName: "alice", Name: "alice",
 			Container: "ou=people,dc=example,dc=org", State: identity.LinkDisabled, Created: true, Disabled: day1,
 			PersonPrint: 1, Want: 2, Have: 3, Mapping: 4, ScopePrint: 5, Entitlements: identity.NamedEntitlements("wiki-admins", "wiki-users"),
 		},
@@ -112,10 +114,18 @@ func NewSamples() Samples {
 				Seen: "inactive", At: day1, Delete: day2, Left: day0, ExternalID: "x", Taken: identity.NamedEntitlements("g"),
 			}},
 		},
-		Hold: state.Hold{
-			Digest: "abc", Kind: "cohort", Target: "wiki", Source: "corp", Cause: identity.Deleted, Container: "ou=people",
-			People: []state.HeldPerson{{Person: alice, Name: "alice", Account: "a", UserName: "alice"}},
-			Reason: "60 of 50", Since: day0, Approved: day1, Rejected: day2,
+		Hold: identity.Hold{
+			Digest: "abc", Kind: identity.HoldCohort, Target: "wiki", Directory: "corp", Cause: identity.Deleted, Container: "ou=people", Group: "g",
+			Anomaly: "group g", Attribute: "title", Reason: "60 of 50", Closed: []string{"bob"}, Count: 60, Since: day0, Mapping: 1<<64 - 1,
+			Ruling: identity.Ruling{What: identity.Approved, By: "olga", At: day1},
+			Members: []identity.Member{
+				{Target: "chat", Person: bob, Account: "b\xff", Name: "bob", UserName: "bob", Cause: identity.Deleted, Strength: identity.ByAbsence},
+				{Target: "wiki", Account: "o", UserName: "old", Cause: identity.Orphaned},
+				{
+					Target: "wiki", Person: alice, Account: "a", Name: "alice", UserName: "alice", Cause: identity.Deleted, Strength: identity.ByAbsence,
+					Ruling: identity.Ruling{What: identity.Rejected, By: "olga", At: day2},
+				},
+			},
 		},
 		Source: state.SourceRecord{Name: "corp", Accepted: 12, At: day0, Cursor: []byte{0, 1, 0xff}},
 		Target: state.TargetRecord{Name: "wiki", Scope: 7, Failures: 3, Reason: "503", Since: day0, Next: day1, PausedUntil: day2, HidesInactive: true},
@@ -138,7 +148,8 @@ func (s Samples) Put(w *state.Writer) error {
 	if err == nil && begun[0].Seq != s.Intent.Seq {
 		err = fmt.Errorf("intent %d", begun[0].Seq)
 	}
-	return errors.Join(err, w.PutPerson(s.Person), w.PutLink(s.Link), w.PutCase(s.Case), w.PutHold(s.Hold), w.PutSource(s.Source),
+	return errors.Join(err, w.PutPerson(s.Person), w.PutLink(s.Link), w.PutCase(s.Case),
+		w.PutMembers(s.Hold.Digest, s.Hold.Members...), w.PutHold(s.Hold), w.PutSource(s.Source),
 		w.PutTarget(s.Target), w.SetFindings([]identity.Finding{s.Finding.Finding}, s.Finding.First),
 		w.SetOrphans(s.Orphan.Target, []state.Orphan{s.Orphan}), w.PutClosure(s.Closure), w.AddRun(s.Run), w.SetAuditHead(s.Head))
 }
@@ -160,7 +171,7 @@ func testRecords(t *testing.T, store state.Store, _ Suite) {
 		found(t, s.Head)(r.AuditHead())
 		same(t, "intents", []state.Intent{s.Intent}, collect(t, r.Intents()))
 		same(t, "cases", []state.Case{s.Case}, collect(t, r.Cases()))
-		same(t, "holds", []state.Hold{s.Hold}, collect(t, r.Holds()))
+		same(t, "holds", []identity.Hold{s.Hold}, collect(t, r.Holds()))
 		same(t, "findings", []state.Finding{s.Finding}, collect(t, r.Findings()))
 		same(t, "orphans", []state.Orphan{s.Orphan}, collect(t, r.Orphans("wiki")))
 		same(t, "closures", []state.Closure{s.Closure}, collect(t, r.Closures()))
@@ -462,19 +473,75 @@ func testRuns(t *testing.T, store state.Store, _ Suite) {
 	})
 }
 
-func testSwept(t *testing.T, store state.Store, _ Suite) {
+// testSpent: R6, what counts for a window.
+func testSpent(t *testing.T, store state.Store, _ Suite) {
 	l := state.NewLedger(store)
-	count := func(target string, since time.Time) (n int) {
-		check(t, l, func(r *state.Reader) (err error) { n, err = r.SweptSince(target, since); return err })
-		return n
+	first := identity.Spent{
+		Kind: identity.HoldCohort, Target: "wiki", Account: "a", Person: alice, Name: "alice", Cause: identity.OutOfScope, Group: "g",
+		Strength: identity.ByScope, At: day0,
 	}
+	other := identity.Spent{Kind: identity.HoldDelete, Target: "wiki", Account: "a", At: day1}
+	again := first
+	again.At = day2
+	spent := func() (list []identity.Spent) {
+		check(t, l, func(r *state.Reader) error { list = collect(t, r.Spent()); return nil })
+		slices.SortFunc(list, func(a, b identity.Spent) int { return strings.Compare(string(a.Kind), string(b.Kind)) })
+		return list
+	}
+	write(t, l, func(w *state.Writer) error { return errors.Join(w.PutSpent(first), w.PutSpent(other)) })
+	same(t, "both kinds", []identity.Spent{first, other}, spent())
+	write(t, l, func(w *state.Writer) error { return w.PutSpent(again) })
+	same(t, "once, when it last did", []identity.Spent{again, other}, spent())
+	write(t, l, func(w *state.Writer) error { return w.PruneSpent(day2) })
+	same(t, "the bound itself stays", []identity.Spent{again}, spent())
+}
+
+// testHolds: R6, members drop out one by one, and a hold is there when all of it is.
+func testHolds(t *testing.T, store state.Store, _ Suite) {
+	l := state.NewLedger(store)
+	h := NewSamples().Hold
+	other := identity.Hold{Digest: "abcd", Kind: identity.HoldShrink, Directory: "corp"}
+	write(t, l, func(w *state.Writer) error { return w.PutMembers("abc", h.Members[:2]...) })
+	holds := func() (list []identity.Hold) {
+		check(t, l, func(r *state.Reader) error { list = collect(t, r.Holds()); return nil })
+		return list
+	}
+	same(t, "half of one", 0, len(holds()))
 	write(t, l, func(w *state.Writer) error {
-		return errors.Join(w.AddSwept("wiki", "a", day0), w.AddSwept("wiki", "b", day1), w.AddSwept("wiki", "b", day2), w.AddSwept("chat", "a", day1))
+		return errors.Join(w.PutMembers("abc", h.Members[2]), w.PutHold(h), w.PutHold(other))
 	})
-	same(t, "all", 2, count("wiki", day0))
-	same(t, "the bound itself counts", 1, count("wiki", day2))
-	same(t, "none", 0, count("wiki", day2.Add(1)))
-	write(t, l, func(w *state.Writer) error { return w.PruneSwept(day1) })
-	same(t, "pruned", 1, count("wiki", day0))
-	same(t, "another target", 1, count("chat", day0))
+	same(t, "both", []identity.Hold{h, other}, holds())
+	write(t, l, func(w *state.Writer) error {
+		return errors.Join(w.PutMembers("gone", h.Members...), w.PruneMembers(), w.DeleteMember("abc", h.Members[0]))
+	})
+	less := h
+	less.Members = h.Members[1:]
+	same(t, "one less", []identity.Hold{less, other}, holds())
+	write(t, l, func(w *state.Writer) error { return w.PutHold(identity.Hold{Digest: "gone"}) })
+	check(t, l, func(r *state.Reader) error {
+		gone, ok, err := r.Hold("gone")
+		same(t, "what was never put is pruned", 0, len(gone.Members))
+		same(t, "found", true, ok)
+		return err
+	})
+	write(t, l, func(w *state.Writer) error {
+		return errors.Join(w.DeleteMember("abc", h.Members[1]), w.DeleteMember("abc", h.Members[2]), w.DeleteHold("gone"))
+	})
+	same(t, "the last one takes it along", []identity.Hold{other}, holds())
+}
+
+// testFirstName: R5, an account is protected by the name that it had when it was first seen.
+func testFirstName(t *testing.T, store state.Store, _ Suite) {
+	l := state.NewLedger(store)
+	link := state.Link{Target: "wiki", Person: alice, Account: "a", UserName: "svc-a"}
+	write(t, l, func(w *state.Writer) error {
+		renamed := link
+		renamed.UserName, renamed.FirstName = "alice", "forged"
+		return errors.Join(w.PutLink(link), w.PutLink(renamed))
+	})
+	check(t, l, func(r *state.Reader) error {
+		got, _, err := r.Link("wiki", alice)
+		same(t, "first and now", []string{"svc-a", "alice"}, []string{got.FirstName, got.UserName})
+		return err
+	})
 }

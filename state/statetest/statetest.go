@@ -55,7 +55,9 @@ func Run(t *testing.T, s Suite) {
 		{"findings keep their age", testFindings},
 		{"orphans keep their age", testOrphans},
 		{"five hundred runs are kept", testRuns},
-		{"sweeps are counted within a window", testSwept},
+		{"what went ahead counts within a window", testSpent},
+		{"members of a hold", testHolds},
+		{"the first name of an account", testFirstName},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			store := s.New(t)

@@ -236,7 +236,7 @@ func (x *Executor) held(ctx context.Context, target string) (held bool, err erro
 			if err != nil {
 				return err
 			}
-			held = held || h.Kind == "shrink" && target != "" && h.Target == target && h.Approved.IsZero()
+			held = held || h.Kind == identity.HoldShrink && target != "" && h.Target == target && h.Ruling.What != identity.Approved
 		}
 		return nil
 	})
@@ -330,14 +330,4 @@ type IdentityError struct {
 func (e *IdentityError) Error() string {
 	return fmt.Sprintf("disputed: account %s is now %q (externalId %q), not the %q (externalId %q) that was linked; nothing is written",
 		e.Now.ID, e.Now.UserName, e.Now.ExternalID, e.Link.UserName, e.Link.ExternalID)
-}
-
-// fewest is how many accounts may be missing from any list without holding its target: small companies have small numbers.
-const fewest = 3
-
-// FarFewer reports whether an application that lists seen of the active accounts that are linked there lists so few that it is more likely
-// another tenant, an empty database or a lost right than the truth (R2). maxShrink is in percent.
-func FarFewer(linked, seen int, maxShrink float64) bool {
-	missing := linked - seen
-	return missing > fewest && float64(seen) < float64(linked)*(100-maxShrink)/100
 }

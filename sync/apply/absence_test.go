@@ -94,29 +94,6 @@ func TestR05Bears(t *testing.T) {
 	}
 }
 
-func TestR02FarFewer(t *testing.T) {
-	for _, c := range []struct {
-		linked, seen int
-		max          float64
-		want         bool
-	}{
-		{30, 0, 10, true},
-		{40, 36, 10, false}, // exactly the share
-		{40, 35, 10, true},
-		{3, 0, 10, false}, // a floor for small applications
-		{4, 0, 10, true},
-		{1000, 901, 10, false},
-		{1000, 899, 10, true},
-		{100, 0, 100, false},
-		{0, 0, 10, false},
-		{10, 12, 10, false},
-	} {
-		if got := apply.FarFewer(c.linked, c.seen, c.max); got != c.want {
-			t.Errorf("%d of %d at %g %%: %t", c.seen, c.linked, c.max, got)
-		}
-	}
-}
-
 // R5: nothing is written to an identifier that names somebody else now, whatever the change.
 func TestR05AnIdentifierThatNamesSomebodyElse(t *testing.T) {
 	for _, op := range []identity.Op{identity.Disable, identity.Revoke, identity.Strip, identity.Delete, identity.Enable, identity.Update} {
@@ -177,7 +154,7 @@ func TestR08GoneIsProven(t *testing.T) {
 		{"something in front says so", true, func(d *desk) { d.app.About("account", "1", unavailable) }, "", new(*apply.UnprovenError)},
 		{"the target is held", true, func(d *desk) {
 			d.app.Remove("1")
-			hold := state.Hold{Digest: "d", Kind: "shrink", Target: "wiki"}
+			hold := identity.Hold{Digest: "d", Kind: identity.HoldShrink, Target: "wiki"}
 			if err := d.ledger.Update(d.t.Context(), func(w *state.Writer) error { return w.PutHold(hold) }); err != nil {
 				d.t.Fatal(err)
 			}

@@ -42,8 +42,6 @@ type Job struct {
 	Mapping uint64     // fingerprints of the target's expressions, for the link
 	Scope   uint64
 	Waiting []string // what is wanted and the application lacks, for the link
-	// Uncounted: a sweep that does not count for the guard's window.
-	Uncounted bool
 }
 
 // A Result is how a change ended.

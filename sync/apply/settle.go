@@ -1,6 +1,7 @@
 package apply
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -37,9 +38,8 @@ func (x *Executor) settle(ctx context.Context, p *Pass, intent state.Intent, job
 	return r
 }
 
-// conclude removes the intent and, of a change that was done, records the link and what counts for the guard's window.
+// conclude removes the intent and, of a change that was done, records the link.
 func (x *Executor) conclude(ctx context.Context, intent state.Intent, job Job, link state.Link, done bool, at time.Time, head audit.Head) error {
-	c := job.Change
 	return x.Ledger.Update(ctx, func(w *state.Writer) error {
 		if err := w.Settle(intent.Seq); err != nil {
 			return err
@@ -47,11 +47,6 @@ func (x *Executor) conclude(ctx context.Context, intent state.Intent, job Job, l
 		if done {
 			if err := putLink(w, job, link); err != nil {
 				return err
-			}
-			if (c.Op == identity.Disable || c.Op == identity.Delete) && c.Cause != identity.Emergency && !job.Uncounted && job.Link.State == identity.LinkActive {
-				if err := w.AddSwept(c.Target, c.Account, at); err != nil {
-					return err
-				}
 			}
 		}
 		return advanceHead(w, head)
@@ -119,6 +114,7 @@ func after(p *Pass, job Job, r Result) state.Link {
 	if c.Container != "" {
 		link.Container = c.Container
 	}
+	link.FirstName = cmp.Or(job.Link.FirstName, job.Link.UserName, link.UserName)
 	switch c.Op {
 	case identity.Disable:
 		link.State, link.Disabled = identity.LinkDisabled, r.At

@@ -32,19 +32,25 @@ const (
 	Inactive   Cause = "inactive"     // the source or the `active` expression says no
 	OutOfScope Cause = "out of scope" // the target's scope says no, because the person changed
 	Moved      Cause = "moved"        // found elsewhere in the source, outside what is read
-	Rescoped   Cause = "scope edited" // the person is as before, the config's scope is not (R14)
-	Orphaned   Cause = "orphan"       // nobody's account, where on_orphan = "disable"
-	Emergency  Cause = "emergency"    // `dirsweep sweep PERSON`
-	GraceOver  Cause = "grace over"   // delete_after has passed since the proven disable (R10)
+	// ConfigEdited: they left only by the config as it is now, not by the one that was accepted before (R14).
+	ConfigEdited Cause = "config edited"
+	Orphaned     Cause = "orphan"     // nobody's account, where on_orphan = "disable"
+	Emergency    Cause = "emergency"  // `dirsweep sweep PERSON`
+	GraceOver    Cause = "grace over" // delete_after has passed since the proven disable (R10)
+	// Reactivated: an account that dirsweep closed was enabled again by somebody else (R11).
+	Reactivated Cause = "enabled again"
+	SecondFound Cause = "second account"  // another account of a leaver, found while the first was closed (R8)
+	BeforeUs    Cause = "before our time" // an orphan whose externalId names somebody who is gone (ENGINE, lost state)
 )
 
 // Causes of everything else.
 const (
-	Joined  Cause = "joined"
-	Changed Cause = "changed" // the person, their groups or the mapping
-	Rehired Cause = "rehired"
-	Drifted Cause = "drifted" // the account was changed behind our back (R11)
-	Adopted Cause = "adopted" // an account that was there already fits exactly one person
+	Joined    Cause = "joined"
+	Changed   Cause = "changed" // the person, their groups or the mapping
+	Rehired   Cause = "rehired"
+	Drifted   Cause = "drifted"   // the account was changed behind our back (R11)
+	Withdrawn Cause = "withdrawn" // an entitlement that the mapping no longer gives
+	Adopted   Cause = "adopted"   // an account that was there already fits exactly one person
 )
 
 // An AttributeChange is one attribute's value before and after. An empty After clears it.

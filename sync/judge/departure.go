@@ -71,7 +71,7 @@ func Departure(link Link, f Facts) (identity.Leaver, bool) {
 		l.Cause, l.Strength, l.Left = identity.Inactive, identity.ByState, f.Left
 		l.Proof = "the source says that the person is not active: " + f.Why
 	case f.Edited:
-		l.Cause, l.Strength = identity.Rescoped, identity.ByScope
+		l.Cause, l.Strength = identity.ConfigEdited, identity.ByScope
 		l.Proof = "the config was edited, and no longer holds the person"
 		if f.Scope != "" {
 			l.Rule = f.Scope
@@ -98,7 +98,7 @@ func absent(l identity.Leaver, f Facts) (identity.Leaver, bool) {
 		l.Noticed = f.Noticed
 	}
 	if f.Edited && l.Cause == identity.Moved { // by the base, the filter or the depth, which may be what changed
-		l.Cause = identity.Rescoped
+		l.Cause = identity.ConfigEdited
 		l.Proof = "the config was edited, and no longer reads the place of the person: " + l.Proof
 	}
 	return l, true

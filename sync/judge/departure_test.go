@@ -52,12 +52,12 @@ func TestR01Departure(t *testing.T) {
 		{name: "R2: the source is not believed", facts: but(func(f *judge.Facts) { f.Watched, f.Active = false, false })},
 		{
 			"R14: edited, out of scope", but(func(f *judge.Facts) { f.Edited, f.InScope = true, false }),
-			true, identity.Rescoped, identity.ByScope, "edited",
+			true, identity.ConfigEdited, identity.ByScope, "edited",
 			time.Time{},
 		},
 		{
 			"R14: edited, inactive by an expression", but(func(f *judge.Facts) { f.Edited, f.Active = true, false }),
-			true, identity.Rescoped, identity.ByScope, "edited",
+			true, identity.ConfigEdited, identity.ByScope, "edited",
 			time.Time{},
 		},
 		{
@@ -87,7 +87,7 @@ func TestR01Departure(t *testing.T) {
 		{
 			"R14: out of an edited base",
 			judge.Facts{Watched: true, Edited: true, Absent: moved},
-			true, identity.Rescoped, identity.ByScope, "asked", early,
+			true, identity.ConfigEdited, identity.ByScope, "asked", early,
 		},
 		{name: "R14: an edited anchor makes no leavers", facts: judge.Facts{Watched: true, AnchorEdited: true, Absent: gone}},
 		{name: "R3: back under another anchor", facts: judge.Facts{Watched: true, Returned: true, Absent: gone}},

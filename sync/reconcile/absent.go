@@ -3,7 +3,6 @@ package reconcile
 import (
 	"cmp"
 	"context"
-	"encoding/binary"
 	"fmt"
 	"slices"
 	"strings"
@@ -37,9 +36,9 @@ func (r *run) believe(ctx context.Context, n int) error {
 	last := judge.Accepted{Server: g.record.Server, Rival: g.record.Rival, Since: g.record.RivalSince}
 	b := judge.Believe(last, judge.Read{Server: g.facts.Server, Order: order(g.facts.From, g.record.Currency)}, r.now)
 	if b.Backwards {
-		released, err := r.hold(ctx, state.Hold{
-			Digest: guard.Shrunk(r.o.Shrink, name+"\x00"+g.facts.Server, g.record.Accepted, 0, 0).Digest, Kind: "shrink", Source: name,
-			Reason: b.Why + "; approve it to take the directory as it is now", Since: r.now,
+		released, err := r.hold(ctx, identity.Hold{
+			Kind: identity.HoldShrink, Directory: name, Anomaly: "server " + g.facts.Server, Count: g.record.Accepted,
+			Reason: b.Why + "; approve it to take the directory as it is now",
 		})
 		if err != nil || !released {
 			return err
@@ -76,12 +75,11 @@ func (r *run) putRival(w *state.Writer, record state.SourceRecord) error {
 // nobody holds a read without people, unless an operator says that this is so.
 func (r *run) nobody(ctx context.Context, n int) error {
 	g, name := r.readings[n], r.o.Sources[n].Name
-	shrink := guard.Shrunk(r.o.Shrink, name, g.record.Accepted, 0, 0)
 	if g.record.Accepted == 0 {
-		return fmt.Errorf("%w: %s", sources.ErrIncomplete, shrink.Reason)
+		return fmt.Errorf("%w: %s returned nobody: check base_dn, filter and the bind DN's rights", sources.ErrIncomplete, name)
 	}
-	released, err := r.hold(ctx, state.Hold{Digest: shrink.Digest, Kind: "shrink", Source: name, Reason: shrink.Reason, Since: r.now})
-	g.complete = released
+	believed, err := r.size(ctx, guard.Read{Now: r.now, Limits: r.o.Guard, Source: name, Before: g.record.Accepted, Missing: g.record.Accepted})
+	g.complete = believed
 	return err
 }
 
@@ -285,19 +283,15 @@ func (r *run) sighting(ctx context.Context, n int, p state.Person) judge.Sightin
 // accept believes a read of which not more is missing, and not explained one by one, than may be (R2). Who is explained goes on all the same.
 func (r *run) accept(ctx context.Context, n int) error {
 	g, name := r.readings[n], r.o.Sources[n].Name
-	count, people := r.roster.Count(n), uint64(0)
-	for k := range r.roster.Keys(n) {
-		people ^= binary.LittleEndian.Uint64(k[:])
-	}
+	count := r.roster.Count(n)
 	explained, words := r.explained(n)
 	before := g.record.Accepted - explained
-	if missing := before - count; missing > mostMissing {
-		if shrink := guard.Shrunk(r.o.Shrink, name, before, count, people); shrink != nil {
-			reason := shrink.Reason + "; " + words
-			released, err := r.hold(ctx, state.Hold{Digest: shrink.Digest, Kind: "shrink", Source: name, Reason: reason, Since: r.now})
-			if err != nil || !released {
-				return err
-			}
+	if count > 0 { // what nobody being there means was said before
+		believed, err := r.size(ctx, guard.Read{
+			Now: r.now, Limits: r.o.Guard, Source: name, Before: before, Count: count, Missing: max(0, before-count), Words: words,
+		})
+		if err != nil || !believed {
+			return err
 		}
 	}
 	r.whole[n] = true
@@ -308,16 +302,8 @@ func (r *run) accept(ctx context.Context, n int) error {
 	record.Name, record.Accepted, record.At = name, count, r.now
 	record.Server, record.Currency, record.Rival, record.RivalSince = g.facts.Server, g.facts.Until, "", unix(0)
 	record.Groups, record.Anchor = g.groupRecords(), r.o.Sources[n].Anchor
-	return r.o.Ledger.Update(ctx, func(w *state.Writer) error {
-		if err := dropHoldsWhere(w, func(h state.Hold) bool { return h.Kind == "shrink" && h.Source == name }); err != nil {
-			return err
-		}
-		return w.PutSource(record)
-	})
+	return r.update(ctx, func(w *state.Writer) error { return w.PutSource(record) })
 }
-
-// mostMissing is how many may always be missing without an explanation: they are not closed, and the others do not wait for them.
-const mostMissing = 3
 
 // explained counts those who have left a source's directory since its last accepted read, each proven, and says what became of all who are
 // missing.
@@ -355,59 +341,6 @@ func (r *run) explained(n int) (count int, words string) {
 		return count, "nobody of them has an account"
 	}
 	return count, strings.Join(list, ", ")
-}
-
-// dropHoldsWhere forgets the holds that are over.
-func dropHoldsWhere(w *state.Writer, over func(state.Hold) bool) error {
-	var digests []string
-	for h, err := range w.Holds() {
-		if err != nil {
-			return err
-		}
-		if over(h) {
-			digests = append(digests, h.Digest)
-		}
-	}
-	for _, digest := range digests {
-		if err := w.DeleteHold(digest); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// hold puts a shrunken source on hold, unless an operator has released exactly this.
-func (r *run) hold(ctx context.Context, h state.Hold) (released bool, err error) {
-	var known state.Hold
-	var old bool
-	if err := r.o.Ledger.View(ctx, func(v *state.Reader) (err error) {
-		known, old, err = v.Hold(h.Digest)
-		return err
-	}); err != nil {
-		return false, fmt.Errorf("read the state: %w", err)
-	}
-	if old {
-		if !known.Approved.IsZero() {
-			return true, nil
-		}
-		h = known
-	}
-	r.mu.Lock()
-	r.report.Held = append(r.report.Held, h)
-	r.mu.Unlock()
-	r.o.Log.Warn("held", "source", h.Source, "target", h.Target, "reason", h.Reason, "release", "dirsweep approve "+h.Digest)
-	if old || !r.write {
-		return false, nil
-	}
-	// Another read is another hold: what the last one waited for cannot be released any more.
-	if err := r.o.Ledger.Update(ctx, func(w *state.Writer) error {
-		return dropHoldsWhere(w, func(old state.Hold) bool {
-			return old.Kind == "shrink" && old.Source == h.Source && old.Target == h.Target && old.Approved.IsZero()
-		})
-	}); err != nil {
-		return false, fmt.Errorf("write the state: %w", err)
-	}
-	return false, r.tellHolds(ctx, []state.Hold{h})
 }
 
 // returns finds the people who left and are back under another anchor, by the declared key (R3): before anybody is taken for a leaver. Where

@@ -43,15 +43,13 @@ func (r *run) survey(ctx context.Context, l *lane) error {
 		return err
 	}
 	r.tellWaiting(l)
-	before := len(l.watched)
-	accepted, err := r.guard(ctx, l, late)
-	if err != nil {
+	accepted, watched := len(l.accepted), len(l.watched)
+	if err := r.guard(ctx, late, l); err != nil {
 		return err
 	}
-	for _, out := range append(slices.Clone(accepted), l.watched[before:]...) {
+	for _, out := range slices.Concat(l.accepted[accepted:], l.watched[watched:]) {
 		l.changes = append(l.changes, l.account(out).Changes(l.caps)...)
 	}
-	l.accepted = append(l.accepted, accepted...)
 	return nil
 }
 
@@ -152,18 +150,14 @@ func (r *run) compare(ctx context.Context, v *state.Reader, l *lane, link state.
 		if out, reopened = r.departure(l, link); !reopened {
 			return out, false, nil
 		}
-		c, _, err := v.Case(link.Person)
-		if err != nil {
+		if err := r.recall(v, &out); err != nil {
 			return out, false, err
 		}
-		out.left = r.now
-		if c.Proof != "" && out.proof == "" {
-			out.proof = c.Proof
-		}
-		out.rule, out.again = "R11", true
+		// What somebody else closed was no closing of ours: enabled again, its person leaves as anybody does.
+		out.Left, out.Rule, out.again = r.now, "R11", !link.Disabled.IsZero()
 		r.find(identity.Finding{
 			Kind: "drift", Subject: l.Name + ": " + link.UserName, Target: l.Name, Person: link.Person, Account: link.Account,
-			Detail: "a leaver's account was enabled again behind our back; it is swept again",
+			Detail: "a leaver's account was enabled again outside dirsweep; it is closed again",
 		})
 		return out, true, nil
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"sync"
 	"time"
 
@@ -143,40 +142,4 @@ func (e *Engine) Release(ctx context.Context, o Order) error {
 		return err
 	}
 	return apply.Told(ctx, e.o.Ledger, e.o.Trail, audit.Record{At: e.o.Now(), Kind: audit.Release, Person: id.String(), Outcome: "released", Actor: o.Actor})
-}
-
-// Approve releases one hold, exactly as its digest names it, once.
-func (e *Engine) Approve(ctx context.Context, digest, actor string) (state.Hold, error) {
-	return e.decide(ctx, digest, actor, audit.Approve, func(h *state.Hold, now time.Time) { h.Approved, h.Rejected = now, time.Time{} })
-}
-
-// Reject says that a hold is not to be released; it stays on record, and its people stay as they are.
-func (e *Engine) Reject(ctx context.Context, digest, actor string) (state.Hold, error) {
-	return e.decide(ctx, digest, actor, audit.Reject, func(h *state.Hold, now time.Time) { h.Rejected, h.Approved = now, time.Time{} })
-}
-
-func (e *Engine) decide(ctx context.Context, digest, actor string, kind audit.Kind, set func(*state.Hold, time.Time)) (h state.Hold, err error) {
-	now := e.o.Now()
-	err = e.o.Ledger.Update(ctx, func(w *state.Writer) error {
-		var ok bool
-		if h, ok, err = w.Hold(digest); err != nil {
-			return err
-		} else if !ok {
-			return fmt.Errorf("there is no hold %q; `dirsweep holds` lists them", digest)
-		}
-		set(&h, now)
-		return w.PutHold(h)
-	})
-	if err != nil {
-		return h, err
-	}
-	names := make([]string, 0, len(h.People))
-	for _, p := range h.People {
-		names = append(names, p.UserName)
-	}
-	slices.Sort(names)
-	return h, apply.Told(ctx, e.o.Ledger, e.o.Trail, audit.Record{
-		At: now, Kind: kind, Target: h.Target, Cause: string(h.Cause), Actor: actor,
-		Note: fmt.Sprintf("%s: %s %v", digest, h.Reason, names),
-	})
 }

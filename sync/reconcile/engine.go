@@ -49,7 +49,7 @@ type Target struct {
 type Options struct {
 	Sources []Source
 	Targets []Target
-	Shrink  float64 // percent of a source's last accepted snapshot that may be missing from the next (R2)
+	Guard   guard.Limits // the general ones: for what arises in a source
 	Ledger  *state.Ledger
 	Trail   *audit.Trail
 	// Evidence keeps a file of each closed case; nil where nothing is ever closed.
@@ -95,7 +95,7 @@ type Progress interface {
 type Report struct {
 	Run      state.Run
 	Plan     plan.Plan // what goes ahead, or went ahead
-	Held     []state.Hold
+	Held     []identity.Hold
 	Findings []identity.Finding
 	Sources  []Part
 	Targets  []Part

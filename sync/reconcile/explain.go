@@ -131,8 +131,8 @@ func (r *run) explain(ctx context.Context, l *lane, id identity.PersonID, x *Exp
 			x.Changes = append(x.Changes, c)
 		}
 	}
-	for _, h := range l.holds {
-		if slices.ContainsFunc(h.People, func(p state.HeldPerson) bool { return p.Person == id }) {
+	for _, h := range r.report.Held {
+		if slices.ContainsFunc(h.Members, func(m identity.Member) bool { return m.Person == id && m.Target == l.Name }) {
 			x.Held = h.Digest + ": " + h.Reason
 		}
 	}

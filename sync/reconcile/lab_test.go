@@ -44,12 +44,12 @@ type lab struct {
 	targets []reconcile.Target
 	schemas map[string]mapping.Schema
 	now     func() time.Time
-	shrink  float64
+	guard   guard.Limits // the general ones; as a target's, where that has some
 }
 
 func newLab(t *testing.T) *lab {
 	t.Helper()
-	l := &lab{t: t, dir: t.TempDir(), schemas: map[string]mapping.Schema{}, shrink: guard.Default().MaxShrinkPercent}
+	l := &lab{t: t, dir: t.TempDir(), schemas: map[string]mapping.Schema{}, guard: guard.Default()}
 	l.open()
 	t.Cleanup(l.close)
 	return l
@@ -218,6 +218,7 @@ func (l *lab) target(name, block, extra string, adjust func(*reconcile.Target)) 
 	t.Leaver = sweep.Default(t.Mapping.MapsEntitlements())
 	if adjust != nil {
 		adjust(&t)
+		l.guard = t.Guard
 	}
 	paths := slices.Concat(t.Mapping.Paths(), t.Correlate)
 	slices.Sort(paths)
@@ -246,7 +247,7 @@ func (l *lab) engine() *reconcile.Engine {
 		out = l.t.Output()
 	}
 	return reconcile.New(reconcile.Options{
-		Sources: l.sources, Targets: l.targets, Shrink: l.shrink, Ledger: l.ledger, Trail: l.trail, Evidence: l.files, Scratch: l.dir, Now: l.now,
+		Sources: l.sources, Targets: l.targets, Guard: l.guard, Ledger: l.ledger, Trail: l.trail, Evidence: l.files, Scratch: l.dir, Now: l.now,
 		Log: hclog.New(&hclog.LoggerOptions{Level: hclog.Debug, Output: out}),
 	})
 }

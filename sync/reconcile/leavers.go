@@ -8,35 +8,22 @@ import (
 	"time"
 
 	"github.com/dirsweep/dirsweep/state"
-	"github.com/dirsweep/dirsweep/sync/apply"
-	"github.com/dirsweep/dirsweep/sync/audit"
-	"github.com/dirsweep/dirsweep/sync/guard"
 	"github.com/dirsweep/dirsweep/sync/identity"
 	"github.com/dirsweep/dirsweep/sync/judge"
 	"github.com/dirsweep/dirsweep/sync/sweep"
 )
 
-// A leaver is one account that has to be closed.
+// A leaver is one account that has to be closed, with what the pass knows of it.
 type leaver struct {
-	guard.Leaver
+	identity.Leaver
 	link  state.Link
-	rule  string
-	proof string
-	group string // that they left, where a scope names it
-
-	strength identity.Strength
-	left     time.Time // by the directory's own clock; zero where it does not say
-	noticed  time.Time
-
-	owed  bool // accepted by an earlier pass and not yet closed
-	again bool // closed by an earlier pass, and enabled again behind our back (R11)
-	freed bool // an operator let it go past the guard
+	known *state.Step // of an earlier pass; nil for none
+	again bool        // closed by dirsweep before, and enabled again by somebody else (R11)
 }
 
-func (l leaver) change(target string) identity.Change {
-	return identity.Change{
-		Cause: l.Cause, Rule: l.rule, Target: target, Person: l.Person, Name: l.Name, Account: l.Account, UserName: l.UserName, Container: l.Container,
-	}
+// accepted reports whether an earlier pass let it go: it is not judged a second time.
+func (l leaver) accepted() bool {
+	return l.known != nil && slices.Contains([]state.StepStatus{state.StepOpen, state.StepDisputed, state.StepUnprovable}, l.known.Status)
 }
 
 // judgeLeavers goes through every link: who stays in scope, and whose account has to be closed. No target has to be asked for that, so the
@@ -50,18 +37,18 @@ func (r *run) judgeLeavers(ctx context.Context) error {
 			return err
 		}
 	}
+	var all []leaver
 	for _, l := range r.lanes {
-		if l.skip {
-			continue
-		}
 		leavers, err := r.linkedLeavers(ctx, l)
 		if err != nil {
 			return err
 		}
-		leavers = r.suspects(l, leavers)
-		if l.accepted, err = r.guard(ctx, l, leavers); err != nil {
-			return err
+		if !l.skip {
+			all = append(all, leavers...)
 		}
+	}
+	if err := r.guard(ctx, all, nil); err != nil {
+		return err
 	}
 	if err := r.unconfigured(ctx); err != nil {
 		return err
@@ -228,6 +215,9 @@ func (r *run) linkedLeavers(ctx context.Context, l *lane) (leavers []leaver, err
 			if i, here := r.roster.Find(link.Person); here {
 				l.linked.Set(i)
 			}
+			if r.populations.people == nil { // before anything is decided
+				r.holders.add(r.roster, link)
+			}
 			out, leaving := r.departure(l, link)
 			if !leaving {
 				if r.stay(l, link); link.State == identity.LinkActive && !r.watches(l, link.Person.Directory) {
@@ -235,27 +225,11 @@ func (r *run) linkedLeavers(ctx context.Context, l *lane) (leavers []leaver, err
 				}
 				continue
 			}
-			c, _, err := v.Case(link.Person)
-			if err != nil {
+			if err := r.recall(v, &out); err != nil {
 				return err
 			}
-			step := sweep.StepOf(c, l.Name, link.Account)
-			out.owed = step != nil && step.Status == state.StepOpen
-			if out.owed {
-				if out.left, out.noticed = c.Left, c.Noticed; out.Cause != identity.Emergency {
-					out.Cause = c.Cause
-				}
-				if out.proof == "" {
-					out.proof = c.Proof
-				}
-			}
-			if link.State != identity.LinkActive && !out.owed && !r.urgent || !r.selected(link.Person) {
+			if link.State != identity.LinkActive && !out.accepted() || !r.selected(link.Person) {
 				continue
-			}
-			if p, ok, err := v.Person(link.Person); err != nil {
-				return err
-			} else if _, here := r.roster.Find(link.Person); ok && !here && !out.owed && !p.Noticed.IsZero() {
-				out.noticed, out.left = p.Noticed, p.Left
 			}
 			leavers = append(leavers, out)
 		}
@@ -264,10 +238,33 @@ func (r *run) linkedLeavers(ctx context.Context, l *lane) (leavers []leaver, err
 	if err != nil {
 		return nil, fmt.Errorf("read the state: %w", err)
 	}
-	if r.pass.Mode == Full && r.pass.Person == "" {
+	if r.pass.Mode == Full && r.pass.Person == "" && !l.skip {
 		r.unwatched(l, unread)
 	}
 	return leavers, nil
+}
+
+// recall fills in what the state knows of a leaver: what became of the account in earlier passes, and when the person left.
+func (r *run) recall(v *state.Reader, out *leaver) error {
+	c, _, err := v.Case(out.Person)
+	if err != nil {
+		return err
+	}
+	if out.known = sweep.StepOf(c, out.Target, out.Account); out.accepted() {
+		if out.Left, out.Noticed = c.Left, c.Noticed; out.Cause != identity.Emergency {
+			out.Cause = c.Cause
+		}
+		out.Proof = cmp.Or(out.Proof, c.Proof)
+	}
+	p, ok, err := v.Person(out.Person)
+	if err != nil || !ok {
+		return err
+	}
+	out.DN = p.DN
+	if _, here := r.roster.Find(out.Person); !here && !out.accepted() && !p.Noticed.IsZero() {
+		out.Noticed, out.Left = p.Noticed, p.Left
+	}
+	return nil
 }
 
 // stay notes of a link whose person is in scope that it is there, and whether anything about the person or the config changed since.
@@ -294,22 +291,17 @@ func (r *run) departure(l *lane, link state.Link) (out leaver, leaving bool) {
 	asked := judge.Link{
 		Target: l.Name, Person: link.Person, Name: link.Name, Account: link.Account, UserName: link.UserName, Container: link.Container,
 	}
-	f := r.facts(l, link)
+	f := r.departureFacts(l, link)
 	judged, leaving := judge.Departure(asked, f)
 	if i, here := r.roster.Find(link.Person); leaving && here && f.Present {
 		r.because(l, i, &f)
 		judged, leaving = judge.Departure(asked, f)
 	}
-	return leaver{
-		link: link, rule: judged.Rule, proof: judged.Proof, left: judged.Left, noticed: judged.Noticed, strength: judged.Strength, group: judged.Group,
-		Leaver: guard.Leaver{
-			Person: link.Person, Name: link.Name, Account: link.Account, UserName: link.UserName, Container: link.Container, Cause: judged.Cause,
-		},
-	}, leaving
+	return leaver{link: link, Leaver: judged}, leaving
 }
 
-// facts are what is known of a link's person without reading anything.
-func (r *run) facts(l *lane, link state.Link) judge.Facts {
+// departureFacts are what is known of a link's person without reading anything.
+func (r *run) departureFacts(l *lane, link state.Link) judge.Facts {
 	f := judge.Facts{Rule: l.LeaverAt, Scope: l.Mapping.ScopeAt(), Now: r.now}
 	if reason, ordered := r.closure[link.Person]; ordered {
 		f.Ordered = cmp.Or(reason, "an operator's order")
@@ -387,289 +379,4 @@ func (r *run) anchorEdited(n int) bool {
 // watches reports whether a target reads a source of a directory.
 func (r *run) watches(l *lane, directory string) bool {
 	return slices.ContainsFunc(r.readersOf(directory), func(n int) bool { return slices.Contains(l.Sources, r.o.Sources[n].Name) })
-}
-
-// guard decides which of a target's leavers go ahead (R6), puts the others on hold, and opens cases. It may be called twice in a pass: for the
-// leavers known from links, and for those that only reading the target shows.
-func (r *run) guard(ctx context.Context, l *lane, leavers []leaver) (accepted []leaver, err error) {
-	var judged, owed, again []leaver // what an earlier pass accepted is not judged a second time
-	for _, out := range leavers {
-		switch glob, protected := l.Guard.Protected(out.UserName); {
-		case protected:
-			r.find(identity.Finding{
-				Kind: "protected", Subject: l.Name + ": " + out.UserName, Target: l.Name, Person: out.Person, Account: out.Account,
-				Detail: fmt.Sprintf("would be closed (%s), but %q protects it: close it by hand, or take the glob out of guard { protect }", out.Cause, glob),
-			})
-			l.reported = append(l.reported, out)
-		case l.Leaver.Action == sweep.ActionReport && out.Cause != identity.Emergency && !out.Person.IsZero():
-			r.find(identity.Finding{
-				Kind: "leaver", Subject: l.Name + ": " + out.UserName, Target: l.Name, Person: out.Person, Account: out.Account,
-				Detail: fmt.Sprintf("left (%s) and still has an account; leaver { action = \"report\" } leaves it to you", out.Cause),
-			})
-			l.reported = append(l.reported, out)
-		case out.again:
-			again = append(again, out)
-		case out.owed:
-			owed = append(owed, out)
-		default:
-			judged = append(judged, out)
-		}
-	}
-	l.counted += len(owed)
-	v, released, err := r.verdict(ctx, l, judged)
-	if err != nil {
-		return nil, err
-	}
-	byAccount := map[identity.AccountID]leaver{}
-	for _, out := range judged {
-		byAccount[out.Account] = out
-	}
-	accepted = append(owed, again...)
-	for _, pass := range v.Go {
-		out := byAccount[pass.Account]
-		out.freed = released[pass.Account]
-		accepted = append(accepted, out)
-		if pass.Cause != identity.Emergency && !released[pass.Account] {
-			l.counted++
-		}
-	}
-	for _, cohort := range v.Held {
-		l.holds = append(l.holds, heldCohort(l, cohort, r.now))
-	}
-	if l.Observe {
-		l.watched = append(l.watched, accepted...)
-		accepted = nil
-	}
-	if !r.write {
-		return accepted, r.agree(ctx, l)
-	}
-	return accepted, r.open(ctx, l, accepted, v.Held, byAccount)
-}
-
-// verdict asks the guard, with the numbers it needs: those of the pass's beginning, since what this pass closes is counted by itself.
-func (r *run) verdict(ctx context.Context, l *lane, judged []leaver) (v guard.Verdict, released map[identity.AccountID]bool, err error) {
-	released = map[identity.AccountID]bool{}
-	err = r.o.Ledger.View(ctx, func(view *state.Reader) (err error) {
-		if !l.weighed {
-			if l.active, err = view.CountActive(l.Name); err != nil {
-				return err
-			}
-			if l.swept, err = view.SweptSince(l.Name, r.now.Add(-l.Guard.Window)); err != nil {
-				return err
-			}
-			l.weighed = true
-		}
-		for h, err := range view.Holds() {
-			if err != nil {
-				return err
-			}
-			if h.Kind != "cohort" || h.Target != l.Name || h.Approved.IsZero() {
-				continue
-			}
-			for _, p := range h.People {
-				released[p.Account] = true
-			}
-		}
-		return nil
-	})
-	if err != nil {
-		return v, nil, fmt.Errorf("read the state: %w", err)
-	}
-	leavers := make([]guard.Leaver, len(judged))
-	for i, out := range judged {
-		leavers[i] = out.Leaver
-	}
-	// Accounts closed within the window are no longer active, but the limit is a share of what there was before them.
-	return guard.Judge(l.Guard, l.Name, l.active+l.swept, l.swept+l.counted, leavers, func(g guard.Leaver) bool { return released[g.Account] }), released, nil
-}
-
-func heldCohort(l *lane, cohort guard.Cohort, now time.Time) state.Hold {
-	h := state.Hold{
-		Digest: cohort.Digest, Kind: "cohort", Target: l.Name, Cause: cohort.Cause, Container: cohort.Container, Reason: cohort.Reason, Since: now,
-	}
-	for _, out := range cohort.Leavers {
-		h.People = append(h.People, state.HeldPerson{Person: out.Person, Name: out.Name, Account: out.Account, UserName: out.UserName})
-	}
-	return h
-}
-
-// open writes holds and cases before anything is closed.
-func (r *run) open(ctx context.Context, l *lane, accepted []leaver, held []guard.Cohort, byAccount map[identity.AccountID]leaver) error {
-	if err := r.agree(ctx, l); err != nil {
-		return err
-	}
-	if err := r.supersede(ctx, l); err != nil {
-		return err
-	}
-	if err := r.tellHolds(ctx, l.holds); err != nil {
-		return err
-	}
-	owe := func(list []leaver, status state.StepStatus) error {
-		for batch := range slices.Chunk(list, chunk) {
-			if err := r.o.Ledger.Update(ctx, func(w *state.Writer) error { return r.owe(w, l, batch, status) }); err != nil {
-				return fmt.Errorf("write the state: %w", err)
-			}
-		}
-		return nil
-	}
-	if err := owe(accepted, state.StepOpen); err != nil {
-		return err
-	}
-	for _, cohort := range held {
-		var list []leaver
-		for _, out := range cohort.Leavers {
-			list = append(list, byAccount[out.Account])
-		}
-		if err := owe(list, state.StepHeld); err != nil {
-			return err
-		}
-	}
-	return owe(l.reported, state.StepReported)
-}
-
-func (r *run) owe(w *state.Writer, l *lane, batch []leaver, status state.StepStatus) error {
-	spent := map[identity.AccountID]bool{}
-	for _, out := range batch {
-		if out.Person.IsZero() {
-			continue
-		}
-		spent[out.Account] = out.freed
-		c := state.Case{Person: out.Person, Name: out.Name, Cause: out.Cause, Proof: out.proof, Left: out.left, Noticed: out.noticed}
-		if c.Noticed.IsZero() {
-			c.Noticed = r.now
-		}
-		if c.Left.IsZero() {
-			c.Left = c.Noticed
-		}
-		if out.Cause == identity.Emergency {
-			c.Reason = r.closure[out.Person]
-		}
-		if p, ok, err := w.Person(out.Person); err != nil {
-			return err
-		} else if ok {
-			c.DN = p.DN
-		}
-		step := state.Step{
-			Target: l.Name, Account: out.Account, UserName: out.UserName, Status: status, At: r.now, Rule: out.rule,
-			Uncounted: out.freed || out.again,
-		}
-		if err := sweep.Owe(w, c, step); err != nil {
-			return err
-		}
-	}
-	return spend(w, l.Name, spent)
-}
-
-// spend takes accounts out of the approved holds that let them go: an approval is for once.
-func spend(w *state.Writer, target string, accounts map[identity.AccountID]bool) error {
-	var less []state.Hold
-	for h, err := range w.Holds() {
-		if err != nil {
-			return err
-		}
-		if h.Kind != "cohort" || h.Target != target || h.Approved.IsZero() {
-			continue
-		}
-		before := len(h.People)
-		h.People = slices.DeleteFunc(h.People, func(p state.HeldPerson) bool { return accounts[p.Account] })
-		if len(h.People) < before {
-			less = append(less, h)
-		}
-	}
-	for _, h := range less {
-		write := func() error { return w.PutHold(h) }
-		if len(h.People) == 0 {
-			write = func() error { return w.DeleteHold(h.Digest) }
-		}
-		if err := write(); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// agree gives holds that were there before their age, and leaves out what an operator rejected from what is shown as waiting.
-func (r *run) agree(ctx context.Context, l *lane) error {
-	return r.o.Ledger.View(ctx, func(v *state.Reader) error {
-		for i, h := range l.holds {
-			known, ok, err := v.Hold(h.Digest)
-			if err != nil {
-				return err
-			}
-			if ok {
-				l.holds[i].Since, l.holds[i].Rejected = known.Since, known.Rejected
-			}
-		}
-		return nil
-	})
-}
-
-// tellHolds writes holds down, and tells the audit trail of new ones.
-func (r *run) tellHolds(ctx context.Context, holds []state.Hold) error {
-	var told []audit.Record
-	fresh := map[string]bool{}
-	err := r.o.Ledger.Update(ctx, func(w *state.Writer) error {
-		clear(fresh)
-		for _, h := range holds {
-			known, ok, err := w.Hold(h.Digest)
-			if err != nil {
-				return err
-			}
-			if fresh[h.Digest] = !ok; ok { // an operator may have decided meanwhile
-				h.Since, h.Approved, h.Rejected = known.Since, known.Approved, known.Rejected
-			}
-			if err := w.PutHold(h); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
-	if err != nil {
-		return fmt.Errorf("write the state: %w", err)
-	}
-	for _, h := range holds {
-		if fresh[h.Digest] {
-			r.o.Log.Warn("held", "target", h.Target, "cause", h.Cause, "people", len(h.People), "reason", h.Reason, "release", "dirsweep approve "+h.Digest)
-			told = append(told, audit.Record{
-				At: r.now, Pass: r.id, Kind: audit.Hold, Target: h.Target, Cause: string(h.Cause), Outcome: "held",
-				Note: fmt.Sprintf("%s: %d people of %s%s: %s", h.Digest, len(h.People), h.Container, h.Source, h.Reason),
-			})
-		}
-	}
-	return apply.Told(ctx, r.o.Ledger, r.o.Trail, told...)
-}
-
-// supersede forgets the undecided holds whose people now wait in another: one more of them has left, or one is back.
-func (r *run) supersede(ctx context.Context, l *lane) error {
-	in := map[identity.AccountID]string{}
-	for _, h := range l.holds {
-		for _, p := range h.People {
-			in[p.Account] = h.Digest
-		}
-	}
-	if len(in) == 0 {
-		return nil
-	}
-	return r.o.Ledger.Update(ctx, func(w *state.Writer) error {
-		return dropHoldsWhere(w, func(h state.Hold) bool {
-			return h.Kind == "cohort" && h.Target == l.Name && h.Approved.IsZero() && h.Rejected.IsZero() &&
-				slices.ContainsFunc(h.People, func(p state.HeldPerson) bool { return in[p.Account] != "" && in[p.Account] != h.Digest })
-		})
-	})
-}
-
-// dropHolds forgets a target's holds that no longer stand for anybody. Without one of its sources nobody can tell.
-func (r *run) dropHolds(ctx context.Context, l *lane) error {
-	for _, name := range l.Sources {
-		if !r.sourceWhole(name) {
-			return nil
-		}
-	}
-	stand := map[string]bool{}
-	for _, h := range l.holds {
-		stand[h.Digest] = true
-	}
-	return r.o.Ledger.Update(ctx, func(w *state.Writer) error {
-		return dropHoldsWhere(w, func(h state.Hold) bool { return h.Kind == "cohort" && h.Target == l.Name && !stand[h.Digest] })
-	})
 }

@@ -2,14 +2,12 @@ package reconcile
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
-	"slices"
 
 	"github.com/dirsweep/dirsweep/state"
 	"github.com/dirsweep/dirsweep/sync/apply"
+	"github.com/dirsweep/dirsweep/sync/guard"
 	"github.com/dirsweep/dirsweep/sync/identity"
 	"github.com/dirsweep/dirsweep/sync/plan"
 	"github.com/dirsweep/dirsweep/targets"
@@ -49,11 +47,15 @@ func (r *run) vanished(ctx context.Context, l *lane) error {
 		return err
 	}
 	missing -= len(l.relinked)
-	if seen := l.linksSeen + len(l.relinked); apply.FarFewer(seen+missing, seen, r.o.Shrink) {
-		return r.holdTarget(ctx, l, lost, seen+missing, seen)
-	}
-	if err := r.dropShrink(ctx, l); err != nil {
+	seen := l.linksSeen + len(l.relinked)
+	believed, err := r.size(ctx, guard.Read{
+		Now: r.now, Limits: l.Guard, Target: l.Name, Before: seen + missing, Count: seen, Missing: max(0, missing),
+	})
+	switch {
+	case err != nil:
 		return err
+	case !believed:
+		return errHeld
 	}
 	for _, link := range lost {
 		if err := r.lost(ctx, l, link); err != nil {
@@ -219,41 +221,4 @@ func (r *run) trouble(ctx context.Context, l *lane, link state.Link, err error) 
 	}
 	r.find(f)
 	return nil
-}
-
-// holdTarget puts a target on hold that lists far fewer accounts than are linked there, unless an operator has released exactly this.
-func (r *run) holdTarget(ctx context.Context, l *lane, lost []state.Link, linked, seen int) error {
-	ids := make([]string, len(lost))
-	for i, link := range lost {
-		ids[i] = string(link.Account)
-	}
-	slices.Sort(ids)
-	sum := sha256.Sum256(fmt.Append(nil, "shrink\x00", l.Name, "\x00", seen, ids))
-	released, err := r.hold(ctx, state.Hold{
-		Digest: hex.EncodeToString(sum[:])[:12], Kind: "shrink", Target: l.Name, Since: r.now,
-		Reason: fmt.Sprintf("the application lists %d of the %d active accounts that are linked there: less than max_shrink_percent = %g allows. "+
-			"Nothing is made there, and nothing counts as gone, until you have seen that this is the right tenant and that they are gone", seen, linked, r.o.Shrink),
-	})
-	switch {
-	case err != nil:
-		return err
-	case !released:
-		return errHeld
-	}
-	for _, link := range lost {
-		if err := r.lost(ctx, l, link); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// dropShrink forgets what the target was held for.
-func (r *run) dropShrink(ctx context.Context, l *lane) error {
-	if !r.write {
-		return nil
-	}
-	return r.o.Ledger.Update(ctx, func(w *state.Writer) error {
-		return dropHoldsWhere(w, func(h state.Hold) bool { return h.Kind == "shrink" && h.Target == l.Name })
-	})
 }

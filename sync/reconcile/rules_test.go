@@ -302,7 +302,7 @@ func TestR06AllPlansBeforeAnyChange(t *testing.T) {
 	dir.Delete(t, dir.PersonDN(slapdtest.UID(7)))
 	dir.AddPerson(t, "newcomer", nil)
 	report := l.run(reconcile.Pass{})
-	if report.Outcome() != reconcile.Held || len(report.Held) != 1 || len(report.Held[0].People) != 6 {
+	if report.Outcome() != reconcile.Held || len(report.Held) != 1 || len(report.Held[0].Members) != 6 {
 		t.Fatalf("%q: %+v", report.Outcome(), report.Held)
 	}
 	got := app.Users(t)
@@ -563,7 +563,7 @@ func TestR14EditedScopeIsACohortOfItsOwn(t *testing.T) {
 	dir.Delete(t, dir.PersonDN(slapdtest.UID(1)))
 	l.application("wiki", app, `scope = person.uid == "nobody"`+"\n", nil)
 	report := l.run(reconcile.Pass{})
-	if report.Outcome() != reconcile.Held || len(report.Held) != 1 || report.Held[0].Cause != identity.Rescoped || len(report.Held[0].People) != 39 {
+	if report.Outcome() != reconcile.Held || len(report.Held) != 1 || report.Held[0].Cause != identity.ConfigEdited || len(report.Held[0].Members) != 39 {
 		t.Fatalf("an edited scope: %q, %d holds", report.Outcome(), len(report.Held))
 	}
 	if got := len(active(t, app)); got != 39 {

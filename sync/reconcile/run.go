@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -31,6 +32,8 @@ type Engine struct {
 
 	books    *sweep.Books
 	sweepers map[string]*sweep.Sweeper // by target
+
+	guarding sync.Mutex // one decision at a time: each has to know the holds and what was spent of the one before
 
 	mu      sync.Mutex
 	running map[string]bool // ids of passes and sweeps under way
@@ -61,7 +64,8 @@ func New(o Options) *Engine {
 			Closer: sweep.Door{Executor: e.executor(id), Session: t.Session},
 			Rules: func() sweep.Rules {
 				return sweep.Rules{
-					Policy: t.Leaver, Observe: t.Observe, Protected: t.Guard.Protected, Parallel: t.Parallel, Watch: t.Session.Share(watchShare),
+					Policy: t.Leaver, Observe: t.Observe, Parallel: t.Parallel, Watch: t.Session.Share(watchShare),
+					Protected: func(userName string) (string, bool) { return t.Guard.Protected(userName) },
 				}
 			},
 		})
@@ -155,6 +159,10 @@ type run struct {
 
 	gone    map[identity.PersonID]judge.Absent // what became of people whom the reads lack
 	closure map[identity.PersonID]string       // ordered closed, with the reason
+
+	holders     holders
+	populations populations
+	books       books
 
 	mu       sync.Mutex // guards what follows, and the lanes' bits while sources are read
 	report   Report
@@ -277,12 +285,10 @@ func (r *run) recover(ctx context.Context, l *lane) error {
 	if err != nil {
 		return err
 	}
-	leavers = slices.DeleteFunc(r.suspects(l, leavers), func(out leaver) bool {
+	leavers = slices.DeleteFunc(leavers, func(out leaver) bool {
 		return slices.ContainsFunc(l.accepted, func(known leaver) bool { return known.Account == out.Account })
 	})
-	late, err := r.guard(ctx, l, leavers)
-	l.accepted = append(l.accepted, late...)
-	return err
+	return r.guard(ctx, leavers, l)
 }
 
 // reopen makes of a recorded change the job it was.
@@ -378,6 +384,7 @@ func (r *run) finish(ctx context.Context) error {
 	settling, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 	defer cancel()
 	r.tellObserved()
+	slices.SortFunc(r.report.Held, func(a, b identity.Hold) int { return strings.Compare(a.Digest, b.Digest) })
 	identity.SortFindings(r.findings)
 	r.report.Findings = r.findings
 	var all [][]identity.Change
@@ -397,7 +404,6 @@ func (r *run) finish(ctx context.Context) error {
 		r.report.Targets = append(r.report.Targets, part)
 		r.report.Failures = append(r.report.Failures, l.failures...)
 		r.report.Closed = append(r.report.Closed, l.closed...)
-		r.report.Held = append(r.report.Held, l.holds...)
 		all = append(all, l.changes)
 		l.changes, l.work = nil, nil // a first pass has as many as there are people
 	}
@@ -490,7 +496,7 @@ func (r *run) remember(w *state.Writer, stopped bool) error {
 		}
 		window = max(window, l.Guard.Window)
 	}
-	if err := w.PruneSwept(r.now.Add(-2 * window)); err != nil {
+	if err := errors.Join(w.PruneSpent(r.now.Add(-2*max(window, r.o.Guard.Window, time.Hour))), w.PruneMembers()); err != nil {
 		return err
 	}
 	return w.AddRun(r.report.Run)

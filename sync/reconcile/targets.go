@@ -35,12 +35,6 @@ type lane struct {
 
 	accepted []leaver // to be closed
 	watched  []leaver // would be closed, were the target not in observe mode
-	reported []leaver // are to be closed by somebody else
-	counted  int      // accepted in this pass or still owed, as the guard counts
-	weighed  bool     // the two below are known
-	active   int      // linked accounts that were active when the pass began
-	swept    int      // closed in the guard's window before
-	holds    []state.Hold
 
 	matcher  *correlate.Matcher
 	parked   map[identity.AccountID]int64 // unlinked accounts in the spool
@@ -130,11 +124,6 @@ func (r *run) serve(ctx context.Context, l *lane) error {
 	l.complete = true
 	if !r.write {
 		return nil
-	}
-	if r.pass.Mode == Full && r.pass.Person == "" {
-		if err := r.dropHolds(ctx, l); err != nil {
-			return err
-		}
 	}
 	r.sweep(ctx, l)
 	r.closeOrphans(ctx, l)
@@ -239,7 +228,7 @@ func (l *lane) account(out leaver) sweep.Account {
 	if policy.Action == sweep.ActionReport {
 		policy.Action = sweep.ActionDisable // an emergency
 	}
-	return sweep.Account{Change: out.change(l.Name), Link: out.link, Policy: policy, Uncounted: out.freed}
+	return sweep.Account{Change: out.Change(""), Link: out.link, Policy: policy}
 }
 
 // sweep closes what the target's leavers still have. Whoever started the pass by hand does not wait for the time of a retry.

@@ -417,7 +417,7 @@ func (r *run) bind(n, i int, known state.Person, e roster.Entry) error {
 	}
 	r.roster.Keep(i)
 	for _, s := range by {
-		s.add(e.Person.ID)
+		s.people++
 	}
 	return nil
 }
@@ -505,8 +505,8 @@ func (r *run) approvedAnomalies(ctx context.Context, n int) (map[string]bool, er
 			if err != nil {
 				return err
 			}
-			if h.Kind == anomalyHold && h.Source == r.o.Sources[n].Name && !h.Approved.IsZero() {
-				approved[h.Container] = true
+			if h.Kind == identity.HoldAnomaly && h.Directory == r.o.Sources[n].Name && h.Ruling.What == identity.Approved {
+				approved[h.Anomaly] = true
 			}
 		}
 		return nil

@@ -9,11 +9,9 @@ import (
 
 	"github.com/dirsweep/dirsweep/state"
 	"github.com/dirsweep/dirsweep/sync/correlate"
-	"github.com/dirsweep/dirsweep/sync/guard"
 	"github.com/dirsweep/dirsweep/sync/identity"
 	"github.com/dirsweep/dirsweep/sync/plan"
 	"github.com/dirsweep/dirsweep/sync/roster"
-	"github.com/dirsweep/dirsweep/sync/sweep"
 )
 
 // matchUnlinked correlates the people without a link with the accounts without one.
@@ -146,14 +144,9 @@ func (r *run) matched(ctx context.Context, l *lane, m correlate.Match) (out leav
 	if out, leaving = r.departure(l, link); !leaving || !have.Active {
 		return out, false, nil
 	}
-	out.rule = fmt.Sprintf("%s, found by %s", out.rule, m.By)
+	out.Rule = fmt.Sprintf("%s, found by %s", out.Rule, m.By)
 	out.link = state.Link{} // it becomes one when it is closed
-	err = r.o.Ledger.View(ctx, func(v *state.Reader) error {
-		c, _, err := v.Case(out.Person)
-		step := sweep.StepOf(c, l.Name, out.Account)
-		out.owed = step != nil && step.Status == state.StepOpen
-		return err
-	})
+	err = r.o.Ledger.View(ctx, func(v *state.Reader) error { return r.recall(v, &out) })
 	return out, err == nil, err
 }
 
@@ -186,8 +179,10 @@ func (r *run) orphan(l *lane, have identity.Account) (out leaver, leaving bool, 
 		return out, false, nil
 	}
 	return leaver{
-		Leaver: guard.Leaver{Account: have.ID, UserName: have.UserName, Name: have.UserName, Cause: identity.Orphaned},
-		rule:   "on_orphan = \"disable\"", link: state.Link{},
+		Leaver: identity.Leaver{
+			Target: l.Name, Account: have.ID, UserName: have.UserName, Name: have.UserName, Cause: identity.Orphaned,
+			Rule: "on_orphan = \"disable\"", Noticed: r.now,
+		},
 	}, true, nil
 }
 

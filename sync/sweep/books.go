@@ -164,7 +164,7 @@ func (b *Books) watch(ctx context.Context, t task, now time.Time) error {
 func (b *Books) reopen(ctx context.Context, t *task, now time.Time) error {
 	err := b.step(ctx, *t, now, func(s *state.Step) {
 		s.Status, s.Attempts, s.Error, s.Seen = state.StepOpen, 0, "", ""
-		s.Left, s.At, s.Next, s.Delete, s.Uncounted = now, now, time.Time{}, time.Time{}, true
+		s.Left, s.At, s.Next, s.Delete = now, now, time.Time{}, time.Time{}
 		s.Rule = "R11"
 		t.step = *s
 	})

@@ -19,8 +19,6 @@ type Account struct {
 	Change identity.Change // its Op is ignored: who, where and why
 	Link   state.Link      // zero for an orphan account
 	Policy Policy
-	// Uncounted: an operator let it go past the guard, or it was closed before: it does not count for the guard's window.
-	Uncounted bool
 }
 
 // A Closed says how far Close came.
@@ -214,7 +212,7 @@ func closeLinked(ctx context.Context, x *apply.Executor, p *apply.Pass, a *Accou
 		if !needed {
 			continue
 		}
-		r = x.Do(ctx, p, apply.Job{Change: c, Have: r.Account, Fresh: true, Link: a.Link, Scope: a.Link.ScopePrint, Uncounted: a.Uncounted})
+		r = x.Do(ctx, p, apply.Job{Change: c, Have: r.Account, Fresh: true, Link: a.Link, Scope: a.Link.ScopePrint})
 		if r.Err != nil {
 			closed.Failed, closed.Err = c, r.Err
 			return closed

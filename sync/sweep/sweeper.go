@@ -276,7 +276,7 @@ func (t task) account(policy Policy) Account {
 	if policy.Action == ActionReport {
 		policy.Action = ActionDisable // an emergency
 	}
-	return Account{Change: t.leaver().Change(""), Link: t.link, Policy: policy, Uncounted: t.step.Uncounted}
+	return Account{Change: t.leaver().Change(""), Link: t.link, Policy: policy}
 }
 
 func (s *Sweeper) close(ctx context.Context, rules Rules, t task) (round Round) {

@@ -7,6 +7,5 @@ import (
 )
 
 func (a *app) rejectCommand() *cobra.Command {
-	return a.decide("reject DIGEST", "Reject one hold: nobody of it is closed for this reason", control.CmdReject,
-		"Rejected %s: %s. Nothing was changed; who of it leaves for the same reason stays blocked. `dirsweep approve` still works.\n")
+	return a.rule("reject DIGEST", "Reject one hold: nobody of it is closed for this reason", control.CmdReject, &control.Request{})
 }

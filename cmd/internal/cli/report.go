@@ -192,9 +192,10 @@ func (a *app) printHeld(held []control.Hold, t tense) {
 func decision(h control.Hold, t tense) string {
 	switch {
 	case !h.Approved.IsZero():
-		return "approved " + clock(h.Approved) + "; the next pass carries it out for those who still leave"
+		return "approved " + clock(h.Approved) + " by " + h.By
 	case !h.Rejected.IsZero():
-		return "rejected " + clock(h.Rejected) + ": nothing is changed. `dirsweep approve " + h.Digest + "` still works"
+		return "rejected " + clock(h.Rejected) + " by " + h.By + ": they are kept as they are until they have returned and left again; `dirsweep approve " +
+			h.Digest + "` still releases them"
 	case t == planned:
 		return "a pass holds it, until you release it with `dirsweep approve " + h.Digest + "` or drop it with `dirsweep reject " + h.Digest + "`"
 	}
@@ -203,7 +204,7 @@ func decision(h control.Hold, t tense) string {
 
 // holdName says what waits: "40 of wiki, deleted, from ou=sales,…".
 func holdName(h control.Hold) string {
-	text := count(len(h.People), "person", "people")
+	text := count(h.Persons(), "person", "people")
 	if len(h.People) == 0 {
 		text = h.Kind
 	}

@@ -80,11 +80,13 @@ func parseCron(spec string, now time.Time) (cron.Schedule, error) {
 // guard reads a guard block over the limits that hold without it. Protected accounts add up: a target's block
 // protects more, never less.
 func (l *loader) guard(b *hcl.Block, limits guard.Limits) guard.Limits {
-	r := l.open(b, "max_sweep_percent", "max_sweep_count", "window", "max_shrink_percent", "protect")
+	r := l.open(b, "max_sweep_percent", "max_sweep_count", "window", "max_shrink_percent", "max_change_percent", "max_delete_count", "protect")
 	limits.MaxSweepPercent = r.percent("max_sweep_percent", limits.MaxSweepPercent)
 	limits.MaxSweepCount = r.whole("max_sweep_count", limits.MaxSweepCount, 0, 1_000_000_000)
 	limits.Window = r.duration("window", limits.Window, time.Minute)
 	limits.MaxShrinkPercent = r.percent("max_shrink_percent", limits.MaxShrinkPercent)
+	limits.MaxChangePercent = r.percent("max_change_percent", limits.MaxChangePercent)
+	limits.MaxDeleteCount = r.whole("max_delete_count", limits.MaxDeleteCount, 0, 1_000_000_000)
 	limits.Protect = slices.Clone(limits.Protect)
 	for _, glob := range r.texts("protect") {
 		if _, err := path.Match(strings.ToLower(glob), ""); err != nil {

@@ -98,6 +98,8 @@ func (p *printer) guard(g guard.Limits) {
 		p.set("max_sweep_count", strconv.Itoa(g.MaxSweepCount))
 		p.set("window", strconv.Quote(span(g.Window)))
 		p.set("max_shrink_percent", number(g.MaxShrinkPercent))
+		p.set("max_change_percent", number(g.MaxChangePercent))
+		p.set("max_delete_count", strconv.Itoa(g.MaxDeleteCount))
 		p.set("protect", list(g.Protect))
 	})
 }

@@ -35,14 +35,21 @@ func (t *tally) finding(f identity.Finding) {
 	}
 }
 
-func (t *tally) hold(h state.Hold) {
-	switch {
-	case !h.Approved.IsZero():
-		t.facts.Open += len(h.People)
-	case !h.Rejected.IsZero():
-		t.facts.Waiting["kept"] += max(len(h.People), 1)
-	default:
-		t.facts.Waiting["held"] += max(len(h.People), 1)
+// hold counts each member of a hold; one that names none counts once.
+func (t *tally) hold(h identity.Hold) {
+	members := h.Members
+	if len(members) == 0 && h.Ruling.What != identity.Approved {
+		members = []identity.Member{{}}
+	}
+	for _, m := range members {
+		switch h.RulingOf(m).What {
+		case identity.Approved:
+			t.facts.Open++
+		case identity.Rejected:
+			t.facts.Waiting["kept"]++
+		default:
+			t.facts.Waiting["held"]++
+		}
 	}
 }
 

@@ -100,7 +100,7 @@ func (s *Storage) Build(cfg *config.Config, scratch string, log hclog.Logger) (*
 	return &Instance{Outline: cfg.Outline(), Config: cfg, Storage: s, parts: p, Engine: reconcile.New(reconcile.Options{
 		Sources:  p.sources,
 		Targets:  p.targets,
-		Shrink:   cfg.Guard.MaxShrinkPercent,
+		Guard:    cfg.Guard,
 		Ledger:   s.Ledger,
 		Trail:    s.Trail,
 		Evidence: s.Evidence,

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/dirsweep/dirsweep/state"
+	"github.com/dirsweep/dirsweep/sync/identity"
 	"github.com/dirsweep/dirsweep/sync/plan"
 	"github.com/dirsweep/dirsweep/sync/reconcile"
 )
@@ -37,8 +38,8 @@ const (
 	CmdOrphans  Command = "orphans"  // []Orphan
 	CmdFindings Command = "findings" // []Finding
 	CmdHolds    Command = "holds"    // []Hold; Request.All for decided ones too, Request.Digest for one
-	CmdApprove  Command = "approve"  // Hold
-	CmdReject   Command = "reject"   // Hold
+	CmdApprove  Command = "approve"  // Ruled; but for those whom Request.Except names
+	CmdReject   Command = "reject"   // Ruled
 	CmdExplain  Command = "explain"  // []Explanation
 	CmdEvidence Command = "evidence" // []byte: the evidence file as it was written
 	CmdPlan     Command = "plan"     // Report
@@ -67,6 +68,7 @@ type Request struct {
 	Account string   `json:"account,omitempty"` // of a link: the account's id or userName
 	Reason  string   `json:"reason,omitempty"`
 	Digest  string   `json:"digest,omitempty"` // of a hold; of a sync: of the only plan that may be carried out
+	Except  []string `json:"except,omitempty"` // people of a hold who are kept
 	Actor   string   `json:"actor,omitempty"`  // who asks, for the trail; over a socket that tells who its peer is, the peer
 	All     bool     `json:"all,omitempty"`
 }
@@ -276,11 +278,11 @@ func (s *Service) do(ctx context.Context, i *Instance, command Command, request 
 	case CmdLeavers, CmdOrphans, CmdFindings, CmdHolds:
 		return list(ctx, i, command, request)
 	case CmdApprove:
-		hold, err := i.Engine.Approve(ctx, request.Digest, request.Actor)
-		return viewHold(hold), err
+		ruled, err := i.Engine.Approve(ctx, request.Digest, request.Actor, request.Except...)
+		return viewRuled(ruled), err
 	case CmdReject:
-		hold, err := i.Engine.Reject(ctx, request.Digest, request.Actor)
-		return viewHold(hold), err
+		ruled, err := i.Engine.Reject(ctx, request.Digest, request.Actor)
+		return viewRuled(ruled), err
 	case CmdExplain:
 		return explain(ctx, i, request.Person)
 	case CmdEvidence:
@@ -387,8 +389,8 @@ func list(ctx context.Context, i *Instance, command Command, request Request) (a
 		case CmdLeavers:
 			answer, err = collect(r.Cases(), viewCase, func(c state.Case) bool { return request.All || c.Open() })
 		case CmdHolds:
-			answer, err = collect(r.Holds(), viewHold, func(h state.Hold) bool {
-				return (request.All || h.Approved.IsZero() && h.Rejected.IsZero()) && (request.Digest == "" || h.Digest == request.Digest)
+			answer, err = collect(r.Holds(), viewHold, func(h identity.Hold) bool {
+				return (request.All || h.Ruling.What == "") && (request.Digest == "" || h.Digest == request.Digest)
 			})
 		case CmdFindings:
 			answer, err = collect(r.Findings(), viewFinding, every)

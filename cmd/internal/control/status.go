@@ -204,7 +204,7 @@ func (s *Status) readHolds(r *state.Reader) error {
 		if err != nil {
 			return err
 		}
-		if h.Approved.IsZero() && h.Rejected.IsZero() {
+		if h.Ruling.What == "" {
 			s.Held++
 		}
 	}

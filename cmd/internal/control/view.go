@@ -105,20 +105,48 @@ type Hold struct {
 	Target    string       `json:"target,omitempty"`
 	Source    string       `json:"source,omitempty"`
 	Cause     string       `json:"cause,omitempty"`
+	Group     string       `json:"group,omitempty"`
 	Container string       `json:"container,omitempty"`
+	Anomaly   string       `json:"anomaly,omitempty"`   // what does not look right
+	Attribute string       `json:"attribute,omitempty"` // that an edited mapping would change
 	Reason    string       `json:"reason"`
-	People    []HeldPerson `json:"people"`
+	Closed    []string     `json:"closed,omitempty"` // who went by the same within the window
+	Count     int          `json:"count"`            // accounts when it was made
+	People    []HeldPerson `json:"people"`           // those who still wait or are kept, account by account
 	Since     time.Time    `json:"since,omitzero"`
 	Approved  time.Time    `json:"approved,omitzero"`
 	Rejected  time.Time    `json:"rejected,omitzero"`
+	By        string       `json:"by,omitempty"` // who approved or rejected it
+}
+
+// Persons is how many people a hold is over: somebody may have an account in several targets.
+func (h Hold) Persons() int {
+	seen := map[HeldPerson]bool{}
+	for _, p := range h.People {
+		if p.Person != "" {
+			p = HeldPerson{Person: p.Person}
+		}
+		seen[p] = true
+	}
+	return len(seen)
+}
+
+// Ruled is what became of a hold that was approved or rejected.
+type Ruled struct {
+	Hold     Hold         `json:"hold"`
+	Released []HeldPerson `json:"released"`
+	Kept     []HeldPerson `json:"kept"`
+	Staying  []HeldPerson `json:"staying"` // no longer leaving
 }
 
 // A HeldPerson is one person of a hold.
 type HeldPerson struct {
 	Person   string `json:"person,omitempty"`
 	Name     string `json:"name"`
+	Target   string `json:"target,omitempty"`
 	Account  string `json:"account,omitempty"`
 	UserName string `json:"userName,omitempty"`
+	Kept     bool   `json:"kept,omitempty"` // an operator rejected closing it
 }
 
 // A Finding is something to look at that dirsweep did not act on.
@@ -316,13 +344,33 @@ func viewValue(v identity.Value) json.RawMessage {
 	return json.RawMessage(v)
 }
 
-func viewHold(h state.Hold) Hold {
-	return Hold{
-		Digest: h.Digest, Kind: h.Kind, Target: h.Target, Source: h.Source, Cause: string(h.Cause), Container: h.Container,
-		Reason: h.Reason, Since: h.Since, Approved: h.Approved, Rejected: h.Rejected,
-		People: views(h.People, func(p state.HeldPerson) HeldPerson {
-			return HeldPerson{Person: viewPerson(p.Person), Name: p.Name, Account: string(p.Account), UserName: p.UserName}
-		}),
+func viewHold(h identity.Hold) Hold {
+	out := Hold{
+		Digest: h.Digest, Kind: string(h.Kind), Target: h.Target, Source: h.Directory, Cause: string(h.Cause), Group: h.Group,
+		Container: h.Container, Anomaly: h.Anomaly, Attribute: h.Attribute, Reason: h.Reason, Closed: h.Closed, Count: h.Count,
+		Since: h.Since, By: h.Ruling.By, People: []HeldPerson{},
+	}
+	switch h.Ruling.What {
+	case identity.Approved:
+		out.Approved = h.Ruling.At
+	case identity.Rejected:
+		out.Rejected = h.Ruling.At
+	}
+	for _, m := range h.Members {
+		p := viewMember(m)
+		p.Kept = h.RulingOf(m).What == identity.Rejected
+		out.People = append(out.People, p)
+	}
+	return out
+}
+
+func viewMember(m identity.Member) HeldPerson {
+	return HeldPerson{Person: viewPerson(m.Person), Name: m.Name, Target: m.Target, Account: string(m.Account), UserName: m.UserName}
+}
+
+func viewRuled(r reconcile.Ruled) Ruled {
+	return Ruled{
+		Hold: viewHold(r.Hold), Released: views(r.Released, viewMember), Kept: views(r.Kept, viewMember), Staying: views(r.Staying, viewMember),
 	}
 }
 

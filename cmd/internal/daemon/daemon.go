@@ -201,7 +201,7 @@ func (d *Daemon) tell(r control.Report) {
 		d.log.Error("a change failed", "target", f.Change.Target, "op", f.Change.Op, "person", f.Change.Name, "error", f.Error)
 	}
 	for _, h := range r.Held {
-		d.log.Warn("held until it is approved or rejected", "digest", h.Digest, "people", len(h.People), "reason", h.Reason)
+		d.log.Warn("held until it is approved or rejected", "digest", h.Digest, "people", h.Persons(), "reason", h.Reason)
 	}
 	level := hclog.Info
 	if len(r.Changes) == 0 && r.Outcome == control.AsWanted && r.Mode != string(reconcile.Full) {

@@ -181,7 +181,7 @@ func (s *script) mistake(ctx context.Context) error {
 		return err
 	}
 	for _, h := range report.Held {
-		s.summary.Held = max(s.summary.Held, len(h.People))
+		s.summary.Held = max(s.summary.Held, h.People())
 	}
 	if n := s.wiki.written() + s.chat.written() - before; n != 0 {
 		return fmt.Errorf("the applications were written to %d times while everything should have been held", n)

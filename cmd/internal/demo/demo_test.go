@@ -73,7 +73,7 @@ func TestCheckFindsWhatIsWrong(t *testing.T) {
 	tell.summary(summary)
 	t.Log(out.String())
 	for _, want := range []string{
-		"wiki: link 1, create 199", "chat: create 100", "3 proven closed", "it is swept again", "the target is not available",
+		"wiki: link 1, create 199", "chat: create 100", "3 proven closed", "it is closed again", "the target is not available",
 		"50 people held", "approve", "5 joined, 4 moved, 4 left", "7 accounts closed", "4 evidence files verified", "exactly what they should",
 	} {
 		if !strings.Contains(out.String(), want) {

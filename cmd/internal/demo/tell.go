@@ -1,6 +1,7 @@
 package demo
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"slices"
@@ -71,7 +72,7 @@ func (t *teller) report(r reconcile.Report) {
 		t.result(t.bad(fmt.Sprintf("%s: not done: %s", f.Change.Target, firstLine(f.Err))))
 	}
 	for _, h := range r.Held {
-		t.result(t.warned(fmt.Sprintf("%s: %d people held, nothing written: %s (release with `dirsweep approve %s`)", h.Target, len(h.People), h.Reason, h.Digest)))
+		t.result(t.warned(fmt.Sprintf("%s: %d people held, nothing written: %s (release with `dirsweep approve %s`)", cmp.Or(h.Target, h.Directory), h.People(), h.Reason, h.Digest)))
 	}
 	for _, f := range r.Findings {
 		t.result(t.faint("finding: " + f.Subject + ": " + f.Detail))

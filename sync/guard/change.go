@@ -1,0 +1,115 @@
+package guard
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/dirsweep/dirsweep/sync/identity"
+)
+
+// An Edit is how much would change at one target: by attribute where its mapping was edited, and by entitlement (R6, R14). Numbers alone, so that
+// an edit that concerns a million accounts costs nothing.
+type Edit struct {
+	Now     time.Time
+	Limits  Limits
+	Target  string
+	Mapping uint64 // fingerprint of the target's expressions, as edited
+	Linked  int    // accounts
+	// Attributes is how many linked accounts would get another value of an attribute because the mapping was edited, those included that have got
+	// it already.
+	Attributes map[string]int
+	// Withdrawn is who would lose an entitlement, by its name.
+	Withdrawn map[string]Withdrawal
+	Holds     []identity.Hold
+}
+
+// A Withdrawal is how many of those who had an entitlement within the window lose it, or have lost it within the window.
+type Withdrawal struct{ Losers, Holders int }
+
+// EditDecision says what may not be sent.
+type EditDecision struct {
+	Attributes map[string]string // those that may not be changed, by the digest of the hold
+	Withdrawn  map[string]string // entitlements that may not be taken away
+	Holds      []identity.Hold   // new ones
+	Over       []string          // digests of holds that stand for nothing any more: carried out, or the config is another
+}
+
+// Changes judges an Edit: one attribute that would change at more than max_change_percent of the linked accounts, and at more than twenty, is
+// held; so is an entitlement that more than that share of its holders would lose. A hold stands until it is decided, or nothing would change
+// any more. An approval holds for the mapping for which it was given.
+func Changes(e Edit) EditDecision {
+	out := EditDecision{Attributes: map[string]string{}, Withdrawn: map[string]string{}}
+	standing := map[string][]identity.Hold{}
+	for _, h := range e.Holds {
+		if h.Kind != identity.HoldChange || h.Target != e.Target {
+			continue
+		}
+		n := e.Attributes[h.Attribute]
+		if h.Cause == identity.Withdrawn {
+			n = e.Withdrawn[h.Attribute].Losers
+		} else if h.Mapping != e.Mapping {
+			n = 0
+		}
+		if n == 0 {
+			out.Over = append(out.Over, h.Digest)
+			continue
+		}
+		key := string(h.Cause) + "\x00" + h.Attribute
+		standing[key] = append(standing[key], h)
+	}
+	for _, path := range slices.Sorted(maps.Keys(e.Attributes)) {
+		h := e.hold(identity.Changed, path, e.Attributes[path], e.Linked, "linked accounts would change")
+		out.judge(h, standing, e.Limits, e.Attributes[path], e.Linked, out.Attributes)
+	}
+	for _, name := range slices.Sorted(maps.Keys(e.Withdrawn)) {
+		w := e.Withdrawn[name]
+		h := e.hold(identity.Withdrawn, name, w.Losers, w.Holders, "holders would lose it")
+		out.judge(h, standing, e.Limits, w.Losers, w.Holders, out.Withdrawn)
+	}
+	slices.Sort(out.Over)
+	return out
+}
+
+// judge notes in held what may not be sent: what a standing hold binds, or what is over the limit now.
+func (out *EditDecision) judge(h identity.Hold, standing map[string][]identity.Hold, l Limits, n, of int, held map[string]string) {
+	known := standing[string(h.Cause)+"\x00"+h.Attribute]
+	slices.SortFunc(known, func(a, b identity.Hold) int { return cmp.Compare(a.Digest, b.Digest) })
+	approved := slices.ContainsFunc(known, func(k identity.Hold) bool { return k.Ruling.What == identity.Approved && n <= k.Count })
+	rejected := slices.IndexFunc(known, func(k identity.Hold) bool { return k.Ruling.What == identity.Rejected })
+	waiting := slices.IndexFunc(known, func(k identity.Hold) bool { return k.Ruling.What == "" })
+	switch {
+	case n == 0:
+	case rejected >= 0:
+		held[h.Attribute] = known[rejected].Digest
+	case approved:
+	case waiting >= 0:
+		held[h.Attribute] = known[waiting].Digest
+	case n > l.changes(of):
+		held[h.Attribute] = h.Digest
+		out.Holds = append(out.Holds, h)
+	}
+}
+
+// changes is how many of base an edit may change. An explicit nothing allows none.
+func (l Limits) changes(base int) int {
+	if l.MaxChangePercent <= 0 {
+		return 0
+	}
+	return max(fewChanges, int(l.MaxChangePercent*float64(base)/100))
+}
+
+func (e Edit) hold(cause identity.Cause, attribute string, n, of int, what string) identity.Hold {
+	h := identity.Hold{
+		Kind: identity.HoldChange, Target: e.Target, Cause: cause, Attribute: attribute, Count: n, Since: e.Now,
+		Reason: fmt.Sprintf("%s of %s: %d of %d %s, max_change_percent = %g allows %d: raise it in guard {} of %s, or approve this",
+			attribute, e.Target, n, of, what, e.Limits.MaxChangePercent, e.Limits.changes(of), e.Target),
+	}
+	if cause == identity.Changed {
+		h.Mapping = e.Mapping
+	}
+	h.Digest = Digest(h)
+	return h
+}

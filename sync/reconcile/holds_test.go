@@ -1,0 +1,235 @@
+package reconcile_test
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/dirsweep/dirsweep/sources/ldap/slapdtest"
+	"github.com/dirsweep/dirsweep/state"
+	"github.com/dirsweep/dirsweep/sync/identity"
+	"github.com/dirsweep/dirsweep/sync/reconcile"
+	"github.com/dirsweep/dirsweep/targets/scim/scimtest"
+)
+
+// after moves the lab's clock on.
+func (l *lab) after(d time.Duration) {
+	now := time.Now
+	if l.now != nil {
+		now = l.now
+	}
+	at := now().Add(d)
+	l.now = func() time.Time { return at }
+}
+
+// nextSecond waits until the directory, whose clock knows seconds, dates what is changed from now on later than what was.
+func nextSecond(t *testing.T) {
+	t.Helper()
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for began := time.Now().Unix(); time.Now().Unix() == began; {
+		select {
+		case <-tick.C:
+		case <-t.Context().Done():
+			t.Fatal(t.Context().Err())
+		}
+	}
+}
+
+// rule approves or rejects the only hold on record.
+func (l *lab) rule(what identity.Verdict, except ...string) reconcile.Ruled {
+	l.t.Helper()
+	holds := l.holds()
+	if len(holds) != 1 {
+		l.t.Fatalf("%d holds: %+v", len(holds), holds)
+	}
+	var ruled reconcile.Ruled
+	var err error
+	if what == identity.Approved {
+		ruled, err = l.engine().Approve(l.t.Context(), holds[0].Digest, "olga", except...)
+	} else {
+		ruled, err = l.engine().Reject(l.t.Context(), holds[0].Digest, "olga")
+	}
+	l.must(err)
+	return ruled
+}
+
+// still requires that so many accounts are active.
+func still(t *testing.T, what string, app *scimtest.Server, want int) {
+	t.Helper()
+	if got := len(active(t, app)); got != want {
+		t.Errorf("%s: %d active accounts, want %d", what, got, want)
+	}
+}
+
+// members are the userNames in a hold.
+func members(h identity.Hold) (names []string) {
+	for _, m := range h.Members {
+		names = append(names, m.UserName)
+	}
+	slices.Sort(names)
+	return names
+}
+
+// TestR06AHoldDoesNotDrain: D2, B3. Nobody decides for a week.
+func TestR06AHoldDoesNotDrain(t *testing.T) {
+	l, dir, app := company(t, 100, `scope = member_of("group001") || member_of("group002")`+"\n", nil)
+	before := len(active(t, app))
+	for i := 1; i <= 100; i += 4 { // group001
+		dir.Leave(t, dir.GroupDN("group001"), dir.PersonDN(slapdtest.UID(i)))
+	}
+	if report := l.run(reconcile.Pass{}); report.Outcome() != reconcile.Held {
+		t.Fatalf("outcome %s", report.Outcome())
+	}
+	still(t, "at once", app, before)
+	for day := range 7 {
+		l.after(25 * time.Hour)
+		if report := l.run(reconcile.Pass{}); report.Outcome() != reconcile.Held || len(report.Held) != 1 {
+			t.Fatalf("day %d: %s, %d holds", day, report.Outcome(), len(report.Held))
+		}
+		still(t, fmt.Sprint("day ", day), app, before)
+	}
+	if held := members(l.holds()[0]); len(held) != 25 {
+		t.Errorf("%d are held: %q", len(held), held)
+	}
+	// Somebody of them who is deleted leaves by another proof, and is closed.
+	who := dir.PersonDN(slapdtest.UID(9))
+	dir.Delete(t, who)
+	l.run(reconcile.Pass{})
+	still(t, "one was deleted", app, before-1)
+	if slices.Contains(members(l.holds()[0]), slapdtest.UID(9)) {
+		t.Error("they are in the hold still")
+	}
+}
+
+// TestR06ARejectedHoldIsNotCarriedOut: D3, B3.
+func TestR06ARejectedHoldIsNotCarriedOut(t *testing.T) {
+	l, dir, app := company(t, 100, "", nil)
+	for i := 1; i <= 5; i++ {
+		dir.Delete(t, dir.PersonDN(slapdtest.UID(i)))
+	}
+	l.full()
+	for i := 11; i <= 13; i++ {
+		dir.Disable(t, dir.PersonDN(slapdtest.UID(i)))
+	}
+	l.run(reconcile.Pass{})
+	still(t, "three inactive are over what is left of the limit", app, 95)
+	ruled := l.rule(identity.Rejected)
+	if len(ruled.Kept) != 3 || ruled.Hold.Ruling.By != "olga" {
+		t.Errorf("%+v", ruled)
+	}
+	for _, mode := range []reconcile.Mode{reconcile.Delta, reconcile.Full, reconcile.Full} {
+		l.after(25 * time.Hour)
+		if report := l.run(reconcile.Pass{Mode: mode}); report.Outcome() != reconcile.Held {
+			t.Errorf("R21: %s", report.Outcome())
+		}
+		still(t, string(mode), app, 95)
+	}
+	step := l.theCase(slapdtest.UID(11)).Steps[0]
+	if step.Status != state.StepKept || !strings.HasPrefix(step.Error, "kept by olga, who rejected ") {
+		t.Errorf("%+v", step)
+	}
+	// One of them is back, and the others are kept as before.
+	nextSecond(t)
+	dir.Enable(t, dir.PersonDN(slapdtest.UID(11)))
+	l.after(25 * time.Hour)
+	l.run(reconcile.Pass{})
+	still(t, "one is back", app, 95)
+	// Having left again they leave as anybody does.
+	nextSecond(t)
+	dir.Disable(t, dir.PersonDN(slapdtest.UID(11)))
+	l.after(25 * time.Hour)
+	l.run(reconcile.Pass{})
+	still(t, "and has left again", app, 94)
+	// The rejection can be taken back.
+	l.rule(identity.Approved)
+	l.run(reconcile.Pass{})
+	still(t, "approved after all", app, 92)
+}
+
+// TestR06ApprovedButForOne: exactly the members, less those excepted and those who are back.
+func TestR06ApprovedButForOne(t *testing.T) {
+	l, dir, app := company(t, 100, "", nil)
+	for i := 1; i <= 8; i++ {
+		dir.Disable(t, dir.PersonDN(slapdtest.UID(i)))
+	}
+	l.run(reconcile.Pass{})
+	nextSecond(t)
+	dir.Enable(t, dir.PersonDN(slapdtest.UID(1)))
+	l.run(reconcile.Pass{})
+	digest := l.holds()[0].Digest
+	if _, err := l.engine().Approve(t.Context(), digest, "olga", "nobody"); err == nil || !strings.Contains(err.Error(), `"nobody" is not in hold`) {
+		t.Errorf("somebody who is not in it is excepted: %v", err)
+	}
+	ruled := l.rule(identity.Approved, slapdtest.UID(2), dir.PersonDN(slapdtest.UID(3)))
+	if len(ruled.Released) != 5 || len(ruled.Kept) != 2 {
+		t.Errorf("released %d, kept %d", len(ruled.Released), len(ruled.Kept))
+	}
+	// It needs no pass: the steps are due.
+	_, err := l.engine().Retry(t.Context())
+	l.must(err)
+	still(t, "approved", app, 95)
+	l.after(25 * time.Hour)
+	l.run(reconcile.Pass{})
+	still(t, "the next day", app, 95)
+	if h := l.holds(); len(h) != 1 || !slices.Equal(members(h[0]), []string{slapdtest.UID(2), slapdtest.UID(3)}) {
+		t.Errorf("%+v", h)
+	}
+	var notes []string
+	for rec, err := range l.trail.Records() {
+		l.must(err)
+		if rec.Kind == "approve" && rec.Actor == "olga" {
+			notes = append(notes, rec.Note)
+		}
+	}
+	if len(notes) != 1 || !strings.Contains(notes[0], "5 released") || !strings.Contains(notes[0], "2 kept") {
+		t.Errorf("R16: %q", notes)
+	}
+}
+
+// TestR06OneCauseIsOneCohort: D4. Small branches do not let a mass event through piece by piece.
+func TestR06OneCauseIsOneCohort(t *testing.T) {
+	dir := slapdtest.Start(t, slapdtest.Options{People: 60})
+	app := scimtest.StartElimity(t)
+	l := newLab(t)
+	for i := range 15 {
+		unit := dir.AddUnit(t, fmt.Sprint("team", i), dir.PeopleDN())
+		for k := 1; k <= 4; k++ {
+			dir.Move(t, dir.PersonDN(slapdtest.UID(4*i+k)), unit)
+		}
+	}
+	l.directory("corp", dir, "")
+	l.application("wiki", app, "", func(target *reconcile.Target) { target.Guard.MaxSweepPercent, target.Guard.MaxSweepCount = 100, 20 })
+	l.full()
+	for i := range 15 {
+		for k := 1; k <= 2; k++ {
+			dir.Disable(t, fmt.Sprintf("uid=%s,ou=team%d,%s", slapdtest.UID(4*i+k), i, dir.PeopleDN()))
+		}
+	}
+	dir.Delete(t, fmt.Sprintf("uid=%s,ou=team1,%s", slapdtest.UID(8), dir.PeopleDN()))
+	report := l.run(reconcile.Pass{})
+	still(t, "thirty of fifteen teams, two of each, where twenty may go", app, 59)
+	if len(report.Held) != 1 || len(report.Held[0].Members) != 30 {
+		t.Errorf("%+v", report.Held)
+	}
+}
+
+// TestR06TheTargetsShareWaitsAlone: a target's own limits.
+func TestR06TheTargetsShareWaitsAlone(t *testing.T) {
+	l, dir, app := company(t, 100, "", nil)
+	small := scimtest.StartElimity(t)
+	l.application("chat", small, `scope = member_of("group001")`+"\n", nil)
+	l.full()
+	before := len(active(t, small))
+	for i := 1; i <= 13; i += 4 {
+		dir.Delete(t, dir.PersonDN(slapdtest.UID(i)))
+	}
+	report := l.run(reconcile.Pass{})
+	still(t, "four of a hundred", app, 96)
+	still(t, "four of twenty-five", small, before)
+	if len(report.Held) != 1 || report.Held[0].Target != "chat" || !strings.Contains(report.Held[0].Reason, "guard {} of chat") {
+		t.Errorf("%+v", report.Held)
+	}
+}
