@@ -43,6 +43,7 @@ func (r *run) survey(ctx context.Context, l *lane) error {
 		return err
 	}
 	r.tellWaiting(l)
+	r.breakCycles(l)
 	before := len(l.watched)
 	accepted, err := r.guard(ctx, l, late)
 	if err != nil {
