@@ -277,3 +277,30 @@ func TestR09APauseIsNoFailure(t *testing.T) {
 		t.Errorf("after the pause: %+v", report.Targets)
 	}
 }
+
+// R5: identifiers that were traded, or handed round: every link follows its own account, and who leaves then is closed.
+func TestR05TradedIdentifiers(t *testing.T) {
+	l, dir, app, fast := pliant(t, 6, scimtest.Quirks{}, "")
+	users := app.Users(t)
+	names := []string{slapdtest.UID(1), slapdtest.UID(2), slapdtest.UID(3), slapdtest.UID(4)}
+	ids := []string{}
+	for _, name := range names {
+		ids = append(ids, users[name]["id"].(string)) //nolint:forcetypeassert // every account has one
+		fast.Remove(ids[len(ids)-1])
+	}
+	for i, name := range names {
+		to := []int{1, 2, 0, 3}[i] // three are handed round, one stays
+		delete(users[name], "id")
+		fast.Put(ids[to], users[name])
+	}
+	before := app.Writes()
+	l.run(reconcile.Pass{})
+	if report := l.full(); len(report.Findings) > 0 || app.Writes() != before {
+		t.Errorf("%d writes, %+v", app.Writes()-before, report.Findings)
+	}
+	dir.Delete(t, dir.PersonDN(names[0]))
+	l.full()
+	if left := active(t, app); len(left) != 5 || slices.Contains(left, names[0]) {
+		t.Errorf("active: %v", left)
+	}
+}
