@@ -260,7 +260,7 @@ func (x *Executor) search(ctx context.Context, p *Pass, link state.Link) (hits [
 			if err != nil {
 				return nil, err
 			}
-			hits = append(hits, Hit{Account: a, Linked: linked && holder.Person != link.Person})
+			hits = append(hits, Hit{Account: a, Linked: linked && holder.Person != link.Person && Bears(holder, a)})
 		}
 	}
 	return hits, nil

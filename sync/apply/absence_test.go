@@ -351,3 +351,27 @@ func TestR03ALinkFollowsTheAccount(t *testing.T) {
 		t.Errorf("two bear the mark: %t, %v", ok, err)
 	}
 }
+
+// Two accounts that traded identifiers: each link follows its own.
+func TestR05TradedIdentifiers(t *testing.T) {
+	d := newDesk(t, memory.New(), account("1", "b", "b"), account("2", "a", "a"))
+	ours, theirs := d.link(alice, "1"), d.link(bob, "2")
+	for _, link := range []state.Link{ours, theirs} {
+		found, ok, err := d.x.Successor(t.Context(), d.p, link)
+		if err != nil || !ok {
+			t.Fatalf("%s: %+v, %t, %v", link.Name, found, ok, err)
+		}
+		r := d.x.Do(t.Context(), d.p, apply.Job{Change: change(identity.Link, link.Person, found.ID), Have: found, Link: link})
+		if r.Err != nil {
+			t.Fatal(r.Err)
+		}
+		d.want("linked to", found.ID, d.recorded(link.Person).Account)
+		for _, person := range []identity.PersonID{alice, bob} {
+			if d.recorded(person).Account == "" {
+				t.Errorf("%s has lost the link", person)
+			}
+		}
+	}
+	d.want("alice", identity.AccountID("2"), d.recorded(alice).Account)
+	d.want("bob", identity.AccountID("1"), d.recorded(bob).Account)
+}

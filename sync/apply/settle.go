@@ -75,6 +75,10 @@ func Told(ctx context.Context, ledger *state.Ledger, trail *audit.Trail, records
 }
 
 func putLink(w *state.Writer, job Job, link state.Link) error {
+	displaced, err := displace(w, job, link)
+	if err != nil {
+		return err
+	}
 	if !job.Link.Person.IsZero() && (link.Target == "" || job.Link.Person != link.Person || job.Link.Account != link.Account) {
 		if err := w.DeleteLink(job.Link.Target, job.Link.Person); err != nil {
 			return err
@@ -83,13 +87,29 @@ func putLink(w *state.Writer, job Job, link state.Link) error {
 	if link.Target == "" {
 		return nil
 	}
-	if job.Change.Op.Sweeps() && job.Link.Target == "" {
-		// A second account of somebody is closed, not remembered in place of the first.
-		if first, ok, err := w.Link(link.Target, link.Person); err != nil || ok && first.Account != link.Account {
-			return err
-		}
+	if err := w.PutLink(link); err != nil || displaced.Target == "" {
+		return err
 	}
-	return w.PutLink(link)
+	return w.PutLink(displaced)
+}
+
+// displace takes another person's link off an account that is proven to be this one's: identifiers that were traded. The other gets the
+// identifier that this one had; whether it is theirs is seen before anything is written there.
+func displace(w *state.Writer, job Job, link state.Link) (displaced state.Link, err error) {
+	if job.Change.Op != identity.Link || link.Target == "" {
+		return displaced, nil
+	}
+	holder, linked, err := w.LinkByAccount(link.Target, link.Account)
+	if err != nil || !linked || holder.Person == link.Person || Bears(holder, job.Have) {
+		return displaced, err
+	}
+	was, known, err := w.Link(link.Target, link.Person)
+	if err != nil || !known {
+		return displaced, err
+	}
+	holder.Account = was.Account
+	holder.PersonPrint, holder.Have = 0, 0
+	return holder, w.DeleteLink(holder.Target, holder.Person)
 }
 
 // after is what is remembered of the account once a change has succeeded; the zero link where there is nothing left to remember.

@@ -78,8 +78,8 @@ func (r *run) nobody(ctx context.Context, n int) error {
 	if g.record.Accepted == 0 {
 		return fmt.Errorf("%w: %s returned nobody: check base_dn, filter and the bind DN's rights", sources.ErrIncomplete, name)
 	}
-	believed, err := r.size(ctx, guard.Read{Now: r.now, Limits: r.o.Guard, Source: name, Before: g.record.Accepted, Missing: g.record.Accepted})
-	g.complete = believed
+	belief, err := r.size(ctx, guard.Read{Now: r.now, Limits: r.o.Guard, Source: name, Before: g.record.Accepted, Missing: g.record.Accepted})
+	g.complete = belief.Believed
 	return err
 }
 
@@ -287,10 +287,10 @@ func (r *run) accept(ctx context.Context, n int) error {
 	explained, words := r.explained(n)
 	before := g.record.Accepted - explained
 	if count > 0 { // what nobody being there means was said before
-		believed, err := r.size(ctx, guard.Read{
+		belief, err := r.size(ctx, guard.Read{
 			Now: r.now, Limits: r.o.Guard, Source: name, Before: before, Count: count, Missing: max(0, before-count), Words: words,
 		})
-		if err != nil || !believed {
+		if err != nil || !belief.Believed {
 			return err
 		}
 	}

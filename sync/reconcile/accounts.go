@@ -22,7 +22,7 @@ func (r *run) survey(ctx context.Context, l *lane) error {
 	l.parked = map[identity.AccountID]int64{}
 	l.taken = roster.Logins{}
 	l.lost = map[int]state.Link{}
-	l.marks, l.misplaced, l.relinked = map[string]identity.AccountID{}, map[identity.PersonID]bool{}, map[identity.AccountID]bool{}
+	l.marks, l.relinked = map[string]identity.AccountID{}, map[identity.AccountID]bool{}
 	l.waiting = map[string]wish{}
 	var late []leaver
 	var err error
@@ -43,6 +43,7 @@ func (r *run) survey(ctx context.Context, l *lane) error {
 		return err
 	}
 	r.tellWaiting(l)
+	r.breakCycles(l)
 	accepted, watched := len(l.accepted), len(l.watched)
 	if err := r.guard(ctx, late, l); err != nil {
 		return err
@@ -114,7 +115,14 @@ func (r *run) meet(ctx context.Context, l *lane, batch []identity.Account) (late
 				continue
 			}
 			if !apply.Bears(link, a) {
-				l.misplaced[link.Person] = true // and the person's own account is looked for
+				// The identifier is somebody else's now: whoever bears the account's mark is linked to it, and the person's own account is
+				// looked for.
+				if l.parked[a.ID], err = r.spool.Add(a); err != nil {
+					return err
+				}
+				if a.ExternalID != "" {
+					l.marks[a.ExternalID] = a.ID
+				}
 				continue
 			}
 			if link.State == identity.LinkActive {

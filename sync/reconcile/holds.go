@@ -454,14 +454,14 @@ func (r *run) keepLeavers(w *state.Writer, batch []decided) error {
 }
 
 // size judges the size of a read (R2), and writes down what becomes of the holds over it.
-func (r *run) size(ctx context.Context, read guard.Read) (bool, error) {
+func (r *run) size(ctx context.Context, read guard.Read) (b guard.Belief, err error) {
 	r.e.guarding.Lock()
 	defer r.e.guarding.Unlock()
 	if err := r.books.load(ctx, r.o.Ledger); err != nil {
-		return false, err
+		return b, err
 	}
 	read.Holds = r.books.holds
-	b := guard.Believe(read)
+	b = guard.Believe(read)
 	for _, h := range read.Holds {
 		if h.Digest == b.Digest {
 			r.noteHold(h)
@@ -471,9 +471,9 @@ func (r *run) size(ctx context.Context, read guard.Read) (bool, error) {
 		r.noteHold(*b.Hold)
 	}
 	if !r.write {
-		return b.Believed, nil
+		return b, nil
 	}
-	err := r.update(ctx, func(w *state.Writer) error {
+	err = r.update(ctx, func(w *state.Writer) error {
 		for _, digest := range append(slices.Clone(b.Over), b.Consumed) {
 			if err := w.DeleteHold(digest); err != nil {
 				return err
@@ -487,7 +487,7 @@ func (r *run) size(ctx context.Context, read guard.Read) (bool, error) {
 	if err == nil && b.Hold != nil {
 		err = r.tellHolds(ctx, []identity.Hold{*b.Hold})
 	}
-	return b.Believed, err
+	return b, err
 }
 
 // hold puts something on hold that is no matter of numbers, unless an operator has approved it: of its kind, source, target and anomaly there is

@@ -48,17 +48,21 @@ func (r *run) vanished(ctx context.Context, l *lane) error {
 	}
 	missing -= len(l.relinked)
 	seen := l.linksSeen + len(l.relinked)
-	believed, err := r.size(ctx, guard.Read{
+	b, err := r.size(ctx, guard.Read{
 		Now: r.now, Limits: l.Guard, Target: l.Name, Before: seen + missing, Count: seen, Missing: max(0, missing),
 	})
 	switch {
 	case err != nil:
 		return err
-	case !believed:
+	case !b.Believed:
 		return errHeld
 	}
+	look := r.lost
+	if b.Consumed != "" {
+		look = r.released
+	}
 	for _, link := range lost {
-		if err := r.lost(ctx, l, link); err != nil {
+		if err := look(ctx, l, link); err != nil {
 			return err
 		}
 	}
@@ -67,8 +71,14 @@ func (r *run) vanished(ctx context.Context, l *lane) error {
 
 // relinkMarked plans to link again those whose accounts the listing has under another identifier, and returns the others.
 func (r *run) relinkMarked(ctx context.Context, l *lane, lost []state.Link) (left []state.Link, err error) {
+	found := map[identity.PersonID]identity.AccountID{}
 	for _, link := range lost {
-		id, ok := l.marks[ownMark(link)]
+		if id, ok := l.marks[ownMark(link)]; ok {
+			found[link.Person] = id
+		}
+	}
+	for _, link := range lost {
+		id, ok := found[link.Person]
 		if !ok {
 			left = append(left, link)
 			continue
@@ -77,14 +87,15 @@ func (r *run) relinkMarked(ctx context.Context, l *lane, lost []state.Link) (lef
 		if err := r.spool.Get(l.parked[id], &have); err != nil {
 			return nil, err
 		}
-		if err := r.linkAgain(ctx, l, link, have); err != nil {
+		if err := r.linkAgain(ctx, l, link, have, len(found) <= relinkedOneByOne); err != nil {
 			return nil, err
 		}
 	}
-	if n := len(l.relinked); n > relinkedOneByOne {
+	if len(found) > relinkedOneByOne {
 		r.find(identity.Finding{
 			Kind: "relinked", Subject: l.Name, Target: l.Name,
-			Detail: fmt.Sprintf("the application knows %d accounts under new identifiers; each still carries its person's own externalId, and is linked again", n),
+			Detail: fmt.Sprintf("the application knows %d accounts under new identifiers; each still carries its person's own externalId, and is linked again",
+				len(found)),
 		})
 	}
 	return left, nil
@@ -99,7 +110,7 @@ func ownMark(link state.Link) string {
 }
 
 // linkAgain plans to link a person's account that has another identifier now, and what else differs of it.
-func (r *run) linkAgain(ctx context.Context, l *lane, link state.Link, have identity.Account) error {
+func (r *run) linkAgain(ctx context.Context, l *lane, link state.Link, have identity.Account, tell bool) error {
 	i, ok := r.roster.Find(l.heir(link.Person))
 	if !ok {
 		return nil
@@ -114,7 +125,7 @@ func (r *run) linkAgain(ctx context.Context, l *lane, link state.Link, have iden
 		return err
 	}
 	l.relinked[have.ID] = true
-	if len(l.relinked) <= relinkedOneByOne {
+	if tell {
 		r.find(identity.Finding{
 			Kind: "relinked", Subject: l.Name + ": " + have.UserName, Target: l.Name, Person: link.Person, Account: have.ID,
 			Detail: fmt.Sprintf("the application knows the account under another identifier than %s; it carries the person's own externalId, and is linked again",
@@ -146,7 +157,7 @@ func (r *run) lost(ctx context.Context, l *lane, link state.Link) error {
 		return fmt.Errorf("%w: it lacks %s (%s), which can be read by itself", targets.ErrIncomplete, link.UserName, link.Account)
 	case look.Seen == apply.SeenHidden:
 		return r.reveal(l, link)
-	case !gone && !isDispute(look.Err):
+	case !gone && !isDispute(look.Err) && !isUnproven(look.Err):
 		return r.trouble(ctx, l, link, look.Err)
 	}
 	found, ok, err := r.exec.Successor(ctx, l.app, link)
@@ -157,7 +168,9 @@ func (r *run) lost(ctx context.Context, l *lane, link state.Link) error {
 		if found, err = l.app.Entitlements(ctx, found); err != nil {
 			return r.trouble(ctx, l, link, err)
 		}
-		return r.linkAgain(ctx, l, link, found)
+		return r.linkAgain(ctx, l, link, found, true)
+	case isUnproven(look.Err):
+		return r.trouble(ctx, l, link, look.Err)
 	case !gone:
 		r.find(identity.Finding{
 			Kind: "disputed", Subject: l.Name + ": " + link.UserName, Target: l.Name, Person: link.Person, Account: link.Account,
@@ -206,19 +219,35 @@ func isDispute(err error) bool {
 	return errors.As(err, &disputed) || errors.As(err, &second)
 }
 
+// isUnproven reports whether err says that an account cannot be read, and that nothing proves it gone.
+func isUnproven(err error) bool {
+	var unproven *apply.UnprovenError
+	return errors.As(err, &unproven)
+}
+
 // trouble keeps what goes wrong with one account at that account; an error is the target's.
 func (r *run) trouble(ctx context.Context, l *lane, link state.Link, err error) error {
 	if ctx.Err() != nil || l.app.Down() != nil || errors.Is(err, apply.ErrPaused) {
 		return err
 	}
-	var unproven *apply.UnprovenError
 	f := identity.Finding{
 		Kind: "unreadable", Subject: l.Name + ": " + link.UserName, Target: l.Name, Person: link.Person, Account: link.Account,
 		Detail: "nothing is done to this account: " + err.Error(),
 	}
-	if errors.As(err, &unproven) {
+	if isUnproven(err) {
 		f.Kind = "unproven"
 	}
 	r.find(f)
 	return nil
+}
+
+// released looks after an account that an operator says is gone: there may be nobody left to be a witness. The application's own word is asked
+// for all the same.
+func (r *run) released(ctx context.Context, l *lane, link state.Link) error {
+	_, err := l.app.Account(ctx, link.Account)
+	if errors.Is(err, targets.ErrNotFound) {
+		r.makeAgain(l, link)
+		return nil
+	}
+	return r.lost(ctx, l, link)
 }

@@ -49,7 +49,6 @@ type lane struct {
 	complete bool // read whole, planned and guarded
 
 	marks     map[string]identity.AccountID // of unlinked accounts, by externalId
-	misplaced map[identity.PersonID]bool    // whose linked identifier names another account now
 	relinked  map[identity.AccountID]bool   // unlinked accounts that turned out to be a linked person's
 	waiting   map[string]wish               // by name, entitlements that are wanted and cannot be given
 	delayed   map[identity.PersonID]bool    // left alone in this pass

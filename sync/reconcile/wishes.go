@@ -5,10 +5,12 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/dirsweep/dirsweep/state"
 	"github.com/dirsweep/dirsweep/sync/apply"
 	"github.com/dirsweep/dirsweep/sync/identity"
+	"github.com/dirsweep/dirsweep/sync/plan"
 )
 
 // A wish is an entitlement that people should have and the application cannot give.
@@ -90,4 +92,67 @@ func (r *run) refused(l *lane, c identity.Change, res apply.Result) {
 		}
 		r.find(f)
 	}
+}
+
+// aFreeLogin is what accounts wait for whose logins are swapped.
+const aFreeLogin = apply.Waiting + "a free login"
+
+// breakCycles leaves out logins that wait for each other, and names them with what an operator can do (R9). Everything else about those
+// accounts is written.
+func (r *run) breakCycles(l *lane) {
+	var renames []plan.Rename
+	var at []int // indices of l.work
+	for n, w := range l.work {
+		for _, c := range l.changes[w.first : w.first+w.steps] {
+			if i := loginOf(c.Delta); c.Op == identity.Update && i >= 0 {
+				renames = append(renames, plan.Rename{Now: c.UserName, Next: c.Delta.Attributes[i].After.Text()})
+				at = append(at, n)
+			}
+		}
+	}
+	for _, cycle := range plan.Cycles(renames) {
+		var wants []string
+		for _, i := range cycle {
+			w := &l.work[at[i]]
+			w.waiting = append(w.waiting, aFreeLogin)
+			for n := w.first; n < w.first+w.steps; n++ {
+				if login := loginOf(l.changes[n].Delta); l.changes[n].Op == identity.Update && login >= 0 {
+					l.changes[n].Delta.Attributes = slices.Delete(slices.Clone(l.changes[n].Delta.Attributes), login, login+1)
+				}
+			}
+			wants = append(wants, fmt.Sprintf("%s should become %s", renames[i].Now, renames[i].Next))
+		}
+		first := renames[cycle[0]].Now
+		account := l.changes[l.work[at[cycle[0]]].first].Account
+		r.find(identity.Finding{
+			Kind: "cycle", Subject: l.Name + ": " + first, Target: l.Name, Account: account,
+			Detail: strings.Join(wants, ", ") + ": each waits for the other's login. " +
+				fmt.Sprintf("Give %s a login that is free, by hand in the application; the next full pass does the rest", first),
+		})
+	}
+	l.dropEmpty()
+}
+
+// dropEmpty takes updates out of the plan that change nothing any more.
+func (l *lane) dropEmpty() {
+	for i := len(l.changes) - 1; i >= 0; i-- {
+		if c := l.changes[i]; c.Op != identity.Update || !c.Delta.IsZero() {
+			continue
+		}
+		l.changes = slices.Delete(l.changes, i, i+1)
+		for n := range l.work {
+			switch w := &l.work[n]; {
+			case w.first > i:
+				w.first--
+			case i < w.first+w.steps:
+				w.steps--
+			}
+		}
+	}
+	l.work = slices.DeleteFunc(l.work, func(w work) bool { return w.steps == 0 })
+}
+
+// loginOf is where a delta changes the login, -1 where it does not.
+func loginOf(d identity.Delta) int {
+	return slices.IndexFunc(d.Attributes, func(a identity.AttributeChange) bool { return a.Path == "userName" })
 }

@@ -107,7 +107,8 @@ func (a Account) known() state.Link {
 func elsewhere(err error) bool {
 	var disputed *apply.IdentityError
 	var second *apply.SecondError
-	return errors.As(err, &disputed) || errors.As(err, &second)
+	var unproven *apply.UnprovenError
+	return errors.As(err, &disputed) || errors.As(err, &second) || errors.As(err, &unproven)
 }
 
 // Changes are what closing takes on a target with these capabilities, in order. Where accounts cannot be disabled, nothing but the delete can
@@ -144,12 +145,13 @@ func (a Account) change(op identity.Op) identity.Change {
 // else, or nobody, the one account that bears the person's own externalId is linked and closed instead. A second account of the person that
 // is active keeps the case open (R8).
 func Close(ctx context.Context, x *apply.Executor, p *apply.Pass, a Account) Closed {
-	closed := unprovable(closeLinked(ctx, x, p, &a))
+	closed := closeLinked(ctx, x, p, &a)
 	if elsewhere(closed.Err) && !a.Change.Person.IsZero() {
 		if found, ok, err := x.Successor(ctx, p, a.known()); err == nil && ok {
 			closed = closeSuccessor(ctx, x, p, &a, found)
 		}
 	}
+	closed = unprovable(closed)
 	if closed.Err != nil || a.Change.Person.IsZero() || closed.Seen == apply.SeenGone || closed.Seen == "" {
 		return closed
 	}

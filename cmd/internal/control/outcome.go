@@ -51,5 +51,5 @@ func (f Facts) Kinds() (kinds []string) {
 // calm are the findings that tell of something that dirsweep dealt with, or that the config says to leave. Any other kind, one that is not
 // known here included, waits for an operator.
 func calm(kind string) bool {
-	return slices.Contains([]string{"drift", "missing", "orphan", "disabled", "dangling", "one person"}, kind)
+	return slices.Contains([]string{"drift", "missing", "orphan", "disabled", "dangling", "one person", "relinked"}, kind)
 }

@@ -34,7 +34,6 @@ var expectedFailures = map[string]string{
 	"TestRejectedHoldStands":                        "holds are judged anew in each window (R6)",
 	"TestRenamedSourceMakesNoSecondAccounts":        "joiners are not looked for by externalId (R2)",
 	"TestSmallApplicationLetsTwoGo":                 "limits have no floor (R6)",
-	"TestSwappedLogins":                             "cycles are not named (R9)",
 	"TestSweepNamesDisputedAccounts":                "an emergency closes linked accounts only (R21)",
 	"TestTwoClaimantsOfALeaversAccount":             "the last claimant gets it (R3)",
 	"TestUndecidedHoldStands":                       "holds are judged anew in each window (R6)",

@@ -249,3 +249,10 @@ func replay(w http.ResponseWriter, rec *httptest.ResponseRecorder) {
 	w.WriteHeader(rec.Code)
 	_, _ = w.Write(rec.Body.Bytes())
 }
+
+// BodyHolds reports whether the body of a request holds text. The body can be read again.
+func BodyHolds(r *http.Request, text string) bool {
+	body, err := io.ReadAll(r.Body)
+	r.Body = io.NopCloser(bytes.NewReader(body))
+	return err == nil && strings.Contains(string(body), text)
+}
