@@ -202,6 +202,17 @@ func (s *Survey) Members(trait Trait, name string) int {
 	return 0
 }
 
+// Names are those of what was counted of one trait, sorted.
+func (s *Survey) Names(trait Trait) (list []string) {
+	for at := range s.tallies {
+		if at.trait == trait && at.container == "" {
+			list = append(list, at.name)
+		}
+	}
+	slices.Sort(list)
+	return list
+}
+
 // many is how many may lose something at once and be believed: three, or a tenth of those who had it.
 func many(had int) int { return max(3, had/10) }
 

@@ -301,9 +301,6 @@ func TestR03OneDirectoryInTwoSources(t *testing.T) {
 	block := "url = %q\nbind_dn = %q\nbind_password = %q\nbase_dn = %q\nfilter = \"(objectClass=inetOrgPerson)\"\n"
 	l.source("ext", fmt.Sprintf(block, dir.URL(), dir.ReaderDN(), dir.Password(), dir.PeopleDN()))
 	l.source("staff", fmt.Sprintf(block, dir.URL(), dir.ReaderDN(), dir.Password(), staff))
-	for i := range l.sources {
-		l.sources[i].Directory = "corp"
-	}
 	l.application("wiki", app, "", nil)
 	l.full()
 	id := app.Users(t)[slapdtest.UID(1)]["id"]
