@@ -24,8 +24,8 @@ type Person struct {
 	Noticed time.Time `cbor:"10,keyasint,omitzero"`
 	Left    time.Time `cbor:"8,keyasint,omitzero"`
 	Proven  bool      `cbor:"9,keyasint,omitempty"`
-	// What the entry showed when it was last believed (R1): when it was last changed, in seconds of Unix time by the directory's own clock;
-	// whether it said itself that the person is not active; a bit for each of Names.Attributes that it had; the numbers in
+	// What the entry showed when it was last believed (R1): when it was last changed, in microseconds of Unix time by the directory's own
+	// clock; whether it said itself that the person is not active; a bit for each of Names.Attributes that it had; the numbers in
 	// Names.Groups of those that they were in, sorted.
 	Changed    int64    `cbor:"11,keyasint,omitempty"`
 	Inactive   bool     `cbor:"12,keyasint,omitempty"`

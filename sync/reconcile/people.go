@@ -279,12 +279,12 @@ func lost(known, rec state.Person) (list []uint32) {
 	return list[:min(mostLost, len(list))]
 }
 
-// unix is the instant of seconds since 1970, zero for none.
-func unix(seconds int64) time.Time {
-	if seconds == 0 {
+// unix is the instant of microseconds since 1970, zero for none.
+func unix(microseconds int64) time.Time {
+	if microseconds == 0 {
 		return time.Time{}
 	}
-	return time.Unix(seconds, 0)
+	return time.UnixMicro(microseconds)
 }
 
 // readers are the lanes that read a source.

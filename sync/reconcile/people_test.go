@@ -130,9 +130,6 @@ func TestR01ALostRight(t *testing.T) {
 	l, dir, app := company(t, 40, `scope = person.departmentNumber != "nowhere"`, everybody)
 	dir.Disable(t, dir.PersonDN(slapdtest.UID(2)))
 	l.full()
-	nextSecond()
-	nextSecond()
-	l.full()
 	accounts := 39
 	for i, attribute := range []string{"mail", "pwdAccountLockedTime"} {
 		dir.HideAttribute(t, attribute)

@@ -87,7 +87,7 @@ func (r *run) newVocabulary(n int) vocabulary {
 // describe notes in a record what the entry shows.
 func (v *vocabulary) describe(rec *state.Person, p identity.Person) {
 	if !p.Changed.IsZero() {
-		rec.Changed = p.Changed.Unix()
+		rec.Changed = p.Changed.UnixMicro()
 	}
 	rec.Inactive = !p.Active
 	for name := range p.Attributes {
