@@ -55,6 +55,14 @@ type Finder interface {
 	Find(ctx context.Context, who Lookup) (Sighting, error)
 }
 
+// An Identified source knows which directory it reads, so that a person whom two sources of one directory read is one person (R3), and a source
+// that has been given another name reads the people that it did.
+type Identified interface {
+	// Directory returns the directory's own immutable identifier, the same whatever server answers and wherever in the tree the source
+	// reads; "" where it has none that can be read. It is called once before each read.
+	Directory(ctx context.Context) (string, error)
+}
+
 // A Lookup is what a Finder is told of the person to find.
 type Lookup struct {
 	Anchor string

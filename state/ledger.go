@@ -35,6 +35,7 @@ const Schema = 1
 //	single    "intent"              number             the last intent's
 //	single    "epoch"               number             how many processes have owned the state
 //	single    "audit"               AuditHead
+//	single    "names"               Names
 const (
 	people   Table = "people"
 	links    Table = "links"
@@ -118,6 +119,7 @@ func (l *Ledger) Verify(ctx context.Context) error {
 			func() error { return drain(scan(r, sources, nil, decodeSource)) },
 			func() error { return drain(r.Targets()) },
 			func() error { _, _, err := r.AuditHead(); return err },
+			func() error { _, err := r.Names(); return err },
 			r.verifyLinks,
 			r.verifySteps,
 		} {

@@ -239,6 +239,15 @@ func (r *Reader) Target(name string) (TargetRecord, bool, error) {
 	return lookup(r, targets, makeKey(name), decodeTarget)
 }
 
+// Sources returns what is remembered of every source, also of those that the config no longer has.
+func (r *Reader) Sources() iter.Seq2[SourceRecord, error] { return scan(r, sources, nil, decodeSource) }
+
+// Names returns what the bits and numbers in people's records mean.
+func (r *Reader) Names() (Names, error) {
+	names, _, err := lookup(r, single, makeKey("names"), func(_ key, _ *Names) error { return nil })
+	return names, err
+}
+
 // Targets returns what is remembered of every target, also of those that the config no longer has.
 func (r *Reader) Targets() iter.Seq2[TargetRecord, error] { return scan(r, targets, nil, decodeTarget) }
 

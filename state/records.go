@@ -24,9 +24,9 @@ type Person struct {
 	Noticed time.Time `cbor:"10,keyasint,omitzero"`
 	Left    time.Time `cbor:"8,keyasint,omitzero"`
 	Proven  bool      `cbor:"9,keyasint,omitempty"`
-	// What the entry showed when it was last believed (R1): when it was last changed, in seconds of Unix time by the directory's own clock;
-	// whether it said itself that the person is not active; a bit for each of SourceRecord.Attributes that it had; the numbers of the
-	// SourceRecord.Groups that they were in, sorted.
+	// What the entry showed when it was last believed (R1): when it was last changed, in microseconds of Unix time by the directory's own
+	// clock; whether it said itself that the person is not active; a bit for each of Names.Attributes that it had; the numbers in
+	// Names.Groups of those that they were in, sorted.
 	Changed    int64    `cbor:"11,keyasint,omitempty"`
 	Inactive   bool     `cbor:"12,keyasint,omitempty"`
 	Attributes []byte   `cbor:"13,keyasint,omitempty"`
@@ -181,10 +181,18 @@ type SourceRecord struct {
 	Rival      string            `cbor:"6,keyasint,omitempty"`
 	RivalSince time.Time         `cbor:"7,keyasint,omitzero"`
 	Anchor     string            `cbor:"10,keyasint,omitempty"` // the attribute by which people were known then
-	// Attributes and Groups are those that expressions name or have named. They only grow, so that the bits and numbers in people's
-	// records keep their meaning.
-	Attributes []string      `cbor:"8,keyasint,omitempty"`
-	Groups     []GroupRecord `cbor:"9,keyasint,omitempty"`
+	Groups     []GroupRecord     `cbor:"9,keyasint,omitempty"`  // those that expressions name, by name
+	// DirectoryID is what the directory calls itself, and Directory the name by which its people are known: that of the first source which
+	// read it, whatever sources read it now.
+	DirectoryID string `cbor:"11,keyasint,omitempty"`
+	Directory   string `cbor:"12,keyasint,omitempty"`
+}
+
+// Names are the attributes and groups that expressions name or have named. They only grow, so that the bits and numbers in people's records
+// keep their meaning.
+type Names struct {
+	Attributes []string `cbor:"1,keyasint,omitempty"`
+	Groups     []string `cbor:"2,keyasint,omitempty"`
 }
 
 // A GroupRecord is what dirsweep remembers of a group.

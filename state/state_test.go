@@ -68,7 +68,8 @@ func FuzzDecode(f *testing.F) {
 		Link{Account: "1", Entitlements: identity.NamedEntitlements("a")},
 		Intent{Change: identity.Change{Op: identity.Update, Delta: identity.Delta{Grant: identity.NamedEntitlements("g")}}},
 		Case{Steps: []Step{{Target: "wiki"}}},
-		identity.Hold{Closed: []string{"alice"}}, identity.Member{Name: "alice"},
+		identity.Hold{Closed: []string{"alice"}},
+		identity.Member{Name: "alice"},
 		Run{Counts: map[string]int{"create": 1}},
 	} {
 		b, err := c.encode(record)

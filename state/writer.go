@@ -428,6 +428,9 @@ func (w *Writer) PruneSpent(cutoff time.Time) error {
 	return nil
 }
 
+// PutNames remembers what the bits and numbers in people's records mean.
+func (w *Writer) PutNames(n Names) error { return w.put(single, makeKey("names"), n) }
+
 // SetAuditHead remembers the last audit record.
 func (w *Writer) SetAuditHead(head AuditHead) error { return w.put(single, makeKey("audit"), head) }
 

@@ -63,12 +63,13 @@ const (
 	useControl // userAccountControl
 	useClass
 	useChanged
+	useSequence // entryCSN: when the entry was changed, more finely (slapd's operational attribute; draft-ietf-ldup-model)
 )
 
 func uses() map[string]use {
 	return map[string]use{
 		"uid": useLogin, "gidnumber": useNumber, "primarygroupid": useRelative, "objectsid": useSID, "useraccountcontrol": useControl,
-		"objectclass": useClass, "modifytimestamp": useChanged, "whenchanged": useChanged,
+		"objectclass": useClass, "modifytimestamp": useChanged, "whenchanged": useChanged, "entrycsn": useSequence,
 	}
 }
 
@@ -101,7 +102,7 @@ func (b block) entryReader(name string, need []string, now time.Time) *entryRead
 	if b.anchor.directory() {
 		ask("whenChanged")
 	} else {
-		ask("modifyTimestamp")
+		ask("modifyTimestamp", "entryCSN")
 	}
 	for _, attribute := range vocabulary() {
 		if lower := strings.ToLower(attribute); r.judges[lower] != nil {
@@ -262,7 +263,12 @@ func (r *entryReader) note(who *decoded, f field, attr *ldap.EntryAttribute) {
 	case useClass:
 		who.contact = slices.ContainsFunc(attr.Values, func(class string) bool { return strings.EqualFold(class, "contact") })
 	case useChanged:
-		if changed, err := ber.ParseGeneralizedTime([]byte(attr.Values[0])); err == nil {
+		if changed, err := ber.ParseGeneralizedTime([]byte(attr.Values[0])); err == nil && who.Changed.IsZero() {
+			who.Changed = changed.UTC()
+		}
+	case useSequence:
+		text, _, _ := strings.Cut(attr.Values[0], "#")
+		if changed, err := ber.ParseGeneralizedTime([]byte(text)); err == nil {
 			who.Changed = changed.UTC()
 		}
 	case useNone:

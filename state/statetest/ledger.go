@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -78,6 +79,7 @@ type Samples struct {
 	Case    state.Case
 	Hold    identity.Hold
 	Source  state.SourceRecord
+	Names   state.Names
 	Target  state.TargetRecord
 	Finding state.Finding
 	Orphan  state.Orphan
@@ -92,6 +94,7 @@ func NewSamples() Samples {
 		Person: state.Person{
 			ID: alice, Name: "alice", DN: "uid=alice,ou=people,dc=example,dc=org", Print: 1<<64 - 1, Program: 2, Active: true,
 			Scope: []string{"chat", "wiki"}, Rehire: "4711", Left: day1, Proven: true,
+			Noticed: day2, Changed: 5, Inactive: true, Attributes: []byte{1}, Groups: []uint32{0}, Lost: []uint32{1}, Former: []state.Former{{DN: "d", Name: "n"}},
 		},
 		Link: state.Link{
 			Target: "wiki", Person: alice, Account: "9d1c6a30-55f7-4b8f-8a63-1f7f6f0a9b11", UserName: "alice", FirstName: "alice", Name: "alice",
@@ -127,7 +130,12 @@ func NewSamples() Samples {
 				},
 			},
 		},
-		Source: state.SourceRecord{Name: "corp", Accepted: 12, At: day0, Cursor: []byte{0, 1, 0xff}},
+		Source: state.SourceRecord{
+			Name: "corp", Accepted: 12, At: day0, Cursor: []byte{0, 1, 0xff}, Server: "ldap://one", Currency: map[string]string{"0": "1"},
+			Rival: "ldap://two", RivalSince: day1, Groups: []state.GroupRecord{{Name: "g", ID: "7", Count: 3}}, Anchor: "entryUUID",
+			DirectoryID: "d", Directory: "corp",
+		},
+		Names:  state.Names{Attributes: []string{"mail"}, Groups: []string{"g"}},
 		Target: state.TargetRecord{Name: "wiki", Scope: 7, Failures: 3, Reason: "503", Since: day0, Next: day1, PausedUntil: day2, HidesInactive: true},
 		Finding: state.Finding{First: day0, Finding: identity.Finding{
 			Kind: "disputed", Subject: "wiki: alice", Source: "corp", Target: "wiki", Person: alice, Account: "a", Detail: "two fit",
@@ -151,7 +159,7 @@ func (s Samples) Put(w *state.Writer) error {
 	return errors.Join(err, w.PutPerson(s.Person), w.PutLink(s.Link), w.PutCase(s.Case),
 		w.PutMembers(s.Hold.Digest, s.Hold.Members...), w.PutHold(s.Hold), w.PutSource(s.Source),
 		w.PutTarget(s.Target), w.SetFindings([]identity.Finding{s.Finding.Finding}, s.Finding.First),
-		w.SetOrphans(s.Orphan.Target, []state.Orphan{s.Orphan}), w.PutClosure(s.Closure), w.AddRun(s.Run), w.SetAuditHead(s.Head))
+		w.SetOrphans(s.Orphan.Target, []state.Orphan{s.Orphan}), w.PutClosure(s.Closure), w.AddRun(s.Run), w.SetAuditHead(s.Head), w.PutNames(s.Names))
 }
 
 func testRecords(t *testing.T, store state.Store, _ Suite) {
@@ -169,6 +177,10 @@ func testRecords(t *testing.T, store state.Store, _ Suite) {
 		found(t, s.Target)(r.Target("wiki"))
 		found(t, s.Closure)(r.Closure(bob))
 		found(t, s.Head)(r.AuditHead())
+		same(t, "sources", []state.SourceRecord{s.Source}, collect(t, r.Sources()))
+		if names, err := r.Names(); err != nil || !reflect.DeepEqual(names, s.Names) {
+			t.Errorf("names %+v, %v, want %+v", names, err, s.Names)
+		}
 		same(t, "intents", []state.Intent{s.Intent}, collect(t, r.Intents()))
 		same(t, "cases", []state.Case{s.Case}, collect(t, r.Cases()))
 		same(t, "holds", []identity.Hold{s.Hold}, collect(t, r.Holds()))

@@ -45,26 +45,42 @@ func TestR06OneBatch(t *testing.T) {
 		{"a count of nothing holds all", 1000, none, crowd(deleted, "ou=a", 1), "0 go; held 1 deleted"},
 		{"a count below the floor holds", 1000, two, crowd(deleted, "ou=a", 3), "0 go; held 3 deleted"},
 		// D4: the cause first.
-		{"a cause over the limit is held whole, wherever its people are", 200, guard.Default(),
-			join(crowd(moved, "ou=a", 4), crowd(moved, "ou=b", 4), crowd(moved, "ou=c", 4)), "0 go; held 12 moved"},
-		{"a group is a cause", 200, guard.Default(),
+		{
+			"a cause over the limit is held whole, wherever its people are", 200, guard.Default(),
+			join(crowd(moved, "ou=a", 4), crowd(moved, "ou=b", 4), crowd(moved, "ou=c", 4)), "0 go; held 12 moved",
+		},
+		{
+			"a group is a cause", 200, guard.Default(),
 			join(crowd(left("wiki-users"), "ou=a", 8), crowd(left("wiki-users"), "ou=b", 8), crowd(left("chat-users"), "ou=a", 2)),
-			"2 go; held 16 out of scope wiki-users"},
-		{"other causes go on", 200, guard.Default(),
-			join(crowd(moved, "ou=a", 40), crowd(deleted, "ou=a", 1), crowd(inactive, "ou=b", 1)), "2 go; held 40 moved"},
-		{"a group's letter case makes no other cause", 100, guard.Default(),
-			join(crowd(left("wiki-users"), "ou=a", 3), crowd(left("Wiki-Users"), "ou=b", 3)), "0 go; held 6 out of scope Wiki-Users"},
+			"2 go; held 16 out of scope wiki-users",
+		},
+		{
+			"other causes go on", 200, guard.Default(),
+			join(crowd(moved, "ou=a", 40), crowd(deleted, "ou=a", 1), crowd(inactive, "ou=b", 1)), "2 go; held 40 moved",
+		},
+		{
+			"a group's letter case makes no other cause", 100, guard.Default(),
+			join(crowd(left("wiki-users"), "ou=a", 3), crowd(left("Wiki-Users"), "ou=b", 3)), "0 go; held 6 out of scope Wiki-Users",
+		},
 		// Then cohorts.
-		{"the largest first, and no more than needed", 100, guard.Default(),
-			join(crowd(moved, "ou=a", 3), crowd(left("g"), "ou=b", 4), crowd(left("g"), "ou=c", 1)), "4 go; held 4 out of scope g ou=b"},
+		{
+			"the largest first, and no more than needed", 100, guard.Default(),
+			join(crowd(moved, "ou=a", 3), crowd(left("g"), "ou=b", 4), crowd(left("g"), "ou=c", 1)), "4 go; held 4 out of scope g ou=b",
+		},
 		{"of equal ones the first by name", 100, guard.Default(), join(crowd(moved, "ou=b", 3), crowd(left("g"), "ou=a", 3)), "3 go; held 3 moved ou=b"},
-		{"letter case makes no other container", 100, guard.Default(),
-			join(crowd(moved, "OU=A", 2), crowd(moved, "ou=a", 1), crowd(left("g"), "ou=a", 3)), "3 go; held 3 moved OU=A"},
-		{"who is proven has room first", 100, guard.Default(),
-			join(crowd(moved, "ou=a", 3), crowd(deleted, "ou=a", 2), crowd(deleted, "ou=b", 2)), "4 go; held 3 moved ou=a"},
+		{
+			"letter case makes no other container", 100, guard.Default(),
+			join(crowd(moved, "OU=A", 2), crowd(moved, "ou=a", 1), crowd(left("g"), "ou=a", 3)), "3 go; held 3 moved OU=A",
+		},
+		{
+			"who is proven has room first", 100, guard.Default(),
+			join(crowd(moved, "ou=a", 3), crowd(deleted, "ou=a", 2), crowd(deleted, "ou=b", 2)), "4 go; held 3 moved ou=a",
+		},
 		// What is held at any size.
-		{"R14: an edited config is held at any size", 10000, guard.Default(),
-			join(crowd(edited, "ou=a", 1), crowd(edited, "ou=b", 2)), "0 go; held 3 config edited"},
+		{
+			"R14: an edited config is held at any size", 10000, guard.Default(),
+			join(crowd(edited, "ou=a", 1), crowd(edited, "ou=b", 2)), "0 go; held 3 config edited",
+		},
 		{"and keeps nobody else", 100, guard.Default(), join(crowd(edited, "ou=a", 40), crowd(deleted, "ou=a", 2)), "2 go; held 40 config edited"},
 		{"R21: who left before our time is held at any size", 10000, guard.Default(), crowd(before, "", 1), "0 go; held 1 before our time"},
 		// What goes.

@@ -57,7 +57,7 @@ func Believe(last Accepted, read Read, now time.Time) Belief {
 		b.Backwards = true
 		b.Why = fmt.Sprintf("%s is older than when it was last read, as after a restore: nothing of it is believed", read.Server)
 		return b
-	case read.Order == Older, read.Order == Incomparable:
+	case read.Order == Older:
 		b.Why = fmt.Sprintf("%s answered and lacks changes that %s, which was read before, has: nothing of it is believed",
 			read.Server, last.Server)
 		return b
@@ -66,7 +66,7 @@ func Believe(last Accepted, read Read, now time.Time) Belief {
 	case now.Sub(last.Since) >= apart:
 		return Belief{Whole: true, Accepted: Accepted{Server: read.Server}}
 	}
-	b.Why = fmt.Sprintf("%s answered in the place of %s and does not tell how current it is: "+
+	b.Why = fmt.Sprintf("%s answered in the place of %s, and nothing tells which of them is more current: "+
 		"it is believed when it answers again, %s after %s", read.Server, last.Server, apart, b.Since.UTC().Format(time.TimeOnly))
 	return b
 }

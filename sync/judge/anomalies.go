@@ -69,11 +69,13 @@ func (a Anomaly) Binds(before, now Traits) bool {
 	return before.Inactive && !now.Inactive
 }
 
-// settling is how long after a change an entry may be changed once more and show the same time.
+// settling is how long after a change an entry may be changed once more and show the same time, where that is told to the second.
 const settling = 2 * time.Second
 
-// Fresh reports whether an entry had been changed just before it was read: another change since may show the same time.
-func Fresh(changed, read time.Time) bool { return read.Sub(changed) < settling }
+// Fresh reports whether an entry had been changed just before it was read, so that another change since may show the same time.
+func Fresh(changed, read time.Time) bool {
+	return changed.Nanosecond() == 0 && read.Sub(changed) < settling
+}
 
 // dated says what the directory's own clock tells of an entry: whether it is known to be as it was, or to have been changed since.
 func dated(before, now Traits) (same, changed bool) {
@@ -200,6 +202,17 @@ func (s *Survey) Members(trait Trait, name string) int {
 		return t.now
 	}
 	return 0
+}
+
+// Names are those of what was counted of one trait, sorted.
+func (s *Survey) Names(trait Trait) (list []string) {
+	for at := range s.tallies {
+		if at.trait == trait && at.container == "" {
+			list = append(list, at.name)
+		}
+	}
+	slices.Sort(list)
+	return list
 }
 
 // many is how many may lose something at once and be believed: three, or a tenth of those who had it.

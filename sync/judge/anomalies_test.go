@@ -182,6 +182,9 @@ func TestFresh(t *testing.T) {
 	if !judge.Fresh(noon, noon.Add(time.Second)) {
 		t.Error("an entry changed a second before it was read is not fresh")
 	}
+	if at := noon.Add(time.Microsecond); judge.Fresh(at, at) {
+		t.Error("an entry whose change is told to the microsecond is fresh")
+	}
 	if judge.Fresh(noon, noon.Add(2*time.Second)) {
 		t.Error("an entry changed two seconds before it was read is fresh")
 	}

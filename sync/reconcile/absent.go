@@ -3,6 +3,7 @@ package reconcile
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -34,7 +35,11 @@ func (r *run) believe(ctx context.Context, n int) error {
 	g, name := r.readings[n], r.o.Sources[n].Name
 	r.report.Sources[n].Count = r.roster.Count(n)
 	last := judge.Accepted{Server: g.record.Server, Rival: g.record.Rival, Since: g.record.RivalSince}
-	b := judge.Believe(last, judge.Read{Server: g.facts.Server, Order: order(g.facts.From, g.record.Currency)}, r.now)
+	read := judge.Read{Server: g.facts.Server, Order: order(g.facts.From, g.record.Currency)}
+	if read.Order == judge.Incomparable && read.Server == last.Server { // several servers answer under one address
+		read.Server += " " + strings.Join(sortedKeys(g.facts.From), " ")
+	}
+	b := judge.Believe(last, read, r.now)
 	if b.Backwards {
 		released, err := r.hold(ctx, identity.Hold{
 			Kind: identity.HoldShrink, Directory: name, Anomaly: "server " + g.facts.Server, Count: g.record.Accepted,
@@ -111,13 +116,10 @@ func (r *run) judgePeople(ctx context.Context) error {
 	return context.Cause(ctx)
 }
 
-// directory is the name of the directory that a source reads.
-func (s Source) directory() string { return cmp.Or(s.Directory, s.Name) }
-
 // readersOf are the sources of a directory.
 func (r *run) readersOf(directory string) (list []int) {
-	for n, s := range r.o.Sources {
-		if s.directory() == directory {
+	for n, d := range r.directories {
+		if d.name == directory {
 			list = append(list, n)
 		}
 	}
@@ -302,13 +304,16 @@ func (r *run) accept(ctx context.Context, n int) error {
 	record.Name, record.Accepted, record.At = name, count, r.now
 	record.Server, record.Currency, record.Rival, record.RivalSince = g.facts.Server, g.facts.Until, "", unix(0)
 	record.Groups, record.Anchor = g.groupRecords(), r.o.Sources[n].Anchor
-	return r.update(ctx, func(w *state.Writer) error { return w.PutSource(record) })
+	record.Directory, record.DirectoryID = r.directories[n].name, r.directories[n].id
+	return r.update(ctx, func(w *state.Writer) error {
+		return errors.Join(w.PutNames(r.names.all()), w.PutSource(record))
+	})
 }
 
 // explained counts those who have left a source's directory since its last accepted read, each proven, and says what became of all who are
 // missing.
 func (r *run) explained(n int) (count int, words string) {
-	since, directory := r.readings[n].record.At, r.o.Sources[n].directory()
+	since, directory := r.readings[n].record.At, r.directories[n].name
 	noticed := map[identity.PersonID]bool{}
 	for _, p := range r.records {
 		noticed[p.ID] = p.Noticed.After(since) || p.Noticed.Equal(r.now)
@@ -399,7 +404,9 @@ func (r *run) returns(ctx context.Context, l *lane) error {
 		back, disputes := judge.Returns(left, present)
 		l.rehired = back
 		for _, d := range disputes {
-			r.disputeReturn(l, d, by)
+			if err := r.disputeReturn(v, l, d, by); err != nil {
+				return err
+			}
 		}
 		return nil
 	})
@@ -463,10 +470,23 @@ func (r *run) onePerson(l *lane, owner int, rows []int) error {
 }
 
 // disputeReturn leaves everybody alone who might be back.
-func (r *run) disputeReturn(l *lane, d judge.Dispute, rows map[identity.PersonID]int) {
+func (r *run) disputeReturn(v *state.Reader, l *lane, d judge.Dispute, rows map[identity.PersonID]int) error {
 	var names []string
+	called := map[identity.PersonID]string{}
 	for _, id := range slices.Concat(d.Left, d.Present) {
-		names = append(names, id.String())
+		called[id] = id.String()
+		if i, here := r.roster.Find(id); here {
+			e, err := r.roster.Entry(i)
+			if err != nil {
+				return err
+			}
+			called[id] = cmp.Or(e.Person.Name, e.Person.DN)
+		} else if p, known, err := v.Person(id); err != nil {
+			return err
+		} else if known {
+			called[id] = cmp.Or(p.Name, p.DN)
+		}
+		names = append(names, called[id])
 	}
 	for _, id := range d.Present {
 		i, claims := rows[id]
@@ -476,9 +496,10 @@ func (r *run) disputeReturn(l *lane, d judge.Dispute, rows map[identity.PersonID
 		l.unsure.Set(i)
 		l.scope.Clear(i)
 		r.find(identity.Finding{
-			Kind: "disputed", Subject: l.Name + ": " + id.String(), Target: l.Name, Person: id,
+			Kind: "disputed", Subject: l.Name + ": " + called[id], Target: l.Name, Person: id,
 			Detail: "one rehire key names several people (" + strings.Join(names, ", ") +
 				"): nobody takes an account over, and none is made, until the key names one of those that left and one of those that are here",
 		})
 	}
+	return nil
 }

@@ -80,8 +80,16 @@ func (e *Engine) whom(ctx context.Context, who string) (identity.Person, error) 
 	if err != nil {
 		return identity.Person{}, err
 	}
+	names, err := e.directoryNames(ctx)
+	if err != nil {
+		return identity.Person{}, err
+	}
 	for _, s := range e.o.Sources {
-		if p, ok := e.present(ctx, s, id); ok {
+		if names[s.Name] != id.Directory {
+			continue
+		}
+		if p, ok := e.present(ctx, s, id.Anchor); ok {
+			p.ID = id
 			return p, nil
 		}
 	}
@@ -97,13 +105,13 @@ func (e *Engine) whom(ctx context.Context, who string) (identity.Person, error) 
 }
 
 // present is how a source shows somebody now; false where it does not, or gives no answer.
-func (e *Engine) present(ctx context.Context, s Source, id identity.PersonID) (identity.Person, bool) {
+func (e *Engine) present(ctx context.Context, s Source, anchor string) (identity.Person, bool) {
 	if finder, ok := s.Source.(sources.Finder); ok {
-		seen, err := finder.Find(ctx, sources.Lookup{Anchor: id.Anchor})
-		return seen.Person, err == nil && !id.IsZero() && seen.Person.ID == id
+		seen, err := finder.Find(ctx, sources.Lookup{Anchor: anchor})
+		return seen.Person, err == nil && anchor != "" && seen.Person.ID.Anchor == anchor
 	}
 	for p, err := range s.Source.People(ctx) {
-		if err == nil && p.ID == id {
+		if err == nil && p.ID.Anchor == anchor {
 			return p, true
 		}
 	}
@@ -112,6 +120,10 @@ func (e *Engine) present(ctx context.Context, s Source, id identity.PersonID) (i
 
 // unknown finds somebody whom the state does not know, by reading every source. One that cannot be read is told only where nobody is found.
 func (e *Engine) unknown(ctx context.Context, who string) (identity.Person, error) {
+	names, err := e.directoryNames(ctx)
+	if err != nil {
+		return identity.Person{}, err
+	}
 	c := candidates{who: who}
 	fitting := map[identity.PersonID]identity.Person{}
 	var troubles []error
@@ -124,6 +136,7 @@ func (e *Engine) unknown(ctx context.Context, who string) (identity.Person, erro
 				troubles = append(troubles, fmt.Errorf("%s: %w", s.Name, err))
 				break
 			}
+			p.ID.Directory = names[s.Name]
 			if fit := p.Fits(who); fit != identity.NoFit {
 				c.consider(fit, p.ID, p.DN)
 				fitting[p.ID] = p

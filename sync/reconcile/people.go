@@ -25,7 +25,7 @@ const bulk = 10_000
 
 // A reading is one source's whole read and what becomes of it.
 type reading struct {
-	record   state.SourceRecord // as the last accepted read left it, and with what this one adds to its names
+	record   state.SourceRecord // as the last accepted read left it
 	facts    *sources.ReadFacts // valid once the read has ended
 	tells    bool               // the kind fills the facts in
 	unnamed  int                // entries without a readable anchor
@@ -41,6 +41,9 @@ type reading struct {
 // readSources reads every source, side by side. One that is not read whole takes no part: nobody of it is a leaver, and nobody of another is
 // touched by that (R2).
 func (r *run) readSources(ctx context.Context) error {
+	if err := r.nameDirectories(ctx); err != nil {
+		return err
+	}
 	var wg sync.WaitGroup
 	errs := make([]error, len(r.o.Sources))
 	for n := range r.o.Sources {
@@ -108,7 +111,7 @@ func (r *run) readSource(ctx context.Context, n int) error {
 		} else if err != nil {
 			return err
 		}
-		p.ID.Directory = s.directory()
+		p.ID.Directory = r.directories[n].name
 		for _, f := range sources.Findings(p) {
 			r.find(f)
 		}
@@ -142,7 +145,7 @@ func (r *run) newReading(ctx context.Context, n int) (*reading, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read the state: %w", err)
 	}
-	g.vocabulary = r.newVocabulary(n, &g.record)
+	g.vocabulary = r.newVocabulary(n)
 	active := r.o.Sources[n].Mapping
 	g.survey.Deciding = func(trait judge.Trait, name string) bool {
 		switch trait {
@@ -276,12 +279,12 @@ func lost(known, rec state.Person) (list []uint32) {
 	return list[:min(mostLost, len(list))]
 }
 
-// unix is the instant of seconds since 1970, zero for none.
-func unix(seconds int64) time.Time {
-	if seconds == 0 {
+// unix is the instant of microseconds since 1970, zero for none.
+func unix(microseconds int64) time.Time {
+	if microseconds == 0 {
 		return time.Time{}
 	}
-	return time.Unix(seconds, 0)
+	return time.UnixMicro(microseconds)
 }
 
 // readers are the lanes that read a source.

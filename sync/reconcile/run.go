@@ -151,11 +151,14 @@ type run struct {
 
 	programs []uint64   // by source: fingerprint of everything that is evaluated for its people
 	readings []*reading // by source: what was read
-	whole    []bool     // by source: read whole and believed, people's number included
-	picked   roster.Key // of Pass.Person
-	urgent   bool       // an operator's order: what is on record as closed is looked at too
-	meant    candidates // for Pass.Person, among those read
-	matches  []identity.PersonID
+	names    *names     // what people's records are written in
+	// directories are the directories that the sources read.
+	directories []directory
+	whole       []bool     // by source: read whole and believed, people's number included
+	picked      roster.Key // of Pass.Person
+	urgent      bool       // an operator's order: what is on record as closed is looked at too
+	meant       candidates // for Pass.Person, among those read
+	matches     []identity.PersonID
 
 	gone    map[identity.PersonID]judge.Absent // what became of people whom the reads lack
 	closure map[identity.PersonID]string       // ordered closed, with the reason

@@ -8,6 +8,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/dirsweep/dirsweep/state"
 	"github.com/dirsweep/dirsweep/sync/identity"
@@ -16,23 +17,63 @@ import (
 	"github.com/dirsweep/dirsweep/sync/roster"
 )
 
-// A vocabulary turns what an entry shows into the bits and numbers of people's records, and back. Names are only ever added.
-type vocabulary struct {
-	record     *state.SourceRecord
+// names are what the bits and numbers in people's records mean: one list for all sources, since a person may be read by several. They are only
+// ever added to. Sources are read side by side.
+type names struct {
+	mu         sync.RWMutex
+	list       state.Names
 	attributes map[string]int
 	groups     map[string]int
-	watched    mapping.Groups // those on which the config depends now
-	sets       map[string][]string
 }
 
-func (r *run) newVocabulary(n int, record *state.SourceRecord) vocabulary {
-	v := vocabulary{record: record, attributes: map[string]int{}, groups: map[string]int{}, sets: map[string][]string{}}
-	for i, name := range record.Attributes {
-		v.attributes[name] = i
+func newNames(list state.Names) *names {
+	n := &names{list: list, attributes: map[string]int{}, groups: map[string]int{}}
+	for i, name := range list.Attributes {
+		n.attributes[name] = i
 	}
-	for i, g := range record.Groups {
-		v.groups[g.Name] = i
+	for i, name := range list.Groups {
+		n.groups[name] = i
 	}
+	return n
+}
+
+// number is where a name is in one of the lists, at its end where it was not in it.
+func (n *names) number(in map[string]int, list *[]string, name string) int {
+	n.mu.RLock()
+	i, ok := in[name]
+	n.mu.RUnlock()
+	if ok {
+		return i
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if i, ok = in[name]; !ok {
+		i = len(*list)
+		in[name], *list = i, append(*list, name)
+	}
+	return i
+}
+
+func (n *names) attribute(name string) int { return n.number(n.attributes, &n.list.Attributes, name) }
+
+func (n *names) group(name string) uint32 { return uint32(n.number(n.groups, &n.list.Groups, name)) }
+
+// all is the lists as they are now. What is in them does not change.
+func (n *names) all() state.Names {
+	n.mu.RLock()
+	defer n.mu.RUnlock()
+	return n.list
+}
+
+// A vocabulary is what the config asks of one source's people, and how it is written down.
+type vocabulary struct {
+	*names
+	watched mapping.Groups // those on which the config depends now
+	sets    map[string][]string
+}
+
+func (r *run) newVocabulary(n int) vocabulary {
+	v := vocabulary{names: r.names, sets: map[string][]string{}}
 	v.watched = r.o.Sources[n].Mapping.Groups()
 	for _, li := range r.readers(n) {
 		g := r.lanes[li].Mapping.Groups()
@@ -46,7 +87,7 @@ func (r *run) newVocabulary(n int, record *state.SourceRecord) vocabulary {
 // describe notes in a record what the entry shows.
 func (v *vocabulary) describe(rec *state.Person, p identity.Person) {
 	if !p.Changed.IsZero() {
-		rec.Changed = p.Changed.Unix()
+		rec.Changed = p.Changed.UnixMicro()
 	}
 	rec.Inactive = !p.Active
 	for name := range p.Attributes {
@@ -78,26 +119,6 @@ func (v *vocabulary) groupNames(groups []identity.Group) (names []string) {
 	return names
 }
 
-func (v *vocabulary) attribute(name string) int {
-	n, ok := v.attributes[name]
-	if !ok {
-		n = len(v.record.Attributes)
-		v.attributes[name] = n
-		v.record.Attributes = append(v.record.Attributes, name)
-	}
-	return n
-}
-
-func (v *vocabulary) group(name string) uint32 {
-	n, ok := v.groups[name]
-	if !ok {
-		n = len(v.record.Groups)
-		v.groups[name] = n
-		v.record.Groups = append(v.record.Groups, state.GroupRecord{Name: name})
-	}
-	return uint32(n)
-}
-
 // traits are what a record says that its person had.
 func (v *vocabulary) traits(rec state.Person) judge.Traits {
 	return judge.Traits{
@@ -110,7 +131,7 @@ func (v *vocabulary) traits(rec state.Person) judge.Traits {
 func (v *vocabulary) attributeSet(bits []byte) []string {
 	set, ok := v.sets[string(bits)]
 	if !ok {
-		for i, name := range v.record.Attributes {
+		for i, name := range v.all().Attributes {
 			if hasBit(bits, i) {
 				set = append(set, name)
 			}
@@ -121,9 +142,10 @@ func (v *vocabulary) attributeSet(bits []byte) []string {
 }
 
 func (v *vocabulary) groupSet(numbers []uint32) (set []string) {
+	groups := v.all().Groups
 	for _, n := range numbers {
-		if int(n) < len(v.record.Groups) {
-			set = append(set, v.record.Groups[n].Name)
+		if int(n) < len(groups) {
+			set = append(set, groups[n])
 		}
 	}
 	return set
@@ -364,17 +386,28 @@ func (g *reading) groupsSeen() map[string]judge.GroupSeen {
 	return seen
 }
 
-// remembered are the groups as they are to be remembered of this read.
+// groupRecords are the groups as they are to be remembered of this read.
 func (g *reading) groupRecords() []state.GroupRecord {
-	list := slices.Clone(g.record.Groups)
-	for i := range list {
-		list[i].Count = g.survey.Members(judge.Group, list[i].Name)
+	records := map[string]state.GroupRecord{}
+	for _, before := range g.record.Groups {
+		before.Count = 0
+		records[before.Name] = before
+	}
+	for _, name := range g.survey.Names(judge.Group) {
+		records[name] = state.GroupRecord{Name: name, ID: records[name].ID, Count: g.survey.Members(judge.Group, name)}
 	}
 	for _, fact := range g.facts.Groups {
 		for _, name := range g.groupNames([]identity.Group{{Name: fact.Name, DN: fact.DN}}) {
-			if i, ok := g.groups[name]; ok && fact.ID != "" {
-				list[i].ID = fact.ID
+			if known, ok := records[name]; ok && fact.ID != "" {
+				known.ID = fact.ID
+				records[name] = known
 			}
+		}
+	}
+	var list []state.GroupRecord
+	for _, name := range sortedKeys(records) {
+		if g.watched.All || slices.Contains(g.watched.Names, name) {
+			list = append(list, records[name])
 		}
 	}
 	return list

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -63,9 +64,13 @@ func (c *candidates) one() (identity.PersonID, error) {
 // remembered looks a person up in the state.
 func (e *Engine) remembered(ctx context.Context, who string) (identity.PersonID, error) {
 	c := candidates{who: who}
-	err := e.o.Ledger.View(ctx, func(v *state.Reader) error {
-		for _, s := range e.o.Sources {
-			for p, err := range v.People(s.directory()) {
+	names, err := e.directoryNames(ctx)
+	if err != nil {
+		return identity.PersonID{}, err
+	}
+	err = e.o.Ledger.View(ctx, func(v *state.Reader) error {
+		for _, directory := range slices.Compact(slices.Sorted(maps.Values(names))) {
+			for p, err := range v.People(directory) {
 				if err != nil {
 					return err
 				}

@@ -1,0 +1,100 @@
+package reconcile
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+
+	"github.com/dirsweep/dirsweep/sources"
+	"github.com/dirsweep/dirsweep/state"
+)
+
+// A directory is what a source reads: several may read one.
+type directory struct {
+	name string // by which its people are known
+	id   string // what it calls itself, "" where it does not
+}
+
+// nameDirectories finds out which directories the sources read. One that was read before keeps its name, under whatever name its source goes
+// now (R3): the people in it are who they were.
+func (r *run) nameDirectories(ctx context.Context) error {
+	var records []state.SourceRecord
+	var list state.Names
+	err := r.o.Ledger.View(ctx, func(v *state.Reader) (err error) {
+		for record, err := range v.Sources() {
+			if err != nil {
+				return err
+			}
+			records = append(records, record)
+		}
+		list, err = v.Names()
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("read the state: %w", err)
+	}
+	r.names = newNames(list)
+	r.directories = make([]directory, 0, len(r.o.Sources))
+	for _, s := range r.o.Sources {
+		r.directories = append(r.directories, r.directoryOf(ctx, s, records))
+	}
+	return nil
+}
+
+func (r *run) directoryOf(ctx context.Context, s Source, records []state.SourceRecord) directory {
+	if s.Directory != "" {
+		return directory{name: s.Directory}
+	}
+	var own state.SourceRecord
+	if i := slices.IndexFunc(records, func(record state.SourceRecord) bool { return record.Name == s.Name }); i >= 0 {
+		own = records[i]
+	}
+	d := directory{name: cmp.Or(own.Directory, s.Name)}
+	known, ok := s.Source.(sources.Identified)
+	if !ok {
+		return d
+	}
+	var err error
+	if d.id, err = known.Directory(ctx); err != nil || d.id == "" {
+		if err != nil {
+			r.o.Log.Warn("the source does not say which directory it reads", "source", s.Name, "error", err)
+		}
+		d.id = own.DirectoryID
+		return d
+	}
+	if own.DirectoryID == d.id {
+		return d
+	}
+	for _, record := range records {
+		if record.DirectoryID == d.id {
+			d.name = record.Directory
+			return d
+		}
+	}
+	for _, other := range r.directories {
+		if other.id == d.id {
+			d.name = other.name
+		}
+	}
+	return d
+}
+
+// directoryNames are the names of the directories that sources read, by source, as far as the state knows.
+func (e *Engine) directoryNames(ctx context.Context) (map[string]string, error) {
+	names := map[string]string{}
+	err := e.o.Ledger.View(ctx, func(v *state.Reader) error {
+		for _, s := range e.o.Sources {
+			record, _, err := v.Source(s.Name)
+			if err != nil {
+				return err
+			}
+			names[s.Name] = cmp.Or(s.Directory, record.Directory, s.Name)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read the state: %w", err)
+	}
+	return names, nil
+}
