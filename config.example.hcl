@@ -1,4 +1,4 @@
-# dirsweep's config, complete: everything that can be set, with the value it has when it is left out unless a comment says otherwise.
+# dirsweep's config, complete: everything that can be set. Where a comment does not say what holds when it is left out, it is the value here.
 # `dirsweep check` reads it, tries every connection and changes nothing. Relative paths start at the folder of this file; instead
 # of one file, a folder of *.hcl files will do.
 #
@@ -10,7 +10,7 @@ state {
 
 schedule {
   full  = "0 2 * * *" # cron: minute, hour, day, month, weekday. Reads every source and every target whole
-  delta = "@every 1m" # changed people only; and at once whenever a source pushes
+  delta = "@every 1m" # every source, and of the targets only the accounts of people who changed
 }
 
 # What is more than this waits for an operator: `dirsweep holds`, `dirsweep approve DIGEST`. The first limit that is reached counts; 0 lets
@@ -32,10 +32,8 @@ audit {
   keep = "7y"
 }
 
-# The console, and the JSON API behind it. Without this block there is none.
-console {
-  listen = "127.0.0.1:8686"
-}
+# Reserved: there is no console yet, and the block is accepted with a warning that says so.
+# console { listen = "127.0.0.1:8686" }
 
 # A source is an authoritative directory. Its second label names it.
 source "ldap" "corp" {
@@ -44,7 +42,7 @@ source "ldap" "corp" {
   bind_dn       = "cn=dirsweep,dc=example,dc=org"
   bind_password = env("LDAP_PASSWORD")
   base_dn       = "ou=people,dc=example,dc=org"
-  filter        = "(objectClass=inetOrgPerson)"
+  filter        = "(objectClass=inetOrgPerson)" # left out: "(objectClass=person)"; for Active Directory, its users
 
   anchor      = "entryUUID" # what names a person for life. 389 DS: "nsUniqueId"; Active Directory: "objectGUID"
   name        = "uid"       # what messages call a person by
@@ -106,7 +104,7 @@ target "scim" "wiki" {
   leaver {
     action       = "disable" # or "delete", or "report": change nothing
     revoke       = true      # end sessions and tokens, where the application can
-    strip        = true      # take entitlements away
+    strip        = true      # take entitlements away; left out: only where `entitlements` are mapped
     delete_after = "30d"     # counted from the proven disable. Left out: never
   }
   on_orphan = "report" # accounts that are nobody's; or "disable", under the guard

@@ -79,8 +79,8 @@ type Missing struct {
 
 // A Checker tells before the first pass whether a pass can work.
 type Checker interface {
-	// Check connects, signs in and tries each right that can be tried without a write. It returns what it saw, one line a step, and the
-	// first failure.
+	// Check connects, signs in and tries each right that can be tried without changing an account: a write to one that is not there may show
+	// whether writing is allowed. It returns what it saw and what it could not try, one line a step, and the first failure.
 	Check(ctx context.Context) ([]string, error)
 }
 

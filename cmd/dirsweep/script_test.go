@@ -97,6 +97,12 @@ func TestR17ExactlyThePlanShown(t *testing.T) {
 	runScript(t, "testdata/rules/digest.txtar")
 }
 
+// TestR21CheckIsNotCalmOverWhatCannotWork: what a first pass would run into is told before.
+func TestR21CheckIsNotCalmOverWhatCannotWork(t *testing.T) {
+	t.Parallel()
+	runScript(t, "testdata/rules/check.txtar")
+}
+
 // exits runs a command and wants that exit code: exits 3 dirsweep sync.
 func exits(ts *testscript.TestScript, _ bool, args []string) {
 	want, err := strconv.Atoi(args[0])
@@ -172,7 +178,7 @@ func (w *world) edit(ts *testscript.TestScript, _ bool, args []string) {
 }
 
 // expect looks at the application: application holds N M (accounts, of them active), application writes N; application down|up; application token T; application account USERNAME MAIL;
-// application renumber.
+// application renumber; application readonly.
 func (w *world) expect(ts *testscript.TestScript, _ bool, args []string) {
 	switch args[0] {
 	case "holds":
@@ -194,6 +200,8 @@ func (w *world) expect(ts *testscript.TestScript, _ bool, args []string) {
 		})
 	case "renumber":
 		w.accounts.Renumber()
+	case "readonly":
+		w.app.Inject(scimtest.Fault{Method: http.MethodPatch, Trouble: scimtest.Answer(http.StatusForbidden, "this token may only read")})
 	case "down":
 		w.app.Inject(scimtest.Fault{Trouble: scimtest.Answer(503, "down for the night")})
 	case "token":

@@ -151,7 +151,8 @@ func (r *run) explain(ctx context.Context, l *lane, id identity.PersonID, x *Exp
 		x.Why = "the only account that fits by " + fmt.Sprint(l.Correlate)
 	}
 	for _, f := range r.findings {
-		if f.Target == l.Name && f.Person == id {
+		// A dispute over one account is about everybody whom it fits; it names them.
+		if f.Target == l.Name && (f.Person == id || f.Kind == "disputed" && strings.Contains(f.Detail, id.String())) {
 			x.Why = f.Detail
 			if f.Kind == "disputed" {
 				x.Situation = identity.Disputed

@@ -3,15 +3,17 @@ package scim
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"slices"
 	"strings"
 
 	"github.com/dirsweep/dirsweep/sync/identity"
+	"github.com/dirsweep/dirsweep/targets"
 )
 
-// Check tries what a pass needs without a write, and tells what is odd about the application.
+// Check tries what a pass needs without changing anything, and tells what is odd about the application.
 func (t *target) Check(ctx context.Context) ([]string, error) {
 	f, err := t.features(ctx)
 	if err != nil {
@@ -37,6 +39,11 @@ func (t *target) Check(ctx context.Context) ([]string, error) {
 	if steps, err = p.checkFilters(ctx, steps); err != nil {
 		return steps, err
 	}
+	write, err := t.checkWrite(ctx, f)
+	if err != nil {
+		return steps, err
+	}
+	steps = append(steps, write)
 	steps = append(steps, t.undeclared(ctx)...)
 	if !t.need.Entitlements {
 		return steps, nil
@@ -55,6 +62,27 @@ func (t *target) Check(ctx context.Context) ([]string, error) {
 			len(whose.groups))), nil
 	}
 	return append(steps, fmt.Sprintf("groups listed: %d", len(whose.groups))), nil
+}
+
+// nobody is an id that no application gives.
+const nobody = "dirsweep-check-no-such-account"
+
+// checkWrite asks for a change of an account that is not there: who may write is told that it is not, who may not is told so first.
+func (t *target) checkWrite(ctx context.Context, f features) (string, error) {
+	if t.profile.put || !f.patch {
+		return "not tried: whether the token may write, since a PUT might make an account", nil
+	}
+	body := map[string]any{"schemas": []string{patchSchema}, "Operations": []any{map[string]any{"op": "replace", "path": "active", "value": false}}}
+	_, err := t.rest.Do(ctx, http.MethodPatch, account(nobody), nil, body, nil)
+	switch {
+	case errors.Is(err, targets.ErrForbidden), errors.Is(err, targets.ErrUnauthorized):
+		return "", fmt.Errorf("the token may read but not write: %w", err)
+	case errors.Is(err, targets.ErrNotFound):
+		return "may write: a change of an account that is not there is refused for that alone", nil
+	case err != nil:
+		return "not known: whether the token may write: " + err.Error(), nil
+	}
+	return "warning: a change of an account that is not there is answered with success", nil
 }
 
 func (p profile) mention() string {

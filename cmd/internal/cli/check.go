@@ -25,9 +25,10 @@ func (a *app) checkCommand() *cobra.Command {
 		Use:   "check",
 		Short: "Check the config, then connectivity and rights of each source and target",
 		Long: "With --offline the config alone is checked: every mistake at its line, and neither secrets nor certificates have to be there.\n" +
-			"Otherwise every source and target is connected to, and what it lets dirsweep read is tried; what was tried is printed. Nothing is\n" +
-			"written, so a token that may read but not write is told only by the first change.\n\n" +
-			"Exit code 0: ready, 1: a mistake, or a source or target that cannot be used.",
+			"Otherwise every source and target is connected to and read, and a write to an account that is not there shows whether writing is\n" +
+			"allowed; what was tried, and what could not be, is printed. No account is changed. What works and is probably not meant (nobody is\n" +
+			"in scope, nobody has an attribute, nobody is in a group) is marked with !.\n\n" +
+			"Exit code 0: it works, 1: a mistake, or a source or target that cannot be used.",
 		Example: "  dirsweep check\n  dirsweep --config new.hcl check --offline",
 		Args:    nothing,
 		RunE: func(c *cobra.Command, _ []string) error {
@@ -70,7 +71,7 @@ func (a *app) printCheck(cfg *config.Config, out checked, offline bool) {
 	for _, w := range out.Warnings {
 		a.printf("%s   %s\n", a.style.change("!"), w)
 	}
-	failed := 0
+	failed, doubts := 0, 0
 	for _, part := range out.Parts {
 		mark := a.style.add("ok")
 		if part.Error != "" {
@@ -81,8 +82,12 @@ func (a *app) printCheck(cfg *config.Config, out checked, offline bool) {
 		for _, step := range part.Steps {
 			a.printf("      %s\n", clean(step))
 		}
+		for _, doubt := range part.Doubts {
+			a.printf("  %s   %s\n", a.style.change("!"), clean(doubt))
+			doubts++
+		}
 		if part.Error != "" {
-			a.printf("      %s\n", a.style.warn(clean(part.Error)))
+			a.printf("      %s (%s)\n", a.style.warn(clean(strings.TrimPrefix(part.Error, part.Name+": "))), part.At)
 		}
 	}
 	switch {
@@ -90,6 +95,8 @@ func (a *app) printCheck(cfg *config.Config, out checked, offline bool) {
 		a.printf("The config is good. `dirsweep check` without --offline also tries every source and target.\n")
 	case failed > 0:
 		a.printf("%s cannot take part in a pass.\n", count(failed, "source or target", "sources and targets"))
+	case doubts > 0:
+		a.printf("It works; look at what is marked with ! first. `dirsweep plan` shows what a pass would do.\n")
 	default:
 		a.printf("Everything is ready. `dirsweep plan` shows what a pass would do.\n")
 	}

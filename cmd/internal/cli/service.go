@@ -6,9 +6,12 @@ import (
 	"fmt"
 	"path/filepath"
 	"runtime"
+	"strings"
 
 	"github.com/kardianos/service"
 	"github.com/spf13/cobra"
+
+	"github.com/dirsweep/dirsweep/cmd/internal/config"
 )
 
 //go:embed dirsweep.service
@@ -22,6 +25,10 @@ func (a *app) serviceCommand() *cobra.Command {
 	c := family("service", "Install and control the daemon as a service of this system")
 	c.PersistentFlags().StringVar(&f.name, "name", "dirsweep", "the service's name")
 	install := a.serviceAction(&f, "install", "Install the service, with the config that is in use now", a.install)
+	install.Long = "The secrets are the service's own, not those of this shell. With systemd: what the config takes by env(\"NAME\") stands as NAME=… in\n" +
+		environmentFile + "; what it takes by credential(\"NAME\") is the file " + credentialFolder + "/NAME. Both are root's, mode 0600.\n" +
+		"The service may write to its state's folder and nowhere else; with --user, that account owns the folder."
+	install.Example = "  sudo dirsweep --config /etc/dirsweep/config.hcl service install --user dirsweep"
 	install.Flags().StringVar(&f.user, "user", "", "the account to run as; it must exist (default: root, or the local system)")
 	c.AddCommand(install,
 		a.serviceAction(&f, "uninstall", "Remove the service; config and state stay", service.Service.Uninstall),
@@ -46,7 +53,12 @@ func (a *app) serviceAction(f *serviceFlags, use, short string, act func(service
 			if err := act(s); err != nil {
 				return fmt.Errorf("service %s %s: %w", f.name, use, err)
 			}
-			return a.show(map[string]string{"service": f.name, "done": use}, func() { a.printf("%s: %s done.\n", f.name, use) })
+			return a.show(map[string]string{"service": f.name, "done": use}, func() {
+				a.printf("%s: %s done.\n", f.name, use)
+				if use == "install" {
+					a.printSecrets()
+				}
+			})
 		},
 	}
 }
@@ -103,13 +115,57 @@ func serviceState(s service.Service) (string, error) {
 	}
 }
 
+// Where the systemd unit takes secrets from.
+const (
+	environmentFile  = "/etc/dirsweep/environment"
+	credentialFolder = "/etc/dirsweep/credentials"
+)
+
+// printSecrets says what the service needs to have before it is started.
+func (a *app) printSecrets() {
+	cfg, err := a.loadOffline()
+	if err != nil {
+		return
+	}
+	for _, s := range cfg.Secrets() {
+		switch {
+		case s.Function == "file":
+			a.printf("The service reads the file %s; its account has to be able to.\n", clean(s.Name))
+		case runtime.GOOS == "windows":
+			a.printf("The service reads %s(%q).\n", s.Function, s.Name)
+		case s.Function == "env":
+			a.printf("The service reads %s from %s: a line %s=…, mode 0600.\n", clean(s.Name), environmentFile, clean(s.Name))
+		default:
+			a.printf("The service reads the credential %s from the file %s/%s, mode 0600.\n", clean(s.Name), credentialFolder, clean(s.Name))
+		}
+	}
+	a.printf("`dirsweep service start` starts it.\n")
+}
+
+// unit is the systemd unit of a config: with its credentials, and with leave to write to its state's folder.
+func unit(cfg *config.Config) string {
+	var extra strings.Builder
+	for _, s := range cfg.Secrets() {
+		if s.Function == "credential" {
+			fmt.Fprintf(&extra, "LoadCredential=%s:%s/%s\n", specifiers(s.Name), credentialFolder, specifiers(s.Name))
+		}
+	}
+	if folder := filepath.Dir(cfg.State.Path); folder != "/var/lib/dirsweep" { // which StateDirectory= makes
+		fmt.Fprintf(&extra, "ReadWritePaths=%q\n", specifiers(folder))
+	}
+	return strings.Replace(systemdUnit, "@EXTRA@", extra.String(), 1)
+}
+
+// specifiers keeps a text from being read as systemd's specifiers (systemd.unit(5)).
+func specifiers(text string) string { return strings.ReplaceAll(text, "%", "%%") }
+
 // service describes the service; only an install needs a config that loads, since its path is written into the service.
 func (a *app) service(f *serviceFlags, withConfig bool) (service.Service, error) {
 	c := &service.Config{
 		Name: f.name, DisplayName: f.name, UserName: f.user,
 		Description: "Keeps application accounts true to the company directory",
 		Option: service.KeyValue{
-			"SystemdScript": systemdUnit, "ReloadSignal": "HUP",
+			"ReloadSignal":     "HUP",
 			"DelayedAutoStart": true, "OnFailure": "restart", "OnFailureDelayDuration": "5s", "OnFailureResetPeriod": 3600,
 		},
 	}
@@ -118,6 +174,7 @@ func (a *app) service(f *serviceFlags, withConfig bool) (service.Service, error)
 		if err != nil {
 			return nil, err
 		}
+		c.Option["SystemdScript"] = unit(cfg)
 		path, err := filepath.Abs(cfg.Path)
 		if err != nil {
 			return nil, err

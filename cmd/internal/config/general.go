@@ -115,6 +115,8 @@ func (l *loader) console(b *hcl.Block) {
 	_, port, err := net.SplitHostPort(listen)
 	if n, portErr := strconv.ParseUint(port, 10, 16); err != nil || portErr != nil || n == 0 && port != "0" {
 		r.fail("listen", "Not an address", `listen is a host and a port: "127.0.0.1:8686".`)
+		return
 	}
 	l.config.Console.Listen = listen
+	l.warn(b.DefRange, "No console yet", "Nothing listens there: this version has no console. `dirsweep status` and the other commands tell the same.")
 }

@@ -3,6 +3,7 @@ package config_test
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -22,6 +23,10 @@ func TestTheExampleIsGoodAsShipped(t *testing.T) {
 	}
 	if text := strings.Join(said, "\n"); !strings.Contains(text, "LDAP_PASSWORD is not set") || !strings.Contains(text, "wiki.token") {
 		t.Errorf("what was not read is told as:\n%s", text)
+	}
+	want := []config.Secret{{Function: "env", Name: "LDAP_PASSWORD"}, {Function: "file", Name: "wiki.token"}}
+	if got := cfg.Secrets(); !slices.Equal(got, want) {
+		t.Errorf("the secrets are %v", got)
 	}
 	if shown := cfg.Show(); !strings.Contains(shown, `source "ldap" "corp"`) || !strings.Contains(shown, "max_sweep_count") {
 		t.Errorf("shown as:\n%s", shown)

@@ -2,6 +2,7 @@ package config
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/pem"
 	"errors"
 	"fmt"
@@ -9,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -264,4 +266,32 @@ func mask(file *hcl.File) []byte {
 // maskAddresses stars the password of "scheme://name:password@host".
 func maskAddresses(s string) string {
 	return regexp.MustCompile(`(://[^/@\s"]*:)[^/@\s"]*@`).ReplaceAllString(s, "$1(secret)@")
+}
+
+// A Secret is where the config takes something from that it does not spell out.
+type Secret struct {
+	Function string // "env", "file" or "credential"
+	Name     string // of the variable, the file or the credential
+}
+
+// Secrets lists where the config's secrets come from, as far as it names them plainly: sorted, each once.
+func (c *Config) Secrets() (list []Secret) {
+	for _, file := range c.files {
+		body, ok := file.Body.(*hclsyntax.Body)
+		if !ok {
+			continue
+		}
+		_ = hclsyntax.VisitAll(body, func(n hclsyntax.Node) hcl.Diagnostics {
+			call, ok := n.(*hclsyntax.FunctionCallExpr)
+			if !ok || !fetches(call.Name) || len(call.Args) != 1 {
+				return nil
+			}
+			if v, diags := call.Args[0].Value(nil); !diags.HasErrors() && v.IsKnown() && !v.IsNull() && v.Type() == cty.String {
+				list = append(list, Secret{Function: call.Name, Name: v.AsString()})
+			}
+			return nil
+		})
+	}
+	slices.SortFunc(list, func(a, b Secret) int { return cmp.Or(cmp.Compare(a.Function, b.Function), cmp.Compare(a.Name, b.Name)) })
+	return slices.Compact(list)
 }

@@ -7,12 +7,10 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"sync"
 
 	"github.com/hashicorp/go-hclog"
 
 	"github.com/dirsweep/dirsweep/cmd/internal/config"
-	"github.com/dirsweep/dirsweep/sources"
 	"github.com/dirsweep/dirsweep/sync/apply"
 	"github.com/dirsweep/dirsweep/sync/mapping"
 	"github.com/dirsweep/dirsweep/sync/reconcile"
@@ -172,8 +170,8 @@ func (p *parts) addTarget(t config.Target, memory apply.Memory, log hclog.Logger
 	return nil
 }
 
-func paths(storage *mapping.Target, correlate []string) []string {
-	all := slices.Concat(storage.Paths(), correlate)
+func paths(m *mapping.Target, correlate []string) []string {
+	all := slices.Concat(m.Paths(), correlate)
 	slices.Sort(all)
 	return slices.Compact(all)
 }
@@ -188,53 +186,3 @@ func (p *parts) close() error {
 	}
 	return errors.Join(errs...)
 }
-
-// A Check is what trying one source or target out has shown.
-type Check struct {
-	Name  string   `json:"name"`
-	Kind  string   `json:"kind"`
-	Steps []string `json:"steps"`           // what was seen, one line a step
-	Error string   `json:"error,omitempty"` // the first failure
-}
-
-// CheckAll tries every source and target of cfg out, all at once, without the state and without a write. The answers are in the config's
-// order, sources first.
-func CheckAll(ctx context.Context, cfg *config.Config, log hclog.Logger) ([]Check, error) {
-	p, err := open(cfg, nil, log)
-	if err != nil {
-		return nil, err
-	}
-	var checks []Check
-	var tries []func() ([]string, error)
-	for i, s := range cfg.Sources {
-		checks = append(checks, Check{Name: s.Name, Kind: s.Kind})
-		tries = append(tries, trySource(ctx, p.sources[i].Source))
-	}
-	for i, t := range cfg.Targets {
-		checks = append(checks, Check{Name: t.Name, Kind: t.Kind})
-		session := p.targets[i].Session
-		tries = append(tries, func() ([]string, error) { return session.Check(ctx) })
-	}
-	var all sync.WaitGroup
-	for i, try := range tries {
-		all.Go(func() {
-			steps, err := try()
-			checks[i].Steps = append([]string{}, steps...)
-			if err != nil {
-				checks[i].Error = err.Error()
-			}
-		})
-	}
-	all.Wait()
-	return checks, p.close()
-}
-
-func trySource(ctx context.Context, s sources.Source) func() ([]string, error) {
-	c, ok := s.(sources.Checker)
-	if !ok {
-		return untried
-	}
-	return func() ([]string, error) { return c.Check(ctx) }
-}
-
-func untried() ([]string, error) { return []string{"this kind has no check"}, nil }
