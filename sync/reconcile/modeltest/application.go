@@ -1,0 +1,368 @@
+package modeltest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/dirsweep/dirsweep/sync/identity"
+	"github.com/dirsweep/dirsweep/targets"
+)
+
+// stranger owns the accounts that are nobody's of the company.
+const stranger = -1
+
+// An account is what an application holds, and whose it truly is.
+type account struct {
+	identity.Account
+	owner    int
+	closedBy string    // who disabled it: "engine", "hand", or "" while it is active
+	closedAt time.Time // when the engine did
+	touched  bool      // by somebody else, or with an unknown outcome, since the engine last wrote to it and knew what came of it
+}
+
+// An application is an honest one: unique logins, identifiers of its own, and a record of every write that had an effect.
+type application struct {
+	world    *world
+	n        int
+	accounts map[identity.AccountID]*account
+	next     int
+}
+
+// A write is one that the engine made, or tried.
+type write struct {
+	target int
+	op     identity.Op
+	owner  int
+	id     identity.AccountID
+	before identity.Account
+	delta  identity.Delta
+	want   identity.Account
+	done   bool // it had its effect
+	told   bool // and the engine was told so
+	idle   bool // it changed nothing
+	at     time.Time
+}
+
+func (a *application) name() string { return targetNames[a.n] }
+
+// call is one request: op is "" where it only reads. effect is what it does where nothing is wrong.
+func (a *application) call(ctx context.Context, op identity.Op, id identity.AccountID, effect func() error) error {
+	w := a.world
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if err := w.reads(ctx); op == "" && err != nil {
+		return err
+	} else if op != "" {
+		if err := w.calls(ctx, BeforeCall); err != nil {
+			return err
+		}
+	}
+	trouble := w.faultOf(a.n, false)
+	if err := a.answer(trouble, op, id); err != nil {
+		return err
+	}
+	if trouble == HollowWrites && op != "" {
+		return nil
+	}
+	if err := effect(); err != nil {
+		return err
+	}
+	if op == "" {
+		return nil
+	}
+	last := &w.writes[len(w.writes)-1]
+	if trouble == LostAnswers {
+		return fmt.Errorf("%w: the connection was cut", targets.ErrUnavailable)
+	}
+	if err := w.calls(ctx, AfterCall); err != nil {
+		return err
+	}
+	last.told = true
+	if held, ok := a.accounts[last.id]; ok {
+		held.touched = false
+	}
+	return nil
+}
+
+// answer is the error that a fault makes of a call.
+func (a *application) answer(trouble Fault, op identity.Op, id identity.AccountID) error {
+	switch trouble {
+	case TargetDown:
+		return fmt.Errorf("%w: 503", targets.ErrUnavailable)
+	case Refused:
+		return fmt.Errorf("%w: 401", targets.ErrUnauthorized)
+	case Throttled:
+		a.world.pauses[a.n] = a.world.now().Add(10 * time.Minute)
+		return &targets.ThrottledError{RetryAfter: 10 * time.Minute, Err: errors.New("429")}
+	case NotFound:
+		return notFound(op, id)
+	case Forbidden:
+		if id != "" && id == a.restricted() {
+			return forbidden()
+		}
+	}
+	return nil
+}
+
+// restricted is the account that a 403 is about.
+func (a *application) restricted() identity.AccountID {
+	ids := slices.Sorted(maps.Keys(a.accounts))
+	if len(ids) == 0 {
+		return ""
+	}
+	return ids[a.world.fault.who%len(ids)]
+}
+
+func gone(id identity.AccountID) error {
+	return fmt.Errorf("account %s: %w", id, targets.ErrNotFound)
+}
+
+// list returns everyone, sorted; cut says that it is to end in an error half-way.
+func (a *application) list(ctx context.Context) (list []identity.Account, cut bool, err error) {
+	err = a.call(ctx, "", "", func() error {
+		switch a.world.faultOf(a.n, false) {
+		case ListingEmpty:
+			return nil
+		case ListingCut:
+			cut = true
+		}
+		for _, id := range slices.Sorted(maps.Keys(a.accounts)) {
+			list = append(list, copied(a.accounts[id].Account))
+		}
+		return nil
+	})
+	return list, cut, err
+}
+
+func (a *application) get(ctx context.Context, id identity.AccountID) (found identity.Account, err error) {
+	err = a.call(ctx, "", id, func() error {
+		held, ok := a.accounts[id]
+		if !ok {
+			return gone(id)
+		}
+		found = copied(held.Account)
+		return nil
+	})
+	return found, err
+}
+
+func (a *application) find(ctx context.Context, attribute, value string) (found []identity.Account, err error) {
+	err = a.call(ctx, "", "", func() error {
+		for _, id := range slices.Sorted(maps.Keys(a.accounts)) {
+			if strings.EqualFold(a.accounts[id].Get(attribute).Text(), value) {
+				found = append(found, copied(a.accounts[id].Account))
+			}
+		}
+		return nil
+	})
+	return found, err
+}
+
+func (a *application) create(ctx context.Context, want identity.Account) (made identity.Account, err error) {
+	err = a.call(ctx, identity.Create, "", func() error {
+		for _, other := range a.accounts {
+			if strings.EqualFold(other.UserName, want.UserName) {
+				return fmt.Errorf("create %s: %w", want.UserName, targets.ErrConflict)
+			}
+		}
+		owner, known := a.world.model.human(want.ExternalID)
+		if !known {
+			owner = stranger
+		}
+		made = a.add(want, owner)
+		a.record(write{op: identity.Create, owner: owner, id: made.ID, want: want, done: true})
+		return nil
+	})
+	if err != nil {
+		return identity.Account{}, err
+	}
+	if made.ID == "" { // answered well and not done
+		made = want
+		made.ID = "0"
+	}
+	return made, nil
+}
+
+// add makes an account.
+func (a *application) add(want identity.Account, owner int) identity.Account {
+	a.next++
+	made := copied(want)
+	made.ID, made.Withheld = identity.AccountID(fmt.Sprintf("%s-%03d", a.name(), a.next)), nil
+	if made.Attributes == nil {
+		made.Attributes = map[string]identity.Value{}
+	}
+	made.Attributes["userName"] = identity.Text(made.UserName)
+	a.accounts[made.ID] = &account{Account: made, owner: owner}
+	return copied(made)
+}
+
+func (a *application) update(ctx context.Context, op identity.Op, id identity.AccountID, d identity.Delta) (now identity.Account, err error) {
+	err = a.call(ctx, op, id, func() error {
+		held, ok := a.accounts[id]
+		if !ok {
+			return gone(id)
+		}
+		before := copied(held.Account)
+		for _, c := range d.Attributes {
+			if held.Attributes[c.Path] = c.After; c.After == "" {
+				delete(held.Attributes, c.Path)
+			}
+			switch c.Path {
+			case "userName":
+				if a.taken(c.After.Text(), id) {
+					held.Account = before
+					return fmt.Errorf("%s: %w", c.After.Text(), targets.ErrConflict)
+				}
+				held.UserName = c.After.Text()
+			case "externalId":
+				held.ExternalID = c.After.Text()
+			}
+		}
+		left := identity.WithoutEntitlements(held.Entitlements, d.Withdraw)
+		held.Entitlements = identity.SortedEntitlements(slices.Concat(left, identity.WithoutEntitlements(d.Grant, left)))
+		now = copied(held.Account)
+		a.record(write{op: op, owner: held.owner, id: id, before: before, delta: d, done: true, idle: same(before, now)})
+		return nil
+	})
+	if err == nil && now.ID == "" { // answered well and not done
+		now, err = a.get(ctx, id)
+	}
+	return now, err
+}
+
+func (a *application) taken(login string, but identity.AccountID) bool {
+	for id, other := range a.accounts {
+		if id != but && strings.EqualFold(other.UserName, login) {
+			return true
+		}
+	}
+	return false
+}
+
+func (a *application) activate(ctx context.Context, id identity.AccountID, active bool) error {
+	op := identity.Disable
+	if active {
+		op = identity.Enable
+	}
+	return a.call(ctx, op, id, func() error {
+		held, ok := a.accounts[id]
+		if !ok {
+			return gone(id)
+		}
+		before := copied(held.Account)
+		a.record(write{op: op, owner: held.owner, id: id, before: before, done: true, idle: held.Active == active})
+		switch {
+		case active:
+			held.closedBy = ""
+		case held.Active:
+			held.closedBy, held.closedAt = "engine", a.world.now()
+		}
+		held.Active = active
+		return nil
+	})
+}
+
+func (a *application) revoke(ctx context.Context, id identity.AccountID) error {
+	return a.call(ctx, identity.Revoke, id, func() error {
+		held, ok := a.accounts[id]
+		if !ok {
+			return gone(id)
+		}
+		a.record(write{op: identity.Revoke, owner: held.owner, id: id, before: copied(held.Account), done: true})
+		return nil
+	})
+}
+
+func (a *application) remove(ctx context.Context, id identity.AccountID) error {
+	return a.call(ctx, identity.Delete, id, func() error {
+		held, ok := a.accounts[id]
+		if !ok {
+			return gone(id)
+		}
+		a.record(write{op: identity.Delete, owner: held.owner, id: id, before: copied(held.Account), done: true})
+		delete(a.accounts, id)
+		return nil
+	})
+}
+
+// record notes a write; its invariants are looked at where they are listed.
+func (a *application) record(one write) {
+	one.target, one.at = a.n, a.world.now()
+	held := a.accounts[one.id]
+	a.world.written(one, held)
+	a.world.writes = append(a.world.writes, one)
+	if held != nil {
+		held.touched = true // until the engine is told what came of it
+	}
+}
+
+func copied(a identity.Account) identity.Account {
+	a.Attributes, a.Entitlements = maps.Clone(a.Attributes), slices.Clone(a.Entitlements)
+	return a
+}
+
+func same(a, b identity.Account) bool {
+	return a.Active == b.Active && a.UserName == b.UserName && a.ExternalID == b.ExternalID && maps.Equal(a.Attributes, b.Attributes) &&
+		slices.Equal(a.Entitlements, b.Entitlements)
+}
+
+// byHand is somebody's deed in the application.
+func (a *application) byHand(deed Fault, who int) {
+	ids := slices.Sorted(maps.Keys(a.accounts))
+	if deed == AccountMade {
+		a.makeByHand(who)
+		return
+	}
+	if len(ids) == 0 {
+		return
+	}
+	id := ids[who%len(ids)]
+	held := a.accounts[id]
+	held.touched = true
+	switch deed {
+	case AccountGone:
+		delete(a.accounts, id)
+	case AccountOpened:
+		held.Active, held.closedBy = true, ""
+	case AccountClosed:
+		if held.Active {
+			held.Active, held.closedBy = false, "hand"
+		}
+	case IDReused:
+		delete(a.accounts, id)
+		login := fmt.Sprintf("stranger%d", a.next)
+		a.accounts[id] = &account{owner: stranger, touched: true, Account: identity.Account{
+			ID: id, UserName: login, Active: true, Attributes: map[string]identity.Value{"userName": identity.Text(login)},
+		}}
+	case Renumbered:
+		delete(a.accounts, id)
+		a.next++
+		held.ID = identity.AccountID(fmt.Sprintf("%s-%03d", a.name(), a.next))
+		a.accounts[held.ID] = held
+	}
+}
+
+// makeByHand makes an account for somebody of the company who has none under their login, else a stranger's.
+func (a *application) makeByHand(who int) {
+	m := a.world.model
+	h := m.humans[who%len(m.humans)]
+	if h.entry == nil || a.taken(h.entry.login, "") {
+		a.add(identity.Account{UserName: fmt.Sprintf("stranger%d", a.next), Active: true}, stranger)
+		return
+	}
+	want := identity.Account{UserName: h.entry.login, Active: true}
+	if who%2 == 0 {
+		want.ExternalID = m.config.anchor(h.entry)
+	}
+	made := a.add(want, who%len(m.humans))
+	a.accounts[made.ID].touched = true
+}
+
+func notFound(op identity.Op, id identity.AccountID) error {
+	return fmt.Errorf("%s %s: 404: %w", op, id, targets.ErrNotFound)
+}

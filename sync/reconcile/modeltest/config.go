@@ -1,0 +1,123 @@
+package modeltest
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/hclparse"
+
+	"github.com/dirsweep/dirsweep/sync/apply"
+	"github.com/dirsweep/dirsweep/sync/guard"
+	"github.com/dirsweep/dirsweep/sync/mapping"
+	"github.com/dirsweep/dirsweep/sync/reconcile"
+	"github.com/dirsweep/dirsweep/sync/sweep"
+)
+
+// The limits of the guard, small so that holds happen.
+const (
+	sweepCount = 3
+	window     = 24 * time.Hour
+	grace      = 48 * time.Hour
+)
+
+// A Site is every config that a history may have, compiled once.
+type Site struct {
+	source  *mapping.Source
+	targets [targetCount][2][2]*mapping.Target // narrow, long
+}
+
+var scopes = [targetCount][2]string{
+	wiki: {`true`, `person.departmentNumber != "ops"`},
+	chat: {`member_of("staff")`, `member_of("staff") && person.departmentNumber != "ops"`},
+	crm:  {`person.departmentNumber != "lab"`, `person.departmentNumber != "lab" && person.departmentNumber != "ops"`},
+}
+
+var displays = [2]string{`person.cn`, `"${person.cn} (${person.departmentNumber})"`}
+
+// NewSite compiles the configs.
+func NewSite() (*Site, error) {
+	schema := mapping.Schema{Attributes: []string{"cn", "departmentNumber", "employeeNumber", "title", "uid"}}
+	s := &Site{}
+	exprs, env, err := parse("source.hcl", "rehire = person.employeeNumber\n")
+	if err != nil {
+		return nil, err
+	}
+	var diags hcl.Diagnostics
+	if s.source, diags = mapping.CompileSource(mapping.SourceExpressions{Rehire: exprs["rehire"]}, schema, env); diags.HasErrors() {
+		return nil, diags
+	}
+	for t := range targetCount {
+		for narrow := range 2 {
+			for long := range 2 {
+				text := fmt.Sprintf("scope = %s\naccount = {\n userName = person.uid\n displayName = %s\n title = person.title\n}\n",
+					scopes[t][narrow], displays[long])
+				if t == chat {
+					text += `entitlements = [for g in person.groups : g if startswith(g, "chat-")]` + "\n"
+				}
+				exprs, env, err := parse(targetNames[t]+".hcl", text)
+				if err != nil {
+					return nil, err
+				}
+				compiled, diags := mapping.CompileTarget(mapping.TargetExpressions{
+					Scope: exprs["scope"], Account: exprs["account"], Entitlements: exprs["entitlements"],
+				}, []mapping.Schema{schema, schema}, env)
+				if diags.HasErrors() {
+					return nil, diags
+				}
+				s.targets[t][narrow][long] = compiled
+			}
+		}
+	}
+	return s, nil
+}
+
+func parse(name, text string) (map[string]hcl.Expression, mapping.Env, error) {
+	parser := hclparse.NewParser()
+	file, diags := parser.ParseHCL([]byte(text), name)
+	if diags.HasErrors() {
+		return nil, mapping.Env{}, diags
+	}
+	attrs, diags := file.Body.JustAttributes()
+	if diags.HasErrors() {
+		return nil, mapping.Env{}, diags
+	}
+	exprs := map[string]hcl.Expression{}
+	for name, attr := range attrs {
+		exprs[name] = attr.Expr
+	}
+	return exprs, mapping.Env{Files: parser.Files()}, nil
+}
+
+// options are the engine's, under the config of now.
+func (w *world) options() reconcile.Options {
+	o := reconcile.Options{
+		Shrink: 100, Ledger: w.ledger, Trail: w.trail, Scratch: w.dir, Log: w.log, Now: w.now,
+	}
+	for n := range sourceCount {
+		o.Sources = append(o.Sources, reconcile.Source{Name: sourceNames[n], Source: source{w, n}, Mapping: w.site.source})
+	}
+	for n, app := range w.applications {
+		c := w.model.config
+		compiled := w.site.targets[n][index(c.narrow[n])][index(c.long[n])]
+		limits := guard.Default()
+		limits.MaxSweepPercent, limits.MaxSweepCount, limits.Window = 100, sweepCount, window
+		t := reconcile.Target{
+			Name: targetNames[n], Target: target{app}, Mapping: compiled, Pacer: apply.NewPacer(apply.Rate{}), Parallel: 2,
+			Sources: sourceNames[:], Correlate: []string{"externalId", "userName"}, Leaver: sweep.Default(n == chat), LeaverAt: "config.hcl:1",
+			OnOrphan: "report", OnDrift: "repair", Guard: limits,
+		}
+		if n == crm {
+			t.Sources, t.Leaver.DeleteAfter = sourceNames[:1], grace
+		}
+		o.Targets = append(o.Targets, t)
+	}
+	return o
+}
+
+func index(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}

@@ -1,0 +1,63 @@
+package modeltest
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+)
+
+// A Counts says how often what came up together. It is safe for concurrent use.
+type Counts struct {
+	mu        sync.Mutex
+	Histories int
+	Steps     int
+	came      [faultCount][kindCount][crashCount]int
+}
+
+func (c *Counts) add(f Fault, k Kind, crash Crash, died bool) {
+	if !died {
+		crash = NoCrash
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.Steps++
+	c.came[f][k][crash]++
+}
+
+// Below lists the combinations that are possible and came up less often than n times.
+func (c *Counts) Below(n int) (list []string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for f := range faultCount {
+		for k := range kindCount {
+			for crash := range crashCount {
+				if came := c.came[f][k][crash]; came < n && possible(f, k, crash) {
+					list = append(list, fmt.Sprintf("%s x %s x %s: %d", f, k, crash, came))
+				}
+			}
+		}
+	}
+	slices.Sort(list)
+	return list
+}
+
+// possible reports whether a process can die there in such a step at all.
+func possible(f Fault, k Kind, crash Crash) bool {
+	switch k {
+	case Approve, Reject, Release: // they write to the state alone
+		return crash == NoCrash || crash == BeforeStore || crash == AfterStore
+	}
+	return true
+}
+
+// String shows a step as one line.
+func (s Step) String() string {
+	var parts []string
+	for i, e := range s.Edits {
+		if e != NoEdit {
+			parts = append(parts, fmt.Sprintf("%s (%d, %d)", e, s.Who[i], s.To))
+		}
+	}
+	return strings.Join(append(parts, fmt.Sprintf("after %s", jumps[s.Jump%len(jumps)])), ", ")
+}

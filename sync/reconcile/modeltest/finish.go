@@ -1,0 +1,137 @@
+package modeltest
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/dirsweep/dirsweep/state"
+	"github.com/dirsweep/dirsweep/sync/identity"
+	"github.com/dirsweep/dirsweep/sync/reconcile"
+)
+
+// rounds is how often, at the end of a history, everything is done that there is to do.
+const rounds = 5
+
+// finish ends a history: nothing is wrong any more, every anchor is what it was, and an operator approves whatever waits. What should be is
+// then to be so, and stay so.
+func (w *world) finish() error {
+	ctx := context.Background()
+	w.fault.Fault = NoFault
+	if w.anchorEdited() {
+		w.model.edit(func(c *config) { c.number = [sourceCount]bool{} })
+	}
+	w.snap()
+	w.model.changed()
+	w.reload()
+	for round := range rounds + 1 {
+		w.step++
+		time.Sleep(window + time.Hour)
+		w.writes = nil
+		if w.tell != nil {
+			fmt.Fprintf(w.tell, "end, round %d\n", round+1)
+		}
+		if _, err := w.engine.Run(ctx, reconcile.Pass{}); err != nil {
+			w.broken(Works, "%s", err)
+			return nil
+		}
+		if _, err := w.engine.Retry(ctx); err != nil {
+			w.broken(Works, "%s", err)
+		}
+		if err := w.check(Full, true); err != nil {
+			return err
+		}
+		if round == rounds {
+			break
+		}
+		for _, digest := range w.undecided() {
+			if err := w.decide(ctx, digest, true); err != nil {
+				w.broken(Works, "approve: %s", err)
+			}
+		}
+	}
+	for _, one := range w.writes {
+		if one.op != identity.Delete && one.op != identity.Revoke {
+			w.broken(EndsQuiet, "%s: %s of %s, %s", targetNames[one.target], one.op, w.who(one.owner), one.id)
+		}
+	}
+	return w.judgeEnd(ctx)
+}
+
+// judgeEnd compares what every application holds with what it should.
+func (w *world) judgeEnd(ctx context.Context) error {
+	l, err := w.look()
+	if err != nil {
+		return err
+	}
+	if l.intents > 0 {
+		w.broken(NothingOpen, "%d intents", l.intents)
+	}
+	for t := range targetCount {
+		for n := range w.model.humans {
+			w.judgeShare(l, place{n, t})
+		}
+	}
+	if _, err := w.trail.Verify(ctx); err != nil {
+		w.broken(TrailHolds, "%s", err)
+	}
+	return w.trail.Close()
+}
+
+func (w *world) judgeShare(l look, p place) {
+	h, app := w.model.humans[p.human], w.applications[p.target]
+	var own []*account
+	for _, id := range slices.Sorted(maps.Keys(app.accounts)) {
+		if app.accounts[id].owner == p.human {
+			own = append(own, app.accounts[id])
+		}
+	}
+	where := fmt.Sprintf("%s: %s", targetNames[p.target], w.who(p.human))
+	if !w.model.config.in(h, p.target) || w.model.ordered[p.human] {
+		for _, acc := range own {
+			step := w.stepOf(l, p, acc.ID)
+			if acc.Active && !step.Status.Waits() && w.known[p.target][acc.ID] && w.provable(h) {
+				w.broken(LeaversClosed, "%s has %s (%s) open; the books say %q %s", where, acc.ID, acc.UserName, step.Status, step.Error)
+			}
+		}
+		return
+	}
+	if w.disputed(own, h, p.target) {
+		return
+	}
+	if len(own) == 0 {
+		w.broken(EveryoneHas, "%s has no account", where)
+		return
+	}
+	w.judgeAccount(own[0], h, p.target, where)
+}
+
+// disputed reports whether somebody's account is a matter for an operator: another bears their login, they have two, or somebody disabled it.
+func (w *world) disputed(own []*account, h *human, target int) bool {
+	for _, acc := range w.applications[target].accounts {
+		if acc.UserName == h.entry.login && !slices.Contains(own, acc) {
+			return true
+		}
+	}
+	return len(own) > 1 || len(own) == 1 && (own[0].closedBy == "hand" || own[0].ExternalID == "" && !w.known[target][own[0].ID])
+}
+
+func (w *world) judgeAccount(acc *account, h *human, target int, where string) {
+	if !acc.Active {
+		w.broken(EveryoneHas, "%s is not active (%s)", where, acc.ID)
+		return
+	}
+	for path, value := range w.model.config.wants(h, target) {
+		if got := acc.Attributes[path].Text(); got != value {
+			w.broken(EveryoneHas, "%s has %s = %q, wants %q", where, path, got, value)
+		}
+	}
+	want := w.model.config.granted(h, target)
+	if got := identity.EntitlementNames(acc.Entitlements); !slices.Equal(got, want) {
+		w.broken(EveryoneHas, "%s is in %q, wants %q", where, got, want)
+	}
+}
+
+var _ = state.StepKept

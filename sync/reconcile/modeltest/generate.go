@@ -1,0 +1,45 @@
+package modeltest
+
+import "pgregory.net/rapid"
+
+// Histories generates histories of n steps.
+func Histories(n int) *rapid.Generator[History] {
+	edits := weighted(map[int]int{int(NoEdit): 18, int(EditAnchor): 1, int(EditScope): 1, int(EditMapping): 1, int(EmptyGroup): 1, int(HireWithOldLogin): 1}, int(editCount), 2)
+	faults := weighted(map[int]int{int(NoFault): 20}, int(faultCount), 1)
+	kinds := weighted(map[int]int{int(Full): 3, int(Delta): 3, int(Retry): 3, int(Approve): 2}, int(kindCount), 1)
+	person := rapid.Custom(func(t *rapid.T) Person {
+		return Person{
+			Source: small(t, sourceCount), Place: small(t, 2), Dept: small(t, 3), Groups: small(t, 8), Account: small(t, 4),
+		}
+	})
+	step := rapid.Custom(func(t *rapid.T) Step {
+		return Step{
+			Edits: [2]Edit{Edit(pick(t, edits)), Edit(pick(t, edits))}, Who: [2]int{small(t, 12), small(t, 12)}, To: small(t, 60),
+			Jump: small(t, len(jumps)), Fault: Fault(pick(t, faults)), Where: small(t, 36), Lasts: 1 + small(t, 4),
+			Do: Kind(pick(t, kinds)), Choice: small(t, 12), Crash: Crash(max(0, small(t, int(crashCount)+3)-3)), At: small(t, 8),
+		}
+	})
+	return rapid.Custom(func(t *rapid.T) History {
+		return History{
+			People: rapid.SliceOfN(person, 3, 10).Draw(t, "people"), Steps: rapid.SliceOfN(step, n, n).Draw(t, "steps"),
+		}
+	})
+}
+
+func small(t *rapid.T, n int) int { return rapid.IntRange(0, n-1).Draw(t, "") }
+
+func pick(t *rapid.T, from []int) int { return from[small(t, len(from))] }
+
+// weighted lists 0 to n-1, each as often as weights says, or else usual times.
+func weighted(weights map[int]int, n, usual int) (list []int) {
+	for i := range n {
+		times, given := weights[i]
+		if !given {
+			times = usual
+		}
+		for range times {
+			list = append(list, i)
+		}
+	}
+	return list
+}

@@ -1,0 +1,440 @@
+package modeltest
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/dirsweep/dirsweep/state"
+	"github.com/dirsweep/dirsweep/sync/identity"
+)
+
+// An Invariant is what no history may break.
+type Invariant string
+
+// The invariants. The first ones are looked at with every write, the next ones after every step, the last ones when all is well again.
+const (
+	ClosesNobody  Invariant = "R1 nobody who is active and in scope is closed"
+	StripsNobody  Invariant = "R1 nobody who is active and in scope is stripped or emptied"
+	HandsOff      Invariant = "R5 an account that is nobody's of the company is not written"
+	TakesOver     Invariant = "R5 nothing is written to one person's account for another"
+	OpensNobody   Invariant = "R11 nobody who has left is given or enabled an account"
+	HandClosed    Invariant = "R11 an account that somebody disabled in the application stays disabled"
+	CreatesOnce   Invariant = "R7 nobody gets a second account"
+	WritesOnce    Invariant = "R7 nothing is written twice without a cause"
+	HoldsStand    Invariant = "R6 nobody who is held is closed"
+	Limits        Invariant = "R6 no more are closed in a window than the limit says"
+	EditedConfig  Invariant = "R14 an edit of the config alone closes nobody"
+	Grace         Invariant = "R10 nothing is deleted before grace is over"
+	InBooks       Invariant = "R8 a leaver's open account is in the books"
+	ClosedAtOnce  Invariant = "R4 a leaver's account is closed where the application answers"
+	BooksAreTrue  Invariant = "R21 the books call nothing closed that is open"
+	LinksAgree    Invariant = "R3 every link is to an account of that person"
+	EveryoneHas   Invariant = "R3 in the end everybody has what they should have"
+	LeaversClosed Invariant = "R8 in the end no leaver has an open account"
+	EndsQuiet     Invariant = "R17 in the end nothing is written any more"
+	NothingOpen   Invariant = "R7 in the end no change is unsettled"
+	TrailHolds    Invariant = "R16 the trail holds together"
+	Works         Invariant = "a pass can be made"
+)
+
+// Invariants are all of them.
+func Invariants() []Invariant {
+	return []Invariant{
+		ClosesNobody, StripsNobody, HandsOff, TakesOver, OpensNobody, HandClosed, CreatesOnce, WritesOnce, HoldsStand, Limits, EditedConfig, Grace,
+		InBooks, ClosedAtOnce, BooksAreTrue, LinksAgree, EveryoneHas, LeaversClosed, EndsQuiet, NothingOpen, TrailHolds, Works,
+	}
+}
+
+// A Violation is an invariant that a history broke.
+type Violation struct {
+	Invariant Invariant
+	Step      int
+	What      string
+}
+
+func (v Violation) String() string { return fmt.Sprintf("step %d: %s: %s", v.Step, v.Invariant, v.What) }
+
+func (w *world) broken(i Invariant, format string, args ...any) {
+	v := Violation{i, w.step, fmt.Sprintf(format, args...)}
+	if w.tell != nil {
+		fmt.Fprintf(w.tell, "    BROKEN %s\n", v)
+	}
+	w.violations = append(w.violations, v)
+}
+
+// A place is one person at one target.
+type place struct{ human, target int }
+
+// A held share is one that waits for an operator, or that one rejected.
+type held struct {
+	strength identity.Strength
+}
+
+// strength is how surely somebody has left a target, by the truth.
+func (m *model) strength(p place) identity.Strength {
+	h := m.humans[p.human]
+	switch {
+	case m.config.in(h, p.target):
+		return identity.Unproven
+	case h.entry == nil:
+		return identity.ByAbsence
+	case !h.entry.active:
+		return identity.ByState
+	}
+	return identity.ByScope
+}
+
+// written judges a write at the moment of its effect. The lock is held.
+func (w *world) written(one write, acc *account) {
+	if w.tell != nil {
+		fmt.Fprintf(w.tell, "    %s %s %s of %s %v\n", targetNames[one.target], one.op, one.id, w.who(one.owner), one.delta)
+	}
+	what := fmt.Sprintf("%s: %s of %s (%s), %s", targetNames[one.target], one.op, w.who(one.owner), one.before.UserName, one.id)
+	if one.owner == stranger {
+		w.broken(HandsOff, "%s", what)
+		return
+	}
+	s, ordered := w.model.shares[one.owner][one.target], w.model.ordered[one.owner]
+	if one.idle && !acc.touched {
+		w.broken(WritesOnce, "%s", what)
+	}
+	switch one.op {
+	case identity.Disable, identity.Delete:
+		if one.before.Active {
+			w.closes(one, what)
+		}
+		if due := acc.closedAt.Add(grace); one.op == identity.Delete && (acc.closedBy != "engine" || due.After(one.at)) {
+			w.broken(Grace, "%s, closed by %q, grace ends %s, now %s", what, acc.closedBy, due, one.at)
+		}
+	case identity.Enable, identity.Create:
+		if !s.stays || ordered {
+			w.broken(OpensNobody, "%s", what)
+		}
+		if one.op == identity.Enable && acc.closedBy == "hand" && !one.before.Active {
+			w.broken(HandClosed, "%s", what)
+		}
+		for id, other := range w.applications[one.target].accounts {
+			if one.op == identity.Create && other.owner == one.owner && id != one.id && w.bears(other.ExternalID, one.owner) {
+				w.broken(CreatesOnce, "%s beside %s", what, id)
+			}
+		}
+	case identity.Update:
+		w.updates(one, s, what)
+	}
+}
+
+func (w *world) who(n int) string {
+	if n == stranger {
+		return "a stranger"
+	}
+	return fmt.Sprintf("person %d", n)
+}
+
+func (w *world) bears(externalID string, n int) bool {
+	owner, known := w.model.human(externalID)
+	return known && owner == n
+}
+
+func (w *world) updates(one write, s *share, what string) {
+	for _, c := range one.delta.Attributes {
+		switch value := c.After.Text(); {
+		case c.Path == "externalId":
+			if !w.bears(value, one.owner) {
+				w.broken(TakesOver, "%s: externalId = %q", what, value)
+			}
+		case value == "":
+			w.broken(StripsNobody, "%s: %s is emptied", what, c.Path)
+		case !s.values[c.Path][value] && c.Path == "userName":
+			w.broken(TakesOver, "%s: userName = %q", what, value)
+		case !s.values[c.Path][value]:
+			w.broken(StripsNobody, "%s: %s = %q, which it never was", what, c.Path, value)
+		}
+	}
+	for _, e := range one.delta.Withdraw {
+		if s.always[e.Name] && !s.leaves && !w.model.ordered[one.owner] {
+			w.broken(StripsNobody, "%s: %s is withdrawn", what, e.Name)
+		}
+	}
+	for _, e := range one.delta.Grant {
+		if !s.granted[e.Name] {
+			w.broken(OpensNobody, "%s: %s is granted", what, e.Name)
+		}
+	}
+}
+
+// closes judges the closing of an account that was active.
+func (w *world) closes(one write, what string) {
+	p := place{one.owner, one.target}
+	s := w.model.shares[p.human][p.target]
+	if w.model.ordered[p.human] {
+		return
+	}
+	again := w.closedBefore[p] // enabled in the application since; closing it again never counts
+	switch {
+	case !s.leaves:
+		w.broken(ClosesNobody, "%s", what)
+		return
+	case w.released[p]:
+	case again:
+	default:
+		if h, waits := w.standing[p]; waits && w.model.strength(p) <= h.strength {
+			w.broken(HoldsStand, "%s", what)
+		}
+		if s.edited != nil {
+			w.broken(EditedConfig, "%s", what)
+		}
+		w.swept = append(w.swept, swept{p, one.at})
+		n := 0
+		for _, other := range w.swept {
+			if other.target == p.target && other.at.After(one.at.Add(-window)) {
+				n++
+			}
+		}
+		if n > sweepCount {
+			w.broken(Limits, "%s, number %d", what, n)
+		}
+	}
+	w.closedBefore[p] = true
+}
+
+type swept struct {
+	place
+	at time.Time
+}
+
+// look is what one view of the state shows after a step.
+type look struct {
+	links   [targetCount][]state.Link
+	cases   []state.Case
+	holds   []hold
+	intents int
+}
+
+func (w *world) look() (l look, err error) {
+	err = w.ledger.View(context.Background(), func(r *state.Reader) error {
+		for t, name := range targetNames {
+			for link, err := range r.Links(name) {
+				if err != nil {
+					return err
+				}
+				l.links[t] = append(l.links[t], link)
+			}
+		}
+		for c, err := range r.Cases() {
+			if err != nil {
+				return err
+			}
+			l.cases = append(l.cases, c)
+		}
+		for _, err := range r.Intents() {
+			if err != nil {
+				return err
+			}
+			l.intents++
+		}
+		l.holds, err = w.readHolds(r)
+		return err
+	})
+	return l, err
+}
+
+// step is what the books say of a person's account in a target; the zero Step where they say nothing.
+func (w *world) stepOf(l look, p place, id identity.AccountID) (found state.Step) {
+	for _, c := range l.cases {
+		if !w.bears(c.Person.Anchor, p.human) {
+			continue
+		}
+		for _, s := range c.Steps {
+			if s.Target == targetNames[p.target] && (s.Account == id || found.Status == "") {
+				found = s
+			}
+		}
+	}
+	return found
+}
+
+// check looks at everything after a step; completed says that it was made to its end.
+func (w *world) check(kind Kind, completed bool) error {
+	l, err := w.look()
+	if err != nil {
+		return err
+	}
+	for t, links := range l.links {
+		for _, link := range links {
+			w.checkLink(t, link)
+		}
+	}
+	read := completed && (kind == Full || kind == Delta)
+	for t, app := range w.applications {
+		for _, id := range slices.Sorted(maps.Keys(app.accounts)) {
+			if acc := app.accounts[id]; acc.owner != stranger {
+				w.checkAccount(l, place{acc.owner, t}, acc, read)
+			}
+		}
+	}
+	if read {
+		for n, h := range w.model.humans {
+			for t := range targetCount {
+				if w.honest(h) && (w.fault.Fault == NoFault || w.fault.Fault.once()) {
+					w.model.known(n, t)
+				}
+			}
+		}
+	}
+	w.stand(l)
+	return nil
+}
+
+func (w *world) checkLink(t int, link state.Link) {
+	acc, there := w.applications[t].accounts[link.Account]
+	owner, known := w.model.human(link.Person.Anchor)
+	w.known[t][link.Account] = true
+	switch {
+	case !there || acc.touched:
+	case !known || acc.owner != owner:
+		w.broken(LinksAgree, "%s: %s (%s) is linked to %s (%s)", targetNames[t], acc.UserName, w.who(acc.owner), w.who(owner), link.Person)
+	}
+}
+
+// honest reports whether what the last pass read of somebody's directory was the truth.
+func (w *world) honest(h *human) bool {
+	source := 0
+	if h.entry != nil {
+		source = h.entry.source
+	} else {
+		source = h.last().source
+	}
+	return w.faultOf(source, true) == NoFault
+}
+
+// provable reports whether absence from the directory can be proven at all: not without a trace and from an empty container.
+func (w *world) provable(h *human) bool {
+	if h.entry != nil {
+		return true
+	}
+	last := h.last()
+	if h.gone[last.anchor].seen && !w.model.config.number[last.source] {
+		return true
+	}
+	return slices.ContainsFunc(w.model.humans, func(other *human) bool {
+		return other.entry != nil && other.entry.source == last.source && other.entry.place == last.place
+	})
+}
+
+func (w *world) checkAccount(l look, p place, acc *account, read bool) {
+	h, s := w.model.humans[p.human], w.model.shares[p.human][p.target]
+	out := !w.model.config.in(h, p.target) || w.model.ordered[p.human]
+	step := w.stepOf(l, p, acc.ID)
+	if step.Status == state.StepProven && step.Account == acc.ID && acc.Active && !acc.touched && out && !s.stays {
+		w.broken(BooksAreTrue, "%s: %s of %s is proven closed and open", targetNames[p.target], acc.ID, w.who(p.human))
+	}
+	if !read || !out || !acc.Active || !w.known[p.target][acc.ID] || !w.honest(h) || !w.provable(h) || w.anchorEdited() {
+		return
+	}
+	fault := w.faultOf(p.target, false)
+	switch {
+	case !step.Status.Open() || step.Status == "":
+		if !acc.touched {
+			w.broken(InBooks, "%s: %s of %s is open, and the books say %q", targetNames[p.target], acc.ID, w.who(p.human), step.Status)
+		}
+	case step.Status == state.StepOpen && fault == NoFault && w.fault.Fault != StoreFails && !w.paused(p.target):
+		w.broken(ClosedAtOnce, "%s: %s of %s: %s", targetNames[p.target], acc.ID, w.who(p.human), step.Error)
+	}
+}
+
+func (w *world) anchorEdited() bool {
+	return w.model.config.number != [sourceCount]bool{}
+}
+
+// paused reports whether an application asked to be left alone lately.
+func (w *world) paused(t int) bool { return w.now().Before(w.pauses[t]) }
+
+// stand remembers who is held, and forgets those of whom that is over.
+func (w *world) stand(l look) {
+	for _, h := range l.holds {
+		for _, p := range h.members {
+			if _, known := w.standing[p]; !known && !w.released[p] && !h.approved && w.model.strength(p) > identity.Unproven {
+				w.standing[p] = held{w.model.strength(p)}
+			}
+		}
+	}
+	w.forget()
+}
+
+// forget takes back what was held or released of those who are in scope again, or have left more surely since.
+func (w *world) forget() {
+	for p, h := range w.standing {
+		if now := w.model.strength(p); now == identity.Unproven || now > h.strength || w.model.ordered[p.human] {
+			delete(w.standing, p)
+		}
+	}
+	for p := range w.released {
+		if w.model.strength(p) == identity.Unproven {
+			delete(w.released, p)
+		}
+	}
+	for p := range w.closedBefore {
+		if w.model.strength(p) == identity.Unproven {
+			delete(w.closedBefore, p)
+		}
+	}
+}
+
+// decide approves or rejects a hold.
+func (w *world) decide(ctx context.Context, digest string, approve bool) error {
+	l, err := w.look()
+	if err != nil {
+		return err
+	}
+	for _, h := range l.holds {
+		for _, p := range h.members {
+			if approve && h.digest == digest {
+				w.released[p] = true
+				delete(w.standing, p)
+			}
+		}
+	}
+	if approve {
+		_, err = w.engine.Approve(ctx, digest, "test")
+	} else {
+		_, err = w.engine.Reject(ctx, digest, "test")
+	}
+	return err
+}
+
+// A hold is what of a hold concerns us.
+type hold struct {
+	digest             string
+	approved, rejected bool
+	members            []place
+}
+
+func (w *world) holds() []hold {
+	l, err := w.look()
+	if err != nil {
+		return nil
+	}
+	return l.holds
+}
+
+// Sum counts violations by invariant.
+func Sum(list []Violation) map[Invariant]int {
+	out := map[Invariant]int{}
+	for _, v := range list {
+		out[v.Invariant]++
+	}
+	return out
+}
+
+// First is the first violation of one of the invariants, nil where there is none.
+func First(list []Violation, of func(Invariant) bool) *Violation {
+	i := slices.IndexFunc(list, func(v Violation) bool { return of(v.Invariant) })
+	if i < 0 {
+		return nil
+	}
+	return &list[i]
+}
+

@@ -1,0 +1,65 @@
+package modeltest
+
+import "slices"
+
+// login is somebody's, or was when they left.
+func (h *human) login() string {
+	if h.entry != nil {
+		return h.entry.login
+	}
+	return h.last().login
+}
+
+// last is the entry that was deleted last.
+func (h *human) last() entry { return h.gone[h.anchors[len(h.anchors)-1]].entry }
+
+// delete takes somebody's entry away; told says that the directory keeps a tombstone.
+func (h *human) delete(told bool) {
+	h.gone[h.entry.anchor] = tombstone{*h.entry, told}
+	h.entry = nil
+}
+
+// restore gives the deleted entry back.
+func (h *human) restore() {
+	e := h.last()
+	delete(h.gone, e.anchor)
+	h.entry = &e
+}
+
+// change is one edit of an entry.
+func (e *entry) change(edit Edit, to int) {
+	switch edit {
+	case Retitle:
+		e.title = []string{"t0", "t1", "t2", "t3"}[to%4]
+	case Redepartment:
+		e.dept = departments[to%len(departments)]
+	case Join, Leave:
+		e.groups[to%groupCount] = edit == Join
+	case Deactivate, Activate:
+		e.active = edit == Activate
+	case Move, MoveBack:
+		if e.place != outside || edit == MoveBack {
+			e.place = to % outside
+		}
+	case MoveOut:
+		e.place = outside
+	}
+}
+
+// used reports whether somebody has a login now.
+func (m *model) used(login string) bool {
+	return slices.ContainsFunc(m.humans, func(h *human) bool { return h.entry != nil && h.entry.login == login })
+}
+
+// names are every name by which an order may know somebody.
+func (m *model) names(n int) (list []string) {
+	h := m.humans[n]
+	list = append(list, h.anchors...)
+	if h.entry != nil {
+		return append(list, h.entry.number)
+	}
+	return append(list, h.last().number)
+}
+
+// order sweeps somebody.
+func (m *model) order(n int) { m.ordered[n] = true }

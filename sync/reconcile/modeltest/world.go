@@ -1,0 +1,397 @@
+// Package modeltest plays histories of a company (people who join, move and leave, directories and applications that fail in every way, an
+// operator, a process that dies) against the real engine, all of it in memory, and judges what was written in the applications by a small
+// reference model of the truth. It is for tests.
+package modeltest
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"path/filepath"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+
+	"github.com/dirsweep/dirsweep/state"
+	"github.com/dirsweep/dirsweep/state/failing"
+	"github.com/dirsweep/dirsweep/state/memory"
+	"github.com/dirsweep/dirsweep/sync/audit"
+	"github.com/dirsweep/dirsweep/sync/identity"
+	"github.com/dirsweep/dirsweep/sync/reconcile"
+)
+
+// A world is one history under way.
+type world struct {
+	site    *Site
+	dir     string
+	log     hclog.Logger
+	tell    io.Writer // nil for nobody
+
+	store   *failing.Store
+	memory  *memory.Store
+	ledger  *state.Ledger
+	trail   *audit.Trail
+	engine  *reconcile.Engine
+
+	mu           sync.Mutex // guards what follows while the engine is at work
+	model        *model
+	applications []*application
+	version      int
+	snapshots    []snapshot
+	offset       time.Duration
+
+	fault  struct{ Fault; where, who, lasts int }
+	crash  Crash
+	at     int // so many events until it
+	dead   bool
+	cancel context.CancelFunc
+
+	writes       []write // of this step
+	swept        []swept
+	standing     map[place]held
+	released     map[place]bool // whom an approval lets go
+	closedBefore map[place]bool // and not back since
+	known        [targetCount]map[identity.AccountID]bool
+	pauses       [targetCount]time.Time
+	violations   []Violation
+	step       int
+	counts     *Counts
+}
+
+// Play runs a history and returns what it broke. dir is for the trail and temporary files. It is to be called in a synctest bubble: nothing
+// in it waits for real time.
+func Play(site *Site, dir string, h History, log hclog.Logger, tell io.Writer, counts *Counts) ([]Violation, error) {
+	w := &world{
+		site: site, dir: dir, log: log, tell: tell, memory: memory.New(), counts: counts,
+		model:    &model{ordered: map[int]bool{}, anchors: map[string]int{}},
+		standing: map[place]held{}, released: map[place]bool{}, closedBefore: map[place]bool{},
+	}
+	for n := range targetCount {
+		w.known[n] = map[identity.AccountID]bool{}
+		w.applications = append(w.applications, &application{world: w, n: n, accounts: map[identity.AccountID]*account{}})
+	}
+	for _, p := range h.People {
+		w.settle(p)
+	}
+	w.snap()
+	if err := w.start(); err != nil {
+		return nil, err
+	}
+	for i, s := range h.Steps {
+		w.step = i + 1
+		if err := w.take(s); err != nil {
+			return w.violations, fmt.Errorf("step %d: %w", i+1, err)
+		}
+	}
+	err := w.finish()
+	return w.violations, err
+}
+
+var departments = []string{"sales", "ops", "lab"}
+
+// settle puts somebody into the company.
+func (w *world) settle(p Person) {
+	e := entry{source: p.Source, place: p.Place, dept: departments[p.Dept]}
+	for g := range groupCount {
+		e.groups[g] = p.Groups&(1<<g) != 0
+	}
+	n := w.model.hire(e)
+	if p.Account == 0 {
+		return
+	}
+	for _, app := range w.applications {
+		want := identity.Account{UserName: w.model.humans[n].entry.login, Active: true}
+		if p.Account == 2 {
+			want.ExternalID = w.model.humans[n].anchors[0]
+		}
+		app.add(want, n)
+		if p.Account == 3 {
+			app.add(identity.Account{UserName: fmt.Sprintf("stranger%d", n), Active: true}, stranger)
+		}
+	}
+}
+
+// now is the clock that everybody sees.
+func (w *world) now() time.Time { return time.Now().Add(w.offset) }
+
+// start is a process that starts: on whatever the last one left.
+func (w *world) start() error {
+	w.store = failing.New(mortal{w.memory, w})
+	w.ledger = state.NewLedger(w.store)
+	var head state.AuditHead
+	err := w.ledger.View(context.Background(), func(r *state.Reader) (err error) {
+		head, _, err = r.AuditHead()
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	if w.trail, err = audit.Open(filepath.Join(w.dir, "audit.jsonl"), audit.Head(head), 0); err != nil {
+		return err
+	}
+	w.engine = reconcile.New(w.options())
+	return nil
+}
+
+// dies counts an event down and reports whether the process is dead by now.
+func (w *world) dies(point Crash) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.die(point)
+}
+
+func (w *world) isDead() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.dead
+}
+
+// die is dies for those who hold the lock.
+func (w *world) die(point Crash) bool {
+	if w.dead || w.crash != point || point == NoCrash {
+		return w.dead
+	}
+	if w.at--; w.at < 0 {
+		w.dead = true
+		w.cancel()
+		_ = w.trail.Close()
+	}
+	return w.dead
+}
+
+// reads is what every read meets first.
+func (w *world) reads(ctx context.Context) error {
+	if err := context.Cause(ctx); err != nil {
+		return err
+	}
+	if w.die(DuringRead) {
+		return errDied
+	}
+	return nil
+}
+
+// calls is what every write meets before it is done, and after.
+func (w *world) calls(ctx context.Context, point Crash) error {
+	if err := context.Cause(ctx); err != nil && point == BeforeCall {
+		return err
+	}
+	if w.die(point) {
+		return errDied
+	}
+	return nil
+}
+
+// faultOf is what is wrong with a source or target now.
+func (w *world) faultOf(n int, ofSource bool) Fault {
+	f := w.fault
+	switch {
+	case ofSource && f.ofSource() && f.where%sourceCount == n, !ofSource && f.ofTarget() && f.where%targetCount == n:
+		return f.Fault
+	}
+	return NoFault
+}
+
+// take is one step of a history.
+func (w *world) take(s Step) error {
+	jump := jumps[s.Jump%len(jumps)]
+	if jump < 0 {
+		w.offset += jump
+	} else {
+		time.Sleep(jump)
+	}
+	for i, e := range s.Edits {
+		w.edit(e, s.Who[i], s.To)
+	}
+	w.fail(s)
+	w.snap()
+	w.model.changed()
+	w.forget()
+	kind, act := w.act(s)
+	if w.tell != nil {
+		fmt.Fprintf(w.tell, "step %d: %s; fault %s at %d; %s, crash %s at %d\n", w.step, s, w.fault.Fault, w.fault.where, kind, s.Crash, s.At)
+	}
+	w.writes, w.crash, w.at, w.dead = nil, s.Crash, s.At, false
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	w.cancel = cancel
+	if w.fault.Fault == StoreFails {
+		w.store.FailUpdate(1+s.At*3, []failing.Moment{failing.Before, failing.Within, failing.After}[s.Choice%3], errStore)
+	}
+	done := act(ctx)
+	cancel()
+	w.mu.Lock()
+	died := w.dead
+	w.dead, w.crash = false, NoCrash
+	w.mu.Unlock()
+	w.counts.add(w.fault.Fault, kind, s.Crash, died)
+	if died || w.fault.Fault == StoreFails {
+		if err := w.restart(); err != nil {
+			return err
+		}
+	}
+	if err := w.check(kind, !died && done == nil); err != nil {
+		return err
+	}
+	if w.fault.lasts--; w.fault.lasts <= 0 {
+		w.fault.Fault = NoFault
+	}
+	return nil
+}
+
+// restart begins a new process over what is left of the old one.
+func (w *world) restart() error {
+	_ = w.trail.Close()
+	return w.start()
+}
+
+// fail makes something go wrong.
+func (w *world) fail(s Step) {
+	if s.Fault == NoFault {
+		return
+	}
+	w.fault.Fault, w.fault.where, w.fault.who, w.fault.lasts = s.Fault, s.Where, s.Where/targetCount, max(1, s.Lasts)
+	if s.Fault.once() {
+		w.applications[s.Where%targetCount].byHand(s.Fault, w.fault.who)
+		w.fault.lasts = 1
+	}
+}
+
+// act is what the engine is to do in a step; where there is nothing of the kind to do it is a delta pass.
+func (w *world) act(s Step) (Kind, func(context.Context) error) {
+	run := func(p reconcile.Pass) func(context.Context) error {
+		return func(ctx context.Context) error {
+			_, err := w.engine.Run(ctx, p)
+			return err
+		}
+	}
+	switch s.Do {
+	case Full:
+		return s.Do, run(reconcile.Pass{})
+	case One:
+		if n, ok := w.somebody(s.Choice, func(n int) bool { return w.model.humans[n].entry != nil }); ok {
+			return s.Do, run(reconcile.Pass{Person: w.model.config.anchor(w.model.humans[n].entry)})
+		}
+	case Retry:
+		return s.Do, func(ctx context.Context) error {
+			_, err := w.engine.Retry(ctx)
+			return err
+		}
+	case Approve, Reject:
+		if digests := w.undecided(); len(digests) > 0 {
+			digest := digests[s.Choice%len(digests)]
+			return s.Do, func(ctx context.Context) error { return w.decide(ctx, digest, s.Do == Approve) }
+		}
+	case Sweep:
+		if n, ok := w.somebody(s.Choice, func(n int) bool { return w.model.humans[n].entry != nil && !w.model.ordered[n] }); ok {
+			return s.Do, func(ctx context.Context) error {
+				w.model.order(n)
+				_, err := w.engine.Sweep(ctx, reconcile.Order{Person: w.model.config.anchor(w.model.humans[n].entry), Reason: "test", Actor: "test"})
+				return err
+			}
+		}
+	case Release:
+		if n, ok := w.somebody(s.Choice, func(n int) bool { return w.model.ordered[n] }); ok {
+			return s.Do, func(ctx context.Context) error { return w.release(ctx, n) }
+		}
+	}
+	return Delta, run(reconcile.Pass{Mode: reconcile.Delta})
+}
+
+// release ends an order; where it is not known who it was about any more, it stands.
+func (w *world) release(ctx context.Context, n int) error {
+	for _, anchor := range w.model.names(n) {
+		if err := w.engine.Release(ctx, reconcile.Order{Person: anchor, Actor: "test"}); err == nil {
+			delete(w.model.ordered, n)
+			return nil
+		}
+	}
+	return nil
+}
+
+// somebody picks one of the humans who fit.
+func (w *world) somebody(choice int, fits func(int) bool) (n int, ok bool) {
+	var list []int
+	for n := range w.model.humans {
+		if fits(n) {
+			list = append(list, n)
+		}
+	}
+	if len(list) == 0 {
+		return 0, false
+	}
+	return list[choice%len(list)], true
+}
+
+// edit changes the truth.
+func (w *world) edit(e Edit, who, to int) {
+	m := w.model
+	pick := func(fits func(h *human) bool) (*human, int) {
+		n, ok := w.somebody(who, func(n int) bool { return fits(m.humans[n]) })
+		if !ok {
+			return nil, 0
+		}
+		return m.humans[n], n
+	}
+	here := func(h *human) bool { return h.entry != nil }
+	switch e {
+	case Hire:
+		if len(m.humans) < 14 {
+			m.hire(entry{source: to % sourceCount, place: to / 2 % 2, dept: departments[to%3], groups: [groupCount]bool{to%4 != 0, to%2 == 0, to%5 == 0}})
+		}
+	case HireWithOldLogin:
+		if n, ok := w.somebody(who, func(n int) bool { return m.humans[n].entry == nil && !m.used(m.humans[n].login()) }); ok && len(m.humans) < 14 {
+			m.hire(entry{source: to % sourceCount, dept: departments[to%3], groups: [groupCount]bool{true}, login: m.humans[n].login()})
+		}
+	case Rename:
+		if h, _ := pick(here); h != nil {
+			m.logins++
+			h.entry.login = fmt.Sprintf("r%d", m.logins)
+		}
+	case EditScope:
+		m.edit(func(c *config) { c.narrow[to%targetCount] = !c.narrow[to%targetCount] })
+		w.reload()
+	case EditMapping:
+		m.edit(func(c *config) { c.long[to%targetCount] = !c.long[to%targetCount] })
+		w.reload()
+	case EditAnchor:
+		m.edit(func(c *config) { c.number[to%sourceCount] = !c.number[to%sourceCount] })
+		w.reload()
+	case EmptyGroup:
+		for _, h := range m.humans {
+			if h.entry != nil && h.entry.source == to%sourceCount {
+				h.entry.groups[to%groupCount] = false
+			}
+		}
+	case Bury, Purge:
+		if h, _ := pick(here); h != nil {
+			h.delete(e == Bury)
+		}
+	case Restore:
+		if h, _ := pick(func(h *human) bool { return h.entry == nil && !m.used(h.login()) }); h != nil {
+			h.restore()
+		}
+	case Rehire:
+		if h, n := pick(func(h *human) bool { return h.entry == nil && !m.used(h.login()) }); h != nil {
+			m.enter(n, h.last())
+		}
+	default:
+		if h, _ := pick(here); h != nil {
+			h.entry.change(e, to)
+		}
+	}
+}
+
+// reload is a config that was edited: a new engine over the same state.
+func (w *world) reload() { w.engine = reconcile.New(w.options()) }
+
+func (w *world) undecided() (digests []string) {
+	for _, h := range w.holds() {
+		if !h.approved && !h.rejected {
+			digests = append(digests, h.digest)
+		}
+	}
+	slices.Sort(digests)
+	return digests
+}
