@@ -20,6 +20,7 @@ const stranger = -1
 type account struct {
 	identity.Account
 	owner    int
+	listed   bool      // the engine may know it
 	closedBy string    // who disabled it: "engine", "hand", or "" while it is active
 	closedAt time.Time // when the engine did
 	touched  bool      // by somebody else, or with an unknown outcome, since the engine last wrote to it and knew what came of it
@@ -132,7 +133,7 @@ func (a *application) list(ctx context.Context) (list []identity.Account, cut bo
 			cut = true
 		}
 		for _, id := range slices.Sorted(maps.Keys(a.accounts)) {
-			list = append(list, copied(a.accounts[id].Account))
+			list, a.accounts[id].listed = append(list, copied(a.accounts[id].Account)), true
 		}
 		return nil
 	})
@@ -155,7 +156,7 @@ func (a *application) find(ctx context.Context, attribute, value string) (found 
 	err = a.call(ctx, "", "", func() error {
 		for _, id := range slices.Sorted(maps.Keys(a.accounts)) {
 			if strings.EqualFold(a.accounts[id].Get(attribute).Text(), value) {
-				found = append(found, copied(a.accounts[id].Account))
+				found, a.accounts[id].listed = append(found, copied(a.accounts[id].Account)), true
 			}
 		}
 		return nil
@@ -365,4 +366,18 @@ func (a *application) makeByHand(who int) {
 
 func notFound(op identity.Op, id identity.AccountID) error {
 	return fmt.Errorf("%s %s: 404: %w", op, id, targets.ErrNotFound)
+}
+
+// claimed gives an account that nobody has ever seen, and that names nobody, to whoever bears its login now: there is no telling otherwise.
+func (a *application) claimed() {
+	for _, held := range a.accounts {
+		if held.listed || held.ExternalID != "" || a.world.known[a.n][held.ID] {
+			continue
+		}
+		for n, h := range a.world.model.humans {
+			if h.entry != nil && h.entry.login == held.UserName {
+				held.owner = n
+			}
+		}
+	}
 }

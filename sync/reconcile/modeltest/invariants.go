@@ -59,6 +59,9 @@ func (v Violation) String() string { return fmt.Sprintf("step %d: %s: %s", v.Ste
 
 func (w *world) broken(i Invariant, format string, args ...any) {
 	v := Violation{i, w.step, fmt.Sprintf(format, args...)}
+	if slices.ContainsFunc(w.violations, func(known Violation) bool { return known.Invariant == i && known.What == v.What }) {
+		return // it stays broken
+	}
 	if w.tell != nil {
 		fmt.Fprintf(w.tell, "    BROKEN %s\n", v)
 	}
@@ -113,7 +116,7 @@ func (w *world) written(one write, acc *account) {
 		if !s.stays || ordered {
 			w.broken(OpensNobody, "%s", what)
 		}
-		if one.op == identity.Enable && acc.closedBy == "hand" && !one.before.Active {
+		if one.op == identity.Enable && acc.closedBy == "hand" && w.known[one.target][one.id] {
 			w.broken(HandClosed, "%s", what)
 		}
 		for id, other := range w.applications[one.target].accounts {
@@ -147,8 +150,8 @@ func (w *world) updates(one write, s *share, what string) {
 			}
 		case value == "":
 			w.broken(StripsNobody, "%s: %s is emptied", what, c.Path)
-		case !s.values[c.Path][value] && c.Path == "userName":
-			w.broken(TakesOver, "%s: userName = %q", what, value)
+		case !s.values[c.Path][value] && w.anothers(one, c.Path, value):
+			w.broken(TakesOver, "%s: %s = %q", what, c.Path, value)
 		case !s.values[c.Path][value]:
 			w.broken(StripsNobody, "%s: %s = %q, which it never was", what, c.Path, value)
 		}
@@ -163,6 +166,16 @@ func (w *world) updates(one write, s *share, what string) {
 			w.broken(OpensNobody, "%s: %s is granted", what, e.Name)
 		}
 	}
+}
+
+// anothers reports whether a value is what somebody else's account should hold.
+func (w *world) anothers(one write, path, value string) bool {
+	for n := range w.model.humans {
+		if n != one.owner && path != "title" && w.model.shares[n][one.target].values[path][value] {
+			return true
+		}
+	}
+	return false
 }
 
 // closes judges the closing of an account that was active.
@@ -340,6 +353,7 @@ func (w *world) checkAccount(l look, p place, acc *account, read bool) {
 		if !acc.touched {
 			w.broken(InBooks, "%s: %s of %s is open, and the books say %q", targetNames[p.target], acc.ID, w.who(p.human), step.Status)
 		}
+	case step.Next.After(w.now()) && !step.Next.After(w.now().Add(time.Hour)): // it is tried again soon
 	case step.Status == state.StepOpen && fault == NoFault && w.fault.Fault != StoreFails && !w.paused(p.target):
 		w.broken(ClosedAtOnce, "%s: %s of %s: %s", targetNames[p.target], acc.ID, w.who(p.human), step.Error)
 	}

@@ -208,6 +208,9 @@ func (w *world) take(s Step) error {
 	w.snap()
 	w.model.changed()
 	w.forget()
+	for _, app := range w.applications {
+		app.claimed()
+	}
 	kind, act := w.act(s)
 	if w.tell != nil {
 		fmt.Fprintf(w.tell, "step %d: %s; fault %s at %d; %s, crash %s at %d\n", w.step, s, w.fault.Fault, w.fault.where, kind, s.Crash, s.At)
