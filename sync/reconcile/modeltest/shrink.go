@@ -20,11 +20,11 @@ func Shrink(h History, breaks func(History) bool) History {
 func shorter(h History) (list []History) {
 	for size := len(h.Steps) / 2; size > 0; size /= 2 {
 		for at := 0; at+size <= len(h.Steps); at += size {
-			list = append(list, History{h.People, slices.Delete(slices.Clone(h.Steps), at, at+size)})
+			list = append(list, History{h.Shared, h.People, slices.Delete(slices.Clone(h.Steps), at, at+size)})
 		}
 	}
 	for at := len(h.People) - 1; at >= 0 && len(h.People) > 1; at-- {
-		list = append(list, History{slices.Delete(slices.Clone(h.People), at, at+1), h.Steps})
+		list = append(list, History{h.Shared, slices.Delete(slices.Clone(h.People), at, at+1), h.Steps})
 	}
 	return list
 }
@@ -46,7 +46,7 @@ func simpler(h History) (list []History) {
 			if simplify(&one); one != s && one.Do <= s.Do {
 				steps := slices.Clone(h.Steps)
 				steps[at] = one
-				list = append(list, History{h.People, steps})
+				list = append(list, History{h.Shared, h.People, steps})
 			}
 		}
 	}
@@ -55,7 +55,7 @@ func simpler(h History) (list []History) {
 			p.Account = 0
 			people := slices.Clone(h.People)
 			people[at] = p
-			list = append(list, History{people, h.Steps})
+			list = append(list, History{h.Shared, people, h.Steps})
 		}
 	}
 	return list
@@ -81,5 +81,5 @@ func (h History) Without(names []string) History {
 			s.Crash = NoCrash
 		}
 	}
-	return History{h.People, steps}
+	return History{h.Shared, h.People, steps}
 }
