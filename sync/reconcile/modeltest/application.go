@@ -20,6 +20,7 @@ const stranger = -1
 type account struct {
 	identity.Account
 	owner    int
+	listed   bool      // the engine may know it
 	closedBy string    // who disabled it: "engine", "hand", or "" while it is active
 	closedAt time.Time // when the engine did
 	touched  bool      // by somebody else, or with an unknown outcome, since the engine last wrote to it and knew what came of it
@@ -33,7 +34,7 @@ type application struct {
 	next     int
 }
 
-// A write is one that the engine made, or tried.
+// A write is one that the engine made and that had its effect.
 type write struct {
 	target int
 	op     identity.Op
@@ -42,8 +43,6 @@ type write struct {
 	before identity.Account
 	delta  identity.Delta
 	want   identity.Account
-	done   bool // it had its effect
-	told   bool // and the engine was told so
 	idle   bool // it changed nothing
 	at     time.Time
 }
@@ -75,16 +74,15 @@ func (a *application) call(ctx context.Context, op identity.Op, id identity.Acco
 	if op == "" {
 		return nil
 	}
-	last := &w.writes[len(w.writes)-1]
+	last := w.writes[len(w.writes)-1]
 	if trouble == LostAnswers {
 		return fmt.Errorf("%w: the connection was cut", targets.ErrUnavailable)
 	}
 	if err := w.calls(ctx, AfterCall); err != nil {
 		return err
 	}
-	last.told = true
 	if held, ok := a.accounts[last.id]; ok {
-		held.touched = false
+		held.touched = false // it was told
 	}
 	return nil
 }
@@ -100,10 +98,10 @@ func (a *application) answer(trouble Fault, op identity.Op, id identity.AccountI
 		a.world.pauses[a.n] = a.world.now().Add(10 * time.Minute)
 		return &targets.ThrottledError{RetryAfter: 10 * time.Minute, Err: errors.New("429")}
 	case NotFound:
-		return notFound(op, id)
+		return gone(id)
 	case Forbidden:
 		if id != "" && id == a.restricted() {
-			return forbidden()
+			return fmt.Errorf("%w: 403", targets.ErrForbidden)
 		}
 	}
 	return nil
@@ -122,69 +120,48 @@ func gone(id identity.AccountID) error {
 	return fmt.Errorf("account %s: %w", id, targets.ErrNotFound)
 }
 
-// list returns everyone, sorted; cut says that it is to end in an error half-way.
-func (a *application) list(ctx context.Context) (list []identity.Account, cut bool, err error) {
-	err = a.call(ctx, "", "", func() error {
-		switch a.world.faultOf(a.n, false) {
-		case ListingEmpty:
-			return nil
-		case ListingCut:
-			cut = true
-		}
-		for _, id := range slices.Sorted(maps.Keys(a.accounts)) {
-			list = append(list, copied(a.accounts[id].Account))
-		}
-		return nil
-	})
-	return list, cut, err
-}
-
-func (a *application) get(ctx context.Context, id identity.AccountID) (found identity.Account, err error) {
-	err = a.call(ctx, "", id, func() error {
-		held, ok := a.accounts[id]
-		if !ok {
-			return gone(id)
-		}
-		found = copied(held.Account)
-		return nil
-	})
-	return found, err
-}
-
-func (a *application) find(ctx context.Context, attribute, value string) (found []identity.Account, err error) {
-	err = a.call(ctx, "", "", func() error {
-		for _, id := range slices.Sorted(maps.Keys(a.accounts)) {
-			if strings.EqualFold(a.accounts[id].Get(attribute).Text(), value) {
-				found = append(found, copied(a.accounts[id].Account))
-			}
-		}
-		return nil
-	})
-	return found, err
-}
-
-func (a *application) create(ctx context.Context, want identity.Account) (made identity.Account, err error) {
-	err = a.call(ctx, identity.Create, "", func() error {
-		for _, other := range a.accounts {
-			if strings.EqualFold(other.UserName, want.UserName) {
-				return fmt.Errorf("create %s: %w", want.UserName, targets.ErrConflict)
-			}
-		}
-		owner, known := a.world.model.human(want.ExternalID)
-		if !known {
-			owner = stranger
-		}
-		made = a.add(want, owner)
-		a.record(write{op: identity.Create, owner: owner, id: made.ID, want: want, done: true})
-		return nil
-	})
-	if err != nil {
-		return identity.Account{}, err
+// list returns everyone, sorted; cut says that the second half is missing.
+func (a *application) list() (list []identity.Account, cut bool) {
+	ids := slices.Sorted(maps.Keys(a.accounts))
+	switch a.world.faultOf(a.n, false) {
+	case ListingEmpty:
+		ids = nil
+	case ListingCut:
+		ids, cut = ids[:len(ids)/2], true
 	}
-	if made.ID == "" { // answered well and not done
-		made = want
-		made.ID = "0"
+	for _, id := range ids {
+		list, a.accounts[id].listed = append(list, copied(a.accounts[id].Account)), true
 	}
+	return list, cut
+}
+
+func (a *application) get(id identity.AccountID) (identity.Account, error) {
+	held, ok := a.accounts[id]
+	if !ok {
+		return identity.Account{}, gone(id)
+	}
+	return copied(held.Account), nil
+}
+
+func (a *application) find(attribute, value string) (found []identity.Account) {
+	for _, id := range slices.Sorted(maps.Keys(a.accounts)) {
+		if strings.EqualFold(a.accounts[id].Get(attribute).Text(), value) {
+			found, a.accounts[id].listed = append(found, copied(a.accounts[id].Account)), true
+		}
+	}
+	return found
+}
+
+func (a *application) create(want identity.Account) (identity.Account, error) {
+	if a.taken(want.UserName, "") {
+		return identity.Account{}, fmt.Errorf("create %s: %w", want.UserName, targets.ErrConflict)
+	}
+	owner, known := a.world.model.human(want.ExternalID)
+	if !known {
+		owner = stranger
+	}
+	made := a.add(want, owner)
+	a.record(write{op: identity.Create, owner: owner, id: made.ID, want: want})
 	return made, nil
 }
 
@@ -201,38 +178,32 @@ func (a *application) add(want identity.Account, owner int) identity.Account {
 	return copied(made)
 }
 
-func (a *application) update(ctx context.Context, op identity.Op, id identity.AccountID, d identity.Delta) (now identity.Account, err error) {
-	err = a.call(ctx, op, id, func() error {
-		held, ok := a.accounts[id]
-		if !ok {
-			return gone(id)
-		}
-		before := copied(held.Account)
-		for _, c := range d.Attributes {
-			if held.Attributes[c.Path] = c.After; c.After == "" {
-				delete(held.Attributes, c.Path)
-			}
-			switch c.Path {
-			case "userName":
-				if a.taken(c.After.Text(), id) {
-					held.Account = before
-					return fmt.Errorf("%s: %w", c.After.Text(), targets.ErrConflict)
-				}
-				held.UserName = c.After.Text()
-			case "externalId":
-				held.ExternalID = c.After.Text()
-			}
-		}
-		left := identity.WithoutEntitlements(held.Entitlements, d.Withdraw)
-		held.Entitlements = identity.SortedEntitlements(slices.Concat(left, identity.WithoutEntitlements(d.Grant, left)))
-		now = copied(held.Account)
-		a.record(write{op: op, owner: held.owner, id: id, before: before, delta: d, done: true, idle: same(before, now)})
-		return nil
-	})
-	if err == nil && now.ID == "" { // answered well and not done
-		now, err = a.get(ctx, id)
+func (a *application) update(id identity.AccountID, d identity.Delta) (now identity.Account, err error) {
+	held, ok := a.accounts[id]
+	if !ok {
+		return now, gone(id)
 	}
-	return now, err
+	before := copied(held.Account)
+	for _, c := range d.Attributes {
+		if held.Attributes[c.Path] = c.After; c.After == "" {
+			delete(held.Attributes, c.Path)
+		}
+		switch c.Path {
+		case "userName":
+			if a.taken(c.After.Text(), id) {
+				held.Account = before
+				return now, fmt.Errorf("%s: %w", c.After.Text(), targets.ErrConflict)
+			}
+			held.UserName = c.After.Text()
+		case "externalId":
+			held.ExternalID = c.After.Text()
+		}
+	}
+	left := identity.WithoutEntitlements(held.Entitlements, d.Withdraw)
+	held.Entitlements = identity.SortedEntitlements(slices.Concat(left, identity.WithoutEntitlements(d.Grant, left)))
+	now = copied(held.Account)
+	a.record(write{op: identity.Update, owner: held.owner, id: id, before: before, delta: d, idle: same(before, now)})
+	return now, nil
 }
 
 func (a *application) taken(login string, but identity.AccountID) bool {
@@ -244,50 +215,43 @@ func (a *application) taken(login string, but identity.AccountID) bool {
 	return false
 }
 
-func (a *application) activate(ctx context.Context, id identity.AccountID, active bool) error {
+func (a *application) activate(id identity.AccountID, active bool) error {
+	held, ok := a.accounts[id]
+	if !ok {
+		return gone(id)
+	}
 	op := identity.Disable
 	if active {
 		op = identity.Enable
 	}
-	return a.call(ctx, op, id, func() error {
-		held, ok := a.accounts[id]
-		if !ok {
-			return gone(id)
-		}
-		before := copied(held.Account)
-		a.record(write{op: op, owner: held.owner, id: id, before: before, done: true, idle: held.Active == active})
-		switch {
-		case active:
-			held.closedBy = ""
-		case held.Active:
-			held.closedBy, held.closedAt = "engine", a.world.now()
-		}
-		held.Active = active
-		return nil
-	})
+	a.record(write{op: op, owner: held.owner, id: id, before: copied(held.Account), idle: held.Active == active})
+	switch {
+	case active:
+		held.closedBy = ""
+	case held.Active:
+		held.closedBy, held.closedAt = "engine", a.world.now()
+	}
+	held.Active = active
+	return nil
 }
 
-func (a *application) revoke(ctx context.Context, id identity.AccountID) error {
-	return a.call(ctx, identity.Revoke, id, func() error {
-		held, ok := a.accounts[id]
-		if !ok {
-			return gone(id)
-		}
-		a.record(write{op: identity.Revoke, owner: held.owner, id: id, before: copied(held.Account), done: true})
-		return nil
-	})
+func (a *application) revoke(id identity.AccountID) error {
+	held, ok := a.accounts[id]
+	if !ok {
+		return gone(id)
+	}
+	a.record(write{op: identity.Revoke, owner: held.owner, id: id, before: copied(held.Account)})
+	return nil
 }
 
-func (a *application) remove(ctx context.Context, id identity.AccountID) error {
-	return a.call(ctx, identity.Delete, id, func() error {
-		held, ok := a.accounts[id]
-		if !ok {
-			return gone(id)
-		}
-		a.record(write{op: identity.Delete, owner: held.owner, id: id, before: copied(held.Account), done: true})
-		delete(a.accounts, id)
-		return nil
-	})
+func (a *application) remove(id identity.AccountID) error {
+	held, ok := a.accounts[id]
+	if !ok {
+		return gone(id)
+	}
+	a.record(write{op: identity.Delete, owner: held.owner, id: id, before: copied(held.Account)})
+	delete(a.accounts, id)
+	return nil
 }
 
 // record notes a write; its invariants are looked at where they are listed.
@@ -363,6 +327,16 @@ func (a *application) makeByHand(who int) {
 	a.accounts[made.ID].touched = true
 }
 
-func notFound(op identity.Op, id identity.AccountID) error {
-	return fmt.Errorf("%s %s: 404: %w", op, id, targets.ErrNotFound)
+// claimed gives an account that nobody has ever seen, and that names nobody, to whoever bears its login now: there is no telling otherwise.
+func (a *application) claimed() {
+	for _, held := range a.accounts {
+		if held.listed || held.ExternalID != "" || a.world.known[a.n][held.ID] {
+			continue
+		}
+		for n, h := range a.world.model.humans {
+			if h.entry != nil && h.entry.login == held.UserName {
+				held.owner = n
+			}
+		}
+	}
 }

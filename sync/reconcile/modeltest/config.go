@@ -7,7 +7,6 @@ import (
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclparse"
 
-	"github.com/dirsweep/dirsweep/sync/apply"
 	"github.com/dirsweep/dirsweep/sync/guard"
 	"github.com/dirsweep/dirsweep/sync/mapping"
 	"github.com/dirsweep/dirsweep/sync/reconcile"
@@ -95,7 +94,13 @@ func (w *world) options() reconcile.Options {
 		Shrink: 100, Ledger: w.ledger, Trail: w.trail, Scratch: w.dir, Log: w.log, Now: w.now,
 	}
 	for n := range sourceCount {
-		o.Sources = append(o.Sources, reconcile.Source{Name: sourceNames[n], Source: source{w, n}, Mapping: w.site.source})
+		anchor := "entryUUID"
+		if w.model.config.number[n] {
+			anchor = "employeeNumber"
+		}
+		o.Sources = append(o.Sources, reconcile.Source{
+			Name: sourceNames[n], Source: source{w, n}, Mapping: w.site.source, Directory: w.directory(n), Anchor: anchor, Print: uint64(index(w.model.config.number[n])),
+		})
 	}
 	for n, app := range w.applications {
 		c := w.model.config
@@ -103,7 +108,7 @@ func (w *world) options() reconcile.Options {
 		limits := guard.Default()
 		limits.MaxSweepPercent, limits.MaxSweepCount, limits.Window = 100, sweepCount, window
 		t := reconcile.Target{
-			Name: targetNames[n], Target: target{app}, Mapping: compiled, Pacer: apply.NewPacer(apply.Rate{}), Parallel: 2,
+			Name: targetNames[n], Session: w.session(app, compiled.Paths()), Mapping: compiled, Parallel: 2,
 			Sources: sourceNames[:], Correlate: []string{"externalId", "userName"}, Leaver: sweep.Default(n == chat), LeaverAt: "config.hcl:1",
 			OnOrphan: "report", OnDrift: "repair", Guard: limits,
 		}

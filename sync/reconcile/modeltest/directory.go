@@ -77,7 +77,7 @@ func (s source) PeopleAndFacts(ctx context.Context, facts *sources.ReadFacts) it
 				return
 			}
 			if trouble == PersonGarbled && i == 0 {
-				bad := &sources.PersonError{ID: s.person(e).ID, DN: dn(e), Err: errors.New("an attribute cannot be rendered")}
+				bad := &sources.PersonError{ID: s.person(e).ID, DN: s.dn(e), Err: errors.New("an attribute cannot be rendered")}
 				if !yield(identity.Person{ID: bad.ID}, bad) {
 					return
 				}
@@ -115,7 +115,7 @@ func (s source) read(ctx context.Context, facts *sources.ReadFacts) (seen []entr
 			continue
 		case trouble == AnchorHidden && i == 0:
 			facts.People++
-			facts.Nameless.Add(dn(e))
+			facts.Nameless.Add(s.dn(e))
 			continue
 		}
 		facts.People++
@@ -170,7 +170,7 @@ func (s source) base(snap snapshot, trouble Fault) (list []entry) {
 // groups are the facts of the groups, which are there and named whether or not their members can be seen.
 func (s source) groups(seen []entry) (facts []sources.GroupFact) {
 	for g, name := range groupNames {
-		fact := sources.GroupFact{ID: fmt.Sprintf("g%d-%d", s.n, g), DN: groupDN(s.n, g), Name: name}
+		fact := sources.GroupFact{ID: s.groupDN(g), DN: s.groupDN(g), Name: name}
 		for _, e := range seen {
 			if e.groups[g] {
 				fact.Values++
@@ -182,23 +182,33 @@ func (s source) groups(seen []entry) (facts []sources.GroupFact) {
 	return facts
 }
 
-func groupDN(source, g int) string {
-	return "cn=" + groupNames[g] + ",ou=groups,dc=" + sourceNames[source]
-}
-
-func container(source, place int) string {
-	if place == outside {
-		return "ou=former,dc=" + sourceNames[source]
+// directory is the name of the one that a source reads.
+func (w *world) directory(source int) string {
+	if w.shared {
+		return "company"
 	}
-	return fmt.Sprintf("ou=unit%d,ou=people,dc=%s", place, sourceNames[source])
+	return sourceNames[source]
 }
 
-func dn(e entry) string { return "uid=" + e.login + "," + container(e.source, e.place) }
+func (s source) groupDN(g int) string {
+	return "cn=" + groupNames[g] + ",ou=groups,dc=" + s.world.directory(s.n)
+}
+
+func (w *world) container(source, place int) string {
+	if place == outside {
+		return "ou=former,dc=" + w.directory(source)
+	}
+	return fmt.Sprintf("ou=unit%d,ou=%s,dc=%s", place, sourceNames[source], w.directory(source))
+}
+
+func (s source) dn(e entry) string {
+	return "uid=" + e.login + "," + s.world.container(e.source, e.place)
+}
 
 // person renders an entry.
 func (s source) person(e entry) identity.Person {
 	p := identity.Person{
-		ID: identity.PersonID{Directory: s.name(), Anchor: s.world.model.config.anchor(&e)}, Source: s.name(), Name: e.login, DN: dn(e), Active: e.active,
+		ID: identity.PersonID{Directory: s.world.directory(s.n), Anchor: s.world.model.config.anchor(&e)}, Source: s.name(), Name: e.login, DN: s.dn(e), Active: e.active,
 		Attributes: identity.Attributes{"cn": {e.name}, "employeeNumber": {e.number}, "title": {e.title}, "uid": {e.login}},
 	}
 	if e.dept != "" {
@@ -209,7 +219,7 @@ func (s source) person(e entry) identity.Person {
 	}
 	for g, member := range e.groups {
 		if member {
-			p.Groups = append(p.Groups, identity.Group{Name: groupNames[g], DN: groupDN(e.source, g)})
+			p.Groups = append(p.Groups, identity.Group{Name: groupNames[g], DN: s.groupDN(g)})
 		}
 	}
 	slices.SortFunc(p.Groups, func(a, b identity.Group) int { return strings.Compare(a.DN, b.DN) })
@@ -240,12 +250,12 @@ func (s source) Find(ctx context.Context, who sources.Lookup) (sources.Sighting,
 		return seen, nil
 	}
 	for _, e := range snap.entries {
-		if e.source == s.n && e.place == outside && bearer(e) {
+		if (e.source == s.n && e.place == outside || e.source != s.n && w.shared) && bearer(e) {
 			seen.Where, seen.Person, seen.Changed = sources.Elsewhere, s.person(e), time.Time{}
 			return seen, nil
 		}
 	}
-	if t, ok := snap.gone[who.Anchor]; ok && t.seen {
+	if t, ok := snap.gone[who.Anchor]; ok && t.seen && (w.shared || t.entry.source == s.n) {
 		seen.Where = sources.Tombstone
 		return seen, nil
 	}
@@ -262,9 +272,9 @@ func (s source) place(dn string, visible []entry, trouble Fault) sources.Place {
 	switch {
 	case dn == "":
 		return sources.PlaceUnknown
-	case trouble == ContainerHidden && at == container(s.n, 0):
+	case trouble == ContainerHidden && at == s.world.container(s.n, 0):
 		return sources.PlaceHidden
-	case slices.ContainsFunc(visible, func(e entry) bool { return container(e.source, e.place) == at }):
+	case slices.ContainsFunc(visible, func(e entry) bool { return s.world.container(e.source, e.place) == at }):
 		return sources.PlacePeopled
 	}
 	return sources.PlaceEmpty

@@ -50,6 +50,11 @@ func (f Fault) String() string { return faultNames[f] }
 // ofSource reports whether a fault is one of reading.
 func (f Fault) ofSource() bool { return f >= SourceDown && f <= PersonGarbled }
 
+// ofRight reports whether a fault is a right that was lost.
+func (f Fault) ofRight() bool {
+	return f == ContainerHidden || f == AttributeLost || f == MembersHidden
+}
+
 // ofTarget reports whether a fault is one of answering.
 func (f Fault) ofTarget() bool { return f >= TargetDown && f <= Refused }
 
@@ -75,6 +80,7 @@ const (
 	Move     // to another container of the base
 	MoveOut  // to a container that no source reads
 	MoveBack // from there
+	MoveOver // to the base of the other source, where both are of one directory
 	Bury     // delete the entry; the directory says that it was deleted
 	Purge    // delete the entry without a trace
 	Restore  // the deleted entry is back
@@ -87,7 +93,7 @@ const (
 
 var editNames = [editCount]string{
 	"-", "hire", "hire with a leaver's login", "rename", "retitle", "redepartment", "join a group", "leave a group", "empty a group", "deactivate",
-	"activate", "move", "move out", "move back", "delete", "purge", "restore", "rehire", "edit scope", "edit mapping", "edit anchor",
+	"activate", "move", "move out", "move back", "move over", "delete", "purge", "restore", "rehire", "edit scope", "edit mapping", "edit anchor",
 }
 
 func (e Edit) String() string { return editNames[e] }
@@ -157,6 +163,7 @@ type Person struct {
 
 // A History is a company and what happens to it.
 type History struct {
+	Shared bool // both sources are of one directory
 	People []Person
 	Steps  []Step
 }

@@ -69,6 +69,11 @@ func (w *world) judgeEnd(ctx context.Context) error {
 	if l.intents > 0 {
 		w.broken(NothingOpen, "%d intents", l.intents)
 	}
+	if w.tell != nil {
+		for _, f := range l.findings {
+			fmt.Fprintf(w.tell, "    finding %s: %s: %s\n", f.Kind, f.Subject, f.Detail)
+		}
+	}
 	for t := range targetCount {
 		for n := range w.model.humans {
 			w.judgeShare(l, place{n, t})
@@ -98,7 +103,7 @@ func (w *world) judgeShare(l look, p place) {
 		}
 		return
 	}
-	if w.disputed(own, h, p.target) {
+	if w.disputed(own, h, p.target) || w.alone(p) && w.found(l, "unproven", p) {
 		return
 	}
 	if len(own) == 0 {
@@ -118,6 +123,23 @@ func (w *world) disputed(own []*account, h *human, target int) bool {
 	return len(own) > 1 || len(own) == 1 && (own[0].closedBy == "hand" || own[0].ExternalID == "" && !w.known[target][own[0].ID])
 }
 
+// alone reports whether a target has no account of anybody else of the company that could show that it answers truly.
+func (w *world) alone(p place) bool {
+	for id, acc := range w.applications[p.target].accounts {
+		if acc.owner != p.human && acc.Active && w.known[p.target][id] {
+			return false
+		}
+	}
+	return true
+}
+
+// found reports whether there is a finding of a kind about somebody at a target.
+func (w *world) found(l look, kind string, p place) bool {
+	return slices.ContainsFunc(l.findings, func(f state.Finding) bool {
+		return f.Kind == kind && f.Target == targetNames[p.target] && w.bears(f.Person.Anchor, p.human)
+	})
+}
+
 func (w *world) judgeAccount(acc *account, h *human, target int, where string) {
 	if !acc.Active {
 		w.broken(EveryoneHas, "%s is not active (%s)", where, acc.ID)
@@ -133,5 +155,3 @@ func (w *world) judgeAccount(acc *account, h *human, target int, where string) {
 		w.broken(EveryoneHas, "%s is in %q, wants %q", where, got, want)
 	}
 }
-
-var _ = state.StepKept

@@ -55,10 +55,15 @@ type Violation struct {
 	What      string
 }
 
-func (v Violation) String() string { return fmt.Sprintf("step %d: %s: %s", v.Step, v.Invariant, v.What) }
+func (v Violation) String() string {
+	return fmt.Sprintf("step %d: %s: %s", v.Step, v.Invariant, v.What)
+}
 
 func (w *world) broken(i Invariant, format string, args ...any) {
 	v := Violation{i, w.step, fmt.Sprintf(format, args...)}
+	if slices.ContainsFunc(w.violations, func(known Violation) bool { return known.Invariant == i && known.What == v.What }) {
+		return // it stays broken
+	}
 	if w.tell != nil {
 		fmt.Fprintf(w.tell, "    BROKEN %s\n", v)
 	}
@@ -113,7 +118,7 @@ func (w *world) written(one write, acc *account) {
 		if !s.stays || ordered {
 			w.broken(OpensNobody, "%s", what)
 		}
-		if one.op == identity.Enable && acc.closedBy == "hand" && !one.before.Active {
+		if one.op == identity.Enable && acc.closedBy == "hand" && w.known[one.target][one.id] {
 			w.broken(HandClosed, "%s", what)
 		}
 		for id, other := range w.applications[one.target].accounts {
@@ -147,8 +152,8 @@ func (w *world) updates(one write, s *share, what string) {
 			}
 		case value == "":
 			w.broken(StripsNobody, "%s: %s is emptied", what, c.Path)
-		case !s.values[c.Path][value] && c.Path == "userName":
-			w.broken(TakesOver, "%s: userName = %q", what, value)
+		case !s.values[c.Path][value] && w.anothers(one, c.Path, value):
+			w.broken(TakesOver, "%s: %s = %q", what, c.Path, value)
 		case !s.values[c.Path][value]:
 			w.broken(StripsNobody, "%s: %s = %q, which it never was", what, c.Path, value)
 		}
@@ -163,6 +168,16 @@ func (w *world) updates(one write, s *share, what string) {
 			w.broken(OpensNobody, "%s: %s is granted", what, e.Name)
 		}
 	}
+}
+
+// anothers reports whether a value is what somebody else's account should hold.
+func (w *world) anothers(one write, path, value string) bool {
+	for n := range w.model.humans {
+		if n != one.owner && path != "title" && w.model.shares[n][one.target].values[path][value] {
+			return true
+		}
+	}
+	return false
 }
 
 // closes judges the closing of an account that was active.
@@ -187,14 +202,14 @@ func (w *world) closes(one write, what string) {
 			w.broken(EditedConfig, "%s", what)
 		}
 		w.swept = append(w.swept, swept{p, one.at})
-		n := 0
+		went := map[place]bool{}
 		for _, other := range w.swept {
 			if other.target == p.target && other.at.After(one.at.Add(-window)) {
-				n++
+				went[other.place] = true
 			}
 		}
-		if n > sweepCount {
-			w.broken(Limits, "%s, number %d", what, n)
+		if len(went) > sweepCount {
+			w.broken(Limits, "%s, number %d", what, len(went))
 		}
 	}
 	w.closedBefore[p] = true
@@ -207,10 +222,12 @@ type swept struct {
 
 // look is what one view of the state shows after a step.
 type look struct {
-	links   [targetCount][]state.Link
-	cases   []state.Case
-	holds   []hold
-	intents int
+	links    [targetCount][]state.Link
+	ordered  map[int]bool
+	cases    []state.Case
+	holds    []hold
+	intents  int
+	findings []state.Finding
 }
 
 func (w *world) look() (l look, err error) {
@@ -228,6 +245,21 @@ func (w *world) look() (l look, err error) {
 				return err
 			}
 			l.cases = append(l.cases, c)
+		}
+		l.ordered = map[int]bool{}
+		for c, err := range r.Closures() {
+			if err != nil {
+				return err
+			}
+			if n, known := w.model.human(c.Person.Anchor); known {
+				l.ordered[n] = true
+			}
+		}
+		for f, err := range r.Findings() {
+			if err != nil {
+				return err
+			}
+			l.findings = append(l.findings, f)
 		}
 		for _, err := range r.Intents() {
 			if err != nil {
@@ -262,6 +294,7 @@ func (w *world) check(kind Kind, completed bool) error {
 	if err != nil {
 		return err
 	}
+	w.model.ordered = l.ordered
 	for t, links := range l.links {
 		for _, link := range links {
 			w.checkLink(t, link)
@@ -276,6 +309,7 @@ func (w *world) check(kind Kind, completed bool) error {
 		}
 	}
 	if read {
+		w.began = w.began || kind == Full && w.fault.Fault == NoFault
 		for n, h := range w.model.humans {
 			for t := range targetCount {
 				if w.honest(h) && (w.fault.Fault == NoFault || w.fault.Fault.once()) {
@@ -307,7 +341,7 @@ func (w *world) honest(h *human) bool {
 	} else {
 		source = h.last().source
 	}
-	return w.faultOf(source, true) == NoFault
+	return w.faultOf(source, true) == NoFault && (!w.shared || !w.fault.ofSource())
 }
 
 // provable reports whether absence from the directory can be proven at all: not without a trace and from an empty container.
@@ -337,9 +371,10 @@ func (w *world) checkAccount(l look, p place, acc *account, read bool) {
 	fault := w.faultOf(p.target, false)
 	switch {
 	case !step.Status.Open() || step.Status == "":
-		if !acc.touched {
+		if !acc.touched && w.fault.Fault != StoreFails {
 			w.broken(InBooks, "%s: %s of %s is open, and the books say %q", targetNames[p.target], acc.ID, w.who(p.human), step.Status)
 		}
+	case step.Next.After(w.now()) && !step.Next.After(w.now().Add(time.Hour)): // it is tried again soon
 	case step.Status == state.StepOpen && fault == NoFault && w.fault.Fault != StoreFails && !w.paused(p.target):
 		w.broken(ClosedAtOnce, "%s: %s of %s: %s", targetNames[p.target], acc.ID, w.who(p.human), step.Error)
 	}
@@ -437,4 +472,3 @@ func First(list []Violation, of func(Invariant) bool) *Violation {
 	}
 	return &list[i]
 }
-

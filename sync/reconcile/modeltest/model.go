@@ -24,6 +24,7 @@ type human struct {
 	entry   *entry   // nil once it was deleted
 	anchors []string // of every entry that they ever had
 	gone    map[string]tombstone
+	seen    int // in which container they were last read
 }
 
 // A tombstone is what a directory keeps of a deleted entry; seen says whether it says so.
@@ -195,6 +196,9 @@ func (m *model) learn(h *human, t int, s *share) {
 // known forgets what was: the truth of now has been read, and everything that was to be done about it could be.
 func (m *model) known(n, t int) {
 	s := m.shares[n][t]
+	if e := m.humans[n].entry; e != nil {
+		m.humans[n].seen = e.place
+	}
 	*s = share{edited: s.edited}
 	m.learn(m.humans[n], t, s)
 }

@@ -41,6 +41,10 @@ func (e *entry) change(edit Edit, to int) {
 		if e.place != outside || edit == MoveBack {
 			e.place = to % outside
 		}
+	case MoveOver:
+		if e.place != outside {
+			e.source = 1 - e.source
+		}
 	case MoveOut:
 		e.place = outside
 	}
@@ -61,5 +65,12 @@ func (m *model) names(n int) (list []string) {
 	return append(list, h.last().number)
 }
 
-// order sweeps somebody.
-func (m *model) order(n int) { m.ordered[n] = true }
+// inBase is how many people a source reads.
+func (m *model) inBase(source int) (n int) {
+	for _, h := range m.humans {
+		if h.entry != nil && h.entry.source == source && h.entry.place != outside {
+			n++
+		}
+	}
+	return n
+}

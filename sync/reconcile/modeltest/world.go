@@ -24,16 +24,18 @@ import (
 
 // A world is one history under way.
 type world struct {
-	site    *Site
-	dir     string
-	log     hclog.Logger
-	tell    io.Writer // nil for nobody
+	site *Site
+	dir  string
+	log  hclog.Logger
+	tell io.Writer // nil for nobody
 
-	store   *failing.Store
-	memory  *memory.Store
-	ledger  *state.Ledger
-	trail   *audit.Trail
-	engine  *reconcile.Engine
+	store  *failing.Store
+	memory *memory.Store
+	ledger *state.Ledger
+	trail  *audit.Trail
+	engine *reconcile.Engine
+
+	shared bool // both sources are of one directory
 
 	mu           sync.Mutex // guards what follows while the engine is at work
 	model        *model
@@ -42,7 +44,10 @@ type world struct {
 	snapshots    []snapshot
 	offset       time.Duration
 
-	fault  struct{ Fault; where, who, lasts int }
+	fault struct {
+		Fault
+		where, who, lasts int
+	}
 	crash  Crash
 	at     int // so many events until it
 	dead   bool
@@ -55,16 +60,17 @@ type world struct {
 	closedBefore map[place]bool // and not back since
 	known        [targetCount]map[identity.AccountID]bool
 	pauses       [targetCount]time.Time
+	began        bool // everybody was read once
 	violations   []Violation
-	step       int
-	counts     *Counts
+	step         int
+	counts       *Counts
 }
 
 // Play runs a history and returns what it broke. dir is for the trail and temporary files. It is to be called in a synctest bubble: nothing
 // in it waits for real time.
 func Play(site *Site, dir string, h History, log hclog.Logger, tell io.Writer, counts *Counts) ([]Violation, error) {
 	w := &world{
-		site: site, dir: dir, log: log, tell: tell, memory: memory.New(), counts: counts,
+		site: site, dir: dir, shared: h.Shared, log: log, tell: tell, memory: memory.New(), counts: counts,
 		model:    &model{ordered: map[int]bool{}, anchors: map[string]int{}},
 		standing: map[place]held{}, released: map[place]bool{}, closedBefore: map[place]bool{},
 	}
@@ -74,6 +80,11 @@ func Play(site *Site, dir string, h History, log hclog.Logger, tell io.Writer, c
 	}
 	for _, p := range h.People {
 		w.settle(p)
+	}
+	for n := range sourceCount {
+		if w.model.inBase(n) == 0 { // a source without people is not believed, rightly
+			w.settle(Person{Source: n})
+		}
 	}
 	w.snap()
 	if err := w.start(); err != nil {
@@ -207,7 +218,13 @@ func (w *world) take(s Step) error {
 	w.fail(s)
 	w.snap()
 	w.model.changed()
+	if w.fault.Fault == ContainerHidden {
+		w.hide()
+	}
 	w.forget()
+	for _, app := range w.applications {
+		app.claimed()
+	}
 	kind, act := w.act(s)
 	if w.tell != nil {
 		fmt.Fprintf(w.tell, "step %d: %s; fault %s at %d; %s, crash %s at %d\n", w.step, s, w.fault.Fault, w.fault.where, kind, s.Crash, s.At)
@@ -243,6 +260,7 @@ func (w *world) take(s Step) error {
 // restart begins a new process over what is left of the old one.
 func (w *world) restart() error {
 	_ = w.trail.Close()
+	time.Sleep(time.Second)
 	return w.start()
 }
 
@@ -251,10 +269,24 @@ func (w *world) fail(s Step) {
 	if s.Fault == NoFault {
 		return
 	}
+	if s.Fault.ofRight() && !w.began {
+		return // what was never seen is not missed
+	}
 	w.fault.Fault, w.fault.where, w.fault.who, w.fault.lasts = s.Fault, s.Where, s.Where/targetCount, max(1, s.Lasts)
 	if s.Fault.once() {
 		w.applications[s.Where%targetCount].byHand(s.Fault, w.fault.who)
 		w.fault.lasts = 1
+	}
+}
+
+// hide takes those for leavers who moved, since they were last seen, to where nobody can be seen any more: no look-up tells the difference.
+func (w *world) hide() {
+	for n, h := range w.model.humans {
+		if h.entry != nil && h.entry.source == w.fault.where%sourceCount && h.entry.place == 0 && h.seen != 0 {
+			for _, s := range w.model.shares[n] {
+				s.leaves = true
+			}
+		}
 	}
 }
 
@@ -285,8 +317,8 @@ func (w *world) act(s Step) (Kind, func(context.Context) error) {
 		}
 	case Sweep:
 		if n, ok := w.somebody(s.Choice, func(n int) bool { return w.model.humans[n].entry != nil && !w.model.ordered[n] }); ok {
+			w.model.ordered[n] = true // until it is seen that the order was not taken
 			return s.Do, func(ctx context.Context) error {
-				w.model.order(n)
 				_, err := w.engine.Sweep(ctx, reconcile.Order{Person: w.model.config.anchor(w.model.humans[n].entry), Reason: "test", Actor: "test"})
 				return err
 			}
@@ -299,15 +331,15 @@ func (w *world) act(s Step) (Kind, func(context.Context) error) {
 	return Delta, run(reconcile.Pass{Mode: reconcile.Delta})
 }
 
-// release ends an order; where it is not known who it was about any more, it stands.
+// release ends an order.
 func (w *world) release(ctx context.Context, n int) error {
+	var err error
 	for _, anchor := range w.model.names(n) {
-		if err := w.engine.Release(ctx, reconcile.Order{Person: anchor, Actor: "test"}); err == nil {
-			delete(w.model.ordered, n)
+		if err = w.engine.Release(ctx, reconcile.Order{Person: anchor, Actor: "test"}); err == nil {
 			return nil
 		}
 	}
-	return nil
+	return err
 }
 
 // somebody picks one of the humans who fit.
@@ -335,6 +367,7 @@ func (w *world) edit(e Edit, who, to int) {
 		return m.humans[n], n
 	}
 	here := func(h *human) bool { return h.entry != nil }
+	spare := func(h *human) bool { return here(h) && (h.entry.place == outside || m.inBase(h.entry.source) > 1) }
 	switch e {
 	case Hire:
 		if len(m.humans) < 14 {
@@ -365,7 +398,7 @@ func (w *world) edit(e Edit, who, to int) {
 			}
 		}
 	case Bury, Purge:
-		if h, _ := pick(here); h != nil {
+		if h, _ := pick(spare); h != nil {
 			h.delete(e == Bury)
 		}
 	case Restore:
@@ -377,7 +410,14 @@ func (w *world) edit(e Edit, who, to int) {
 			m.enter(n, h.last())
 		}
 	default:
-		if h, _ := pick(here); h != nil {
+		if e == MoveOver && !w.shared {
+			return
+		}
+		fits := here
+		if e == MoveOut || e == MoveOver {
+			fits = spare
+		}
+		if h, _ := pick(fits); h != nil {
 			h.entry.change(e, to)
 		}
 	}

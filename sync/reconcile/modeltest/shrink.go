@@ -1,0 +1,85 @@
+package modeltest
+
+import "slices"
+
+// Shrink makes a history smaller for as long as it still breaks what it broke: steps and people are left out, then what is in a step.
+func Shrink(h History, breaks func(History) bool) History {
+	for smaller := true; smaller; {
+		smaller = false
+		for _, next := range append(shorter(h), simpler(h)...) {
+			if breaks(next) {
+				h, smaller = next, true
+				break
+			}
+		}
+	}
+	return h
+}
+
+// shorter are the histories that lack half of the steps, a quarter, …, one of them, or one person.
+func shorter(h History) (list []History) {
+	for size := len(h.Steps) / 2; size > 0; size /= 2 {
+		for at := 0; at+size <= len(h.Steps); at += size {
+			list = append(list, History{h.Shared, h.People, slices.Delete(slices.Clone(h.Steps), at, at+size)})
+		}
+	}
+	for at := len(h.People) - 1; at >= 0 && len(h.People) > 1; at-- {
+		list = append(list, History{h.Shared, slices.Delete(slices.Clone(h.People), at, at+1), h.Steps})
+	}
+	return list
+}
+
+// simpler are the histories in which one thing of one step, or of one person, is left out.
+func simpler(h History) (list []History) {
+	for at, s := range h.Steps {
+		for _, simplify := range []func(*Step){
+			func(s *Step) { s.Edits[0] = NoEdit },
+			func(s *Step) { s.Edits[1] = NoEdit },
+			func(s *Step) { s.Fault = NoFault },
+			func(s *Step) { s.Crash = NoCrash },
+			func(s *Step) { s.Jump = 0 },
+			func(s *Step) { s.Lasts = 1 },
+			func(s *Step) { s.Do = Full },
+			func(s *Step) { s.Do = Delta },
+		} {
+			one := s
+			if simplify(&one); one != s && one.Do <= s.Do {
+				steps := slices.Clone(h.Steps)
+				steps[at] = one
+				list = append(list, History{h.Shared, h.People, steps})
+			}
+		}
+	}
+	for at, p := range h.People {
+		if p.Account != 0 {
+			p.Account = 0
+			people := slices.Clone(h.People)
+			people[at] = p
+			list = append(list, History{h.Shared, people, h.Steps})
+		}
+	}
+	return list
+}
+
+// Without is the history less the edits, faults, kinds of step and crashes of those names.
+func (h History) Without(names []string) History {
+	steps := slices.Clone(h.Steps)
+	for i := range steps {
+		s := &steps[i]
+		for e := range s.Edits {
+			if slices.Contains(names, s.Edits[e].String()) {
+				s.Edits[e] = NoEdit
+			}
+		}
+		if slices.Contains(names, s.Fault.String()) {
+			s.Fault = NoFault
+		}
+		if slices.Contains(names, s.Do.String()) {
+			s.Do = Delta
+		}
+		if slices.Contains(names, s.Crash.String()) {
+			s.Crash = NoCrash
+		}
+	}
+	return History{h.Shared, h.People, steps}
+}
