@@ -167,10 +167,10 @@ func (w *world) readHolds(r *state.Reader) (list []hold, err error) {
 		if err != nil {
 			return nil, err
 		}
-		one := hold{digest: h.Digest, approved: !h.Approved.IsZero(), rejected: !h.Rejected.IsZero()}
-		for _, p := range h.People {
-			if n, known := w.model.human(p.Person.Anchor); known && h.Target != "" {
-				one.members = append(one.members, place{n, slices.Index(targetNames[:], h.Target)})
+		one := hold{digest: h.Digest, approved: h.Ruling.What == identity.Approved, rejected: h.Ruling.What == identity.Rejected}
+		for _, m := range h.Members {
+			if n, known := w.model.human(m.Person.Anchor); known {
+				one.members = append(one.members, place{n, slices.Index(targetNames[:], m.Target)})
 			}
 		}
 		list = append(list, one)

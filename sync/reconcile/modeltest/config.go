@@ -90,8 +90,10 @@ func parse(name, text string) (map[string]hcl.Expression, mapping.Env, error) {
 
 // options are the engine's, under the config of now.
 func (w *world) options() reconcile.Options {
+	general := guard.Default()
+	general.MaxShrinkPercent = 100
 	o := reconcile.Options{
-		Shrink: 100, Ledger: w.ledger, Trail: w.trail, Scratch: w.dir, Log: w.log, Now: w.now,
+		Guard: general, Ledger: w.ledger, Trail: w.trail, Scratch: w.dir, Log: w.log, Now: w.now,
 	}
 	for n := range sourceCount {
 		anchor := "entryUUID"
