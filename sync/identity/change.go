@@ -48,7 +48,7 @@ const (
 	Joined    Cause = "joined"
 	Changed   Cause = "changed" // the person, their groups or the mapping
 	Rehired   Cause = "rehired"
-	Drifted   Cause = "drifted"   // the account was changed behind our back (R11)
+	Drifted   Cause = "drifted"   // the account was changed in the application by somebody else (R11)
 	Withdrawn Cause = "withdrawn" // an entitlement that the mapping no longer gives
 	Adopted   Cause = "adopted"   // an account that was there already fits exactly one person
 )

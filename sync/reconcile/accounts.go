@@ -141,7 +141,7 @@ func (r *run) meet(ctx context.Context, l *lane, batch []identity.Account) (late
 	return late, err
 }
 
-// compare plans one linked account. It returns a leaver where the account of one was opened again behind our back (R11).
+// compare plans one linked account. It returns a leaver where the account of one was enabled again by somebody else (R11).
 func (r *run) compare(ctx context.Context, v *state.Reader, l *lane, link state.Link, have identity.Account) (out leaver, reopened bool, err error) {
 	id := l.heir(link.Person)
 	i, here := r.roster.Find(id)
@@ -227,13 +227,13 @@ func (r *run) planLinked(ctx context.Context, l *lane, i int, link state.Link, h
 
 func describe(s plan.Step) string {
 	if s.Op == identity.Enable {
-		return "the account was disabled behind our back"
+		return "somebody disabled the account in the application"
 	}
 	var paths []string
 	for _, a := range s.Delta.Attributes {
 		paths = append(paths, a.Path)
 	}
-	return "changed behind our back: " + strings.Join(append(paths, identity.EntitlementNames(slices.Concat(s.Delta.Grant, s.Delta.Withdraw))...), ", ")
+	return "changed in the application by somebody else: " + strings.Join(append(paths, identity.EntitlementNames(slices.Concat(s.Delta.Grant, s.Delta.Withdraw))...), ", ")
 }
 
 // refreshed is a link as it is remembered of an account that is as wanted.

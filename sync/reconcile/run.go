@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -426,7 +427,7 @@ func (r *run) finish(ctx context.Context) error {
 	if err == nil {
 		err = apply.Told(settling, r.o.Ledger, r.o.Trail, audit.Record{
 			At: r.report.Run.Ended, Pass: r.id, Kind: audit.Pass, Outcome: string(r.report.Outcome()),
-			Note: fmt.Sprintf("%s pass over %d people: %v", r.pass.Mode, people, counts),
+			Note: fmt.Sprintf("%s pass over %d people: %s", r.pass.Mode, people, listed(counts)),
 		})
 	}
 	return errors.Join(err, context.Cause(ctx))
@@ -450,6 +451,20 @@ func (r *run) counts() map[string]int {
 		}
 	}
 	return counts
+}
+
+// listed is how many of each operation there are, as text: "create 2, enable 1".
+func listed(counts map[string]int) string {
+	var parts []string
+	for _, op := range slices.Sorted(maps.Keys(counts)) {
+		if counts[op] > 0 {
+			parts = append(parts, fmt.Sprintf("%s %d", op, counts[op]))
+		}
+	}
+	if len(parts) == 0 {
+		return "no change"
+	}
+	return strings.Join(parts, ", ")
 }
 
 // tellObserved finds the leavers' accounts that stay open because their target is only observed (R21).

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/dirsweep/dirsweep/cmd/internal/control"
@@ -140,8 +141,9 @@ func who(c control.Change) string {
 	return clean(text)
 }
 
+// why tells the cause, and the config line that asks for it. The numbers of dirsweep's own rules say nothing to an operator.
 func why(c control.Change) string {
-	if c.Rule == "" {
+	if _, err := strconv.Atoi(strings.TrimPrefix(c.Rule, "R")); c.Rule == "" || err == nil {
 		return c.Cause
 	}
 	return c.Cause + ", " + c.Rule

@@ -58,5 +58,9 @@ func runDaemon(ctx context.Context, d *daemon.Daemon, log hclog.Logger) error {
 	if err := notify("READY=1"); err != nil {
 		log.Warn("the service manager could not be told that we are ready", "error", err)
 	}
-	return d.Run(ctx)
+	err := d.Run(ctx)
+	if err == nil {
+		log.Info("stopped")
+	}
+	return err
 }

@@ -76,12 +76,12 @@ func clean(s string) string {
 	}, s)
 }
 
-// clock prints an instant as local time, to the second; "" for none.
+// clock prints an instant as local time with its offset, to the second; "" for none.
 func clock(t time.Time) string {
 	if t.IsZero() {
 		return ""
 	}
-	return t.Local().Format("2006-01-02 15:04:05")
+	return t.Local().Format("2006-01-02 15:04:05 -0700")
 }
 
 // age prints how long ago t was.

@@ -48,8 +48,8 @@ func (f Facts) Kinds() (kinds []string) {
 	return kinds
 }
 
-// calm are the findings that tell of something that dirsweep dealt with, or that the config says to leave. Any other kind, one that is not
-// known here included, waits for an operator.
+// calm are the findings that tell of something that dirsweep dealt with, that the config says to leave, or that is the directory's own affair.
+// Any other kind, one that is not known here included, waits for an operator.
 func calm(kind string) bool {
-	return slices.Contains([]string{"drift", "missing", "orphan", "disabled", "dangling", "one person", "relinked"}, kind)
+	return slices.Contains([]string{"dangling", "disabled", "drift", "missing", "one person", "orphan", "relinked"}, kind)
 }

@@ -194,7 +194,7 @@ func (d *Daemon) runPass(ctx context.Context, mode reconcile.Mode, all *sync.Wai
 func (d *Daemon) tell(r control.Report) {
 	for _, part := range append(r.Sources, r.Targets...) {
 		if part.Error != "" {
-			d.log.Error("took no part in the pass", "name", part.Name, "error", part.Error)
+			d.log.Error("skipped in this pass", "name", part.Name, "error", part.Error)
 		}
 	}
 	for _, f := range r.Failures {

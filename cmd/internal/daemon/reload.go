@@ -34,7 +34,7 @@ func (d *Daemon) reload(ctx context.Context) {
 		return
 	}
 	d.warn(cfg)
-	d.log.Info("new config taken over", "digest", cfg.Digest)
+	d.log.Info("config loaded anew", "digest", cfg.Digest)
 	d.note(ctx, audit.Record{Kind: audit.Config, Outcome: audit.Done, Note: "config " + cfg.Digest})
 }
 
@@ -63,7 +63,7 @@ func (d *Daemon) refuse(ctx context.Context, err error) {
 	if known {
 		return
 	}
-	d.log.Error("new config refused, the old one goes on", "mistakes", err)
+	d.log.Error("the config on disk has mistakes; the one loaded before stays in use", "mistakes", err)
 	d.note(ctx, audit.Record{Kind: audit.Config, Outcome: audit.Failed, Error: err.Error()})
 }
 
