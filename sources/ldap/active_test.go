@@ -126,7 +126,8 @@ func TestAnyReasonIsEnough(t *testing.T) {
 		{"shadowExpire", "soon", "loginDisabled", "TRUE"},
 		{"nsAccountLock", "FALSE", "nsAccountLock", "TRUE"},
 	} {
-		if p, err := person(t, b, nil, time.Unix(1e9, 0), "uid=a,dc=x", append([]string{"entryUUID", "u"}, pairs...)...); err != nil || p.Active {
+		if p, err := person(t, b, nil, time.Unix(1e9, 0), "uid=a,dc=x", append([]string{"entryUUID", "u"}, pairs...)...); err != nil ||
+			p.Active {
 			t.Errorf("%q: %+v, %v", pairs, p, err)
 		}
 	}
@@ -154,7 +155,11 @@ func TestPeopleSetAside(t *testing.T) {
 // without is a lost right.
 func TestR01AControlThatIsMissingIsUnreadable(t *testing.T) {
 	const guid = "\x33\x22\x11\x00\x55\x44\x77\x66\x88\x99\xaa\xbb\xcc\xdd\xee\xff"
-	anchors := map[string][]string{"objectGUID": {"objectGUID", guid}, "employeeNumber": {"employeeNumber", "7"}, "entryUUID": {"entryUUID", "u"}}
+	anchors := map[string][]string{
+		"objectGUID":     {"objectGUID", guid},
+		"employeeNumber": {"employeeNumber", "7"},
+		"entryUUID":      {"entryUUID", "u"},
+	}
 	for _, c := range []struct {
 		anchor string
 		about  server

@@ -82,9 +82,11 @@ func names(list ...string) []hcl.AttributeSchema {
 
 func decode(body hcl.Body, env sources.Env) (sources.Spec, hcl.Diagnostics) {
 	content, diags := body.Content(&hcl.BodySchema{
-		Attributes: names("url", "starttls", "ca_file", "cert_file", "key_file", "tls_insecure", "bind", "bind_dn", "bind_password",
-			"base_dn", "scope_depth", "filter", "anchor", "name", "page_size", "max_entries", "timeout", "find_base", "ignore_referrals",
-			"attributes"),
+		Attributes: names(
+			"url", "starttls", "ca_file", "cert_file", "key_file", "tls_insecure", "bind", "bind_dn", "bind_password",
+			"base_dn", "scope_depth", "filter", "anchor", "name", "page_size", "max_entries", "timeout", "find_base",
+			"ignore_referrals", "attributes",
+		),
 		Blocks: []hcl.BlockHeaderSchema{{Type: "groups"}},
 	})
 	d := &decoder{attrs: content.Attributes, env: env, diags: diags, missing: body.MissingItemRange()}
@@ -95,8 +97,12 @@ func decode(body hcl.Body, env sources.Env) (sources.Spec, hcl.Diagnostics) {
 	d.attribute("anchor", s.anchor.name)
 	switch strings.ToLower(s.anchor.name) {
 	case "uid", "cn", "mail", "samaccountname", "userprincipalname", "displayname", "dn", "entrydn":
-		d.warn("anchor", "An anchor that can change", fmt.Sprintf("Whoever gets another %s would read as a leaver and a joiner. "+
-			"Anchors never change: entryUUID, nsUniqueId, objectGUID, or a number that is never given twice.", s.anchor.name))
+		d.warn(
+			"anchor",
+			"An anchor that can change",
+			fmt.Sprintf("Whoever gets another %s would read as a leaver and a joiner. "+
+				"Anchors never change: entryUUID, nsUniqueId, objectGUID, or a number that is never given twice.", s.anchor.name),
+		)
 	}
 	filter, name := defaultFilter, "uid"
 	if s.anchor.directory() {
@@ -134,15 +140,27 @@ func (d *decoder) access() access {
 		case err != nil:
 			d.fail("url", "Not an LDAP URL", err.Error()+".")
 		case u.Scheme == "ldap" && !a.startTLS && !loopback(u):
-			d.fail("url", "Unencrypted connection", fmt.Sprintf("%s would send the password in the clear. Write ldaps://, or add starttls = true.", address))
+			d.fail(
+				"url",
+				"Unencrypted connection",
+				fmt.Sprintf("%s would send the password in the clear. Write ldaps://, or add starttls = true.", address),
+			)
 		case u.Scheme != "ldap" && a.startTLS:
 			d.fail("starttls", "StartTLS without ldap://", fmt.Sprintf("%s needs no StartTLS: take the argument away.", address))
 		case a.insecure && !loopback(u):
-			d.fail("tls_insecure", "Unverified certificate", fmt.Sprintf("%s is not on this machine. Name the authority in ca_file instead.", address))
+			d.fail(
+				"tls_insecure",
+				"Unverified certificate",
+				fmt.Sprintf("%s is not on this machine. Name the authority in ca_file instead.", address),
+			)
 		}
 	}
 	if a.insecure && !d.bad["tls_insecure"] {
-		d.warn("tls_insecure", "Unverified certificate", "Whoever can listen on this machine can read the directory. Name the authority in ca_file instead.")
+		d.warn(
+			"tls_insecure",
+			"Unverified certificate",
+			"Whoever can listen on this machine can read the directory. Name the authority in ca_file instead.",
+		)
 	}
 	if (a.certFile == "") != (a.keyFile == "") {
 		d.fail(d.either("cert_file", "key_file"), "Half a client certificate", "cert_file and key_file go together.")
@@ -165,15 +183,27 @@ func (d *decoder) bind(a *access) {
 			d.fail(d.either("bind_dn", "bind"), "Nobody to sign in as", `Write bind_dn = "cn=dirsweep,dc=example,dc=org".`)
 		}
 		if a.Password.IsZero() && !d.bad["bind_password"] {
-			d.fail(d.either("bind_password", "bind_dn"), "Empty bind_password", "A server may take a bind without a password for an anonymous one "+
-				`and then show nobody. Write bind_password = env("LDAP_PASSWORD"), and check that the variable or file is not empty.`)
+			d.fail(
+				d.either("bind_password", "bind_dn"),
+				"Empty bind_password",
+				"A server may take a bind without a password for an anonymous one "+
+					`and then show nobody. Write bind_password = env("LDAP_PASSWORD"), and check that the variable or file is not empty.`,
+			)
 		}
 	case bindExternal, bindAnonymous:
 		if d.attrs["bind_dn"] != nil || d.attrs["bind_password"] != nil {
-			d.fail(d.either("bind_dn", "bind_password"), "Unused credentials", fmt.Sprintf("bind = %q sends neither bind_dn nor bind_password: take them away.", a.bind))
+			d.fail(
+				d.either("bind_dn", "bind_password"),
+				"Unused credentials",
+				fmt.Sprintf("bind = %q sends neither bind_dn nor bind_password: take them away.", a.bind),
+			)
 		}
 	case "":
-		d.fail("bind_dn", "No way to sign in", `Write bind_dn and bind_password, or bind = "external" (client certificate, or ldapi://), or, if you mean it, bind = "anonymous".`)
+		d.fail(
+			"bind_dn",
+			"No way to sign in",
+			`Write bind_dn and bind_password, or bind = "external" (client certificate, or ldapi://), or, if you mean it, bind = "anonymous".`,
+		)
 	default:
 		d.fail("bind", "Unknown way to sign in", fmt.Sprintf(`%q is none of "simple", "external" and "anonymous".`, a.bind))
 	}
@@ -186,7 +216,11 @@ func (d *decoder) scope() int {
 	case "one":
 		return ldap.ScopeSingleLevel
 	default:
-		d.fail("scope_depth", "Unknown depth", fmt.Sprintf(`%q is neither "subtree" nor "one" (only what is directly below base_dn).`, depth))
+		d.fail(
+			"scope_depth",
+			"Unknown depth",
+			fmt.Sprintf(`%q is neither "subtree" nor "one" (only what is directly below base_dn).`, depth),
+		)
 		return ldap.ScopeWholeSubtree
 	}
 }
@@ -204,7 +238,8 @@ func (d *decoder) groups(blocks hcl.Blocks) *groupsBlock {
 	content, diags := blocks[0].Body.Content(&hcl.BodySchema{Attributes: names("base_dn", "filter", "member", "name")})
 	inner := &decoder{attrs: content.Attributes, env: d.env, missing: blocks[0].Body.MissingItemRange()}
 	g := &groupsBlock{
-		bases: inner.dns("base_dn"), filter: inner.filter("filter", defaultGroupsFilter), member: inner.texts("member"), name: inner.text("name", "cn"),
+		bases: inner.dns("base_dn"), filter: inner.filter("filter", defaultGroupsFilter),
+		member: inner.texts("member"), name: inner.text("name", "cn"),
 	}
 	if len(g.member) == 0 {
 		g.member = []string{"member", "uniqueMember", "memberUid"}
@@ -364,8 +399,16 @@ func (d *decoder) secret(name string) identity.Secret {
 	if !ok {
 		return identity.Secret{}
 	}
-	if _, diags := hcl.ExprCall(d.attrs[name].Expr); diags.HasErrors() && len(d.attrs[name].Expr.Variables()) == 0 && v.AsString() != "" {
-		d.warn(name, "A secret in the config", fmt.Sprintf(`Whoever may read the config can read it. Write %s = env("NAME"), file("path") or credential("name").`, name))
+	if _, diags := hcl.ExprCall(d.attrs[name].Expr); diags.HasErrors() && len(d.attrs[name].Expr.Variables()) == 0 &&
+		v.AsString() != "" {
+		d.warn(
+			name,
+			"A secret in the config",
+			fmt.Sprintf(
+				`Whoever may read the config can read it. Write %s = env("NAME"), file("path") or credential("name").`,
+				name,
+			),
+		)
 	}
 	return identity.NewSecret(v.AsString())
 }
@@ -377,7 +420,11 @@ func (d *decoder) dns(name string) []string {
 	}
 	for _, dn := range list {
 		if normal, err := normalDN(dn); err != nil || normal == "" {
-			d.fail(name, "Not a distinguished name", fmt.Sprintf(`%q is not a distinguished name such as "ou=people,dc=example,dc=org".`, dn))
+			d.fail(
+				name,
+				"Not a distinguished name",
+				fmt.Sprintf(`%q is not a distinguished name such as "ou=people,dc=example,dc=org".`, dn),
+			)
 		}
 	}
 	return list
@@ -390,7 +437,11 @@ func (d *decoder) filter(name, preset string) string {
 		text = "(" + text + ")"
 	}
 	if err := compile(text); err != nil {
-		d.fail(name, "Not a search filter", fmt.Sprintf(`%s: %v. A filter reads like "(&(objectClass=inetOrgPerson)(employeeType=staff))".`, text, err))
+		d.fail(
+			name,
+			"Not a search filter",
+			fmt.Sprintf(`%s: %v. A filter reads like "(&(objectClass=inetOrgPerson)(employeeType=staff))".`, text, err),
+		)
 		return preset
 	}
 	return text

@@ -70,7 +70,9 @@ groups { base_dn = "ou=groups,dc=example,dc=org" }
 		t.Fatal(diags)
 	}
 	if s.caFile != "/etc/dirsweep/ca.pem" || s.filter != "(objectClass=inetOrgPerson)" || s.pageSize != 0 || s.timeout != 5*time.Second ||
-		len(s.urls) != 2 || len(s.bases) != 2 || s.Password.Reveal() != "hunter2" || s.name != "sAMAccountName" || !s.groups.byLogin() {
+		len(s.urls) != 2 || len(s.bases) != 2 || s.Password.Reveal() != "hunter2" ||
+		s.name != "sAMAccountName" ||
+		!s.groups.byLogin() {
 		t.Errorf("%+v", s)
 	}
 	names := s.Attributes()
@@ -100,15 +102,39 @@ func TestMistakes(t *testing.T) {
 	tests := []struct {
 		name, config, want string
 	}{
-		{"unknown argument", sound + `page_siz = 1`, `config.hcl:6,1-9: Unsupported argument; An argument named "page_siz" is not expected here. Did you mean "page_size"?`},
+		{
+			"unknown argument",
+			sound + `page_siz = 1`,
+			`config.hcl:6,1-9: Unsupported argument; An argument named "page_siz" is not expected here. Did you mean "page_size"?`,
+		},
 		{"missing argument", without("base_dn"), `Missing required argument; The argument "base_dn" is required`},
-		{"plain ldap", without("url") + `url = "ldap://ldap.example.org"`, `config.hcl:5,7-32: Unencrypted connection; ldap://ldap.example.org would send the password in the clear`},
-		{"not a URL", without("url") + `url = "ldap.example.org"`, `"ldap.example.org" is not an ldaps://, ldap:// or ldapi:// URL`},
-		{"URL with a base", without("url") + `url = "ldaps://ldap.example.org/dc=example"`, "a url holds only scheme, host and port"},
+		{
+			"plain ldap",
+			without("url") + `url = "ldap://ldap.example.org"`,
+			`config.hcl:5,7-32: Unencrypted connection; ldap://ldap.example.org would send the password in the clear`,
+		},
+		{
+			"not a URL",
+			without("url") + `url = "ldap.example.org"`,
+			`"ldap.example.org" is not an ldaps://, ldap:// or ldapi:// URL`,
+		},
+		{
+			"URL with a base",
+			without("url") + `url = "ldaps://ldap.example.org/dc=example"`,
+			"a url holds only scheme, host and port",
+		},
 		{"no server", without("url") + `url = []`, "No server"},
-		{"unverified", sound + `tls_insecure = true`, "config.hcl:6,16-20: Unverified certificate; ldaps://ldap.example.org is not on this machine"},
+		{
+			"unverified",
+			sound + `tls_insecure = true`,
+			"config.hcl:6,16-20: Unverified certificate; ldaps://ldap.example.org is not on this machine",
+		},
 		{"StartTLS over ldaps", sound + `starttls = true`, "StartTLS without ldap://"},
-		{"empty password", without("bind_password") + `bind_password = env("NONE")`, "config.hcl:5,17-28: Empty bind_password"},
+		{
+			"empty password",
+			without("bind_password") + `bind_password = env("NONE")`,
+			"config.hcl:5,17-28: Empty bind_password",
+		},
 		{"no password", without("bind_password"), "Empty bind_password"},
 		{"no way to sign in", `
 url = "ldaps://ldap.example.org"
@@ -125,9 +151,17 @@ base_dn = "dc=example,dc=org"`, "No way to sign in"},
 		{"page size, negative", sound + `page_size = -1`, "Number out of range"},
 		{"timeout", sound + `timeout = "5"`, "Not a duration"},
 		{"wrong type", sound + `starttls = "maybe"`, "config.hcl:6,12-19: Wrong type"},
-		{"two groups blocks", sound + "groups { base_dn = \"ou=a\" }\ngroups { base_dn = \"ou=b\" }", "A second groups block"},
+		{
+			"two groups blocks",
+			sound + "groups { base_dn = \"ou=a\" }\ngroups { base_dn = \"ou=b\" }",
+			"A second groups block",
+		},
 		{"groups without a base", sound + "groups {}", `The argument "base_dn" is required`},
-		{"groups filter", sound + "groups {\n base_dn = \"ou=a\"\n filter = \"(\"\n}", "config.hcl:8,11-14: Not a search filter"},
+		{
+			"groups filter",
+			sound + "groups {\n base_dn = \"ou=a\"\n filter = \"(\"\n}",
+			"config.hcl:8,11-14: Not a search filter",
+		},
 		{"depth", sound + `scope_depth = "base"`, "Unknown depth"},
 		{"literal password", without("bind_password") + `bind_password = "hunter2"`, `A secret in the config`},
 	}
@@ -153,11 +187,14 @@ base_dn = "dc=example,dc=org"`, "No way to sign in"},
 }
 
 func TestSample(t *testing.T) {
-	file, diags := hclparse.NewParser().ParseHCL([]byte(strings.ReplaceAll(Kind().Sample, `env("LDAP_PASSWORD")`, `env("PASSWORD")`)), "sample.hcl")
+	file, diags := hclparse.NewParser().
+		ParseHCL([]byte(strings.ReplaceAll(Kind().Sample, `env("LDAP_PASSWORD")`, `env("PASSWORD")`)), "sample.hcl")
 	if diags.HasErrors() {
 		t.Fatal(diags)
 	}
-	content, diags := file.Body.Content(&hcl.BodySchema{Blocks: []hcl.BlockHeaderSchema{{Type: "source", LabelNames: []string{"kind", "name"}}}})
+	content, diags := file.Body.Content(
+		&hcl.BodySchema{Blocks: []hcl.BlockHeaderSchema{{Type: "source", LabelNames: []string{"kind", "name"}}}},
+	)
 	if diags.HasErrors() || len(content.Blocks) != 1 || content.Blocks[0].Labels[0] != Kind().Name {
 		t.Fatal(diags)
 	}
@@ -175,7 +212,8 @@ func TestSample(t *testing.T) {
 
 func TestGroupsNeedABlock(t *testing.T) {
 	s, _ := decoding(t, sound)
-	if _, err := s.Open(sources.Need{Groups: true}); err == nil || !strings.Contains(err.Error(), `groups { base_dn = "ou=groups,…" }`) {
+	if _, err := s.Open(sources.Need{Groups: true}); err == nil ||
+		!strings.Contains(err.Error(), `groups { base_dn = "ou=groups,…" }`) {
 		t.Error(err)
 	}
 }

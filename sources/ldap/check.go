@@ -148,7 +148,10 @@ func (s *source) checkFacts(facts *sources.ReadFacts, groups *membership, say fu
 	say("%d groups with %d members", len(groups.groups), len(groups.edges))
 	for _, group := range facts.Groups {
 		if group.Hidden {
-			say("warning: group %s hides its members or its number: let the bind DN read them, or its people are held", group.Name)
+			say(
+				"warning: group %s hides its members or its number: let the bind DN read them, or its people are held",
+				group.Name,
+			)
 		}
 		if group.Dangling.Count > 0 {
 			say("warning: group %s names somebody who does not exist: %s", group.Name, group.Dangling)

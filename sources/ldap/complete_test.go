@@ -33,7 +33,13 @@ func TestR02NoPartIsAWhole(t *testing.T) {
 		want   string // of the error
 		count  int    // of people before it
 	}{
-		{"time limit", limit(3), nil, "page 3 of ou=people,dc=example,dc=org, after 4 entries: time limit exceeded (3) (raise", 4},
+		{
+			"time limit",
+			limit(3),
+			nil,
+			"page 3 of ou=people,dc=example,dc=org, after 4 entries: time limit exceeded (3) (raise",
+			4,
+		},
 		{"size limit", limit(4), nil, "size limit exceeded (4) (give the bind DN an unlimited size limit", 4},
 		{"referral", limit(10), nil, "referral (10)", 4},
 		{"admin limit", limit(11), nil, "admin limit exceeded (11) (lower page_size", 4},
@@ -42,7 +48,13 @@ func TestR02NoPartIsAWhole(t *testing.T) {
 		{"unwilling", limit(53), nil, "unwilling to perform (53)", 4},
 		{"other", limit(80), nil, "other (80)", 4},
 		{"no such object", func(w *answer, _ asked) { w.done(32) }, nil, "no such object (32) (it does not exist, or", 0},
-		{"size limit on the first page", func(w *answer, _ asked) { w.persons(1, 2); w.done(4) }, nil, "size limit exceeded", 0},
+		{
+			"size limit on the first page",
+			func(w *answer, _ asked) { w.persons(1, 2); w.done(4) },
+			nil,
+			"size limit exceeded",
+			0,
+		},
 		{"connection cut", func(w *answer, q asked) {
 			w.persons(2*q.number-1, 2*q.number)
 			if q.number == 3 {
@@ -51,7 +63,13 @@ func TestR02NoPartIsAWhole(t *testing.T) {
 			}
 			w.page("c")
 		}, nil, "page 3 of ou=people,dc=example,dc=org, after 4 entries: ", 4},
-		{"a cookie that never ends", func(w *answer, _ asked) { w.persons(1, 2); w.page("again") }, nil, "the same page came twice", 2},
+		{
+			"a cookie that never ends",
+			func(w *answer, _ asked) { w.persons(1, 2); w.page("again") },
+			nil,
+			"the same page came twice",
+			2,
+		},
 		{"empty pages without end", func(w *answer, _ asked) { w.page("again") }, nil, "101 empty pages in a row", 0},
 		{"people without end", func(w *answer, q asked) {
 			w.persons(2*q.number-1, 2*q.number)
@@ -70,13 +88,20 @@ func TestR02NoPartIsAWhole(t *testing.T) {
 			w.reference("ldap://other.example.org/ou=abroad,ou=people,dc=example,dc=org??sub")
 			w.page("")
 		}, nil, "ldap://other.example.org/ou=abroad", 0},
-		{"never answering", func(*answer, asked) {}, []string{`timeout = "50ms"`}, "the server did not answer in time (50ms)", 0},
+		{
+			"never answering",
+			func(*answer, asked) {},
+			[]string{`timeout = "50ms"`},
+			"the server did not answer in time (50ms)",
+			0,
+		},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			url := (&fake{people: tt.people}).start(t)
 			people, _, err := everyone(t, reading(t, sources.Need{}, []string{url}, tt.lines...))
-			if !errors.Is(err, sources.ErrIncomplete) || !strings.Contains(fmt.Sprint(err), tt.want) || !strings.HasPrefix(fmt.Sprint(err), "corp: ") {
+			if !errors.Is(err, sources.ErrIncomplete) || !strings.Contains(fmt.Sprint(err), tt.want) ||
+				!strings.HasPrefix(fmt.Sprint(err), "corp: ") {
 				t.Errorf("error %q, want one of ErrIncomplete with %q", err, tt.want)
 			}
 			if len(people) != tt.count {
@@ -242,7 +267,8 @@ func TestRefusedPasswordIsTriedOnce(t *testing.T) {
 	first, second := &fake{people: whole, bind: 49}, &fake{people: whole}
 	src := reading(t, sources.Need{}, []string{first.start(t), second.start(t)})
 	people, _, err := everyone(t, src)
-	if len(people) > 0 || err == nil || !strings.Contains(err.Error(), "sign in as cn=reader,dc=example,dc=org: invalid credentials (49)") {
+	if len(people) > 0 || err == nil ||
+		!strings.Contains(err.Error(), "sign in as cn=reader,dc=example,dc=org: invalid credentials (49)") {
 		t.Error(len(people), err)
 	}
 	if _, err := src.Find(t.Context(), sources.Lookup{Anchor: "uuid-1"}); err == nil {
@@ -269,7 +295,8 @@ func TestPersonErrors(t *testing.T) {
 		!strings.Contains(e.Error(), "no entryUUID that the bind DN may read") {
 		t.Error(e)
 	}
-	if e := personal[1]; e.ID.Anchor != "uuid-9" || !strings.Contains(e.Error(), `userAccountControl "yes" is not a number`) {
+	if e := personal[1]; e.ID.Anchor != "uuid-9" ||
+		!strings.Contains(e.Error(), `userAccountControl "yes" is not a number`) {
 		t.Error(e)
 	}
 }
@@ -286,8 +313,20 @@ func TestAttributes(t *testing.T) {
 	}{
 		{"another letter case", []string{"givenName"}, []string{"GIVENNAME", "Ann"}, `map["givenName":["Ann"]]`, true},
 		{"binary, known", []string{"jpegPhoto"}, []string{"jpegPhoto", "\xff\xd8x"}, `map["jpegPhoto":["/9h4"]]`, true},
-		{"binary by option", []string{"userCertificate"}, []string{"userCertificate;binary", "abc"}, `map["userCertificate":["YWJj"]]`, true},
-		{"a language beside the plain value", []string{"cn"}, []string{"cn;lang-de", "Anna", "cn", "Ann"}, `map["cn":["Ann"]]`, true},
+		{
+			"binary by option",
+			[]string{"userCertificate"},
+			[]string{"userCertificate;binary", "abc"},
+			`map["userCertificate":["YWJj"]]`,
+			true,
+		},
+		{
+			"a language beside the plain value",
+			[]string{"cn"},
+			[]string{"cn;lang-de", "Anna", "cn", "Ann"},
+			`map["cn":["Ann"]]`,
+			true,
+		},
 		{"a language alone", []string{"cn"}, []string{"cn;lang-de", "Anna"}, `map["cn":["Anna"]]`, true},
 		{
 			"a language that is asked for",
@@ -297,7 +336,13 @@ func TestAttributes(t *testing.T) {
 		},
 		{"not asked for", []string{"cn"}, []string{"sn", "Lee", "nsAccountLock", "FALSE"}, `map[]`, true},
 		{"389: locked", nil, []string{"nsAccountLock", "TRUE"}, `map[]`, false},
-		{"389: locked, and asked for", []string{"nsAccountLock"}, []string{"nsaccountlock", "true"}, `map["nsAccountLock":["true"]]`, false},
+		{
+			"389: locked, and asked for",
+			[]string{"nsAccountLock"},
+			[]string{"nsaccountlock", "true"},
+			`map["nsAccountLock":["true"]]`,
+			false,
+		},
 		{"eDirectory: disabled", nil, []string{"loginDisabled", "TRUE"}, `map[]`, false},
 		{"ppolicy: locked by an administrator", nil, []string{"pwdAccountLockedTime", "000001010000Z"}, `map[]`, false},
 		{"ppolicy: locked by bad passwords", nil, []string{"pwdAccountLockedTime", "20260430230000Z"}, `map[]`, true},

@@ -180,7 +180,11 @@ func because(ctx context.Context, err error) error {
 
 // tlsConfig reads the certificate files each time, so that renewed ones are used without a restart.
 func (a access) tlsConfig(host string) (*tls.Config, error) {
-	config := &tls.Config{ServerName: host, MinVersion: tls.VersionTLS12, InsecureSkipVerify: a.insecure} //nolint:gosec // loopback only
+	config := &tls.Config{
+		ServerName:         host,
+		MinVersion:         tls.VersionTLS12,
+		InsecureSkipVerify: a.insecure,
+	} //nolint:gosec // loopback only
 	if a.caFile != "" {
 		pem, err := os.ReadFile(a.caFile)
 		if err != nil {
@@ -228,7 +232,9 @@ func parseURL(address string) (u *url.URL, network, host string, err error) {
 		return nil, "", "", fmt.Errorf("%q names no host", address)
 	}
 	if u.User != nil || strings.Trim(u.Path, "/") != "" || u.RawQuery != "" {
-		return nil, "", "", fmt.Errorf("a url holds only scheme, host and port; base_dn, filter and bind_dn have arguments of their own")
+		return nil, "", "", fmt.Errorf(
+			"a url holds only scheme, host and port; base_dn, filter and bind_dn have arguments of their own",
+		)
 	}
 	return u, "tcp", net.JoinHostPort(u.Hostname(), port), nil
 }

@@ -36,7 +36,8 @@ func (s *session) describe(ctx context.Context) (*server, error) {
 	if s.server != nil {
 		return s.server, nil
 	}
-	dse, err := s.read(ctx, "", "namingContexts", "supportedExtension", "supportedCapabilities", "dsServiceName", "subschemaSubentry")
+	dse, err := s.read(ctx, "", "namingContexts", "supportedExtension", "supportedCapabilities", "dsServiceName",
+		"subschemaSubentry")
 	if err != nil {
 		return nil, err
 	}
@@ -101,7 +102,8 @@ func (s *session) updates(ctx context.Context, about server) sources.Currency {
 	if err != nil || settings == nil {
 		return nil
 	}
-	number, id := dse.GetEqualFoldAttributeValue("highestCommittedUSN"), settings.GetEqualFoldRawAttributeValue("invocationId")
+	number := dse.GetEqualFoldAttributeValue("highestCommittedUSN")
+	id := settings.GetEqualFoldRawAttributeValue("invocationId")
 	if number == "" || len(number) > 20 || len(id) == 0 || strings.Trim(number, "0123456789") != "" {
 		return nil
 	}
@@ -116,7 +118,8 @@ func suffixes(contexts, bases []string) []string {
 		if err != nil || normal == "" {
 			continue
 		}
-		if slices.ContainsFunc(bases, func(base string) bool { return within(base, context) }) && !slices.Contains(found, normal) {
+		if slices.ContainsFunc(bases, func(base string) bool { return within(base, context) }) &&
+			!slices.Contains(found, normal) {
 			found = append(found, normal)
 		}
 	}

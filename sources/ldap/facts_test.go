@@ -63,14 +63,24 @@ func TestR01PrimaryGroupsCount(t *testing.T) {
 		s.AddPerson(t, login, extra)
 	}
 	posix := "cn=posix," + s.GroupsDN()
-	s.Add(t, posix, map[string][]string{"objectClass": {"posixGroup"}, "cn": {"posix"}, "gidNumber": {"500"}, "memberUid": {"bob"}})
+	s.Add(
+		t,
+		posix,
+		map[string][]string{"objectClass": {"posixGroup"}, "cn": {"posix"}, "gidNumber": {"500"}, "memberUid": {"bob"}},
+	)
 	s.Add(t, "cn=users,"+s.GroupsDN(), map[string][]string{
-		"objectClass": {"groupOfNames", "lockPerson"}, "cn": {"users"}, "member": {"cn=nobody," + s.BaseDN()}, "objectSid": {sidBytes(t, domain+"513")},
+		"objectClass": {
+			"groupOfNames",
+			"lockPerson",
+		}, "cn": {"users"}, "member": {"cn=nobody," + s.BaseDN()}, "objectSid": {sidBytes(t, domain+"513")},
 	})
 	s.AddGroup(t, "all", "cn=users,"+s.GroupsDN(), posix)
 	// no posixGroup: what a gidNumber of another class means is that class's business
 	s.Add(t, "cn=other,"+s.GroupsDN(), map[string][]string{
-		"objectClass": {"groupOfNames", "extensibleObject"}, "cn": {"other"}, "member": {s.PersonDN("dan")}, "gidNumber": {"503"},
+		"objectClass": {
+			"groupOfNames",
+			"extensibleObject",
+		}, "cn": {"other"}, "member": {s.PersonDN("dan")}, "gidNumber": {"503"},
 	})
 	src := open(t, sources.Need{Groups: true}, as(s, s.ReaderDN(), withGroups)...)
 	expect := func(want map[string]string) {
@@ -98,18 +108,39 @@ func TestR01PrimaryGroupsCount(t *testing.T) {
 func TestR01GroupFacts(t *testing.T) {
 	s := slapdtest.Start(t, slapdtest.Options{People: 3, Loose: true})
 	alice, bob := s.PersonDN(slapdtest.UID(1)), s.PersonDN(slapdtest.UID(2))
-	s.Add(t, "uid=out,"+s.FormerDN(), map[string][]string{"objectClass": {"inetOrgPerson"}, "uid": {"out"}, "cn": {"Out"}, "sn": {"Out"}})
+	s.Add(
+		t,
+		"uid=out,"+s.FormerDN(),
+		map[string][]string{"objectClass": {"inetOrgPerson"}, "uid": {"out"}, "cn": {"Out"}, "sn": {"Out"}},
+	)
 	ghost := "uid=ghost," + s.PeopleDN()
 	s.AddGroup(t, "inner", alice, ghost, "uid=out,"+s.FormerDN())
 	s.AddGroup(t, "outer", s.GroupDN("inner"), bob, alice)
 	s.Add(t, "cn=posix,"+s.GroupsDN(), map[string][]string{
 		"objectClass": {"posixGroup"}, "cn": {"posix"}, "gidNumber": {"7"}, "memberUid": {slapdtest.UID(1), "ghost", "out"},
 	})
-	src := open(t, sources.Need{Groups: true, Attributes: []string{"MAIL", "employeeType"}}, as(s, s.ReaderDN(), withGroups)...)
+	src := open(
+		t,
+		sources.Need{Groups: true, Attributes: []string{"MAIL", "employeeType"}},
+		as(s, s.ReaderDN(), withGroups)...)
 	want := []sources.GroupFact{
-		{DN: s.GroupDN("inner"), Name: "inner", Values: 3, People: 1, Unknown: 2, Dangling: sources.Sample{Count: 1, First: []string{ghost}}},
+		{
+			DN:       s.GroupDN("inner"),
+			Name:     "inner",
+			Values:   3,
+			People:   1,
+			Unknown:  2,
+			Dangling: sources.Sample{Count: 1, First: []string{ghost}},
+		},
 		{DN: s.GroupDN("outer"), Name: "outer", Values: 3, People: 2, Nested: 1},
-		{DN: s.GroupDN("posix"), Name: "posix", Values: 3, People: 1, Unknown: 2, Dangling: sources.Sample{Count: 1, First: []string{"ghost"}}},
+		{
+			DN:       s.GroupDN("posix"),
+			Name:     "posix",
+			Values:   3,
+			People:   1,
+			Unknown:  2,
+			Dangling: sources.Sample{Count: 1, First: []string{"ghost"}},
+		},
 	}
 	for i := range want {
 		want[i].ID = s.Anchor(t, want[i].DN)
@@ -198,7 +229,8 @@ func TestR18DanglingValuesAreBounded(t *testing.T) {
 	}
 	s.AddGroup(t, "ghosts", members...)
 	_, read := facts(t, open(t, sources.Need{Groups: true}, as(s, s.ReaderDN(), withGroups)...))
-	if g := read.Groups[0]; g.Unknown != 3*maxChecks || g.Dangling.Count != maxChecks || len(g.Dangling.First) != sources.SampleSize {
+	if g := read.Groups[0]; g.Unknown != 3*maxChecks || g.Dangling.Count != maxChecks ||
+		len(g.Dangling.First) != sources.SampleSize {
 		t.Errorf("%+v", g)
 	}
 }
@@ -235,7 +267,11 @@ func TestR01PlaceAndWitness(t *testing.T) {
 	lab := "ou=lab," + s.PeopleDN()
 	s.Add(t, lab, map[string][]string{"objectClass": {"organizationalUnit"}, "ou": {"lab"}})
 	for _, login := range []string{"ann", "ben"} {
-		s.Add(t, "uid="+login+","+lab, map[string][]string{"objectClass": {"inetOrgPerson"}, "uid": {login}, "cn": {login}, "sn": {login}})
+		s.Add(
+			t,
+			"uid="+login+","+lab,
+			map[string][]string{"objectClass": {"inetOrgPerson"}, "uid": {login}, "cn": {login}, "sn": {login}},
+		)
 	}
 	src := open(t, sources.Need{}, as(s, s.ReaderDN())...)
 	people, _ := facts(t, src)
@@ -249,25 +285,29 @@ func TestR01PlaceAndWitness(t *testing.T) {
 		return seen
 	}
 	s.Delete(t, ann.DN)
-	if seen := find(ann, ann.DN); seen.Where != sources.Gone || seen.Place != sources.PlacePeopled || seen.Witness != ben.ID.Anchor {
+	if seen := find(ann, ann.DN); seen.Where != sources.Gone || seen.Place != sources.PlacePeopled ||
+		seen.Witness != ben.ID.Anchor {
 		t.Errorf("one of two in the branch: %+v", seen)
 	}
 	if seen := find(ann, ""); seen.Place != sources.PlaceUnknown || seen.Witness == "" {
 		t.Errorf("from nowhere that is known: %+v", seen)
 	}
 	s.Delete(t, ben.DN)
-	if seen := find(ben, ben.DN); seen.Where != sources.Gone || seen.Place != sources.PlaceEmpty || seen.Witness != people[slapdtest.UID(1)].ID.Anchor {
+	if seen := find(ben, ben.DN); seen.Where != sources.Gone || seen.Place != sources.PlaceEmpty ||
+		seen.Witness != people[slapdtest.UID(1)].ID.Anchor {
 		t.Errorf("the last one: %+v", seen)
 	}
 	s.Delete(t, lab)
-	if seen := find(ben, ben.DN); seen.Place != sources.PlaceHidden || !strings.Contains(seen.Proof, lab+", where they were: not seen") {
+	if seen := find(ben, ben.DN); seen.Place != sources.PlaceHidden ||
+		!strings.Contains(seen.Proof, lab+", where they were: not seen") {
 		t.Errorf("the branch is gone: %+v", seen)
 	}
 	// somebody is where they were, without an anchor that can be read: nothing is proven
 	one := people[slapdtest.UID(1)]
 	s.Restrict(t, fmt.Sprintf(`to dn.base=%q attrs=entryUUID by * none`, one.DN))
 	defer s.Show(t)
-	if seen, err := src.Find(t.Context(), sources.Lookup{Anchor: one.ID.Anchor, DN: one.DN}); err == nil || !strings.Contains(err.Error(), "shows no entryUUID") {
+	if seen, err := src.Find(t.Context(), sources.Lookup{Anchor: one.ID.Anchor, DN: one.DN}); err == nil ||
+		!strings.Contains(err.Error(), "shows no entryUUID") {
 		t.Errorf("%+v, %v", seen, err)
 	}
 }
@@ -282,7 +322,10 @@ func TestR05OwnAccount(t *testing.T) {
 		},
 		"a socket's peer": {fmt.Sprintf(`url = %q`, s.LDAPI()), `bind = "external"`},
 	} {
-		src := open(t, sources.Need{}, append(lines, base, `filter = "(|(objectClass=inetOrgPerson)(cn=reader))"`, `name = "cn"`)...)
+		src := open(
+			t,
+			sources.Need{},
+			append(lines, base, `filter = "(|(objectClass=inetOrgPerson)(cn=reader))"`, `name = "cn"`)...)
 		people, read := facts(t, src)
 		own := s.Anchor(t, s.ReaderDN())
 		if read.Own != own || !people["reader"].Own {
@@ -311,7 +354,8 @@ func TestR19WhenItHappened(t *testing.T) {
 	p := before[slapdtest.UID(1)]
 	s.Disable(t, p.DN)
 	after, _ := facts(t, src)
-	if now := after[slapdtest.UID(1)]; now.Changed.Before(p.Changed) || now.Changed.IsZero() || now.Active || now.Fingerprint() == p.Fingerprint() {
+	if now := after[slapdtest.UID(1)]; now.Changed.Before(p.Changed) || now.Changed.IsZero() || now.Active ||
+		now.Fingerprint() == p.Fingerprint() {
 		t.Errorf("%+v, before %+v", now, p)
 	}
 	s.Move(t, p.DN, s.FormerDN())
@@ -349,7 +393,9 @@ func TestPositions(t *testing.T) {
 		}
 	}
 	if got := suffixes([]string{"dc=Example, dc=org", "o=other", ""}, []string{"ou=people,dc=example,dc=org", "ou=x,DC=example,DC=org"}); !slices.Equal(
-		got, []string{"dc=example,dc=org"}) {
+		got,
+		[]string{"dc=example,dc=org"},
+	) {
 		t.Errorf("%q", got)
 	}
 }
@@ -370,9 +416,26 @@ func TestDomainController(t *testing.T) {
 				w.done(0)
 				return
 			}
-			w.entry("cn=a,ou=people,dc=example,dc=org", "objectGUID", guid+"\x01", "sAMAccountName", "a", "userAccountControl", "512",
-				"whenChanged", "20260301120000.0Z")
-			w.entry("cn=svc,ou=people,dc=example,dc=org", "objectGUID", guid+"\x02", "sAMAccountName", "svc", "userAccountControl", "512")
+			w.entry(
+				"cn=a,ou=people,dc=example,dc=org",
+				"objectGUID",
+				guid+"\x01",
+				"sAMAccountName",
+				"a",
+				"userAccountControl",
+				"512",
+				"whenChanged",
+				"20260301120000.0Z",
+			)
+			w.entry(
+				"cn=svc,ou=people,dc=example,dc=org",
+				"objectGUID",
+				guid+"\x02",
+				"sAMAccountName",
+				"svc",
+				"userAccountControl",
+				"512",
+			)
 			w.entry("cn=b,ou=people,dc=example,dc=org", "objectGUID", guid+"\x03", "sAMAccountName", "b")
 			w.page("")
 		},
@@ -387,13 +450,22 @@ func TestDomainController(t *testing.T) {
 	}
 	url := dc.start(t)
 	dc.usn = func() string { return usn }
-	src := open(t, sources.Need{}, `url = "`+url+`"`, `bind_dn = "svc@example.org"`, `bind_password = "x"`, `base_dn = "ou=people,dc=example,dc=org"`,
-		`anchor = "objectGUID"`)
+	src := open(
+		t,
+		sources.Need{},
+		`url = "`+url+`"`,
+		`bind_dn = "svc@example.org"`,
+		`bind_password = "x"`,
+		`base_dn = "ou=people,dc=example,dc=org"`,
+		`anchor = "objectGUID"`,
+	)
 	people, first := facts(t, src)
-	if len(people) != 2 || !people["svc"].Own || people["a"].Own || first.Own != people["svc"].ID.Anchor || people["a"].Changed.IsZero() {
+	if len(people) != 2 || !people["svc"].Own || people["a"].Own || first.Own != people["svc"].ID.Anchor ||
+		people["a"].Changed.IsZero() {
 		t.Errorf("%+v, %+v", people, first)
 	}
-	if fmt.Sprint(first.From) != "map[01020304:00000000000000000900]" || first.People != 3 || first.Attributes["userAccountControl"] != 2 {
+	if fmt.Sprint(first.From) != "map[01020304:00000000000000000900]" || first.People != 3 ||
+		first.Attributes["userAccountControl"] != 2 {
 		t.Errorf("%+v", first)
 	}
 	usn = "1000"

@@ -188,7 +188,13 @@ func attribute(name string, values ...string) *ber.Packet {
 // persons writes people of the numbers from to to.
 func (w *answer) persons(from, to int) {
 	for i := from; i <= to; i++ {
-		w.entry(fmt.Sprintf("uid=p%d,ou=people,dc=example,dc=org", i), "entryUUID", fmt.Sprintf("uuid-%d", i), "uid", fmt.Sprintf("p%d", i))
+		w.entry(
+			fmt.Sprintf("uid=p%d,ou=people,dc=example,dc=org", i),
+			"entryUUID",
+			fmt.Sprintf("uuid-%d", i),
+			"uid",
+			fmt.Sprintf("p%d", i),
+		)
 	}
 }
 

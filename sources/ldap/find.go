@@ -42,7 +42,12 @@ func (s *source) Find(ctx context.Context, who sources.Lookup) (sources.Sighting
 	return seen, nil
 }
 
-func (s *source) find(ctx context.Context, session *session, who sources.Lookup, filter string) (sources.Sighting, error) {
+func (s *source) find(
+	ctx context.Context,
+	session *session,
+	who sources.Lookup,
+	filter string,
+) (sources.Sighting, error) {
 	r := s.reader(ctx, session)
 	for _, base := range s.bases {
 		q := s.query(base, r.ask)
@@ -103,7 +108,10 @@ func (s *source) find(ctx context.Context, session *session, who sources.Lookup,
 		if present && gone.Witness == "" {
 			gone.Witness = name
 		}
-		proof = append(proof, fmt.Sprintf("%s answered %s under %s with success and %s", session.url, q.filter, root, nobody(present)))
+		proof = append(
+			proof,
+			fmt.Sprintf("%s answered %s under %s with success and %s", session.url, q.filter, root, nobody(present)),
+		)
 	}
 	if gone.Witness == "" {
 		return sources.Sighting{}, &incompleteError{
@@ -121,7 +129,11 @@ func (s *source) find(ctx context.Context, session *session, who sources.Lookup,
 // tombstone looks for what the directory keeps of somebody deleted: Active Directory for tombstoneLifetime
 // (MS-ADTS 3.1.1.5.5), 389 Directory Server for nsds5ReplicaPurgeDelay. Few may read those; that there is none
 // proves nothing.
-func (s *source) tombstone(ctx context.Context, session *session, root, filter string) (seen sources.Sighting, found bool) {
+func (s *source) tombstone(
+	ctx context.Context,
+	session *session,
+	root, filter string,
+) (seen sources.Sighting, found bool) {
 	q := query{root, ldap.ScopeWholeSubtree, "", []string{s.anchor.name, "whenChanged", "modifyTimestamp"}}
 	var controls []ldap.Control
 	switch about := session.known(ctx); {
@@ -143,7 +155,8 @@ func (s *source) tombstone(ctx context.Context, session *session, root, filter s
 		Proof: fmt.Sprintf("%s answered %s under %s with the tombstone %q", session.url, q.filter, root, readable(entry.DN)),
 	}
 	for _, name := range []string{"whenChanged", "modifyTimestamp"} {
-		if changed, err := ber.ParseGeneralizedTime([]byte(entry.GetEqualFoldAttributeValue(name))); err == nil && seen.Changed.IsZero() {
+		if changed, err := ber.ParseGeneralizedTime([]byte(entry.GetEqualFoldAttributeValue(name))); err == nil &&
+			seen.Changed.IsZero() {
 			seen.Changed = changed.UTC()
 		}
 	}

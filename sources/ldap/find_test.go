@@ -16,8 +16,15 @@ import (
 // R1: gone is what only a directory says that at the same time shows somebody else.
 func TestR01AbsenceIsProven(t *testing.T) {
 	s := slapdtest.Start(t, slapdtest.Options{People: 5, Groups: 1})
-	src := open(t, sources.Need{Attributes: []string{"mail"}, Groups: true},
-		as(s, s.ReaderDN(), `groups { base_dn = "ou=groups,dc=example,dc=org" }`, `filter = "(&(objectClass=inetOrgPerson)(!(title=Intern)))"`)...)
+	src := open(
+		t,
+		sources.Need{Attributes: []string{"mail"}, Groups: true},
+		as(
+			s,
+			s.ReaderDN(),
+			`groups { base_dn = "ou=groups,dc=example,dc=org" }`,
+			`filter = "(&(objectClass=inetOrgPerson)(!(title=Intern)))"`,
+		)...)
 	find := func(anchor string) sources.Sighting {
 		t.Helper()
 		seen, err := src.Find(t.Context(), sources.Lookup{Anchor: anchor})
@@ -53,13 +60,15 @@ func TestR01AbsenceIsProven(t *testing.T) {
 	}
 	s.Delete(t, dn)
 	seen = find(anchor)
-	if seen.Where != sources.Gone || !strings.Contains(seen.Proof, "with success and the witness alone") || !strings.Contains(seen.Proof, anchor) {
+	if seen.Where != sources.Gone || !strings.Contains(seen.Proof, "with success and the witness alone") ||
+		!strings.Contains(seen.Proof, anchor) {
 		t.Errorf("deleted: %+v", seen)
 	}
 
 	noAnswer := func(name, want string) {
 		t.Helper()
-		if seen, err := src.Find(t.Context(), sources.Lookup{Anchor: anchor}); err == nil || !strings.Contains(err.Error(), want) {
+		if seen, err := src.Find(t.Context(), sources.Lookup{Anchor: anchor}); err == nil ||
+			!strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %+v, error %v, want %q", name, seen, err, want)
 		}
 	}
@@ -81,7 +90,8 @@ func TestR01AbsenceIsProven(t *testing.T) {
 		t.Errorf("%+v, %v", seen, err)
 	}
 	s.Freeze(t)
-	if seen, err := hasty.Find(t.Context(), sources.Lookup{Anchor: anchor}); err == nil || !strings.Contains(err.Error(), "did not answer in time") {
+	if seen, err := hasty.Find(t.Context(), sources.Lookup{Anchor: anchor}); err == nil ||
+		!strings.Contains(err.Error(), "did not answer in time") {
 		t.Errorf("server frozen: %+v, %v", seen, err)
 	}
 	s.Thaw(t)
@@ -165,7 +175,12 @@ func TestFindBinary(t *testing.T) {
 		w.page("")
 	}}).start(t)
 	const anchor = "00112233-4455-6677-8899-aabbccddeeff"
-	seen, err := reading(t, sources.Need{}, []string{url}, `anchor = "objectGUID"`).Find(t.Context(), sources.Lookup{Anchor: anchor})
+	seen, err := reading(
+		t,
+		sources.Need{},
+		[]string{url},
+		`anchor = "objectGUID"`,
+	).Find(t.Context(), sources.Lookup{Anchor: anchor})
 	if err != nil || seen.Person.ID.Anchor != anchor || seen.Person.Name != "a" {
 		t.Errorf("%+v, %v", seen, err)
 	}
@@ -211,7 +226,8 @@ func TestR01Tombstones(t *testing.T) {
 		}}).start(t)
 		src := reading(t, sources.Need{}, []string{url}, fmt.Sprintf("anchor = %q", c.anchor))
 		seen, err := src.Find(t.Context(), sources.Lookup{Anchor: c.wanted})
-		if err != nil || seen.Where != sources.Tombstone || !seen.Changed.Equal(deleted) || !strings.Contains(seen.Proof, "Deleted Objects") {
+		if err != nil || seen.Where != sources.Tombstone || !seen.Changed.Equal(deleted) ||
+			!strings.Contains(seen.Proof, "Deleted Objects") {
 			t.Errorf("%s: %+v, %v", c.name, seen, err)
 		}
 		hidden = true

@@ -44,7 +44,8 @@ func TestNormalDN(t *testing.T) {
 			t.Errorf("normalDN(%q) = %q, want an error", bad, got)
 		}
 	}
-	if within(`cn=x\,ou=people,dc=example`, "ou=people,dc=example") || !within("UID=a, OU=People,DC=example", "ou=people,dc=example") {
+	if within(`cn=x\,ou=people,dc=example`, "ou=people,dc=example") ||
+		!within("UID=a, OU=People,DC=example", "ou=people,dc=example") {
 		t.Error("within takes an escaped comma for a separator, or minds letter case")
 	}
 }
@@ -65,7 +66,8 @@ func FuzzNormalDN(f *testing.F) {
 		if err != nil || twice != once {
 			t.Errorf("%q became %q, and that %q, %v", dn, once, twice, err)
 		}
-		if theirs, err := ldap.ParseDN(dn); err == nil && once != "" && !strings.Contains(dn, `"`) && !strings.Contains(dn, ";") {
+		if theirs, err := ldap.ParseDN(dn); err == nil && once != "" && !strings.Contains(dn, `"`) &&
+			!strings.Contains(dn, ";") {
 			if got := strings.Count(once, ",") + 1; got != len(theirs.RDNs) {
 				t.Errorf("%q became %q with %d components, want %d", dn, once, got, len(theirs.RDNs))
 			}
@@ -121,13 +123,28 @@ func FuzzDescription(f *testing.F) {
 func TestAnchors(t *testing.T) {
 	sid := "\x01\x05\x00\x00\x00\x00\x00\x05\x15\x00\x00\x00\x01\x00\x00\x00\x02\x00\x00\x00\x03\x00\x00\x00\xf4\x01\x00\x00"
 	tests := []struct{ name, raw, text, filter string }{
-		{"entryUUID", "3B0E7A5C-1D2E-4F50-8A9B-0C1D2E3F4A5B", "3b0e7a5c-1d2e-4f50-8a9b-0c1d2e3f4a5b", "(entryUUID=3b0e7a5c-1d2e-4f50-8a9b-0c1d2e3f4a5b)"},
-		{"nsUniqueId", "4cf0561f-e7d711f1-aaaa0000-12345678", "4cf0561f-e7d711f1-aaaa0000-12345678", "(nsUniqueId=4cf0561f-e7d711f1-aaaa0000-12345678)"},
+		{
+			"entryUUID",
+			"3B0E7A5C-1D2E-4F50-8A9B-0C1D2E3F4A5B",
+			"3b0e7a5c-1d2e-4f50-8a9b-0c1d2e3f4a5b",
+			"(entryUUID=3b0e7a5c-1d2e-4f50-8a9b-0c1d2e3f4a5b)",
+		},
+		{
+			"nsUniqueId",
+			"4cf0561f-e7d711f1-aaaa0000-12345678",
+			"4cf0561f-e7d711f1-aaaa0000-12345678",
+			"(nsUniqueId=4cf0561f-e7d711f1-aaaa0000-12345678)",
+		},
 		{
 			"objectGUID", "\x33\x22\x11\x00\x55\x44\x77\x66\x88\x99\xaa\xbb\xcc\xdd\xee\xff", "00112233-4455-6677-8899-aabbccddeeff",
 			`(objectGUID=\33\22\11\00\55\44\77\66\88\99\aa\bb\cc\dd\ee\ff)`,
 		},
-		{"objectSid", sid, "S-1-5-21-1-2-3-500", `(objectSid=\01\05\00\00\00\00\00\05\15\00\00\00\01\00\00\00\02\00\00\00\03\00\00\00\f4\01\00\00)`},
+		{
+			"objectSid",
+			sid,
+			"S-1-5-21-1-2-3-500",
+			`(objectSid=\01\05\00\00\00\00\00\05\15\00\00\00\01\00\00\00\02\00\00\00\03\00\00\00\f4\01\00\00)`,
+		},
 		{"employeeNumber", " 0042 ", "0042", "(employeeNumber=0042)"},
 		{"employeeNumber", "a*)(b", "a*)(b", `(employeeNumber=a\2a\29\28b)`},
 	}

@@ -167,7 +167,8 @@ func (s *session) readGroups(ctx context.Context, g *groupsBlock, b bounds) (*me
 // ask are the attributes to ask for of a group.
 func (g *groupsBlock) ask() []string {
 	ask := append([]string{g.name}, g.member...)
-	return append(ask, "objectClass", "gidNumber", "objectSid", "primaryGroupToken", "entryUUID", "nsUniqueId", "objectGUID")
+	return append(ask, "objectClass", "gidNumber", "objectSid", "primaryGroupToken",
+		"entryUUID", "nsUniqueId", "objectGUID")
 }
 
 func (s *session) addGroup(ctx context.Context, x *membership, g *groupsBlock, entry *ldap.Entry) error {
@@ -226,7 +227,10 @@ func primaryKeys(entry *ldap.Entry) (keys []key, numbered bool) {
 }
 
 func hasClass(entry *ldap.Entry, class string) bool {
-	return slices.ContainsFunc(entry.GetEqualFoldAttributeValues("objectClass"), func(c string) bool { return strings.EqualFold(c, class) })
+	return slices.ContainsFunc(
+		entry.GetEqualFoldAttributeValues("objectClass"),
+		func(c string) bool { return strings.EqualFold(c, class) },
+	)
 }
 
 // groupID is a group's own immutable identifier, "" where it shows none.
@@ -318,7 +322,10 @@ func words(s string) []string {
 
 // group makes a Group of its entry.
 func (g *groupsBlock) group(entry *ldap.Entry) identity.Group {
-	group := identity.Group{Name: strings.ToValidUTF8(entry.GetEqualFoldAttributeValue(g.name), "\uFFFD"), DN: readable(entry.DN)}
+	group := identity.Group{
+		Name: strings.ToValidUTF8(entry.GetEqualFoldAttributeValue(g.name), "\uFFFD"),
+		DN:   readable(entry.DN),
+	}
 	if group.Name == "" {
 		group.Name = firstValue(group.DN)
 	}

@@ -35,7 +35,10 @@ func TestGroups(t *testing.T) {
 		"user000003": "other unique",
 		"user000004": "posix",
 	}
-	src := open(t, sources.Need{Groups: true}, as(s, s.ReaderDN(), `groups { base_dn = "ou=groups,dc=example,dc=org" }`)...)
+	src := open(
+		t,
+		sources.Need{Groups: true},
+		as(s, s.ReaderDN(), `groups { base_dn = "ou=groups,dc=example,dc=org" }`)...)
 	people, _, err := everyone(t, src)
 	if err != nil {
 		t.Fatal(err)
@@ -64,7 +67,10 @@ func TestGroups(t *testing.T) {
 // Groups that cannot be read in full make the read of people fail: somebody would seem to have left a group.
 func TestGroupsAreComplete(t *testing.T) {
 	s := slapdtest.Start(t, slapdtest.Options{People: 3, Groups: 30})
-	src := open(t, sources.Need{Groups: true}, as(s, s.ReaderDN(), "page_size = 10", `groups { base_dn = "ou=groups,dc=example,dc=org" }`)...)
+	src := open(
+		t,
+		sources.Need{Groups: true},
+		as(s, s.ReaderDN(), "page_size = 10", `groups { base_dn = "ou=groups,dc=example,dc=org" }`)...)
 	s.SetSizeLimit(t, 20)
 	people, _, err := everyone(t, src)
 	if len(people) > 0 || err == nil || !strings.Contains(err.Error(), "groups: page 3 of ou=groups") {
@@ -76,8 +82,12 @@ func TestGroupsAreComplete(t *testing.T) {
 func TestRanges(t *testing.T) {
 	for _, n := range []int{1, 1499, 1500, 1501, 3000, 13000} {
 		t.Run(fmt.Sprint(n), func(t *testing.T) {
-			src := reading(t, sources.Need{Groups: true, Attributes: []string{"proxyAddresses"}}, []string{rangedServer(n).start(t)},
-				`groups { base_dn = "ou=groups,dc=example,dc=org" }`)
+			src := reading(
+				t,
+				sources.Need{Groups: true, Attributes: []string{"proxyAddresses"}},
+				[]string{rangedServer(n).start(t)},
+				`groups { base_dn = "ou=groups,dc=example,dc=org" }`,
+			)
 			people, _, err := everyone(t, src)
 			if err != nil || len(people) != 1 {
 				t.Fatal(len(people), err)
@@ -155,8 +165,14 @@ func TestRangeThatDoesNotGoOn(t *testing.T) {
 				w.values("cn=g,ou=groups,dc=example,dc=org", "member;range=0-1", []string{"uid=a", "uid=b"})
 				w.page("")
 			}}
-			src := reading(t, sources.Need{Groups: true}, []string{f.start(t)}, `groups { base_dn = "ou=groups,dc=example,dc=org" }`)
-			if people, _, err := everyone(t, src); err == nil || len(people) > 0 || !strings.Contains(err.Error(), "values of cn=g") {
+			src := reading(
+				t,
+				sources.Need{Groups: true},
+				[]string{f.start(t)},
+				`groups { base_dn = "ou=groups,dc=example,dc=org" }`,
+			)
+			if people, _, err := everyone(t, src); err == nil || len(people) > 0 ||
+				!strings.Contains(err.Error(), "values of cn=g") {
 				t.Error(people, err)
 			}
 		})

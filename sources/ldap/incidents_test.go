@@ -34,7 +34,8 @@ func TestIncidents(t *testing.T) {
 		s.SetSizeLimit(t, 700)
 		defer s.SetSizeLimit(t, 0)
 		people, _, err := everyone(t, src)
-		if !errors.Is(err, sources.ErrIncomplete) || !strings.Contains(err.Error(), "size limit exceeded (4)") || len(people) > 700 {
+		if !errors.Is(err, sources.ErrIncomplete) || !strings.Contains(err.Error(), "size limit exceeded (4)") ||
+			len(people) > 700 {
 			t.Errorf("%d people, %v", len(people), err)
 		}
 	})
@@ -42,7 +43,10 @@ func TestIncidents(t *testing.T) {
 		refused(t, "size limit exceeded (4)", as(s, s.LimitedDN(), "page_size = 0")...)
 	})
 	t.Run("the server stops at 500, with pages", func(t *testing.T) {
-		refused(t, "page 6 of ou=people,dc=example,dc=org, after 500 entries: size limit exceeded (4)", as(s, s.LimitedDN(), "page_size = 100")...)
+		refused(
+			t,
+			"page 6 of ou=people,dc=example,dc=org, after 500 entries: size limit exceeded (4)",
+			as(s, s.LimitedDN(), "page_size = 100")...)
 	})
 	t.Run("page size over the server's", func(t *testing.T) {
 		refused(t, "admin limit exceeded (11)", as(s, s.LimitedDN(), "page_size = 200")...)
@@ -55,7 +59,10 @@ func TestIncidents(t *testing.T) {
 	t.Run("base that does not exist", func(t *testing.T) {
 		lines := as(s, s.ReaderDN())
 		lines[3] = `base_dn = "ou=poeple,dc=example,dc=org"`
-		refused(t, "base_dn ou=poeple,dc=example,dc=org: no such object (32) (it does not exist, or the bind DN may not see it)", lines...)
+		refused(
+			t,
+			"base_dn ou=poeple,dc=example,dc=org: no such object (32) (it does not exist, or the bind DN may not see it)",
+			lines...)
 	})
 	t.Run("rights taken away", func(t *testing.T) {
 		s.Hide(t)
@@ -215,9 +222,21 @@ func TestAccess(t *testing.T) {
 		}, ""},
 		{"anonymous, who may see nothing", []string{base, url(s.URL()), `bind = "anonymous"`}, "base_dn ou=people"},
 		{"ldaps, unknown authority", append(simple, url(s.LDAPS())), "certificate signed by unknown authority"},
-		{"ldaps, another authority", append(simple, url(s.LDAPS()), fmt.Sprintf("ca_file = %q", stranger.CAFile())), "unknown authority"},
-		{"StartTLS, another authority", append(simple, url(s.URL()), "starttls = true", fmt.Sprintf("ca_file = %q", stranger.CAFile())), "StartTLS"},
-		{"ldaps to a port without TLS", append(simple, url(strings.Replace(s.URL(), "ldap:", "ldaps:", 1)), ca, `timeout = "2s"`), "ldaps://127.0.0.1"},
+		{
+			"ldaps, another authority",
+			append(simple, url(s.LDAPS()), fmt.Sprintf("ca_file = %q", stranger.CAFile())),
+			"unknown authority",
+		},
+		{
+			"StartTLS, another authority",
+			append(simple, url(s.URL()), "starttls = true", fmt.Sprintf("ca_file = %q", stranger.CAFile())),
+			"StartTLS",
+		},
+		{
+			"ldaps to a port without TLS",
+			append(simple, url(strings.Replace(s.URL(), "ldap:", "ldaps:", 1)), ca, `timeout = "2s"`),
+			"ldaps://127.0.0.1",
+		},
 		{"nobody listens", append(simple, `url = "ldap://127.0.0.1:1"`), "connection refused"},
 		{"the second server works", append(simple, fmt.Sprintf(`url = ["ldap://127.0.0.1:1", %q]`, s.URL())), ""},
 	}
@@ -238,7 +257,10 @@ func TestAccess(t *testing.T) {
 
 func TestCheck(t *testing.T) {
 	s := slapdtest.Start(t, slapdtest.Options{People: 600, Groups: 3})
-	src := open(t, sources.Need{Groups: true}, as(s, s.ReaderDN(), `groups { base_dn = "ou=groups,dc=example,dc=org" }`)...)
+	src := open(
+		t,
+		sources.Need{Groups: true},
+		as(s, s.ReaderDN(), `groups { base_dn = "ou=groups,dc=example,dc=org" }`)...)
 	lines, err := src.Check(t.Context())
 	got := strings.ReplaceAll(strings.Join(lines, "\n"), s.URL(), "URL")
 	want := `URL: connected with no TLS, signed in as cn=reader,dc=example,dc=org
@@ -250,8 +272,16 @@ absence is proven under ["dc=example,dc=org"]`
 	}
 	s.Rename(t, s.PersonDN(slapdtest.UID(1)), "uid=other")
 	s.Set(t, s.GroupDN("group001"), "member", s.PersonDN(slapdtest.UID(1)))
-	s.Restrict(t, fmt.Sprintf("to dn.base=%q attrs=member by * none", s.GroupDN("group002")), "to attrs=mail by * none", "to attrs=contextCSN by * none")
-	src = open(t, sources.Need{Groups: true, Attributes: []string{"cn", "employeeType", "mail", "title"}}, as(s, s.ReaderDN(), withGroups)...)
+	s.Restrict(
+		t,
+		fmt.Sprintf("to dn.base=%q attrs=member by * none", s.GroupDN("group002")),
+		"to attrs=mail by * none",
+		"to attrs=contextCSN by * none",
+	)
+	src = open(
+		t,
+		sources.Need{Groups: true, Attributes: []string{"cn", "employeeType", "mail", "title"}},
+		as(s, s.ReaderDN(), withGroups)...)
 	lines, err = src.Check(t.Context())
 	got = strings.Join(lines, "\n")
 	for _, want := range []string{

@@ -31,7 +31,10 @@ const maxIdle = 4
 
 func (b block) open(name string, need sources.Need) (*source, error) {
 	if need.Groups && b.groups == nil {
-		return nil, fmt.Errorf(`%s: member_of() and person.groups need a groups block: groups { base_dn = "ou=groups,…" }`, name)
+		return nil, fmt.Errorf(
+			`%s: member_of() and person.groups need a groups block: groups { base_dn = "ou=groups,…" }`,
+			name,
+		)
 	}
 	if !need.Groups {
 		b.groups = nil
@@ -98,7 +101,11 @@ func (s *source) incomplete(err error) error {
 }
 
 // stream reads everyone from one server.
-func (s *source) stream(ctx context.Context, url string, yield func(identity.Person, error) bool) (*sources.ReadFacts, error) {
+func (s *source) stream(
+	ctx context.Context,
+	url string,
+	yield func(identity.Person, error) bool,
+) (*sources.ReadFacts, error) {
 	session, err := s.dial(ctx, url)
 	if err != nil {
 		return nil, err
@@ -162,7 +169,13 @@ func count(facts *sources.ReadFacts, who decoded) {
 }
 
 // conclude fills in what only the whole read tells.
-func (s *source) conclude(ctx context.Context, session *session, r *entryReader, groups *membership, facts *sources.ReadFacts) error {
+func (s *source) conclude(
+	ctx context.Context,
+	session *session,
+	r *entryReader,
+	groups *membership,
+	facts *sources.ReadFacts,
+) error {
 	facts.Attributes = make(map[string]int, len(r.carried))
 	for name, n := range r.carried {
 		facts.Attributes[name] = *n
@@ -186,7 +199,10 @@ func (s *source) visible(ctx context.Context, session *session) error {
 			return &incompleteError{reason: "base_dn " + base, next: hint(err), err: err}
 		}
 		if entry == nil {
-			return &incompleteError{reason: "base_dn " + base + " cannot be seen", next: "it does not exist, or the bind DN may not see it"}
+			return &incompleteError{
+				reason: "base_dn " + base + " cannot be seen",
+				next:   "it does not exist, or the bind DN may not see it",
+			}
 		}
 	}
 	return nil

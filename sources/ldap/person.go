@@ -219,7 +219,10 @@ func (r *entryReader) finish(who *decoded) error {
 		who.Own = sameDN(who.DN, r.own.dn)
 	}
 	if r.domain && !who.control && !who.contact {
-		who.unsure = errors.Join(who.unsure, fmt.Errorf("%s cannot be read, and every user has one: let the bind DN read it", domainUser))
+		who.unsure = errors.Join(
+			who.unsure,
+			fmt.Errorf("%s cannot be read, and every user has one: let the bind DN read it", domainUser),
+		)
 	}
 	if who.Inactive == "" {
 		who.trouble = errors.Join(who.trouble, who.unsure) // any one reason to be inactive is enough

@@ -121,11 +121,22 @@ func (s *session) pages(ctx context.Context, q query, b bounds) iter.Seq2[[]*lda
 				return
 			}
 			if !paged && number > 1 {
-				yield(nil, &incompleteError{reason: at + ": the server forgot the paging control, so nothing says that this was the last page"})
+				yield(
+					nil,
+					&incompleteError{
+						reason: at + ": the server forgot the paging control, so nothing says that this was the last page",
+					},
+				)
 				return
 			}
 			if total += len(entries); total > b.maxEntries {
-				yield(nil, &incompleteError{reason: at + ": the server does not stop sending", next: "raise max_entries if there are so many"})
+				yield(
+					nil,
+					&incompleteError{
+						reason: at + ": the server does not stop sending",
+						next:   "raise max_entries if there are so many",
+					},
+				)
 				return
 			}
 			if len(entries) == 0 {
@@ -146,7 +157,12 @@ func (s *session) pages(ctx context.Context, q query, b bounds) iter.Seq2[[]*lda
 				return
 			}
 			if empty > maxEmptyPages {
-				yield(nil, &incompleteError{reason: fmt.Sprintf("%s: %d empty pages in a row, and the server still says that more follow", at, empty)})
+				yield(
+					nil,
+					&incompleteError{
+						reason: fmt.Sprintf("%s: %d empty pages in a row, and the server still says that more follow", at, empty),
+					},
+				)
 				return
 			}
 			cookie = bytes.Clone(next)
@@ -156,7 +172,12 @@ func (s *session) pages(ctx context.Context, q query, b bounds) iter.Seq2[[]*lda
 
 // page asks for one page. next is the cookie of the following one, empty after the last; paged tells that the
 // server did page.
-func (s *session) page(ctx context.Context, q query, b bounds, cookie []byte) (entries []*ldap.Entry, next []byte, paged bool, err error) {
+func (s *session) page(
+	ctx context.Context,
+	q query,
+	b bounds,
+	cookie []byte,
+) (entries []*ldap.Entry, next []byte, paged bool, err error) {
 	var controls []ldap.Control
 	if b.pageSize > 0 {
 		controls = append(controls, &ldap.ControlPaging{PagingSize: b.pageSize, Cookie: cookie})
@@ -167,8 +188,11 @@ func (s *session) page(ctx context.Context, q query, b bounds, cookie []byte) (e
 	}
 	for _, reference := range result.Referrals {
 		if !ignorable(reference, b.ignored) {
-			return nil, nil, false, fmt.Errorf("a part is on another server, %s: name that server in a source of its own and its DN in "+
-				"ignore_referrals, or ask a server that holds everything", reference)
+			return nil, nil, false, fmt.Errorf(
+				"a part is on another server, %s: name that server in a source of its own and its DN in "+
+					"ignore_referrals, or ask a server that holds everything",
+				reference,
+			)
 		}
 	}
 	if control, ok := ldap.FindControl(result.Controls, ldap.ControlTypePaging).(*ldap.ControlPaging); ok {
@@ -178,7 +202,12 @@ func (s *session) page(ctx context.Context, q query, b bounds, cookie []byte) (e
 }
 
 // search is one search request with its whole answer. Entries that came before an error are returned along with it.
-func (s *session) search(ctx context.Context, q query, sizeLimit int, controls []ldap.Control) (*ldap.SearchResult, error) {
+func (s *session) search(
+	ctx context.Context,
+	q query,
+	sizeLimit int,
+	controls []ldap.Control,
+) (*ldap.SearchResult, error) {
 	var result *ldap.SearchResult
 	err := s.do(ctx, func() (err error) {
 		result, err = s.conn.Search(ldap.NewSearchRequest(q.base, q.scope, ldap.NeverDerefAliases, sizeLimit, 0, false,

@@ -14,7 +14,9 @@ import (
 	"github.com/dirsweep/dirsweep/sync/identity"
 )
 
-func gather(seq iter.Seq2[identity.Person, error]) (people []identity.Person, personal []*sources.PersonError, err error) {
+func gather(
+	seq iter.Seq2[identity.Person, error],
+) (people []identity.Person, personal []*sources.PersonError, err error) {
 	for p, e := range seq {
 		var one *sources.PersonError
 		switch {

@@ -137,7 +137,10 @@ func attributesAsAsked(t *testing.T, h Harness) {
 	need := []string{surname, mail}
 	slices.Sort(need)
 	people := Read(t, open(t, h, sources.Need{Attributes: need}))
-	want := map[string]identity.Attributes{"ann": {surname: {"Ångström"}, mail: {"ann@example.org"}}, "bob": {surname: {"Lee"}}}
+	want := map[string]identity.Attributes{
+		"ann": {surname: {"Ångström"}, mail: {"ann@example.org"}},
+		"bob": {surname: {"Lee"}},
+	}
 	got := map[string]identity.Attributes{"ann": people["ann"].Attributes, "bob": people["bob"].Attributes}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
@@ -145,7 +148,10 @@ func attributesAsAsked(t *testing.T, h Harness) {
 	if p := Read(t, open(t, h, sources.Need{}))["ann"]; len(p.Attributes) != 0 {
 		t.Errorf("nothing was asked for, and %v came", p.Attributes)
 	}
-	if p := Read(t, open(t, h, sources.Need{Attributes: []string{login}}))["ann"]; !slices.Equal(p.Attributes[login], []string{"ann"}) {
+	if p := Read(t, open(t, h, sources.Need{Attributes: []string{login}}))["ann"]; !slices.Equal(
+		p.Attributes[login],
+		[]string{"ann"},
+	) {
 		t.Errorf("asked for %s, and %v came", login, p.Attributes)
 	}
 }
@@ -253,7 +259,8 @@ func find(t *testing.T, h Harness) {
 		if !slices.Contains(want, seen.Where) || seen.Proof == "" || seen.At.IsZero() {
 			t.Errorf("find %s: %+v, want %v with proof and time", login, seen, want)
 		}
-		if known := seen.Where == sources.InScope || seen.Where == sources.Elsewhere; known && seen.Person.ID != people[login].ID {
+		if known := seen.Where == sources.InScope || seen.Where == sources.Elsewhere; known &&
+			seen.Person.ID != people[login].ID {
 			t.Errorf("find %s: somebody else, %+v", login, seen.Person)
 		}
 	}
@@ -305,7 +312,8 @@ func facts(t *testing.T, h Harness) {
 		return facts
 	}
 	first := read()
-	if first.People != 5 || first.Attributes[surname] != 5 || first.Attributes[mail] != 4 || first.Nameless.Count != 0 || first.Server == "" {
+	if first.People != 5 || first.Attributes[surname] != 5 || first.Attributes[mail] != 4 || first.Nameless.Count != 0 ||
+		first.Server == "" {
 		t.Errorf("%+v", first)
 	}
 	add(t, h, "late")
@@ -342,10 +350,12 @@ func strength(t *testing.T, h Harness) {
 	if err != nil || seen.Server == "" || before.Until != nil && !seen.Currency.Covers(before.Until) {
 		t.Errorf("%+v, %v", seen, err)
 	}
-	if seen.Where == sources.Gone && (seen.Witness == "" || seen.Witness == ann.ID.Anchor || seen.Place != sources.PlacePeopled) {
+	if seen.Where == sources.Gone &&
+		(seen.Witness == "" || seen.Witness == ann.ID.Anchor || seen.Place != sources.PlacePeopled) {
 		t.Errorf("gone without a witness or a place: %+v", seen)
 	}
-	if unknown, err := finder.Find(t.Context(), sources.Lookup{Anchor: ann.ID.Anchor}); err != nil || unknown.Place != sources.PlaceUnknown {
+	if unknown, err := finder.Find(t.Context(), sources.Lookup{Anchor: ann.ID.Anchor}); err != nil ||
+		unknown.Place != sources.PlaceUnknown {
 		t.Errorf("from nowhere that is known: %+v, %v", unknown, err)
 	}
 }
@@ -388,7 +398,8 @@ func concurrent(t *testing.T, h Harness) {
 		})
 		wg.Go(func() {
 			if finder, ok := s.(sources.Finder); ok {
-				if seen, err := finder.Find(t.Context(), sources.Lookup{Anchor: anchor}); err != nil || seen.Where != sources.InScope {
+				if seen, err := finder.Find(t.Context(), sources.Lookup{Anchor: anchor}); err != nil ||
+					seen.Where != sources.InScope {
 					t.Errorf("%+v, %v", seen, err)
 				}
 			}

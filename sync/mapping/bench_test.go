@@ -32,18 +32,32 @@ entitlements = [for g in person.groups : g if startswith(g, "app-")]
 		b.Fatal(diags)
 	}
 	attrs, _ := file.Body.JustAttributes()
-	target, diags := CompileTarget(TargetExpressions{Scope: attrs["scope"].Expr, Account: attrs["account"].Expr, Entitlements: attrs["entitlements"].Expr},
-		[]Schema{{Open: true}}, Env{Files: parser.Files()})
+	target, diags := CompileTarget(
+		TargetExpressions{
+			Scope:        attrs["scope"].Expr,
+			Account:      attrs["account"].Expr,
+			Entitlements: attrs["entitlements"].Expr,
+		},
+		[]Schema{{Open: true}},
+		Env{Files: parser.Files()},
+	)
 	if diags.HasErrors() {
 		b.Fatal(diags)
 	}
 	people := make([]identity.Person, 1000)
 	for i := range people {
 		n := strconv.Itoa(i)
-		people[i] = identity.Person{ID: identity.PersonID{Directory: "corp", Anchor: n}, Active: true, Attributes: identity.Attributes{
-			"uid": {"User" + n}, "cn": {"Ann Doe " + n}, "givenName": {"Ann"}, "sn": {"Doe"}, "mail": {"u" + n + "@example.org", "ann" + n + "@example.org"},
-			"memberOf": {"cn=staff", "cn=all", "cn=app-users", "cn=x", "cn=app-admins"},
-		}, Groups: []identity.Group{{Name: "app-users", DN: "cn=app-users"}, {Name: "staff", DN: "cn=staff"}}}
+		people[i] = identity.Person{
+			ID:     identity.PersonID{Directory: "corp", Anchor: n},
+			Active: true,
+			Attributes: identity.Attributes{
+				"uid": {
+					"User" + n,
+				}, "cn": {"Ann Doe " + n}, "givenName": {"Ann"}, "sn": {"Doe"}, "mail": {"u" + n + "@example.org", "ann" + n + "@example.org"},
+				"memberOf": {"cn=staff", "cn=all", "cn=app-users", "cn=x", "cn=app-admins"},
+			},
+			Groups: []identity.Group{{Name: "app-users", DN: "cn=app-users"}, {Name: "staff", DN: "cn=staff"}},
+		}
 	}
 	run := func(b *testing.B, t *Target) {
 		b.ReportAllocs()

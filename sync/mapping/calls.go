@@ -280,7 +280,8 @@ func ownCall(name string, args []compiled, takes func(...kind) bool) (compiled, 
 			return "", err
 		}), true
 	}
-	if read, ok := map[string]func(string) (string, error){"date_parse": dateParse, "guid": guid, "sid": sid}[name]; ok && takes(text) {
+	if read, ok := map[string]func(string) (string, error){"date_parse": dateParse, "guid": guid, "sid": sid}[name]; ok &&
+		takes(text) {
 		return reading(args, func(a []val) (string, error) { return read(a[0].s) }), true
 	}
 	return compiled{}, false

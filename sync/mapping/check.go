@@ -143,14 +143,20 @@ func (c *checker) variable(t hcl.Traversal) {
 		if hint == "" {
 			hint = " Attributes are written person.mail."
 		}
-		c.diags = append(c.diags, problem(at, "Unknown variable", fmt.Sprintf("There is no variable named %q.%s", root, hint)))
+		c.diags = append(
+			c.diags,
+			problem(at, "Unknown variable", fmt.Sprintf("There is no variable named %q.%s", root, hint)),
+		)
 		return
 	}
 	name, ok := attributeName(t)
 	if !ok {
 		c.ctx.Variables["person"] = cty.DynamicVal
-		c.diags = append(c.diags, problem(at, "An attribute must be named",
-			"Write person.mail, or person[\"user;binary\"] with the name in quotes: only named attributes are read from the source."))
+		c.diags = append(c.diags, problem(
+			at,
+			"An attribute must be named",
+			"Write person.mail, or person[\"user;binary\"] with the name in quotes: only named attributes are read from the source.",
+		))
 		return
 	}
 	c.e.groups = c.e.groups || name == "groups"
@@ -259,9 +265,15 @@ func functionHint(name string, names []string) string {
 // anything stands in for an unknown function, so that the rest of the expression is still checked.
 func anything() function.Function {
 	return function.New(&function.Spec{
-		VarParam: &function.Parameter{Name: "args", Type: cty.DynamicPseudoType, AllowNull: true, AllowDynamicType: true, AllowUnknown: true},
-		Type:     function.StaticReturnType(cty.DynamicPseudoType),
-		Impl:     func([]cty.Value, cty.Type) (cty.Value, error) { return cty.DynamicVal, nil },
+		VarParam: &function.Parameter{
+			Name:             "args",
+			Type:             cty.DynamicPseudoType,
+			AllowNull:        true,
+			AllowDynamicType: true,
+			AllowUnknown:     true,
+		},
+		Type: function.StaticReturnType(cty.DynamicPseudoType),
+		Impl: func([]cty.Value, cty.Type) (cty.Value, error) { return cty.DynamicVal, nil },
 	})
 }
 
@@ -283,7 +295,10 @@ func (c *checker) result(v cty.Value, want want) {
 		}
 	case wantText:
 		if t != cty.String && t != cty.Number {
-			c.diags = append(c.diags, problem(at, "A text is required", fmt.Sprintf("%s must be a text, but this is a %s.", c.e.path, t.FriendlyName())))
+			c.diags = append(
+				c.diags,
+				problem(at, "A text is required", fmt.Sprintf("%s must be a text, but this is a %s.", c.e.path, t.FriendlyName())),
+			)
 		}
 	case wantTexts:
 		if !isTexts(t) {
@@ -339,13 +354,24 @@ func (c *checker) adviseOperator(n *hclsyntax.BinaryOpExpr) {
 	switch n.Op {
 	case hclsyntax.OpEqual, hclsyntax.OpNotEqual, c.unit.folding.equal, c.unit.folding.notEqual:
 		if left.IsPrimitiveType() && right.IsPrimitiveType() && left != right {
-			c.diags = append(c.diags, problem(n.SrcRange, "These are never equal",
-				fmt.Sprintf("A %s never equals a %s, whatever their text: %s", left.FriendlyName(), right.FriendlyName(), sameTypeHint(left, right))))
+			c.diags = append(c.diags, problem(
+				n.SrcRange,
+				"These are never equal",
+				fmt.Sprintf(
+					"A %s never equals a %s, whatever their text: %s",
+					left.FriendlyName(),
+					right.FriendlyName(),
+					sameTypeHint(left, right),
+				),
+			))
 		}
 	case hclsyntax.OpAdd, hclsyntax.OpSubtract, hclsyntax.OpMultiply, hclsyntax.OpDivide, hclsyntax.OpModulo:
 		if left == cty.String || right == cty.String {
-			c.diags = append(c.diags, warning(n.SrcRange, "Arithmetic on a text",
-				`The text is read as a number, so that "007" becomes 7. Write "${a}${b}" to put texts together, tonumber() where a number is meant.`))
+			c.diags = append(c.diags, warning(
+				n.SrcRange,
+				"Arithmetic on a text",
+				`The text is read as a number, so that "007" becomes 7. Write "${a}${b}" to put texts together, tonumber() where a number is meant.`,
+			))
 		}
 	}
 }

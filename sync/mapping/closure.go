@@ -251,7 +251,8 @@ func (c *compiler) binary(e *hclsyntax.BinaryOpExpr) (compiled, bool) {
 			same = func(a, b string) bool { return a == b }
 		}
 		comparable := func(k kind) bool { return k == text || k == flag || k == null }
-		if !comparable(left.kind) || !comparable(right.kind) || left.kind != right.kind && left.kind != null && right.kind != null {
+		if !comparable(left.kind) || !comparable(right.kind) ||
+			left.kind != right.kind && left.kind != null && right.kind != null {
 			return compiled{}, false
 		}
 		combine = func(a, b val) (bool, bool) {

@@ -15,7 +15,9 @@ func staff() identity.Person {
 	return identity.Person{
 		ID: identity.PersonID{Directory: "corp", Anchor: "7"}, Name: "ann", DN: "uid=ann,ou=People,dc=x", Active: true,
 		Attributes: identity.Attributes{
-			"nsAccountLock": {"true"}, "employeeType": {"STAFF", " Head  of Sales "}, "homeDirectory": {"/home/Ann"}, "cn": {"Straße ΣΊΣΥΦΟΣ"},
+			"nsAccountLock": {
+				"true",
+			}, "employeeType": {"STAFF", " Head  of Sales "}, "homeDirectory": {"/home/Ann"}, "cn": {"Straße ΣΊΣΥΦΟΣ"},
 		},
 		Groups: []identity.Group{{Name: "Wiki-Users", DN: "cn=Wiki-Users,dc=x"}},
 	}
@@ -26,7 +28,14 @@ func judge(t *testing.T, expr string) *mapping.Source {
 	t.Helper()
 	exprs, files := parse(t, "active = "+expr)
 	s, diags := mapping.CompileSource(mapping.SourceExpressions{Active: exprs["active"]}, mapping.Schema{
-		Attributes: []string{"uid", "cn", "title", "nsAccountLock", "employeeType", "homeDirectory"}, Exact: []string{"homeDirectory"},
+		Attributes: []string{
+			"uid",
+			"cn",
+			"title",
+			"nsAccountLock",
+			"employeeType",
+			"homeDirectory",
+		}, Exact: []string{"homeDirectory"},
 	}, mapping.Env{Files: files})
 	if diags.HasErrors() {
 		t.Fatalf("%s: %v", expr, diags)
@@ -78,7 +87,8 @@ func TestTextComparesAsTheSchemaDoes(t *testing.T) {
 			t.Errorf("%s: %t, %v", expr, got, err)
 		}
 	}
-	if got, err := judge(t, `is_true(person.employeeType)`).Active(staff()); err == nil || !strings.Contains(err.Error(), "neither true nor false") {
+	if got, err := judge(t, `is_true(person.employeeType)`).Active(staff()); err == nil ||
+		!strings.Contains(err.Error(), "neither true nor false") {
 		t.Errorf("what is neither yes nor no: %t, %v", got, err)
 	}
 }
@@ -106,7 +116,8 @@ func TestR21AnExpressionThatContradictsTheKindIsTold(t *testing.T) {
 			t.Fatal(err)
 		}
 		got := s.Contradicts(p, active)
-		if (got != "") != c.want || c.want && !strings.Contains(got, "nsAccountLock is true") || c.want && !strings.HasPrefix(got, "config.hcl:1: ") {
+		if (got != "") != c.want || c.want && !strings.Contains(got, "nsAccountLock is true") ||
+			c.want && !strings.HasPrefix(got, "config.hcl:1: ") {
 			t.Errorf("%s: %q", c.expr, got)
 		}
 		if active, kind := true, (identity.Person{Active: true}); s.Contradicts(kind, active) != "" {

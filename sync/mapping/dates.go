@@ -31,8 +31,8 @@ func parseDate(s string) (time.Time, error) {
 	if len(s) > 10 && strings.Trim(s[:10], "0123456789") == "" {
 		return parseGeneralized(s)
 	}
-	return parseLayouts(s, time.RFC3339, "2006-01-02T15:04:05", "2006-01-02T15:04", "2006-01-02 15:04:05Z07:00", "2006-01-02 15:04:05",
-		"2006-01-02", "2006-01-02Z07:00")
+	return parseLayouts(s, time.RFC3339, "2006-01-02T15:04:05", "2006-01-02T15:04", "2006-01-02 15:04:05Z07:00",
+		"2006-01-02 15:04:05", "2006-01-02", "2006-01-02Z07:00")
 }
 
 func parseLayouts(s string, layouts ...string) (time.Time, error) {

@@ -32,9 +32,11 @@ func Functions() map[string]function.Function {
 		"min": stdlib.MinFunc, "log": stdlib.LogFunc, "pow": stdlib.PowFunc, "signum": stdlib.SignumFunc, "parseint": stdlib.ParseIntFunc,
 		"jsonencode": stdlib.JSONEncodeFunc, "jsondecode": stdlib.JSONDecodeFunc, "csvdecode": stdlib.CSVDecodeFunc,
 		"formatdate": stdlib.FormatDateFunc, "timeadd": stdlib.TimeAddFunc,
-		"tostring": stdlib.MakeToFunc(cty.String), "tonumber": stdlib.MakeToFunc(cty.Number), "tobool": stdlib.MakeToFunc(cty.Bool),
-		"tolist": stdlib.MakeToFunc(cty.List(cty.DynamicPseudoType)), "toset": stdlib.MakeToFunc(cty.Set(cty.DynamicPseudoType)),
-		"tomap": stdlib.MakeToFunc(cty.Map(cty.DynamicPseudoType)),
+		"tostring": stdlib.MakeToFunc(cty.String), "tonumber": stdlib.MakeToFunc(cty.Number),
+		"tobool": stdlib.MakeToFunc(cty.Bool),
+		"tolist": stdlib.MakeToFunc(cty.List(cty.DynamicPseudoType)),
+		"toset":  stdlib.MakeToFunc(cty.Set(cty.DynamicPseudoType)),
+		"tomap":  stdlib.MakeToFunc(cty.Map(cty.DynamicPseudoType)),
 	}
 	maps.Copy(all, ownFunctions())
 	return all
@@ -66,7 +68,10 @@ func ownFunctions() map[string]function.Function {
 			Params: []function.Parameter{nullable("number", textual), {Name: "region", Type: textual}},
 			Type: func(args []cty.Value) (cty.Type, error) {
 				if r := args[1]; r.IsKnown() && !knownRegion(r.AsString()) {
-					return textual, function.NewArgError(1, plain("the default region is not a country's two letters in use with phone()"))
+					return textual, function.NewArgError(
+						1,
+						plain("the default region is not a country's two letters in use with phone()"),
+					)
 				}
 				return textual, nil
 			},
@@ -181,7 +186,10 @@ func defaultFunc() function.Function {
 			}
 			t, _ := convert.UnifyUnsafe([]cty.Type{args[0].Type(), args[1].Type()})
 			if t == cty.NilType {
-				return t, function.NewArgError(1, plain("the fallback is a %s, the value a %s", args[1].Type().FriendlyName(), args[0].Type().FriendlyName()))
+				return t, function.NewArgError(
+					1,
+					plain("the fallback is a %s, the value a %s", args[1].Type().FriendlyName(), args[0].Type().FriendlyName()),
+				)
 			}
 			return t, nil
 		},
@@ -266,7 +274,10 @@ func textsOf(v cty.Value) ([]string, error) {
 func lookupFunc() function.Function {
 	fallback := anyParam("fallback")
 	return function.New(&function.Spec{
-		Params:   []function.Parameter{{Name: "table", Type: cty.DynamicPseudoType, AllowDynamicType: true}, nullable("key", cty.String)},
+		Params: []function.Parameter{
+			{Name: "table", Type: cty.DynamicPseudoType, AllowDynamicType: true},
+			nullable("key", cty.String),
+		},
 		VarParam: &fallback,
 		Type: func(args []cty.Value) (cty.Type, error) {
 			t := args[0].Type()

@@ -180,7 +180,11 @@ func (t *Target) InScope(p identity.Person) (bool, error) {
 // belongs, are Withheld (R9, R12). An error is an *Error, about this person only.
 func (t *Target) Account(p identity.Person, login Logins) (identity.Account, error) {
 	f := t.unit.frame(&p, &login)
-	a := identity.Account{Active: true, ExternalID: p.ID.Anchor, Attributes: make(map[string]identity.Value, len(t.attributes))}
+	a := identity.Account{
+		Active:     true,
+		ExternalID: p.ID.Anchor,
+		Attributes: make(map[string]identity.Value, len(t.attributes)),
+	}
 	for _, e := range t.attributes {
 		if reason := e.withheld(f); reason != "" {
 			a.Withheld = append(a.Withheld, identity.Withheld{Path: e.path, Reason: reason})
@@ -193,7 +197,10 @@ func (t *Target) Account(p identity.Person, login Logins) (identity.Account, err
 		switch e.path {
 		case "userName":
 			if a.UserName = v.Text(); a.UserName == "" {
-				return identity.Account{}, e.fail(f, "it is empty, and an account needs a login: fill the attribute, or leave such people out by scope")
+				return identity.Account{}, e.fail(
+					f,
+					"it is empty, and an account needs a login: fill the attribute, or leave such people out by scope",
+				)
 			}
 		case "externalId":
 			a.ExternalID = v.Text()
@@ -343,7 +350,10 @@ func accountPairs(account hcl.Expression, diags *hcl.Diagnostics) []pair {
 		return nil
 	}
 	if len(kvs) == 0 {
-		*diags = append(*diags, problem(account.Range(), "Empty account", "Map at least the login: userName = lower(person.uid)."))
+		*diags = append(
+			*diags,
+			problem(account.Range(), "Empty account", "Map at least the login: userName = lower(person.uid)."),
+		)
 	}
 	var pairs []pair
 	seen := make(map[string]hcl.Range)
@@ -361,7 +371,10 @@ func accountPairs(account hcl.Expression, diags *hcl.Diagnostics) []pair {
 		}
 		folded := strings.ToLower(path)
 		if first, twice := seen[folded]; twice {
-			*diags = append(*diags, problem(kv.Key.Range(), "Mapped twice", fmt.Sprintf("%q is mapped at %s already.", path, place(first))))
+			*diags = append(
+				*diags,
+				problem(kv.Key.Range(), "Mapped twice", fmt.Sprintf("%q is mapped at %s already.", path, place(first))),
+			)
 			continue
 		}
 		seen[folded] = kv.Key.Range()

@@ -24,9 +24,14 @@ func ldapSchema() mapping.Schema {
 
 func alice() identity.Person {
 	return identity.Person{
-		ID: identity.PersonID{Directory: "corp", Anchor: "8f14e45f"}, Source: "corp", Name: "alice", DN: "uid=alice,ou=Staff,ou=people,dc=example,dc=org", Active: true,
+		ID: identity.PersonID{
+			Directory: "corp",
+			Anchor:    "8f14e45f",
+		}, Source: "corp", Name: "alice", DN: "uid=alice,ou=Staff,ou=people,dc=example,dc=org", Active: true,
 		Attributes: identity.Attributes{
-			"uid": {"Alice"}, "cn": {"Alice Żółw"}, "givenName": {"Alice"}, "sn": {"Żółw"}, "mail": {"a@example.org", "alice@example.org"},
+			"uid": {
+				"Alice",
+			}, "cn": {"Alice Żółw"}, "givenName": {"Alice"}, "sn": {"Żółw"}, "mail": {"a@example.org", "alice@example.org"},
 			"telephoneNumber": {"030 / 90 18 20"}, "employeeNumber": {"007"}, "accountExpires": {"133801632000000000"},
 		},
 		Groups: []identity.Group{
@@ -61,8 +66,11 @@ func parse(t testing.TB, src string) (map[string]hcl.Expression, map[string]*hcl
 func compile(t testing.TB, src string) (*mapping.Target, hcl.Diagnostics) {
 	t.Helper()
 	exprs, files := parse(t, src)
-	return mapping.CompileTarget(mapping.TargetExpressions{Scope: exprs["scope"], Account: exprs["account"], Entitlements: exprs["entitlements"]},
-		[]mapping.Schema{ldapSchema()}, mapping.Env{Files: files, Clock: noon})
+	return mapping.CompileTarget(
+		mapping.TargetExpressions{Scope: exprs["scope"], Account: exprs["account"], Entitlements: exprs["entitlements"]},
+		[]mapping.Schema{ldapSchema()},
+		mapping.Env{Files: files, Clock: noon},
+	)
 }
 
 func mustCompile(t testing.TB, src string) *mapping.Target {
@@ -101,7 +109,9 @@ func TestTheDesignsOwnMapping(t *testing.T) {
 	want := identity.Account{
 		UserName: "alice", ExternalID: "8f14e45f", Active: true,
 		Attributes: map[string]identity.Value{
-			"userName": identity.Text("alice"), "displayName": identity.Text("Alice Żółw"), "name.givenName": identity.Text("Alice"),
+			"userName": identity.Text(
+				"alice",
+			), "displayName": identity.Text("Alice Żółw"), "name.givenName": identity.Text("Alice"),
 			"name.familyName": identity.Text("Żółw"), "emails": identity.Texts("a@example.org", "alice@example.org"),
 			"urn:ietf:params:scim:schemas:extension:enterprise:2.0:User:department": identity.Text("none"),
 		},
@@ -110,7 +120,10 @@ func TestTheDesignsOwnMapping(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}
-	if got, want := target.Needs(ldapSchema()), []string{"cn", "department", "givenName", "mail", "sn", "title", "uid"}; !slices.Equal(got, want) {
+	if got, want := target.Needs(ldapSchema()), []string{"cn", "department", "givenName", "mail", "sn", "title", "uid"}; !slices.Equal(
+		got,
+		want,
+	) {
 		t.Errorf("needs %q, want %q", got, want)
 	}
 	if !target.NeedsGroups() || target.UsesUnique() || target.Timed() || !target.MapsEntitlements() {
@@ -216,7 +229,8 @@ func TestUniqueLogin(t *testing.T) {
 	if !errors.Is(err, cause) {
 		t.Errorf("the cause is lost: %v", err)
 	}
-	if _, err = value(t, `unique_login(person.uid)`, alice(), mapping.Logins{Taken: taken("Alice")}); err == nil || !strings.Contains(err.Error(), "{n}") {
+	if _, err = value(t, `unique_login(person.uid)`, alice(), mapping.Logins{Taken: taken("Alice")}); err == nil ||
+		!strings.Contains(err.Error(), "{n}") {
 		t.Errorf("all taken: %v", err)
 	}
 	if !mustCompile(t, "account = { userName = "+account+" }").UsesUnique() {

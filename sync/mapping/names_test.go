@@ -49,9 +49,18 @@ func TestWhatExpressionsDependOn(t *testing.T) {
 		}
 		g := target.Groups()
 		if !slices.Equal(g.Names, c.groups) || g.All != c.all {
-			t.Errorf("scope %s, entitlements %s: groups %q, all %t, want %q and %t", c.scope, c.entitlements, g.Names, g.All, c.groups, c.all)
+			t.Errorf(
+				"scope %s, entitlements %s: groups %q, all %t, want %q and %t",
+				c.scope,
+				c.entitlements,
+				g.Names,
+				g.All,
+				c.groups,
+				c.all,
+			)
 		}
-		if names, scope := target.Names(), target.ScopeNames(); !slices.Equal(names, c.names) || !slices.Equal(scope, c.scopeNames) {
+		if names, scope := target.Names(), target.ScopeNames(); !slices.Equal(names, c.names) ||
+			!slices.Equal(scope, c.scopeNames) {
 			t.Errorf("scope %s: names %q, in the scope %q, want %q and %q", c.scope, names, scope, c.names, c.scopeNames)
 		}
 	}

@@ -24,7 +24,10 @@ func (g *grammar) pick(name string, from ...string) string {
 }
 
 func (g *grammar) quoted() string {
-	return hclQuote(rapid.SampledFrom([]string{"", "a", "wiki-users", "wiki-", "x.y", "Ä", "e\u0301", "\u0301", " b ", "a@example.org", "-", "ß", "SS", "WIKI-Users", "True"}).Draw(g.t, "text"))
+	return hclQuote(
+		rapid.SampledFrom([]string{"", "a", "wiki-users", "wiki-", "x.y", "Ä", "e\u0301", "\u0301", " b ", "a@example.org", "-", "ß", "SS", "WIKI-Users", "True"}).
+			Draw(g.t, "text"),
+	)
 }
 
 func hclQuote(s string) string {
@@ -32,7 +35,17 @@ func hclQuote(s string) string {
 }
 
 func (g *grammar) text(depth int) string {
-	leaves := []string{"person.uid", "person.mail", "person.title", "person.givenname", `person["sn"]`, "person.dn", "person.anchor", "person.source", g.quoted()}
+	leaves := []string{
+		"person.uid",
+		"person.mail",
+		"person.title",
+		"person.givenname",
+		`person["sn"]`,
+		"person.dn",
+		"person.anchor",
+		"person.source",
+		g.quoted(),
+	}
 	leaves = append(leaves, g.locals...)
 	if depth == 0 {
 		return g.pick("leaf", leaves...)
@@ -104,7 +117,12 @@ func (g *grammar) flag(depth int) string {
 	case 7:
 		return fmt.Sprintf("member_of(%s)", g.text(d))
 	case 9:
-		return fmt.Sprintf("%s(%s, %s)", g.pick("f", "date_before", "date_after"), g.pick("now", "now()", g.text(d)), g.text(d))
+		return fmt.Sprintf(
+			"%s(%s, %s)",
+			g.pick("f", "date_before", "date_after"),
+			g.pick("now", "now()", g.text(d)),
+			g.text(d),
+		)
 	case 10:
 		return fmt.Sprintf("is_true(%s)", g.text(d))
 	case 8:
@@ -146,7 +164,10 @@ func drawPerson(t *rapid.T) identity.Person {
 		"2099-01-01", "030 901820", "S-1-5-18", "M0RVZneImaq7zN3u/wARIg==", `cn=a\, b,ou= x,dc=y`,
 	})
 	p := identity.Person{
-		ID: identity.PersonID{Directory: "corp", Anchor: "7"}, Name: "alice", DN: "uid=a,dc=x", Active: rapid.Bool().Draw(t, "active"),
+		ID: identity.PersonID{
+			Directory: "corp",
+			Anchor:    "7",
+		}, Name: "alice", DN: "uid=a,dc=x", Active: rapid.Bool().Draw(t, "active"),
 		Attributes: identity.Attributes{},
 	}
 	for _, name := range []string{"uid", "mail", "title", "givenName", "sn"} {
@@ -248,7 +269,10 @@ func FuzzCompiled(f *testing.F) {
 			return
 		}
 		p := identity.Person{
-			ID: identity.PersonID{Directory: "s", Anchor: "1"}, Attributes: identity.Attributes{"uid": {uid}, "mail": {mail, uid}},
+			ID: identity.PersonID{
+				Directory: "s",
+				Anchor:    "1",
+			}, Attributes: identity.Attributes{"uid": {uid}, "mail": {mail, uid}},
 			Groups: []identity.Group{{Name: uid, DN: "cn=x"}},
 		}
 		same(t, e, src, &p)
@@ -325,7 +349,8 @@ func FuzzDN(f *testing.F) {
 				t.Fatalf("%q -> %q -> %q %v", dn, parts, again, err)
 			}
 		}
-		if !equalDN(dn, dn) || equalDN(dn, other) != equalDN(other, dn) && strings.Contains(dn, "=") && strings.Contains(other, "=") {
+		if !equalDN(dn, dn) ||
+			equalDN(dn, other) != equalDN(other, dn) && strings.Contains(dn, "=") && strings.Contains(other, "=") {
 			t.Fatalf("%q and %q", dn, other)
 		}
 	})

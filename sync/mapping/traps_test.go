@@ -28,7 +28,8 @@ func (c complaint) check(t *testing.T) {
 			t.Errorf("%s: the diagnostic carries values", c.expr)
 		}
 		all = append(all, fmt.Sprintf("%d:%s: %s", d.Subject.Start.Line, d.Summary, d.Detail))
-		if d.Severity == c.severity && c.text != "" && strings.Contains(d.Summary+": "+d.Detail, c.text) && d.Subject.Start.Line == 2 {
+		if d.Severity == c.severity && c.text != "" && strings.Contains(d.Summary+": "+d.Detail, c.text) &&
+			d.Subject.Start.Line == 2 {
 			return
 		}
 	}
@@ -60,7 +61,10 @@ func TestTrap2AttributesAreSuggested(t *testing.T) {
 }
 
 func TestTrap2MistakesOfOneExpressionAreToldTogether(t *testing.T) {
-	_, diags := compile(t, "account = {\n a = lowr(person.tilte)\n b = upper(values(\"mail\"))\n c = person.uid + person.uid ? 1 : 2\n}\nscope = person.uid")
+	_, diags := compile(
+		t,
+		"account = {\n a = lowr(person.tilte)\n b = upper(values(\"mail\"))\n c = person.uid + person.uid ? 1 : 2\n}\nscope = person.uid",
+	)
 	if len(diags.Errs()) < 4 {
 		t.Errorf("only %v", diags.Errs())
 	}
@@ -124,7 +128,8 @@ func TestTrap5NullHoldsBackOnePersonAndSaysWhatToDo(t *testing.T) {
 		}
 	}
 	scope := mustCompile(t, "scope = person.title == null ? null : true\naccount = { userName = person.uid }")
-	if _, err := scope.InScope(alice()); err == nil || !strings.HasPrefix(err.Error(), "config.hcl:1: scope of alice: the result is null") {
+	if _, err := scope.InScope(alice()); err == nil ||
+		!strings.HasPrefix(err.Error(), "config.hcl:1: scope of alice: the result is null") {
 		t.Errorf("null scope: %v", err)
 	}
 }
@@ -169,7 +174,10 @@ func TestTrap8TextIsNormalisedAndAnyNameCanBeWritten(t *testing.T) {
 
 func TestTrap10EvaluationIsParallel(t *testing.T) {
 	target := mustCompile(t, wiki)
-	hard := mustCompile(t, `account = { userName = unique_login(lower(person.uid)), x = values("mail")[*], y = format("%s-%s", person.uid, now()) }`)
+	hard := mustCompile(
+		t,
+		`account = { userName = unique_login(lower(person.uid)), x = values("mail")[*], y = format("%s-%s", person.uid, now()) }`,
+	)
 	want, err := target.Account(alice(), mapping.Logins{})
 	if err != nil {
 		t.Fatal(err)
@@ -221,8 +229,15 @@ func TestResultTypesAreChecked(t *testing.T) {
 }
 
 func TestSourceExpressions(t *testing.T) {
-	exprs, files := parse(t, "active = person.nsAccountLock != \"TRUE\" && !date_after(now(), person.accountExpires)\nrehire = person.employeeNumber")
-	s, diags := mapping.CompileSource(mapping.SourceExpressions{Active: exprs["active"], Rehire: exprs["rehire"]}, ldapSchema(), mapping.Env{Files: files, Clock: noon})
+	exprs, files := parse(
+		t,
+		"active = person.nsAccountLock != \"TRUE\" && !date_after(now(), person.accountExpires)\nrehire = person.employeeNumber",
+	)
+	s, diags := mapping.CompileSource(
+		mapping.SourceExpressions{Active: exprs["active"], Rehire: exprs["rehire"]},
+		ldapSchema(),
+		mapping.Env{Files: files, Clock: noon},
+	)
 	if diags.HasErrors() {
 		t.Fatal(diags)
 	}
@@ -251,7 +266,11 @@ func TestSourceExpressions(t *testing.T) {
 
 func TestPrintsIgnoreLayout(t *testing.T) {
 	base := mustCompile(t, wiki)
-	laidOut := mustCompile(t, strings.NewReplacer("lower(person.uid)", "lower( # login\n   person.uid )", "= person.cn", "=   person.cn # their name").Replace(wiki))
+	laidOut := mustCompile(
+		t,
+		strings.NewReplacer("lower(person.uid)", "lower( # login\n   person.uid )", "= person.cn", "=   person.cn # their name").
+			Replace(wiki),
+	)
 	if base.Print() != laidOut.Print() || base.ScopePrint() != laidOut.ScopePrint() {
 		t.Error("white space and comments count")
 	}
@@ -268,7 +287,11 @@ func TestPrintsIgnoreLayout(t *testing.T) {
 func TestSourcesOfDifferentSpelling(t *testing.T) {
 	exprs, files := parse(t, `account = { userName = person.UID, x = person.costCentre }`)
 	hr := mapping.Schema{Attributes: []string{"UID", "costCentre"}, CaseSensitive: true}
-	target, diags := mapping.CompileTarget(mapping.TargetExpressions{Account: exprs["account"]}, []mapping.Schema{ldapSchema(), hr}, mapping.Env{Files: files})
+	target, diags := mapping.CompileTarget(
+		mapping.TargetExpressions{Account: exprs["account"]},
+		[]mapping.Schema{ldapSchema(), hr},
+		mapping.Env{Files: files},
+	)
 	if diags.HasErrors() {
 		t.Fatal(diags)
 	}

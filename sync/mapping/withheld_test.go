@@ -34,13 +34,15 @@ entitlements = [for t in values("title") : t]`)
 	if len(a.Withheld) != 5 || a.Entitlements != nil || a.Attributes["locale"] == "" || a.UserName != "Alice" {
 		t.Errorf("the rest: %+v", a)
 	}
-	if w := a.Withheld[0]; !strings.Contains(w.Reason, "config.hcl:3: displayName of") || !strings.Contains(w.Reason, "title holds bytes that are not UTF-8") {
+	if w := a.Withheld[0]; !strings.Contains(w.Reason, "config.hcl:3: displayName of") ||
+		!strings.Contains(w.Reason, "title holds bytes that are not UTF-8") {
 		t.Errorf("%+v", w)
 	}
 	for _, src := range []string{
 		"account = { userName = person.title }", "account = {\n userName = person.uid\n externalId = person.title\n}",
 	} {
-		if a, err := mustCompile(t, src).Account(p, mapping.Logins{}); err == nil || !strings.Contains(err.Error(), "not UTF-8") {
+		if a, err := mustCompile(t, src).Account(p, mapping.Logins{}); err == nil ||
+			!strings.Contains(err.Error(), "not UTF-8") {
 			t.Errorf("%s: %+v, %v", src, a, err)
 		}
 	}

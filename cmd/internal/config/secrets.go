@@ -50,7 +50,10 @@ func functions(dir string) map[string]function.Function {
 		case name == "" || name == "." || name == ".." || strings.ContainsAny(name, `/\`):
 			return "", fmt.Errorf("%q is no name of a credential", name)
 		case folder == "":
-			return "", fmt.Errorf("no credentials were passed: $CREDENTIALS_DIRECTORY is not set (systemd sets it for LoadCredential=%s:…)", name)
+			return "", fmt.Errorf(
+				"no credentials were passed: $CREDENTIALS_DIRECTORY is not set (systemd sets it for LoadCredential=%s:…)",
+				name,
+			)
 		}
 		return readSecret(filepath.Join(folder, name))
 	})

@@ -48,7 +48,11 @@ func (t text) parse(parser *hclparse.Parser) (*hcl.File, hcl.Diagnostics) {
 	if at, deep := tooDeep(t); deep {
 		return nil, hcl.Diagnostics{{
 			Severity: hcl.DiagError, Summary: "Nested too deeply", Subject: at.Ptr(),
-			Detail: fmt.Sprintf("Brackets and quotes go %d deep at most, and one expression has at most %d operators.", maxNesting, maxOperators),
+			Detail: fmt.Sprintf(
+				"Brackets and quotes go %d deep at most, and one expression has at most %d operators.",
+				maxNesting,
+				maxOperators,
+			),
 		}}
 	}
 	return parser.ParseHCL(t.bytes, t.name)
@@ -62,11 +66,20 @@ func tooDeep(t text) (at hcl.Range, deep bool) {
 	for _, token := range tokens {
 		top := len(operators) - 1
 		switch token.Type {
-		case hclsyntax.TokenOBrace, hclsyntax.TokenOBrack, hclsyntax.TokenOParen, hclsyntax.TokenOQuote, hclsyntax.TokenOHeredoc,
-			hclsyntax.TokenTemplateInterp, hclsyntax.TokenTemplateControl:
+		case hclsyntax.TokenOBrace,
+			hclsyntax.TokenOBrack,
+			hclsyntax.TokenOParen,
+			hclsyntax.TokenOQuote,
+			hclsyntax.TokenOHeredoc,
+			hclsyntax.TokenTemplateInterp,
+			hclsyntax.TokenTemplateControl:
 			operators[top]++ // a[0][0] and %{ if a }%{ if b } nest as operators do
 			operators, brace = append(operators, 0), append(brace, token.Type == hclsyntax.TokenOBrace)
-		case hclsyntax.TokenCBrace, hclsyntax.TokenCBrack, hclsyntax.TokenCParen, hclsyntax.TokenCQuote, hclsyntax.TokenCHeredoc,
+		case hclsyntax.TokenCBrace,
+			hclsyntax.TokenCBrack,
+			hclsyntax.TokenCParen,
+			hclsyntax.TokenCQuote,
+			hclsyntax.TokenCHeredoc,
 			hclsyntax.TokenTemplateSeqEnd:
 			if top > 0 {
 				operators, brace = operators[:top], brace[:top]
@@ -77,7 +90,11 @@ func tooDeep(t text) (at hcl.Range, deep bool) {
 			if brace[top] {
 				operators[top] = 0
 			}
-		case hclsyntax.TokenIdent, hclsyntax.TokenNumberLit, hclsyntax.TokenQuotedLit, hclsyntax.TokenStringLit, hclsyntax.TokenComment:
+		case hclsyntax.TokenIdent,
+			hclsyntax.TokenNumberLit,
+			hclsyntax.TokenQuotedLit,
+			hclsyntax.TokenStringLit,
+			hclsyntax.TokenComment:
 		default:
 			operators[top]++
 		}

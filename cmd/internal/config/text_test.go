@@ -46,7 +46,8 @@ func TestFilesFromWindows(t *testing.T) {
 			continue
 		}
 		var problems *config.Problems
-		if err == nil || errors.As(err, &problems) || !strings.Contains(err.Error(), c.want) || strings.Count(err.Error(), "\n") > 0 {
+		if err == nil || errors.As(err, &problems) || !strings.Contains(err.Error(), c.want) ||
+			strings.Count(err.Error(), "\n") > 0 {
 			t.Errorf("%s: %v, want one sentence: %q", name, err, c.want)
 		}
 		if _, err := config.ReadOutline(path); err == nil || !strings.Contains(err.Error(), c.want) {
@@ -83,7 +84,8 @@ func TestR14NestingIsBounded(t *testing.T) {
 		dir := t.TempDir()
 		path := filepath.Join(dir, "config.hcl")
 		write(t, path, text)
-		if _, err := load(path); err == nil || !strings.Contains(err.Error(), "Nested too deeply") && !strings.Contains(err.Error(), "larger than") ||
+		if _, err := load(path); err == nil ||
+			!strings.Contains(err.Error(), "Nested too deeply") && !strings.Contains(err.Error(), "larger than") ||
 			len(err.Error()) > 1000 {
 			t.Errorf("%s: %.300v", name, err)
 		}

@@ -128,8 +128,10 @@ func (s *Server) Leave(t testing.TB, group, member string) {
 func (s *Server) Values(t testing.TB, dn, attribute string) (values []string) {
 	t.Helper()
 	s.edit(t, "read "+dn, func(c *ldap.Conn) error {
-		result, err := c.Search(ldap.NewSearchRequest(dn, ldap.ScopeBaseObject, ldap.NeverDerefAliases, 0, 0, false, "(objectClass=*)",
-			[]string{attribute}, nil))
+		result, err := c.Search(
+			ldap.NewSearchRequest(dn, ldap.ScopeBaseObject, ldap.NeverDerefAliases, 0, 0, false, "(objectClass=*)",
+				[]string{attribute}, nil),
+		)
 		if ldap.IsErrorWithCode(err, ldap.LDAPResultNoSuchObject) {
 			return nil
 		}
@@ -188,8 +190,10 @@ func (s *Server) reconfigure(t testing.TB, attribute string, values []string) {
 	t.Helper()
 	conn := s.bind(t, "cn=config")
 	defer conn.Close()
-	result, err := conn.Search(ldap.NewSearchRequest("cn=config", ldap.ScopeSingleLevel, ldap.NeverDerefAliases, 0, 0, false,
-		"(olcSuffix="+ldap.EscapeFilter(s.suffix)+")", []string{"1.1"}, nil))
+	result, err := conn.Search(
+		ldap.NewSearchRequest("cn=config", ldap.ScopeSingleLevel, ldap.NeverDerefAliases, 0, 0, false,
+			"(olcSuffix="+ldap.EscapeFilter(s.suffix)+")", []string{"1.1"}, nil),
+	)
 	check(t, "find the database in cn=config", err)
 	if len(result.Entries) != 1 {
 		t.Fatalf("cn=config has %d databases of %s", len(result.Entries), s.suffix)

@@ -62,7 +62,11 @@ func (s *Server) load(t testing.TB, o Options) {
 		for i := g; i <= o.People; i += o.Groups {
 			members = append(members, s.PersonDN(UID(i)))
 		}
-		entry(w, s.GroupDN(GroupName(g)), map[string][]string{"objectClass": {"groupOfNames"}, "cn": {GroupName(g)}, "member": members})
+		entry(
+			w,
+			s.GroupDN(GroupName(g)),
+			map[string][]string{"objectClass": {"groupOfNames"}, "cn": {GroupName(g)}, "member": members},
+		)
 	}
 	_, _ = io.WriteString(w, o.LDIF)
 	err = w.Flush()
@@ -73,7 +77,11 @@ func (s *Server) load(t testing.TB, o Options) {
 }
 
 func (s *Server) skeleton(w io.Writer) {
-	entry(w, s.suffix, map[string][]string{"objectClass": {"dcObject", "organization"}, "o": {"Example"}, "dc": {"example"}})
+	entry(
+		w,
+		s.suffix,
+		map[string][]string{"objectClass": {"dcObject", "organization"}, "o": {"Example"}, "dc": {"example"}},
+	)
 	for _, ou := range []string{"people", "groups", "former"} {
 		entry(w, "ou="+ou+","+s.suffix, map[string][]string{"objectClass": {"organizationalUnit"}, "ou": {ou}})
 	}

@@ -89,7 +89,16 @@ func install(t testing.TB) {
 	if os.Geteuid() != 0 {
 		t.Fatalf("these tests need OpenLDAP's slapd: sudo %s", how)
 	}
-	command := exec.Command("apt-get", "-o", "DPkg::Lock::Timeout=600", "install", "-y", "-qq", "--no-install-recommends", "slapd")
+	command := exec.Command(
+		"apt-get",
+		"-o",
+		"DPkg::Lock::Timeout=600",
+		"install",
+		"-y",
+		"-qq",
+		"--no-install-recommends",
+		"slapd",
+	)
 	command.Env = append(os.Environ(), "DEBIAN_FRONTEND=noninteractive")
 	if out, err := command.CombinedOutput(); err != nil {
 		t.Fatalf("these tests need OpenLDAP's slapd: %s: %v\n%s", how, err, out)

@@ -26,8 +26,10 @@ func TestServer(t *testing.T) {
 		if err := conn.Bind(s.ReaderDN(), s.Password()); err != nil {
 			t.Fatal(err)
 		}
-		result, _ := conn.Search(ldap.NewSearchRequest(s.PeopleDN(), ldap.ScopeWholeSubtree, 0, 0, 0, false, "(objectClass=inetOrgPerson)",
-			[]string{"uid"}, nil))
+		result, _ := conn.Search(
+			ldap.NewSearchRequest(s.PeopleDN(), ldap.ScopeWholeSubtree, 0, 0, 0, false, "(objectClass=inetOrgPerson)",
+				[]string{"uid"}, nil),
+		)
 		if got := len(result.Entries); got != want {
 			t.Errorf("the reader sees %d people, want %d", got, want)
 		}
