@@ -24,20 +24,6 @@ func (l *lab) after(d time.Duration) {
 	l.now = func() time.Time { return at }
 }
 
-// nextSecond waits until the directory, whose clock knows seconds, dates what is changed from now on later than what was.
-func nextSecond(t *testing.T) {
-	t.Helper()
-	tick := time.NewTicker(10 * time.Millisecond)
-	defer tick.Stop()
-	for began := time.Now().Unix(); time.Now().Unix() == began; {
-		select {
-		case <-tick.C:
-		case <-t.Context().Done():
-			t.Fatal(t.Context().Err())
-		}
-	}
-}
-
 // rule approves or rejects the only hold on record.
 func (l *lab) rule(what identity.Verdict, except ...string) reconcile.Ruled {
 	l.t.Helper()
@@ -132,13 +118,13 @@ func TestR06ARejectedHoldIsNotCarriedOut(t *testing.T) {
 		t.Errorf("%+v", step)
 	}
 	// One of them is back, and the others are kept as before.
-	nextSecond(t)
+	nextSecond()
 	dir.Enable(t, dir.PersonDN(slapdtest.UID(11)))
 	l.after(25 * time.Hour)
 	l.run(reconcile.Pass{})
 	still(t, "one is back", app, 95)
 	// Having left again they leave as anybody does.
-	nextSecond(t)
+	nextSecond()
 	dir.Disable(t, dir.PersonDN(slapdtest.UID(11)))
 	l.after(25 * time.Hour)
 	l.run(reconcile.Pass{})
@@ -156,7 +142,7 @@ func TestR06ApprovedButForOne(t *testing.T) {
 		dir.Disable(t, dir.PersonDN(slapdtest.UID(i)))
 	}
 	l.run(reconcile.Pass{})
-	nextSecond(t)
+	nextSecond()
 	dir.Enable(t, dir.PersonDN(slapdtest.UID(1)))
 	l.run(reconcile.Pass{})
 	digest := l.holds()[0].Digest
