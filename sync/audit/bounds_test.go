@@ -55,6 +55,10 @@ func TestR18LongValuesBecomeLengthAndHash(t *testing.T) {
 				return strings.HasPrefix(string(r.Before["photo"]), `{"bytes":9437186,"sha256":"`) && r.Before["photo"] != r.After["photo"] && r.Shortened == ""
 			},
 		},
+		"just too long": {
+			audit.Record{After: audit.Values{"a": identity.Text(strings.Repeat("v", audit.MaxValue-1))}},
+			func(r audit.Record) bool { return strings.HasPrefix(string(r.After["a"]), `{"bytes":4097,`) },
+		},
 		"control characters": {
 			audit.Record{After: audit.Values{"description": identity.Text(control), "title": `"t"`}, Error: control},
 			func(r audit.Record) bool {

@@ -212,7 +212,12 @@ func TestReadBesideTheWriter(t *testing.T) {
 	if err != nil || len(older) == 0 {
 		t.Fatal(older, err)
 	}
-	if err := os.Truncate(older[0], 10); err != nil {
+	torn, err := os.OpenFile(older[0], os.O_APPEND|os.O_WRONLY, 0)
+	if err == nil {
+		_, err = torn.WriteString(`{"seq":`)
+		err = errors.Join(err, torn.Close())
+	}
+	if err != nil {
 		t.Fatal(err)
 	}
 	if _, err := audit.Read(t.Context(), path, nil); !errors.Is(err, audit.ErrBroken) {

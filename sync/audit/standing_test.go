@@ -40,34 +40,41 @@ func TestR16ATrailThatIsTouchedStopsEverything(t *testing.T) {
 		"appended to":           {func(path string) error { return rewrite(path, func(b []byte) []byte { return append(b, "{}\n"...) }) }, audit.ErrBroken, audit.ErrBroken},
 		"a folder in its place": {func(path string) error { return errors.Join(os.Remove(path), os.Mkdir(path, 0o700)) }, audit.ErrBroken, errAny},
 	} {
-		t.Run(name, func(t *testing.T) {
-			path := filepath.Join(t.TempDir(), "audit.jsonl")
-			trail := open(t, path, audit.Head{}, 0)
-			head := add(t, trail, "a", "b")
-			if err := trail.Check(); err != nil {
-				t.Fatal(err)
-			}
-			if err := c.touch(path); err != nil {
-				t.Fatal(err)
-			}
-			if _, err := trail.Verify(t.Context()); !errors.Is(err, c.want) {
-				t.Errorf("verify: %v", err)
-			}
-			if err := trail.Check(); !errors.Is(err, c.want) {
-				t.Errorf("check: %v", err)
-			}
-			if _, err := trail.Append(t.Context(), audit.Record{Kind: audit.Start}); !errors.Is(err, c.want) {
-				t.Errorf("append: %v", err)
-			}
-			same(t, head, trail.Head())
-			again, err := audit.Open(path, head, 0)
-			if err == nil {
-				err = errors.Join(add1(again), again.Close())
-			}
-			if !errors.Is(err, c.reopens) && !(errors.Is(c.reopens, errAny) && err != nil) {
-				t.Errorf("opened again: %v, want %v", err, c.reopens)
-			}
-		})
+		for _, first := range []string{"append", "verify"} {
+			t.Run(name+", "+first, func(t *testing.T) {
+				path := filepath.Join(t.TempDir(), "audit.jsonl")
+				trail := open(t, path, audit.Head{}, 0)
+				head := add(t, trail, "a", "b")
+				if err := trail.Check(); err != nil {
+					t.Fatal(err)
+				}
+				if err := c.touch(path); err != nil {
+					t.Fatal(err)
+				}
+				if first == "append" { // each of them notices by itself
+					if err := add1(trail); !errors.Is(err, c.want) {
+						t.Errorf("append: %v", err)
+					}
+				}
+				if _, err := trail.Verify(t.Context()); !errors.Is(err, c.want) {
+					t.Errorf("verify: %v", err)
+				}
+				if err := trail.Check(); !errors.Is(err, c.want) {
+					t.Errorf("check: %v", err)
+				}
+				if _, err := trail.Append(t.Context(), audit.Record{Kind: audit.Start}); !errors.Is(err, c.want) {
+					t.Errorf("append: %v", err)
+				}
+				same(t, head, trail.Head())
+				again, err := audit.Open(path, head, 0)
+				if err == nil {
+					err = errors.Join(add1(again), again.Close())
+				}
+				if !errors.Is(err, c.reopens) && !(errors.Is(c.reopens, errAny) && err != nil) {
+					t.Errorf("opened again: %v, want %v", err, c.reopens)
+				}
+			})
+		}
 	}
 }
 
