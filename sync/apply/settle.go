@@ -87,6 +87,12 @@ func putLink(w *state.Writer, job Job, link state.Link) error {
 	if link.Target == "" {
 		return nil
 	}
+	if job.Change.Op.Sweeps() && job.Link.Target == "" {
+		// A second account of somebody is closed, not remembered in place of the first.
+		if first, ok, err := w.Link(link.Target, link.Person); err != nil || ok && first.Account != link.Account {
+			return err
+		}
+	}
 	if err := w.PutLink(link); err != nil || displaced.Target == "" {
 		return err
 	}

@@ -33,7 +33,7 @@ func TestR02AnEmptyTenantIsHeld(t *testing.T) {
 	before := app.Writes()
 	for range 2 {
 		report := l.run(reconcile.Pass{})
-		if len(report.Held) != 1 || report.Held[0].Kind != "shrink" || report.Held[0].Target != "wiki" || !strings.Contains(report.Held[0].Reason, "0 of the") {
+		if len(report.Held) != 1 || report.Held[0].Kind != "shrink" || report.Held[0].Target != "wiki" || !strings.Contains(report.Held[0].Reason, "none of the 30") {
 			t.Fatalf("held: %+v", report.Held)
 		}
 		if len(report.Closed) > 0 {
