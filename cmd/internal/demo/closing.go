@@ -3,6 +3,7 @@ package demo
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"fmt"
 	"slices"
 	"time"
@@ -17,11 +18,21 @@ type Closing struct {
 	Person      string        `json:"person"`
 	How         string        `json:"how"` // they left
 	Application string        `json:"application"`
-	Proven      time.Duration `json:"proven_ns"` // from leaving, as the engine learned of it, to its read-back
-	Seen        time.Duration `json:"seen_ns"`   // from the change in the directory to the demo's own reading of a closed account; 0 until then
+	Proven      time.Duration `json:"-"` // from leaving, as the engine learned of it, to its read-back
+	Seen        time.Duration `json:"-"` // from the change in the directory to the demo's own reading of a closed account; 0 until then
 
 	account string // externalId
 	since   time.Time
+}
+
+// MarshalJSON writes durations in seconds, as every command does.
+func (c Closing) MarshalJSON() ([]byte, error) {
+	type plain Closing
+	return json.Marshal(struct {
+		plain
+		Proven float64 `json:"provenSeconds"`
+		Seen   float64 `json:"seenSeconds"`
+	}{plain(c), c.Proven.Seconds(), c.Seen.Seconds()})
 }
 
 // note enters somebody who leaves into the summary, with the accounts they are to lose. It is called just before they go.
@@ -53,14 +64,14 @@ func (s *Summary) look(ctx context.Context, w *world) error {
 	return nil
 }
 
-// open is how many accounts of leavers the demo has not yet seen closed.
-func (s *Summary) open() (n int) {
+// open are the accounts of leavers that the demo has not yet seen closed.
+func (s *Summary) open() (list []*Closing) {
 	for _, c := range s.Closed {
 		if c.Seen == 0 {
-			n++
+			list = append(list, c)
 		}
 	}
-	return n
+	return list
 }
 
 // closed reports whether an application shows no active account with this mark. One that gives no answer shows nothing.

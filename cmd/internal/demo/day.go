@@ -159,7 +159,7 @@ func (s *script) outage(ctx context.Context) error {
 	if _, err := s.pass(ctx, reconcile.Delta, reconcile.Partial); err != nil {
 		return err
 	}
-	if open := s.summary.open(); open != 1 {
+	if open := len(s.summary.open()); open != 1 {
 		return fmt.Errorf("%d accounts of leavers are open while the chat is down, not 1", open)
 	}
 	s.tell.event("the chat is back")

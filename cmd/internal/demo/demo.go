@@ -38,8 +38,17 @@ type Summary struct {
 	Held    int           `json:"held"`     // people of whom a hold kept something from being done
 	Records int           `json:"records"`  // of the audit trail, verified
 	Files   int           `json:"evidence"` // files of leavers, verified
-	Took    time.Duration `json:"took_ns"`
+	Took    time.Duration `json:"-"`
 	Wrong   []string      `json:"wrong"` // what the demo found by itself; empty where all is right
+}
+
+// MarshalJSON writes durations in seconds, as every command does.
+func (s Summary) MarshalJSON() ([]byte, error) {
+	type plain Summary
+	return json.Marshal(struct {
+		plain
+		Took float64 `json:"tookSeconds"`
+	}{plain(s), s.Took.Seconds()})
 }
 
 // Run plays the demo and prints what happens. With Once it returns ErrWrong unless the end state, read by the demo and not by the engine, is

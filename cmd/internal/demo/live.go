@@ -2,6 +2,7 @@ package demo
 
 import (
 	"context"
+	"fmt"
 	"errors"
 	"math/rand/v2"
 	"slices"
@@ -144,21 +145,24 @@ func (s *show) settle(ctx context.Context) error {
 		if err := s.summary.look(ctx, s.world); err != nil {
 			return ignoreDone(ctx, err)
 		}
-		for now := s.summary.open(); open > now; open-- {
-			s.tell.result(s.tell.good("an account of the leaver is closed, after " + span(time.Since(began))))
+		for _, c := range open {
+			if c.Seen != 0 {
+				s.tell.result(s.tell.good(fmt.Sprintf("the %s shows the account of %s closed, after %s", c.Application, c.Person, span(c.Seen))))
+			}
 		}
+		open = s.summary.open()
 		if !s.chat.isDown() {
 			wrong, err := s.differences(ctx)
 			if err != nil {
 				return ignoreDone(ctx, err)
 			}
 			if len(wrong) == 0 {
-				s.tell.result("wiki and chat are right, after " + span(time.Since(began)))
+				s.tell.result("both applications hold what they should, after " + span(time.Since(began)))
 				return ignoreDone(ctx, s.summary.learn(ctx, s.daemon.Service()))
 			}
 		}
 		if time.Since(began) > settleLimit {
-			s.tell.result(s.tell.bad("wiki and chat are not right after " + settleLimit.String()))
+			s.tell.result(s.tell.bad("the applications do not hold what they should after " + settleLimit.String()))
 			return nil
 		}
 		if !wait(ctx, lookPause) {

@@ -72,7 +72,9 @@ func (t *teller) report(r reconcile.Report) {
 		t.result(t.bad(fmt.Sprintf("%s: not done: %s", f.Change.Target, firstLine(f.Err))))
 	}
 	for _, h := range r.Held {
-		t.result(t.warned(fmt.Sprintf("%s: %d people held, nothing written: %s (release with `dirsweep approve %s`)", cmp.Or(h.Target, h.Directory), h.People(), h.Reason, h.Digest)))
+		t.result(t.warned(fmt.Sprintf("%s: %d people held, nothing written:", cmp.Or(h.Target, h.Directory), h.People())))
+		t.result(t.warned("  " + h.Reason))
+		t.result(t.warned("  `dirsweep approve " + h.Digest + "` releases them"))
 	}
 	for _, f := range r.Findings {
 		t.result(t.faint("finding: " + f.Subject + ": " + f.Detail))
@@ -124,17 +126,17 @@ func (t *teller) summary(s Summary) {
 		tab.SetOutputMirror(t.out)
 		tab.SetStyle(table.StyleLight)
 		tab.Style().Options = table.OptionsNoBordersAndSeparators
-		tab.AppendHeader(table.Row{"leaver", "left how", "application", "proven closed after", "seen by the demo after"})
+		tab.AppendHeader(table.Row{"leaver", "left", "application", "proven", "seen by the demo"})
 		for _, c := range s.Closed {
-			tab.AppendRow(table.Row{c.Person, c.How, c.Application, span(c.Proven), span(c.Seen)})
+			tab.AppendRow(table.Row{c.Person, short(c.How), c.Application, span(c.Proven), span(c.Seen)})
 		}
 		tab.Render()
 	}
 	fmt.Fprintln(t.out)
 	fmt.Fprintf(t.out, "%d people, %d joined, %d moved, %d left: %s\n", s.People, s.Joined, s.Moved, s.Left, spread(s.Closed))
 	if s.Records > 0 {
-		fmt.Fprintf(t.out, "%d audit records and %d evidence files verified, accounts that are nobody's and were left alone: %d, %d people held back by the guard\n",
-			s.Records, s.Files, s.Orphans, s.Held)
+		fmt.Fprintf(t.out, "%d audit records and %d evidence files verified\n", s.Records, s.Files)
+		fmt.Fprintf(t.out, "%d people held back by the guard, accounts that are nobody's and were left alone: %d\n", s.Held, s.Orphans)
 	}
 	for _, wrong := range s.Wrong {
 		fmt.Fprintln(t.out, t.bad(wrong))
@@ -142,6 +144,15 @@ func (t *teller) summary(s Summary) {
 	if len(s.Wrong) == 0 {
 		fmt.Fprintln(t.out, t.good("Both applications, read by the demo itself, hold exactly what they should."), t.faint(fmt.Sprintf("(%.1f s)", s.Took.Seconds())))
 	}
+}
+
+// short cuts a text that would make the table wider than a terminal.
+func short(text string) string {
+	const most = 24
+	if len(text) <= most {
+		return text
+	}
+	return text[:most-1] + "…"
 }
 
 // span is a duration as one reads it.
