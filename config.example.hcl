@@ -80,6 +80,7 @@ target "scim" "wiki" {
 
   # Expressions over people (active, rehire, scope, account, entitlements) are HCL's own, with cty's standard functions and these:
   #   person.mail · values("mail") · person.groups · member_of("name or DN") · person.active, .dn, .anchor, .source
+  #   is_true(x): TRUE, true, yes, 1 · texts compare without letter case, as the directory compares them
   #   default(x, fallback) · coalesce(x, y, …) · first(list) · concat_ws(separator, parts…) · try(x, y) · lookup(table, key, fallback)
   #   normalize(x): Strauß-Ørsted is Strauss-Orsted · startswith, endswith, strcontains · phone(number, "DE"): E.164, null where it is none
   #   now() · date_parse(x) · date_format(x, "YYYY-MM-DD") · date_add(x, "30d") · date_before(x, y) · date_after(x, y): of generalized

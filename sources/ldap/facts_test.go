@@ -477,3 +477,64 @@ func TestDomainController(t *testing.T) {
 		t.Errorf("%v", third.From)
 	}
 }
+
+// TestR01EmptyGroupsAreHiddenWhereTheSchemaSaysSo: 389 Directory Server lets a groupOfNames be empty, the standard does not.
+func TestR01EmptyGroupsAreHiddenWhereTheSchemaSaysSo(t *testing.T) {
+	for name, c := range map[string]struct {
+		classes []string // of the schema; nil for one that cannot be read
+		hidden  bool
+	}{
+		"must":                       {[]string{"( 2.5.6.9 NAME 'groupOfNames' SUP top STRUCTURAL MUST ( member $ cn ) )"}, true},
+		"may":                        {[]string{"( 2.5.6.9 NAME 'groupOfNames' SUP top MUST cn MAY ( member $ owner ) )"}, false},
+		"a schema without the class": {[]string{"( 2.5.6.6 NAME 'person' SUP top MUST ( sn $ cn ) )"}, true},
+		"no schema":                  {nil, true},
+	} {
+		url := (&fake{
+			dse: []string{"namingContexts", "dc=example,dc=org", "subschemaSubentry", "cn=schema"},
+			entry: func(w *answer, q asked) {
+				switch {
+				case q.base == "cn=schema" && c.classes == nil:
+					w.done(50) // insufficientAccessRights
+					return
+				case q.base == "cn=schema":
+					w.values(q.base, "objectClasses", c.classes)
+				default:
+					w.entry(q.base)
+				}
+				w.done(0)
+			},
+			people: func(w *answer, q asked) {
+				if strings.HasPrefix(q.base, "ou=groups") {
+					w.entry("cn=g,ou=groups,dc=example,dc=org", "objectClass", "groupOfNames", "cn", "g")
+				}
+				w.page("")
+			},
+		}).start(t)
+		_, read := facts(t, reading(t, sources.Need{Groups: true}, []string{url}, withGroups))
+		if len(read.Groups) != 1 || read.Groups[0].Hidden != c.hidden {
+			t.Errorf("%s: %+v", name, read.Groups)
+		}
+	}
+}
+
+// Whatever a server says of its schema, its changes and its identifiers is read without harm.
+func FuzzServer(f *testing.F) {
+	f.Add("( 2.5.6.9 NAME ( 'a' 'b' ) MUST ( member $ cn ) )", "S-1-5-21-1-2-3-1103", "513")
+	f.Add("20260301120000.000000Z#000000#001#000000", "", "-1")
+	f.Fuzz(func(t *testing.T, text, sid, relative string) {
+		names, must := parseClass(text)
+		for _, word := range append(names, must...) {
+			if strings.ContainsAny(word, " $'") {
+				t.Errorf("%q holds the word %q", text, word)
+			}
+		}
+		if sequence, ok := sequenceOf(text); ok && (sequence == "" || !strings.Contains(text, "#"+sequence+"#")) {
+			t.Errorf("%q is of %q", text, sequence)
+		}
+		if _, err := parseSID(sid); err == nil {
+			if primary := (member{sid: sid, relative: relative}).primarySID(); primary != "" && !strings.HasSuffix(primary, "-"+relative) {
+				t.Errorf("%q and %q make %q", sid, relative, primary)
+			}
+		}
+	})
+}
