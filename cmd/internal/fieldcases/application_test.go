@@ -60,7 +60,8 @@ func (a *application) active(userNames ...string) bool {
 func (a *application) closed(userNames ...string) bool {
 	a.Helper()
 	accounts := a.accounts()
-	return !slices.ContainsFunc(userNames, func(name string) bool { return accounts[name] == nil || accounts[name]["active"] != false })
+	return !slices.ContainsFunc(userNames,
+		func(name string) bool { return accounts[name] == nil || accounts[name]["active"] != false })
 }
 
 // inactive are the userNames of all accounts that are not active.
@@ -125,7 +126,8 @@ func scimError(status int, scimType, detail string) scimtest.Trouble {
 	if scimType != "" {
 		kind = fmt.Sprintf(`,"scimType":%q`, scimType)
 	}
-	body := fmt.Sprintf(`{"schemas":["urn:ietf:params:scim:api:messages:2.0:Error"],"status":"%d"%s,"detail":%q}`, status, kind, detail)
+	body := fmt.Sprintf(`{"schemas":["urn:ietf:params:scim:api:messages:2.0:Error"],"status":"%d"%s,"detail":%q}`,
+		status, kind, detail)
 	return scimtest.Answer(status, body, "Content-Type", "application/scim+json")
 }
 

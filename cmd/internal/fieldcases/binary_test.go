@@ -18,7 +18,8 @@ import (
 // program is dirsweep, built once for all cases.
 var program = sync.OnceValues(func() (string, error) { return build("dirsweep") })
 
-// skewed is dirsweep with a clock that is ahead by as many seconds as CLOCK_AHEAD says, for what takes days. Nothing but time.Now differs.
+// skewed is dirsweep with a clock that is ahead by as many seconds as CLOCK_AHEAD says, for what takes days. Nothing
+// but time.Now differs.
 var skewed = sync.OnceValues(func() (string, error) {
 	overlay, err := clockOverlay()
 	if err != nil {
@@ -51,7 +52,8 @@ func build(name string, flags ...string) (string, error) {
 	return path, programtest.Build(path, flags...)
 }
 
-// clockOverlay writes this toolchain's time.go with a time.Now that reads CLOCK_AHEAD, and returns the file that `go build -overlay` wants.
+// clockOverlay writes this toolchain's time.go with a time.Now that reads CLOCK_AHEAD, and returns the file that `go
+// build -overlay` wants.
 func clockOverlay() (string, error) {
 	root, err := exec.Command("go", "env", "GOROOT").Output()
 	if err != nil {

@@ -37,7 +37,8 @@ func lists(r *http.Request) bool {
 	return r.Method == "GET" && r.URL.Path == "/scim/v2/Users" && r.URL.Query().Get("filter") == ""
 }
 
-// twoApplications is a company with a second application, of which some requests are trouble, and a daemon amid its first full pass.
+// twoApplications is a company with a second application, of which some requests are trouble, and a daemon amid its
+// first full pass.
 func twoApplications(t *testing.T, match func(*http.Request) bool, trouble scimtest.Trouble) (*site, *application) {
 	t.Helper()
 	s := company(t, "alice", "bob", "carol")
@@ -45,7 +46,8 @@ func twoApplications(t *testing.T, match func(*http.Request) bool, trouble scimt
 	s.group("wiki-users", "alice", "bob")
 	s.app.AddGroup(t, "wiki-users")
 	slow.AddGroup(t, "wiki-users")
-	s.configure(wide, everySecond, s.source("corp", s.dir), s.target("app", s.app, wikiGroups), s.target("slow", slow, wikiGroups))
+	s.configure(wide, everySecond, s.source("corp", s.dir), s.target("app", s.app, wikiGroups),
+		s.target("slow", slow, wikiGroups))
 	s.settle()
 	arrived := make(chan struct{}, 1)
 	slow.Inject(scimtest.Fault{Match: match, Trouble: func(w http.ResponseWriter, r *http.Request, next http.Handler) {
@@ -82,23 +84,28 @@ func (s *site) dirsweepSoon(args ...string) {
 func TestSlowListDelaysNobody(t *testing.T) {
 	s, slow := twoApplications(t, lists, drip)
 	s.fire("bob")
-	s.claim(s.within(10*time.Second, func() bool { return s.app.closed("bob") }), "bob is closed at the other application in seconds")
-	s.claim(s.within(5*time.Second, func() bool { return slow.closed("bob") }), "and at the slow one, whose single calls answer")
+	s.claim(s.within(10*time.Second, func() bool { return s.app.closed("bob") }),
+		"bob is closed at the other application in seconds")
+	s.claim(s.within(5*time.Second, func() bool { return slow.closed("bob") }),
+		"and at the slow one, whose single calls answer")
 }
 
 // Nothing of one application answers while somebody leaves.
 func TestHangingApplicationDelaysNobody(t *testing.T) {
 	s, _ := twoApplications(t, nil, hang)
 	s.fire("bob")
-	s.claim(s.within(10*time.Second, func() bool { return s.app.closed("bob") }), "bob is closed at the other application in seconds")
+	s.claim(s.within(10*time.Second, func() bool { return s.app.closed("bob") }),
+		"bob is closed at the other application in seconds")
 }
 
 // The list of groups hangs: signing in is refused before anything needs it, here and elsewhere.
 func TestHangingGroupListDelaysNobody(t *testing.T) {
 	s, slow := twoApplications(t, func(r *http.Request) bool { return strings.HasSuffix(r.URL.Path, "/Groups") }, hang)
 	s.fire("bob")
-	s.claim(s.within(10*time.Second, func() bool { return s.app.closed("bob") }), "bob is closed at the other application in seconds")
-	s.claim(s.within(5*time.Second, func() bool { return slow.closed("bob") }), "and at the slow one, whose single calls answer")
+	s.claim(s.within(10*time.Second, func() bool { return s.app.closed("bob") }),
+		"bob is closed at the other application in seconds")
+	s.claim(s.within(5*time.Second, func() bool { return slow.closed("bob") }),
+		"and at the slow one, whose single calls answer")
 }
 
 // Some seconds of a default backend that knows nothing, just when somebody leaves.
@@ -114,14 +121,16 @@ func TestNotFoundForSecondsIsNoProof(t *testing.T) {
 		s.Fatal("the daemon does not ask about bob")
 	}
 	s.app.Clear()
-	s.claim(s.within(75*time.Second, func() bool { return s.app.closed("bob") }), "bob is closed a minute after the front is well")
+	s.claim(s.within(75*time.Second, func() bool { return s.app.closed("bob") }),
+		"bob is closed a minute after the front is well")
 }
 
 // One application's rate is used up for ten minutes while somebody leaves.
 func TestPausedApplicationDelaysNobody(t *testing.T) {
 	s, _ := twoApplications(t, lists, scimtest.Answer(429, "slow down", "Retry-After", "600"))
 	s.fire("bob")
-	s.claim(s.within(10*time.Second, func() bool { return s.app.closed("bob") }), "bob is closed at the other application in seconds")
+	s.claim(s.within(10*time.Second, func() bool { return s.app.closed("bob") }),
+		"bob is closed at the other application in seconds")
 }
 
 // A closed account is enabled by hand: it is closed again within minutes.
@@ -141,7 +150,8 @@ func TestEnabledByHandIsClosedAgain(t *testing.T) {
 	s.claim(s.app.active("alice", "carol"), "the others are active")
 }
 
-// trail is a case about the trail of a running daemon: after what happens to it nothing is written, and nothing says that it is whole.
+// trail is a case about the trail of a running daemon: after what happens to it nothing is written, and nothing says
+// that it is whole.
 func trail(t *testing.T, happens func(path string) error) {
 	t.Helper()
 	s := company(t, "alice", "bob", "carol")
@@ -157,7 +167,8 @@ func trail(t *testing.T, happens func(path string) error) {
 	}
 	before := s.app.Writes()
 	s.fire("bob")
-	s.claim(!s.within(6*time.Second, func() bool { return s.app.Writes() > before }), "nothing is written that no trail tells of")
+	s.claim(!s.within(6*time.Second, func() bool { return s.app.Writes() > before }),
+		"nothing is written that no trail tells of")
 	code, _ := s.dirsweep("audit", "verify")
 	s.claim(code != 0, "the trail is not called whole")
 }

@@ -12,12 +12,14 @@ import (
 // The anchors of four people of sixty cannot be read.
 func TestHiddenAnchorsAreNoProof(t *testing.T) {
 	s := crowd(t, 60, wide)
-	s.dir.Restrict(t, `to filter=(|(uid=user000001)(uid=user000002)(uid=user000003)(uid=user000004)) attrs=entryUUID by * none`)
+	s.dir.Restrict(t,
+		`to filter=(|(uid=user000001)(uid=user000002)(uid=user000003)(uid=user000004)) attrs=entryUUID by * none`)
 	s.sync()
 	s.claim(len(s.app.inactive()) == 0, "nobody is closed, inactive are %v", s.app.inactive())
 	s.dir.Show(t)
 	s.sync()
-	s.claim(len(s.app.inactive()) == 0 && len(s.app.accounts()) == 60, "nor are they when the anchors can be read again")
+	s.claim(len(s.app.inactive()) == 0 && len(s.app.accounts()) == 60,
+		"nor are they when the anchors can be read again")
 }
 
 // The primary stops, and a replica that lacks the last joiners answers.

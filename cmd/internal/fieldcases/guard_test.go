@@ -133,7 +133,8 @@ func TestManyReturnsAreHeld(t *testing.T) {
 	s.claim(len(s.app.inactive()) == 12, "twelve are closed, once it is approved")
 	s.age()
 	s.lock(1, 12)
-	s.claim(s.sync() == 3 && len(s.app.inactive()) >= 7, "their return waits for an operator, inactive are %v", s.app.inactive())
+	s.claim(s.sync() == 3 && len(s.app.inactive()) >= 7,
+		"their return waits for an operator, inactive are %v", s.app.inactive())
 	for _, digest := range s.holds() {
 		s.dirsweep("approve", digest)
 	}
@@ -148,7 +149,8 @@ func TestEditedMappingIsHeld(t *testing.T) {
 	s.configure(wide, s.source("corp", s.dir), target)
 	before := s.app.Writes()
 	code := s.sync()
-	s.claim(code == 3 && s.app.Writes() == before, "the change waits for an operator; exit %d, %d writes", code, s.app.Writes()-before)
+	s.claim(code == 3 && s.app.Writes() == before,
+		"the change waits for an operator; exit %d, %d writes", code, s.app.Writes()-before)
 	for _, digest := range s.holds() {
 		s.dirsweep("approve", digest)
 	}
@@ -160,12 +162,14 @@ func TestEditedMappingIsHeld(t *testing.T) {
 func TestProtectedIsNeverWritten(t *testing.T) {
 	s := company(t, "alice", "bob", "carol", "svc-mail")
 	s.settle()
-	s.configure(strings.Replace(wide, "guard {", "guard {\n  protect = [\"svc-*\"]", 1), s.source("corp", s.dir), s.target("app", s.app))
+	s.configure(strings.Replace(wide, "guard {", "guard {\n  protect = [\"svc-*\"]", 1), s.source("corp", s.dir),
+		s.target("app", s.app))
 	s.set("svc-mail", "cn", "Another Name")
 	s.sync()
 	s.fire("svc-mail")
 	code := s.sync()
-	s.claim(s.app.active("svc-mail") && s.app.account("svc-mail")["displayName"] == "Svc-mail Case", "the account is as it was")
+	s.claim(s.app.active("svc-mail") && s.app.account("svc-mail")["displayName"] == "Svc-mail Case",
+		"the account is as it was")
 	s.claim(code == 3, "who left and is protected waits for an operator; exit %d", code)
 }
 
@@ -200,8 +204,8 @@ func departments(t *testing.T, guard string) *site {
 	return s
 }
 
-// edited is what an edit of the config must do while one person leaves: nobody else is closed, not even the next day. Where anchor and base
-// are as before the leaver's absence can be proven, and the edit is no reason to wait.
+// edited is what an edit of the config must do while one person leaves: nobody else is closed, not even the next day.
+// Where anchor and base are as before the leaver's absence can be proven, and the edit is no reason to wait.
 func edited(t *testing.T, s *site, provable bool, blocks ...string) {
 	t.Helper()
 	before := len(s.app.accounts())
@@ -243,18 +247,21 @@ func TestEditedDepthClosesNobody(t *testing.T) {
 
 func TestEditedActiveClosesNobody(t *testing.T) {
 	s := departments(t, count(20))
-	edited(t, s, true, count(20), s.source("corp", s.dir, `active = startswith(person.uid, "p0")`), s.target("app", s.app))
+	edited(t, s, true, count(20), s.source("corp", s.dir, `active = startswith(person.uid, "p0")`),
+		s.target("app", s.app))
 }
 
 func TestEditedScopeClosesNobody(t *testing.T) {
 	s := departments(t, count(20))
-	edited(t, s, true, count(20), s.source("corp", s.dir), s.target("app", s.app, `scope = startswith(person.uid, "p0")`))
+	edited(t, s, true, count(20), s.source("corp", s.dir),
+		s.target("app", s.app, `scope = startswith(person.uid, "p0")`))
 }
 
 // A few people fewer by an edit are as little their own doing as many.
 func TestEditedFilterClosesNotEvenOne(t *testing.T) {
 	s := departments(t, count(20))
-	source := strings.Replace(s.source("corp", s.dir), "(objectClass=inetOrgPerson)", "(&(objectClass=inetOrgPerson)(!(uid=p010)))", 1)
+	source := strings.Replace(s.source("corp", s.dir), "(objectClass=inetOrgPerson)",
+		"(&(objectClass=inetOrgPerson)(!(uid=p010)))", 1)
 	edited(t, s, true, count(20), source, s.target("app", s.app))
 }
 

@@ -22,7 +22,8 @@ func TestRenamedTargetKeepsItsLeavers(t *testing.T) {
 	s.app.Clear()
 	s.configure(wide, s.source("corp", s.dir), s.target("wiki", s.app))
 	code := s.sync()
-	s.claim(s.app.closed("bob") || code != 0 && s.told("bob"), "bob is closed, or it is said that he is not; exit %d", code)
+	s.claim(s.app.closed("bob") || code != 0 && s.told("bob"),
+		"bob is closed, or it is said that he is not; exit %d", code)
 }
 
 // A target leaves the config while a leaver is owed there.
@@ -42,7 +43,8 @@ func TestRemovedTargetIsNoSuccess(t *testing.T) {
 // A source is renamed, and logins are made unique: nobody gets a second account.
 func TestRenamedSourceMakesNoSecondAccounts(t *testing.T) {
 	s := company(t, "alice", "bob", "carol", "dora")
-	target := strings.Replace(s.target("app", s.app), "lower(person.uid)", `unique_login(person.uid, "${person.uid}{n}")`, 1)
+	target := strings.Replace(s.target("app", s.app), "lower(person.uid)",
+		`unique_login(person.uid, "${person.uid}{n}")`, 1)
 	s.configure(wide, s.source("corp", s.dir), target)
 	s.settle()
 	s.configure(wide, s.source("staff", s.dir), target)
@@ -71,7 +73,8 @@ func TestMoveBetweenSourcesClosesNobody(t *testing.T) {
 		s.hireAt("uid=" + uid + "," + staff)
 		s.hireAt("uid=x" + uid + "," + external)
 	}
-	s.configure(wide, below(s.source("staff", s.dir), staff), below(s.source("external", s.dir), external), s.target("app", s.app))
+	s.configure(wide, below(s.source("staff", s.dir), staff), below(s.source("external", s.dir), external),
+		s.target("app", s.app))
 	s.settle()
 	s.dir.Move(t, "uid=xbob,"+external, staff)
 	s.sync()
@@ -109,7 +112,8 @@ func TestReturnWithinOneInterval(t *testing.T) {
 	s.hire("robert", "employeeNumber", "777")
 	s.sync()
 	s.sync()
-	s.claim(len(s.app.accounts()) == 2 && s.app.account("robert")["id"] == id && s.app.active("robert"), "the old account is theirs again")
+	s.claim(len(s.app.accounts()) == 2 && s.app.account("robert")["id"] == id && s.app.active("robert"),
+		"the old account is theirs again")
 }
 
 // A new person gets the login of a leaver: that is another person, who gets nothing of the leaver's.
@@ -131,7 +135,8 @@ func TestLeaversLoginIsReused(t *testing.T) {
 func TestMailOpensNoOtherAccount(t *testing.T) {
 	s := company(t, "alice", "mallory")
 	s.app.AddUser(t, "ceo-admin", map[string]any{
-		"externalId": "hand-made", "displayName": "The Chief", "emails": []any{map[string]any{"value": "ceo@example.org", "primary": true}},
+		"externalId": "hand-made", "displayName": "The Chief",
+		"emails": []any{map[string]any{"value": "ceo@example.org", "primary": true}},
 	})
 	s.set("mallory", "mail", "ceo@example.org")
 	s.configure(wide, s.source("corp", s.dir), s.target("app", s.app, `correlate = ["emails"]`))
@@ -187,7 +192,8 @@ func (s *site) forget() {
 	}
 }
 
-// The state is lost, and somebody left meanwhile: their account is there, active, and nobody's. That is not called well.
+// The state is lost, and somebody left meanwhile: their account is there, active, and nobody's. That is not called
+// well.
 func TestLostStateHidesNoLeaver(t *testing.T) {
 	s := company(t, "alice", "bob", "carol")
 	s.settle()
@@ -238,7 +244,8 @@ func TestSwappedLogins(t *testing.T) {
 	s.sync()
 	code := s.sync()
 	s.claim(len(s.app.inactive()) == 0 && len(s.app.accounts()) == 3, "nobody is closed, nobody is made again")
-	swapped := s.app.account("bob")["displayName"] == "Alice Case" && s.app.account("alice")["displayName"] == "Bob Case"
+	accounts := s.app.accounts()
+	swapped := accounts["bob"]["displayName"] == "Alice Case" && accounts["alice"]["displayName"] == "Bob Case"
 	s.claim(swapped || code != 0 && s.says("findings", "alice", "bob"), "the logins are swapped, or both are named")
 }
 
@@ -246,7 +253,8 @@ func TestSwappedLogins(t *testing.T) {
 func TestOwnIdentityIsNeverClosed(t *testing.T) {
 	s := company(t, "alice", "bob", "carol")
 	robot := s.hire("robot", "objectClass", "simpleSecurityObject", "userPassword", s.dir.Password())
-	s.dir.Restrict(t, fmt.Sprintf("to * by dn.exact=%q read by dn.exact=%q read by anonymous auth", robot, s.dir.ReaderDN()))
+	s.dir.Restrict(t,
+		fmt.Sprintf("to * by dn.exact=%q read by dn.exact=%q read by anonymous auth", robot, s.dir.ReaderDN()))
 	source := strings.Replace(s.source("corp", s.dir), s.dir.ReaderDN(), robot, 1)
 	s.configure(wide, source, s.target("app", s.app))
 	s.settle()

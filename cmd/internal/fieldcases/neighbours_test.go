@@ -11,17 +11,20 @@ import (
 	"github.com/dirsweep/dirsweep/targets/scim/scimtest"
 )
 
-// One account may be neither read nor written. The other leavers are closed all the same, though it is first in the queue.
+// One account may be neither read nor written. The other leavers are closed all the same, though it is first in the
+// queue.
 func TestForbiddenAccountHoldsNobodyElseUp(t *testing.T) {
 	s := company(t, "alice", "bob", "carol", "dora", "emil", "finn")
-	s.configure(wide, s.source("corp", s.dir), strings.Replace(s.target("app", s.app), "parallel = 8", "parallel = 1", 1))
+	s.configure(wide, s.source("corp", s.dir),
+		strings.Replace(s.target("app", s.app), "parallel = 8", "parallel = 1", 1))
 	s.settle()
 	s.app.odd("", "/Users/"+s.app.id("alice"), scimError(403, "", "this record is not yours"))
 	s.fire("alice")
 	s.sync()
 	s.fire("bob", "carol", "dora", "emil")
 	code := s.sync()
-	s.claim(s.app.closed("bob", "carol", "dora", "emil"), "the four others are closed, inactive are %v", s.app.inactive())
+	s.claim(s.app.closed("bob", "carol", "dora", "emil"),
+		"the four others are closed, inactive are %v", s.app.inactive())
 	s.claim(code == 4 && s.says("leavers", "alice"), "alice's case is open; exit %d", code)
 }
 
@@ -58,7 +61,8 @@ func TestOneFailedReadIsRepeated(t *testing.T) {
 	s.hire("dora")
 	s.fire("bob")
 	s.app.Inject(scimtest.Fault{Method: "GET", Path: "/Users", Times: 1, Trouble: scimtest.Answer(503, "a moment")})
-	s.claim(s.sync() == 0 && s.app.active("dora") && s.app.closed("bob"), "dora has an account and bob is closed in one pass")
+	s.claim(s.sync() == 0 && s.app.active("dora") && s.app.closed("bob"),
+		"dora has an account and bob is closed in one pass")
 }
 
 // One look at an account is answered 503 once.
@@ -66,7 +70,10 @@ func TestOneFailedLookIsRepeated(t *testing.T) {
 	s := company(t, "alice", "bob")
 	s.settle()
 	s.fire("bob")
-	s.app.Inject(scimtest.Fault{Method: "GET", Path: "/Users/" + s.app.id("bob"), Times: 1, Trouble: scimtest.Answer(503, "a moment")})
+	s.app.Inject(scimtest.Fault{
+		Method: "GET", Path: "/Users/" + s.app.id("bob"), Times: 1,
+		Trouble: scimtest.Answer(503, "a moment"),
+	})
 	s.claim(s.sync() == 0 && s.app.closed("bob"), "bob is closed in one pass")
 }
 
@@ -80,7 +87,8 @@ func TestPauseOutlivesTheProcess(t *testing.T) {
 	before := s.app.requests("POST")
 	s.sync()
 	s.sync()
-	s.claim(before > 0 && s.app.requests("POST") == before, "nothing more is asked for, %d and then %d", before, s.app.requests("POST"))
+	s.claim(before > 0 && s.app.requests("POST") == before,
+		"nothing more is asked for, %d and then %d", before, s.app.requests("POST"))
 }
 
 // Whoever may edit their own description fills it with what takes much room to write down, twice.
@@ -100,7 +108,8 @@ func TestOversizedValueStopsNobody(t *testing.T) {
 	s.claim(s.app.account("dora") != nil, "dora, who joined, has an account")
 	s.set("alice", "description", "Short")
 	s.sync()
-	s.claim(s.sync() == 0 && s.app.account("alice")["displayName"] == "Short", "all is well once the value is short again")
+	s.claim(s.sync() == 0 && s.app.account("alice")["displayName"] == "Short",
+		"all is well once the value is short again")
 	code, _ := s.dirsweep("audit", "verify")
 	s.claim(code == 0, "the trail verifies")
 }

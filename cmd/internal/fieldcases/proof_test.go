@@ -64,7 +64,8 @@ func TestIDOfAStrangerIsNotClosed(t *testing.T) {
 func (s *site) stranger(userName string, active bool) {
 	s.Helper()
 	s.app.edit(userName, func(doc map[string]any) {
-		doc["userName"], doc["externalId"], doc["displayName"], doc["active"] = "stranger", "hand", "Some Stranger", active
+		doc["userName"], doc["externalId"] = "stranger", "hand"
+		doc["displayName"], doc["active"] = "Some Stranger", active
 		doc["emails"] = []any{map[string]any{"value": "stranger@example.com", "primary": true}}
 	})
 }
@@ -184,7 +185,8 @@ func TestEmptyTenantIsNotBelieved(t *testing.T) {
 	}
 	s.sync()
 	s.claim(s.app.closed("bob"), "bob is closed when the right tenant is back")
-	s.claim(s.app.active("alice", "carol", "dora", "emil", "finn") && !s.says("findings", "disputed"), "the others are linked as before")
+	s.claim(s.app.active("alice", "carol", "dora", "emil", "finn") && !s.says("findings", "disputed"),
+		"the others are linked as before")
 }
 
 // Groups never show their members: what was granted is taken away all the same.

@@ -1,6 +1,7 @@
-// Package fieldcases plays what happened elsewhere: the real program between a real directory and an application that is odd in the way that
-// somebody reported. A case is judged by what the application holds and by the requests that it got. Where more than one outcome is right, such
-// as closing an account or saying loudly that it is open, any of them passes.
+// Package fieldcases plays what happened elsewhere: the real program between a real directory and an application that
+// is odd in the way that somebody reported. A case is judged by what the application holds and by the requests that it
+// got. Where more than one outcome is right, such as closing an account or saying loudly that it is open, any of them
+// passes.
 package fieldcases
 
 import (
@@ -90,7 +91,8 @@ func (s *site) judge() {
 	}
 }
 
-// hire adds somebody to the directory: name, value, name, value, … are attributes beside the usual ones. It returns the DN.
+// hire adds somebody to the directory and returns the DN. name, value, name, value, … are attributes beside the usual
+// ones.
 func (s *site) hire(uid string, attributes ...string) string {
 	s.Helper()
 	return s.hireAt(s.dir.PersonDN(uid), attributes...)
@@ -101,9 +103,10 @@ func (s *site) hireAt(dn string, attributes ...string) string {
 	s.Helper()
 	s.hired++
 	uid := strings.TrimPrefix(strings.SplitN(dn, ",", 2)[0], "uid=")
+	given := strings.ToUpper(uid[:1]) + uid[1:]
 	entry := map[string][]string{
-		"objectClass": {"inetOrgPerson", "lockPerson"}, "uid": {uid}, "cn": {strings.ToUpper(uid[:1]) + uid[1:] + " Case"}, "sn": {"Case"},
-		"givenName": {strings.ToUpper(uid[:1]) + uid[1:]}, "mail": {uid + "@example.org"}, "employeeNumber": {fmt.Sprint(s.hired)},
+		"objectClass": {"inetOrgPerson", "lockPerson"}, "uid": {uid}, "employeeNumber": {fmt.Sprint(s.hired)},
+		"givenName": {given}, "sn": {"Case"}, "cn": {given + " Case"}, "mail": {uid + "@example.org"},
 	}
 	for i := 0; i+1 < len(attributes); i += 2 {
 		if attributes[i] == "objectClass" {
@@ -130,8 +133,8 @@ func (s *site) set(uid, attribute string, values ...string) {
 	s.dir.Set(s, s.dir.PersonDN(uid), attribute, values...)
 }
 
-// age waits until the directory's clock, which counts whole seconds, is past all that was changed so far: who changes something by hand is not
-// that fast either.
+// age waits until the directory's clock, which counts whole seconds, is past all that was changed so far: who changes
+// something by hand is not that fast either.
 func (s *site) age() {
 	s.Helper()
 	stamp := func() time.Time {
@@ -162,13 +165,15 @@ func (s *site) group(name string, uids ...string) string {
 func (s *site) posixGroup(name, gid string, uids ...string) string {
 	s.Helper()
 	dn := s.dir.GroupDN(name)
-	s.dir.Add(s, dn, map[string][]string{"objectClass": {"posixGroup"}, "cn": {name}, "gidNumber": {gid}, "memberUid": uids})
+	s.dir.Add(s, dn,
+		map[string][]string{"objectClass": {"posixGroup"}, "cn": {name}, "gidNumber": {gid}, "memberUid": uids})
 	return dn
 }
 
 // posix are the attributes that make a posixAccount.
 func posix(uid, gid string) []string {
-	return []string{"objectClass", "posixAccount", "uidNumber", "1000", "gidNumber", gid, "homeDirectory", "/home/" + uid}
+	home := "/home/" + uid
+	return []string{"objectClass", "posixAccount", "uidNumber", "1000", "gidNumber", gid, "homeDirectory", home}
 }
 
 // write puts a file beside the config.
@@ -260,7 +265,8 @@ func (s *site) command(out io.Writer, args ...string) *exec.Cmd {
 		s.Fatal(err)
 	}
 	cmd := exec.Command(path, append([]string{"--config", filepath.Join(s.folder, "config.hcl")}, args...)...)
-	cmd.Env = append(os.Environ(), "NO_COLOR=1", "LDAP_PASSWORD="+s.dir.Password(), fmt.Sprintf("CLOCK_AHEAD=%d", s.ahead/time.Second))
+	cmd.Env = append(os.Environ(), "NO_COLOR=1", "LDAP_PASSWORD="+s.dir.Password(),
+		fmt.Sprintf("CLOCK_AHEAD=%d", s.ahead/time.Second))
 	cmd.Stdout, cmd.Stderr = out, out
 	return cmd
 }
@@ -284,7 +290,8 @@ func (s *site) settle() {
 func (s *site) says(command string, words ...string) bool {
 	s.Helper()
 	_, out := s.dirsweep(strings.Fields(command)...)
-	return !slices.ContainsFunc(words, func(word string) bool { return !strings.Contains(strings.ToLower(out), strings.ToLower(word)) })
+	return !slices.ContainsFunc(words,
+		func(word string) bool { return !strings.Contains(strings.ToLower(out), strings.ToLower(word)) })
 }
 
 // told reports whether it is said that somebody is not as they should be: an open case, a hold or a finding.
@@ -324,7 +331,11 @@ func (s *site) run() *daemon {
 		close(d.died)
 	}()
 	s.Cleanup(d.stop)
-	if !s.within(30*time.Second, func() bool { _, err := os.Stat(filepath.Join(s.folder, "dirsweep.sock")); return err == nil }) {
+	listens := func() bool {
+		_, err := os.Stat(filepath.Join(s.folder, "dirsweep.sock"))
+		return err == nil
+	}
+	if !s.within(30*time.Second, listens) {
 		s.Fatal("the daemon does not answer")
 	}
 	return d

@@ -11,8 +11,9 @@ import (
 
 // Build makes dirsweep as path, with more flags for `go build`.
 //
-// It also lets go test's cache know what the program is made of. The cache sees the packages that a test is linked with, and the files and
-// folders that a test opens; a program that another process builds is neither, so Build opens every folder of the module that it is called in.
+// It also lets go test's cache know what the program is made of. The cache sees the packages that a test is linked
+// with, and the files and folders that a test opens; a program that another process builds is neither, so Build opens
+// every folder of the module that it is called in.
 func Build(path string, flags ...string) error {
 	module, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}").Output()
 	if err != nil {
@@ -29,13 +30,15 @@ func Build(path string, flags ...string) error {
 	return nil
 }
 
-// open reads every folder below root in which source may be. For the cache a folder is the names, sizes and times of what is in it.
+// open reads every folder below root in which source may be. For the cache a folder is the names, sizes and times of
+// what is in it.
 func open(root string) error {
 	return filepath.WalkDir(root, func(path string, entry fs.DirEntry, err error) error {
 		if err != nil || !entry.IsDir() {
 			return err
 		}
-		if name := entry.Name(); path != root && (strings.HasPrefix(name, ".") || name == "bin" || name == "node_modules") {
+		name := entry.Name()
+		if path != root && (strings.HasPrefix(name, ".") || name == "bin" || name == "node_modules") {
 			return fs.SkipDir
 		}
 		return nil

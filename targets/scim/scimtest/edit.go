@@ -1,7 +1,7 @@
 package scimtest
 
-// Put adds an account under an id of the caller's choice, or replaces the one that has it: what an application's own administrator, a restore
-// or a migration does. Nothing is checked.
+// Put adds an account under an id of the caller's choice, or replaces the one that has it: what an application's own
+// administrator, a restore or a migration does. Nothing is checked.
 func (f *Fast) Put(id string, doc map[string]any) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
