@@ -63,6 +63,13 @@ type Identified interface {
 	Directory(ctx context.Context) (string, error)
 }
 
+// A Selective source tells by which settings of its block it selects people, so that an edit of them is not taken for people's leaving (R14).
+type Selective interface {
+	// Selection returns the attribute by which people are known, and a fingerprint of every other setting by which somebody is read or
+	// not, or is in a group or not.
+	Selection() (anchor string, fingerprint uint64)
+}
+
 // A Lookup is what a Finder is told of the person to find.
 type Lookup struct {
 	Anchor string

@@ -387,7 +387,7 @@ func TestAsks(t *testing.T) {
 	if _, _, err := everyone(t, reading(t, sources.Need{Attributes: []string{"cn", "entryuuid"}}, []string{url}, `name = "CN"`)); err != nil {
 		t.Fatal(err)
 	}
-	want := "cn entryuuid modifyTimestamp entryCSN accountExpires ds-pwp-account-disabled ds-pwp-account-expiration-time ibm-pwdAccountLocked " +
+	want := "cn entryuuid modifyTimestamp accountExpires ds-pwp-account-disabled ds-pwp-account-expiration-time ibm-pwdAccountLocked " +
 		"inetUserStatus krb5KDCFlags krb5ValidEnd krbPrincipalExpiration krbTicketFlags loginDisabled loginExpirationTime " +
 		"msDS-UserAccountDisabled nsAccountLock orclActiveEndDate orclIsEnabled pwdAccountDisabled pwdAccountLockedTime pwdEndTime " +
 		"sambaAcctFlags sambaKickoffTime shadowExpire userAccountControl"

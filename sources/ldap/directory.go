@@ -4,12 +4,43 @@ import (
 	"context"
 	"encoding/hex"
 	"fmt"
+	"slices"
 	"strings"
+
+	"github.com/cespare/xxhash/v2"
 
 	"github.com/dirsweep/dirsweep/sources"
 )
 
-var _ sources.Identified = (*source)(nil)
+var (
+	_ sources.Identified = (*source)(nil)
+	_ sources.Selective  = (*source)(nil)
+)
+
+// Selection implements sources.Selective.
+func (s *source) Selection() (anchor string, fingerprint uint64) {
+	settings := []string{fmt.Sprint(s.scope), s.filter}
+	settings = append(settings, normalised(s.bases)...)
+	if s.groups != nil {
+		settings = append(settings, "groups", s.groups.filter, s.groups.name)
+		settings = append(append(settings, normalised(s.groups.bases)...), s.groups.member...)
+	}
+	return strings.ToLower(s.anchor.name), xxhash.Sum64String(strings.Join(settings, "\x00"))
+}
+
+// normalised are DNs in one spelling and order.
+func normalised(dns []string) []string {
+	list := make([]string, len(dns))
+	for i, dn := range dns {
+		normal, err := normalDN(dn)
+		if err != nil {
+			normal = dn
+		}
+		list[i] = normal
+	}
+	slices.Sort(list)
+	return list
+}
 
 // Directory implements sources.Identified: the SID of an Active Directory domain (MS-ADTS 6.1.1.1), else the identifier of the entry at the
 // suffix that holds base_dn (RFC 4530).

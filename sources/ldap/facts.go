@@ -29,6 +29,7 @@ type server struct {
 	light     bool     // AD LDS, whose users have no userAccountControl
 	service   string   // Active Directory: the DN of the server's own settings
 	schema    string   // where the schema is
+	slapd     bool     // OpenLDAP, which tells to the microsecond when an entry was changed
 }
 
 // describe reads the root DSE, once a connection. An error is nil where the server only shows nothing.
@@ -37,7 +38,7 @@ func (s *session) describe(ctx context.Context) (*server, error) {
 		return s.server, nil
 	}
 	dse, err := s.read(ctx, "", "namingContexts", "supportedExtension", "supportedCapabilities", "dsServiceName",
-		"subschemaSubentry")
+		"subschemaSubentry", "structuralObjectClass")
 	if err != nil {
 		return nil, err
 	}
@@ -51,6 +52,7 @@ func (s *session) describe(ctx context.Context) (*server, error) {
 			light:     slices.Contains(capabilities, lightweight),
 			service:   dse.GetEqualFoldAttributeValue("dsServiceName"),
 			schema:    dse.GetEqualFoldAttributeValue("subschemaSubentry"),
+			slapd:     strings.EqualFold(dse.GetEqualFoldAttributeValue("structuralObjectClass"), "OpenLDAProotDSE"),
 		}
 	}
 	return s.server, nil

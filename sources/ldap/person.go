@@ -102,7 +102,7 @@ func (b block) entryReader(name string, need []string, now time.Time) *entryRead
 	if b.anchor.directory() {
 		ask("whenChanged")
 	} else {
-		ask("modifyTimestamp", "entryCSN")
+		ask("modifyTimestamp")
 	}
 	for _, attribute := range vocabulary() {
 		if lower := strings.ToLower(attribute); r.judges[lower] != nil {
@@ -117,6 +117,9 @@ func (b block) entryReader(name string, need []string, now time.Time) *entryRead
 
 // serves tells the reader what kind of server the entries come from.
 func (r *entryReader) serves(about server) {
+	if i := slices.Index(r.ask, "modifyTimestamp"); i >= 0 && about.slapd {
+		r.ask[i] = "entryCSN"
+	}
 	if r.domain = (r.domain || about.directory) && !about.light; r.domain && !slices.Contains(r.ask, "objectClass") {
 		r.ask = append(r.ask, "objectClass")
 	}

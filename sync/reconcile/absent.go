@@ -108,6 +108,7 @@ func (r *run) judgePeople(ctx context.Context) error {
 			r.disbelieve(n)
 		}
 	}
+	r.tellStranded()
 	for _, l := range r.lanes {
 		if err := r.returns(ctx, l); err != nil {
 			return err
@@ -147,7 +148,11 @@ func (r *run) absent(ctx context.Context) (absent []missing, err error) {
 				if err != nil {
 					return err
 				}
-				if _, here := r.roster.Find(link.Person); here || !r.completely(link.Person.Directory) {
+				if i, here := r.roster.Find(link.Person); here {
+					l.linked.Set(i)
+					continue
+				}
+				if !r.completely(link.Person.Directory) {
 					continue
 				}
 				if at, twice := seen[link.Person]; twice {
@@ -167,6 +172,10 @@ func (r *run) absent(ctx context.Context) (absent []missing, err error) {
 					p = state.Person{ID: link.Person, Name: link.Name}
 				}
 				seen[p.ID] = -1
+				if p.Unanchored || slices.ContainsFunc(r.readersOf(p.ID.Directory), r.anchorEdited) {
+					r.unanchored(p)
+					continue
+				}
 				if p.Proven {
 					r.gone[p.ID] = judge.Absent{
 						Outcome: judge.Left, Cause: identity.Deleted, Strength: identity.ByAbsence, Proof: "proven when the person left",
@@ -184,6 +193,39 @@ func (r *run) absent(ctx context.Context) (absent []missing, err error) {
 		return nil, fmt.Errorf("read the state: %w", err)
 	}
 	return absent, nil
+}
+
+// unanchored notes that somebody cannot be asked for any more: their source knows people by another attribute now.
+func (r *run) unanchored(p state.Person) {
+	r.stranded[p.ID.Directory]++
+	if !p.Unanchored {
+		p.Unanchored = true
+		r.records = append(r.records, p)
+	}
+}
+
+// tellStranded says which sources have people whom nobody can ask for, and makes no accounts for anybody new of theirs: they may be the same.
+func (r *run) tellStranded() {
+	for n, s := range r.o.Sources {
+		count := r.stranded[r.directories[n].name]
+		if count == 0 {
+			continue
+		}
+		anchor, _ := s.selection()
+		r.find(identity.Finding{
+			Kind: "anchor edited", Subject: s.Name, Source: s.Name,
+			Detail: fmt.Sprintf("%d people with accounts are known by another anchor than %s, by which the source reads now: none of them leaves, "+
+				"and no account is made for anybody new of it. Give the source its old anchor back, or link the accounts anew", count, anchor),
+		})
+		for _, li := range r.readers(n) {
+			for i := range r.roster.Of(n) {
+				if l := r.lanes[li]; l.scope.Has(i) && !l.linked.Has(i) {
+					l.scope.Clear(i)
+					l.unsure.Set(i)
+				}
+			}
+		}
+	}
 }
 
 // lookups is how many people are asked about at once.
@@ -303,7 +345,10 @@ func (r *run) accept(ctx context.Context, n int) error {
 	record := g.record
 	record.Name, record.Accepted, record.At = name, count, r.now
 	record.Server, record.Currency, record.Rival, record.RivalSince = g.facts.Server, g.facts.Until, "", unix(0)
-	record.Groups, record.Anchor = g.groupRecords(), r.o.Sources[n].Anchor
+	record.Groups = g.groupRecords()
+	if anchor, _ := r.o.Sources[n].selection(); anchor != "" {
+		record.Anchor = anchor
+	}
 	record.Directory, record.DirectoryID = r.directories[n].name, r.directories[n].id
 	return r.update(ctx, func(w *state.Writer) error {
 		return errors.Join(w.PutNames(r.names.all()), w.PutSource(record))
@@ -352,9 +397,9 @@ func (r *run) explained(n int) (count int, words string) {
 // they have an account of their own by now, because both entries were there for a while, the old one stays a leaver's.
 func (r *run) returns(ctx context.Context, l *lane) error {
 	return r.o.Ledger.View(ctx, func(v *state.Reader) error {
-		claims, err := r.claims(v, l)
-		if err != nil || len(claims) == 0 {
-			return err
+		claims := r.claims(l)
+		if len(claims) == 0 {
+			return nil
 		}
 		var left []judge.Former
 		var present []judge.Claimant
@@ -416,35 +461,17 @@ func (r *run) returns(ctx context.Context, l *lane) error {
 func key(hash uint64) string { return fmt.Sprintf("%016x", hash) }
 
 // claims are the rows of people in scope without an account, by their rehire key.
-func (r *run) claims(v *state.Reader, l *lane) (map[uint64][]int, error) {
+func (r *run) claims(l *lane) map[uint64][]int {
 	keyed := func(i int) bool {
 		return r.roster.Row(i).Key != 0 && r.roster.Row(i).Active && l.scope.Has(i) && r.reads(l, r.roster.Source(i))
 	}
-	some := false
-	for i := range r.roster.Len() {
-		if some = keyed(i); some {
-			break
-		}
-	}
-	if !some {
-		return nil, nil
-	}
-	var linked roster.Bits
-	for link, err := range v.Links(l.Name) {
-		if err != nil {
-			return nil, err
-		}
-		if i, here := r.roster.Find(link.Person); here {
-			linked.Set(i)
-		}
-	}
 	claims := map[uint64][]int{}
 	for i := range r.roster.Len() {
-		if keyed(i) && !linked.Has(i) {
+		if keyed(i) && !l.linked.Has(i) {
 			claims[r.roster.Row(i).Key] = append(claims[r.roster.Row(i).Key], i)
 		}
 	}
-	return claims, nil
+	return claims
 }
 
 // onePerson says that somebody new is, by their key, somebody who has an account already: while both are there nothing is made for the new one.

@@ -25,8 +25,6 @@ type Source struct {
 	Source    sources.Source
 	Mapping   *mapping.Source
 	Directory string // declared: that it reads, by which people are known whatever source read them (R3); "" for what the source says
-	Anchor    string // the attribute by which it knows people; "" where the kind has no such thing
-	Print     uint64 // fingerprint of what else makes it read somebody: base, filter, depth, groups (R14)
 }
 
 // A Target is one target block, opened.

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/dirsweep/dirsweep/sources"
 	"github.com/dirsweep/dirsweep/state"
 	"github.com/dirsweep/dirsweep/sync/identity"
 	"github.com/dirsweep/dirsweep/sync/judge"
@@ -354,7 +355,8 @@ func (r *run) because(l *lane, i int, f *judge.Facts) {
 
 // scopePrint fingerprints everything in the config that makes people of a source stay at a target (R14).
 func (r *run) scopePrint(l *lane, n int) uint64 {
-	return mix(l.Mapping.ScopePrint(), r.o.Sources[n].Mapping.Print(), r.o.Sources[n].Print)
+	_, selection := r.o.Sources[n].selection()
+	return mix(l.Mapping.ScopePrint(), r.o.Sources[n].Mapping.Print(), selection)
 }
 
 // scopePrintOf is the scopePrint for a person, wherever they were read.
@@ -373,7 +375,16 @@ func (r *run) scopePrintOf(l *lane, id identity.PersonID) uint64 {
 // anchorEdited reports whether a source knows people by another attribute than in its last accepted read.
 func (r *run) anchorEdited(n int) bool {
 	g := r.readings[n]
-	return g != nil && g.record.Anchor != "" && r.o.Sources[n].Anchor != "" && g.record.Anchor != r.o.Sources[n].Anchor
+	anchor, _ := r.o.Sources[n].selection()
+	return g != nil && g.record.Anchor != "" && anchor != "" && g.record.Anchor != anchor
+}
+
+// selection is by what a source selects people; nothing where the kind does not tell.
+func (s Source) selection() (anchor string, fingerprint uint64) {
+	if known, ok := s.Source.(sources.Selective); ok {
+		return known.Selection()
+	}
+	return "", 0
 }
 
 // watches reports whether a target reads a source of a directory.

@@ -163,6 +163,8 @@ type run struct {
 
 	gone    map[identity.PersonID]judge.Absent // what became of people whom the reads lack
 	closure map[identity.PersonID]string       // ordered closed, with the reason
+	// stranded counts, by directory, the people who cannot be asked for under the anchors by which they are known.
+	stranded map[string]int
 
 	holders     holders
 	populations populations
@@ -186,7 +188,7 @@ func (e *Engine) begin(p Pass, write bool) (*run, error) {
 	r := &run{
 		e: e, o: e.o, pass: p, write: write, now: now, id: now.UTC().Format("20060102T150405.000000"), spool: spool, roster: roster.New(spool),
 		whole: make([]bool, len(e.o.Sources)), programs: make([]uint64, len(e.o.Sources)),
-		gone: map[identity.PersonID]judge.Absent{}, readings: make([]*reading, len(e.o.Sources)), closure: map[identity.PersonID]string{},
+		gone: map[identity.PersonID]judge.Absent{}, readings: make([]*reading, len(e.o.Sources)), closure: map[identity.PersonID]string{}, stranded: map[string]int{},
 	}
 	r.meant.who = p.Person
 	r.report.Sources = make([]Part, len(e.o.Sources))

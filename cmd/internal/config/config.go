@@ -76,6 +76,9 @@ type Source struct {
 	Mapping    *mapping.Source
 	Need       sources.Need // Attributes and Groups: what the source's own expressions and those of the targets that read it name
 	At         string       // "config.hcl:12"
+	// Directory is the name that the block gives to the directory it reads, so that the people of several sources which read one are one
+	// person each; "" for what the source itself says.
+	Directory string
 }
 
 // A Target is a target block.

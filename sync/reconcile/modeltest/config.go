@@ -96,12 +96,8 @@ func (w *world) options() reconcile.Options {
 		Guard: general, Ledger: w.ledger, Trail: w.trail, Scratch: w.dir, Log: w.log, Now: w.now,
 	}
 	for n := range sourceCount {
-		anchor := "entryUUID"
-		if w.model.config.number[n] {
-			anchor = "employeeNumber"
-		}
 		o.Sources = append(o.Sources, reconcile.Source{
-			Name: sourceNames[n], Source: source{w, n}, Mapping: w.site.source, Directory: w.directory(n), Anchor: anchor, Print: uint64(index(w.model.config.number[n])),
+			Name: sourceNames[n], Source: source{w, n}, Mapping: w.site.source, Directory: w.directory(n),
 		})
 	}
 	for n, app := range w.applications {

@@ -51,6 +51,7 @@ type source struct {
 
 var (
 	_ sources.Source     = source{}
+	_ sources.Selective  = source{}
 	_ sources.Finder     = source{}
 	_ sources.FactReader = source{}
 )
@@ -60,6 +61,14 @@ func (s source) name() string { return sourceNames[s.n] }
 var sourceNames = [sourceCount]string{"corp", "plant"}
 
 // Close has nothing to end.
+// Selection implements sources.Selective.
+func (s source) Selection() (anchor string, fingerprint uint64) {
+	if s.world.model.config.number[s.n] {
+		return "employeeNumber", 1
+	}
+	return "entryUUID", 0
+}
+
 func (s source) Close() error { return nil }
 
 // People implements sources.Source.
