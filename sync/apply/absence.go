@@ -4,8 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"strings"
-	"time"
 
 	"golang.org/x/text/unicode/norm"
 
@@ -130,35 +130,19 @@ func describe(a identity.Account) string {
 	return fmt.Sprintf("%s account %s (userName %q%s)", state, a.ID, a.UserName, mark)
 }
 
-// A suspect is an account that could not be read, and that a listing may prove gone.
-type suspect struct {
-	since time.Time // of the first look, or of our last write
-	lacks time.Time // when a whole listing that lacks it began; zero for none
-}
-
+// mostSuspects bounds what is remembered of accounts that could not be read.
 const mostSuspects = 10_000
 
-// suspect notes an account that could not be read, and reports whether a whole listing since lacks it.
+// suspect notes an account that could not be read, and reports whether a whole listing that began since lacks it. Nothing of ours is written to
+// it meanwhile: it would have to be read first.
 func (s *Session) suspect(id identity.AccountID) (unlisted bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	known := s.suspects[id]
-	switch {
-	case known != nil:
-		return known.lacks.After(known.since)
-	case len(s.suspects) < mostSuspects:
-		s.suspects[id] = &suspect{since: s.o.Now()}
+	unlisted, known := s.suspects[id]
+	if !known && len(s.suspects) < mostSuspects {
+		s.suspects[id] = false
 	}
-	return false
-}
-
-// wrote says that an account has been written: listings that began before prove nothing of it.
-func (s *Session) wrote(id identity.AccountID) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if known := s.suspects[id]; known != nil {
-		known.since = s.o.Now()
-	}
+	return unlisted
 }
 
 // cleared forgets a suspect whose case is decided, or that can be read again.
@@ -168,27 +152,33 @@ func (s *Session) cleared(id identity.AccountID) {
 	delete(s.suspects, id)
 }
 
-// A listing notes which suspects a list holds.
+// A listing notes which of the suspects there were at its beginning a list holds.
 type listing struct {
-	s     *Session
-	began time.Time
-	left  map[identity.AccountID]bool // suspects not seen yet
+	s    *Session
+	left map[identity.AccountID]bool // suspects not seen yet
 }
 
-func (s *Session) listing(began time.Time) *listing {
+func (s *Session) listing() *listing {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	l := &listing{s: s, began: began, left: make(map[identity.AccountID]bool, len(s.suspects))}
-	for id := range s.suspects {
-		l.left[id] = true
-	}
-	return l
+	return &listing{s: s, left: maps.Clone(s.suspects)}
 }
 
 func (l *listing) saw(id identity.AccountID) {
-	if len(l.left) > 0 {
-		delete(l.left, id)
+	if len(l.left) == 0 {
+		return
 	}
+	if _, suspect := l.left[id]; suspect {
+		delete(l.left, id)
+		l.s.listed(id)
+	}
+}
+
+// listed says that a list holds a suspect.
+func (s *Session) listed(id identity.AccountID) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.suspects[id] = false
 }
 
 // whole is called at the end of a list that came whole.
@@ -196,8 +186,8 @@ func (l *listing) whole() {
 	l.s.mu.Lock()
 	defer l.s.mu.Unlock()
 	for id := range l.left {
-		if known := l.s.suspects[id]; known != nil {
-			known.lacks = l.began
+		if _, still := l.s.suspects[id]; still {
+			l.s.suspects[id] = true
 		}
 	}
 }

@@ -203,12 +203,15 @@ func TestR08AListThatLacksIt(t *testing.T) {
 		if r := d.x.Do(t.Context(), d.p, d.sweep(identity.Disable, link)); r.Err == nil {
 			t.Fatalf("no list since: %+v", r)
 		}
+		list()
 		d.app.Put(account("1", "a", "a"))
+		d.app.Always("find", applytest.Answer{Hollow: true}) // the list alone tells
 		list()
 		if r := d.x.Do(t.Context(), d.p, d.sweep(identity.Disable, link)); r.Err == nil {
 			t.Fatalf("the list has it: %+v", r)
 		}
 		d.app.Remove("1")
+		d.app.Always("find", applytest.Answer{})
 		list()
 		if r := d.x.Do(t.Context(), d.p, d.sweep(identity.Disable, link)); r.Err != nil || r.Seen != apply.SeenGone {
 			t.Errorf("%+v", r)
@@ -364,6 +367,9 @@ func TestR05TradedIdentifiers(t *testing.T) {
 		r := d.x.Do(t.Context(), d.p, apply.Job{Change: change(identity.Link, link.Person, found.ID), Have: found, Link: link})
 		if r.Err != nil {
 			t.Fatal(r.Err)
+		}
+		if link.Person == alice {
+			d.want("bob's meanwhile", identity.AccountID("1"), d.recorded(bob).Account)
 		}
 		d.want("linked to", found.ID, d.recorded(link.Person).Account)
 		for _, person := range []identity.PersonID{alice, bob} {

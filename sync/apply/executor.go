@@ -218,7 +218,6 @@ func (x *Executor) perform(ctx context.Context, p *Pass, job Job) Result {
 	r := Result{Account: job.Have, Link: job.Link}
 	write := func(call func(context.Context) error) {
 		r.Err = p.call(ctx, job.Have.ID, call)
-		p.s.wrote(job.Have.ID)
 	}
 	switch c.Op {
 	case identity.Link:

@@ -60,7 +60,7 @@ func (p *Pass) Accounts(ctx context.Context) iter.Seq2[identity.Account, error] 
 			return
 		}
 		began := p.s.o.Now()
-		listing := p.s.listing(began)
+		listing := p.s.listing()
 		for a, err := range p.in.Accounts(ctx) {
 			if err != nil {
 				p.s.learn(ctx, began, err)
@@ -148,11 +148,8 @@ func (p *Pass) repeat(ctx context.Context, fn func(context.Context) error) error
 		if err == nil || !errors.Is(err, targets.ErrUnavailable) || errors.Is(err, ErrPaused) || ctx.Err() != nil || try+1 == tries {
 			return err
 		}
-		if err := p.s.paused(ctx); err != nil {
-			return err
-		}
 		if throttled := (*targets.ThrottledError)(nil); errors.As(err, &throttled) && throttled.RetryAfter > 0 {
-			continue // the next request waits for the end of the pause
+			continue // the next request waits for the end of the pause, or is refused
 		}
 		if err := sleep(ctx, firstBackoff<<try); err != nil {
 			return err

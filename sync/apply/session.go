@@ -69,8 +69,8 @@ type Session struct {
 	last         targets.Pass // of the last Begin that succeeded
 	recent       *Pass        // what Recent last returned
 	recentAt     time.Time
-	suspects     map[identity.AccountID]*suspect
-	good         []state.Link // whose accounts were read lately: witnesses
+	suspects     map[identity.AccountID]bool // that could not be read → whether a whole list since lacks them
+	good         []state.Link                // whose accounts were read lately: witnesses
 }
 
 // OpenSession opens a session over the target that open makes. open is given what paces the target's requests (targets.Need.Pace).
@@ -81,7 +81,7 @@ func OpenSession(o SessionOptions, open func(pace func(context.Context) error) (
 	if o.Log == nil {
 		o.Log = hclog.NewNullLogger()
 	}
-	s := &Session{o: o, pacer: NewPacer(o.Rate), suspects: map[identity.AccountID]*suspect{}}
+	s := &Session{o: o, pacer: NewPacer(o.Rate), suspects: map[identity.AccountID]bool{}}
 	var err error
 	s.target, err = open(s.pace)
 	return s, err

@@ -331,3 +331,13 @@ func TestR12WhatIsWithheldStaysAsItIs(t *testing.T) {
 		t.Errorf("%+v", d)
 	}
 }
+
+// R8: where the application shows nobody's entitlements, those that were granted are taken to be there.
+func TestR08EntitlementsThatAreNotShown(t *testing.T) {
+	have := identity.Account{EntitlementsUnknown: true}
+	want := identity.Account{Entitlements: identity.NamedEntitlements("kept", "new")}
+	d := plan.Diff(want, have, nil, identity.NamedEntitlements("kept", "old"))
+	if diff := cmp.Diff(identity.Delta{Grant: identity.NamedEntitlements("new"), Withdraw: identity.NamedEntitlements("old")}, d); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}

@@ -154,3 +154,15 @@ func TestR11LookFollowsThePerson(t *testing.T) {
 		}
 	}
 }
+
+// What dirsweep granted is asked for by name, also where a list leaves it out.
+func TestR08WhatWasGrantedIsAskedFor(t *testing.T) {
+	d := newDesk(t, active("g"))
+	d.app.ShowRemembered()
+	a := d.leaver(strict, identity.LinkActive, time.Time{})
+	a.Link.Entitlements = identity.NamedEntitlements("g")
+	closed := sweep.Close(t.Context(), d.x, d.p, a)
+	if now, _ := d.app.Get("1"); !closed.Proven || len(now.Entitlements) > 0 {
+		t.Errorf("%+v, the account has %v", closed, now.Entitlements)
+	}
+}

@@ -35,6 +35,7 @@ type Target struct {
 	next     int
 	hides    bool
 	secret   bool
+	shy      bool
 	groups   []identity.Entitlement
 	refuses  map[string]string
 	pace     func(context.Context) error
@@ -153,6 +154,9 @@ func (t *Target) HideInactive() { t.hides = true }
 // HideEntitlements makes the target show nobody's entitlements.
 func (t *Target) HideEntitlements() { t.secret = true }
 
+// ShowRemembered makes the target show of an account only those entitlements that it is remembered to have.
+func (t *Target) ShowRemembered() { t.shy = true }
+
 // Groups are the entitlements that Resolve knows; without them it knows all.
 func (t *Target) Groups(groups ...identity.Entitlement) { t.groups = groups }
 
@@ -227,6 +231,11 @@ func (t *Target) Entitlements(ctx context.Context, have identity.Account) (a ide
 	err = t.call(ctx, "entitlements", string(have.ID), func() error {
 		now, err := t.held(have.ID)
 		a.Entitlements, a.EntitlementsUnknown = now.Entitlements, t.secret
+		if t.shy {
+			a.Entitlements = slices.DeleteFunc(slices.Clone(now.Entitlements), func(e identity.Entitlement) bool {
+				return !identity.HasEntitlement(have.Entitlements, e)
+			})
+		}
 		return err
 	})
 	return a, err
@@ -296,38 +305,49 @@ func (t *Target) receipt(r targets.Receipt) targets.Receipt {
 	return r
 }
 
-// Update writes delta.
+// Update writes delta. A hollow one is answered as if it had been.
 func (t *Target) Update(ctx context.Context, have identity.Account, d identity.Delta) (now identity.Account, r targets.Receipt, err error) {
+	stored := false
 	err = t.call(ctx, "update", string(have.ID), func() error {
-		now, err = t.held(have.ID)
-		if err != nil {
-			return err
+		if now, r, err = t.changed(have.ID, d); err == nil {
+			t.accounts[have.ID], stored = now, true
 		}
-		now.Attributes = maps.Clone(now.Attributes)
-		if now.Attributes == nil {
-			now.Attributes = map[string]identity.Value{}
-		}
-		for _, a := range d.Attributes {
-			if why, refused := t.refuses[a.Path]; refused {
-				r.Refused = append(r.Refused, targets.Refusal{Path: a.Path, Why: why})
-				continue
-			}
-			if a.Path == "userName" {
-				now.UserName = a.After.Text()
-			}
-			if now.Attributes[a.Path] = a.After; a.After == "" {
-				delete(now.Attributes, a.Path)
-			}
-		}
-		kept := identity.WithoutEntitlements(now.Entitlements, d.Withdraw)
-		now.Entitlements = identity.SortedEntitlements(append(kept, d.Grant...))
-		t.accounts[have.ID] = now
-		return nil
+		return err
 	})
+	if err == nil && !stored {
+		t.mu.Lock()
+		now, r, err = t.changed(have.ID, d)
+		t.mu.Unlock()
+	}
 	if now.EntitlementsUnknown = t.secret; t.secret {
 		now.Entitlements = nil
 	}
 	return now, t.receipt(r), err
+}
+
+// changed is what an account is after a change.
+func (t *Target) changed(id identity.AccountID, d identity.Delta) (now identity.Account, r targets.Receipt, err error) {
+	if now, err = t.held(id); err != nil {
+		return now, r, err
+	}
+	if now.Attributes = maps.Clone(now.Attributes); now.Attributes == nil {
+		now.Attributes = map[string]identity.Value{}
+	}
+	for _, a := range d.Attributes {
+		if why, refused := t.refuses[a.Path]; refused {
+			r.Refused = append(r.Refused, targets.Refusal{Path: a.Path, Why: why})
+			continue
+		}
+		if a.Path == "userName" {
+			now.UserName = a.After.Text()
+		}
+		if now.Attributes[a.Path] = a.After; a.After == "" {
+			delete(now.Attributes, a.Path)
+		}
+	}
+	kept := identity.WithoutEntitlements(now.Entitlements, d.Withdraw)
+	now.Entitlements = identity.SortedEntitlements(append(kept, d.Grant...))
+	return now, r, nil
 }
 
 // Enable makes an account active.
