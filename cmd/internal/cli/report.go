@@ -287,7 +287,11 @@ func (g *findingGroup) subjects() string {
 func (a *app) printAbsent(what string, parts []control.Part) {
 	for _, part := range parts {
 		if part.Error != "" {
-			a.printf("%s %s %s skipped: %s\n", a.style.warn("!"), what, part.Name, clean(strings.TrimPrefix(part.Error, part.Name+": ")))
+			where := ""
+			if part.At != "" {
+				where = " (" + part.At + ")"
+			}
+			a.printf("%s %s %s skipped: %s%s\n", a.style.warn("!"), what, part.Name, clean(strings.TrimPrefix(part.Error, part.Name+": ")), where)
 		}
 	}
 }

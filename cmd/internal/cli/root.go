@@ -158,6 +158,9 @@ func (a *app) logger(w io.Writer, level hclog.Level) (hclog.Logger, error) {
 	if colored(w) {
 		color = hclog.ForceColor
 	}
+	if isJournal(w) {
+		w = journal{w}
+	}
 	return hclog.New(&hclog.LoggerOptions{Name: "dirsweep", Level: level, Output: w, JSONFormat: a.json, Color: color}), nil
 }
 

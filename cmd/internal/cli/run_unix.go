@@ -5,6 +5,7 @@ package cli
 import (
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"os/signal"
@@ -17,6 +18,19 @@ func (a *app) runService(string) error {
 
 // private makes every file that the process creates its owner's only.
 func private() { syscall.Umask(0o077) }
+
+// isJournal reports whether w is the stream that systemd connected to the journal (systemd.exec(5), JOURNAL_STREAM).
+func isJournal(w io.Writer) bool {
+	f, ok := w.(*os.File)
+	if !ok {
+		return false
+	}
+	var st syscall.Stat_t
+	if err := syscall.Fstat(int(f.Fd()), &st); err != nil {
+		return false
+	}
+	return os.Getenv("JOURNAL_STREAM") == fmt.Sprintf("%d:%d", st.Dev, st.Ino)
+}
 
 // onHangup calls do for each SIGHUP until stop is called.
 func onHangup(do func()) (stop func()) {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 
 	"github.com/hashicorp/go-hclog"
 	"github.com/kardianos/service"
@@ -73,10 +74,10 @@ type eventLog struct{ events service.Logger }
 
 func (l eventLog) Write(line []byte) (int, error) {
 	text := string(bytes.TrimSpace(line))
-	switch {
-	case bytes.Contains(line, []byte("[ERROR]")):
+	switch priority(line) {
+	case "3":
 		return len(line), l.events.Error(text)
-	case bytes.Contains(line, []byte("[WARN]")):
+	case "4":
 		return len(line), l.events.Warning(text)
 	}
 	return len(line), l.events.Info(text)
@@ -84,6 +85,8 @@ func (l eventLog) Write(line []byte) (int, error) {
 
 // private does nothing: files take their rights from the folder, which the installer closes to all but the system and administrators.
 func private() {}
+
+func isJournal(io.Writer) bool { return false }
 
 func onHangup(func()) (stop func()) { return func() {} }
 

@@ -206,7 +206,7 @@ func (s *Service) sync(ctx context.Context, request Request) (Report, error) {
 
 // told completes the report of what was done: how things stand is what the state tells, not what this pass happened to meet (R21).
 func (s *Service) told(ctx context.Context, i *Instance, report Report) (Report, error) {
-	report.By = s.origin(i)
+	report = s.locate(i, report)
 	err := i.Storage.Ledger.View(ctx, func(r *state.Reader) error {
 		facts, err := readFacts(r, i.Outline)
 		facts.Absent = report.Facts.Absent
@@ -225,6 +225,28 @@ func (s *Service) origin(i *Instance) Origin {
 		o.Daemon = p.PID
 	}
 	return o
+}
+
+// locate adds to a report who made it, and where in the config its sources and targets stand.
+func (s *Service) locate(i *Instance, report Report) Report {
+	report.By = s.origin(i)
+	if i.Config == nil {
+		return report
+	}
+	at := map[string]string{}
+	for _, c := range i.Config.Sources {
+		at[c.Name] = c.At
+	}
+	for n, part := range report.Sources {
+		report.Sources[n].At = at[part.Name]
+	}
+	for _, c := range i.Config.Targets {
+		at[c.Name] = c.At
+	}
+	for n, part := range report.Targets {
+		report.Targets[n].At = at[part.Name]
+	}
+	return report
 }
 
 // process is the daemon that this is, nil where no daemon runs.
@@ -289,9 +311,7 @@ func (s *Service) do(ctx context.Context, i *Instance, command Command, request 
 		return i.Engine.Evidence(ctx, request.Person)
 	case CmdSweep:
 		swept, err := i.Engine.Sweep(ctx, order)
-		report := ViewReport(swept, false)
-		report.By = s.origin(i)
-		return report, err
+		return s.locate(i, ViewReport(swept, false)), err
 	case CmdRelease:
 		return struct{}{}, i.Engine.Release(ctx, order)
 	case CmdLink:
@@ -328,9 +348,7 @@ func (s *Service) plan(ctx context.Context, request Request) (Report, error) {
 		return Report{}, err
 	}
 	planned, err := i.Engine.Plan(ctx, pass)
-	report := ViewReport(planned, true)
-	report.By = s.origin(i)
-	return report, err
+	return s.locate(i, ViewReport(planned, true)), err
 }
 
 func (s *Service) order(i *Instance, mode reconcile.Mode, request Request) (reconcile.Pass, error) {

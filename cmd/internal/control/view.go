@@ -74,6 +74,7 @@ type Part struct {
 	Count int    `json:"count"`
 	Error string `json:"error,omitempty"` // why it took no part
 	Mode  string `json:"mode,omitempty"`  // of a target: "enforce" or "observe"
+	At    string `json:"at,omitempty"`    // the config line
 }
 
 // A Failure is a change that did not succeed.
