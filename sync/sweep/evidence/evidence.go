@@ -130,6 +130,9 @@ func derive(records []audit.Record) (e Evidence, sealed *audit.Record, err error
 		if r.Kind != audit.Leaver && r.Kind != audit.Closed || e.Case != "" && e.Case != r.Case {
 			return e, nil, invalid("record %d is not of this case", r.Seq)
 		}
+		if proven := r.Outcome == string(state.StepProven); proven != (r.Kind == audit.Closed) {
+			return e, nil, invalid("record %d says %s of an account that is %s", r.Seq, r.Kind, r.Outcome)
+		}
 		left, noticed := e.Left, e.Noticed
 		e = Evidence{
 			Format: 1, Case: r.Case, Person: r.Person, Name: r.Name, DN: r.DN, Cause: identity.Cause(r.Cause), Reason: r.Reason, Proof: r.Proof,
@@ -167,7 +170,7 @@ func account(r audit.Record) Account {
 		Target: r.Target, Account: identity.AccountID(r.Account), UserName: r.UserName, Status: state.StepStatus(r.Outcome), Seen: r.Seen,
 		Rule: r.Rule, Left: r.Left, Noticed: r.Noticed, At: r.At, Attempts: r.Attempts, Error: r.Error, RequestID: r.RequestID,
 	}
-	if a.Status == state.StepProven && r.Kind == audit.Closed {
+	if r.Kind == audit.Closed {
 		a.Closed = r.At
 		a.Ours = seconds(a.Closed.Sub(a.Noticed))
 		a.Took = a.Ours

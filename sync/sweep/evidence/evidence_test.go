@@ -258,6 +258,9 @@ func TestEveryStatusIsTold(t *testing.T) {
 			if _, err := o.folder.Write(t.Context(), kase); (err == nil) != c.ends {
 				t.Errorf("called closed: %v", err)
 			}
+			if slices.Contains(o.told, audit.Case) != c.ends {
+				t.Errorf("told %v", o.told)
+			}
 		})
 	}
 }
@@ -673,7 +676,26 @@ func TestEachForgeryIsRefused(t *testing.T) {
 		"a record of another case":       edit(0, func(r *audit.Record) { r.Case = "20260101T000000.000000000Z-000000000000" }),
 		"the closing record uncounted":   edit(5, func(r *audit.Record) { r.Count = 4 }),
 		"the closing record of any case": edit(5, func(r *audit.Record) { r.Case = "other" }),
-		"something behind the closing":   func(e *evidence.Evidence) { e.Records = append(e.Records, edited(t, f, e.Records[1], 99)) },
+		"the case of another person": func(e *evidence.Evidence) {
+			e.Case = e.Case[:len(e.Case)-1] + "_"
+			for i := range e.Records {
+				edit(i, func(r *audit.Record) {
+					if r.Case != "" {
+						r.Case = e.Case
+					}
+				})(e)
+			}
+		},
+		"proven by a record of another kind": func(e *evidence.Evidence) {
+			edit(3, func(r *audit.Record) { r.Kind = audit.Leaver })(e)
+			e.Accounts[1].Closed, e.Accounts[1].Took, e.Accounts[1].Ours = time.Time{}, 0, 0
+		},
+		"closed with an open account": func(e *evidence.Evidence) {
+			edit(3, func(r *audit.Record) { r.Kind, r.Outcome = audit.Leaver, "open" })(e)
+			a := &e.Accounts[1]
+			a.Status, a.Closed, a.Took, a.Ours = state.StepOpen, time.Time{}, 0, 0
+		},
+		"something behind the closing": func(e *evidence.Evidence) { e.Records = append(e.Records, edited(t, f, e.Records[1], 99)) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			forged := genuine
