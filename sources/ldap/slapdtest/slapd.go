@@ -138,7 +138,8 @@ func (s *Server) run() error {
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
 	for deadline := time.After(30 * time.Second); ; {
-		conn, err := net.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", s.tlsPort))
+		// Its own socket, and the last that it listens on: a port may be another server's, which took it in between.
+		conn, err := net.Dial("unix", s.path("run/ldapi"))
 		if err == nil {
 			return conn.Close()
 		}
