@@ -14,7 +14,6 @@ var expectedFailures = map[string]string{
 	"TestClockThatJumpsDeletesNobody":               "deletes believe one clock (R10)",
 	"TestDisabledAndBackUnderANewID":                "a closed leaver is forgotten with the id (R11)",
 	"TestDisabledByHandStaysDisabled":               "drift repair enables what somebody disabled (R11)",
-	"TestEditedFilterClosesNotEvenOne":              "an edit of the config is held above the limit only (R14)",
 	"TestEditedMappingIsHeld":                       "nothing is asked about changes by an edited mapping (R14)",
 	"TestHiddenAccountControlAndAChange":            "a mandatory attribute that everybody lost is believed (R1)",
 	"TestLostStateGivesNobodyALeaversAccount":       "an externalId counts only where it is correlated (R5)",
