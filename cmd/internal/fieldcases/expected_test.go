@@ -22,7 +22,6 @@ var expectedFailures = map[string]string{
 	"TestObservedApplicationIsNotListedInEachDelta": "who is not linked is looked for in each delta (R18)",
 	"TestOwnIdentityIsNeverClosed":                  "dirsweep's own accounts are not known (R5)",
 	"TestSweepNamesDisputedAccounts":                "an emergency closes linked accounts only (R21)",
-	"TestUnprovenIsNoSuccess":                       "exit 0 with somebody unproven (R21)",
 }
 
 // A case that was renamed or removed must not stay on the list.
