@@ -184,6 +184,8 @@ type SourceRecord struct {
 	RivalSince time.Time         `cbor:"7,keyasint,omitzero"`
 	Anchor     string            `cbor:"10,keyasint,omitempty"` // the attribute by which people were known then
 	Groups     []GroupRecord     `cbor:"9,keyasint,omitempty"`  // those that expressions name, by name
+	// Counts says how many entries showed each attribute that was asked for, while it was believed.
+	Counts map[string]int `cbor:"13,keyasint,omitempty"`
 	// DirectoryID is what the directory calls itself, and Directory the name by which its people are known: that of the first source which
 	// read it, whatever sources read it now.
 	DirectoryID string `cbor:"11,keyasint,omitempty"`

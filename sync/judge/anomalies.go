@@ -101,7 +101,25 @@ type Survey struct {
 	// active.
 	Deciding func(Trait, string) bool
 
+	// Faded are attributes by which the source itself judges, and which many entries no longer show (Faded).
+	Faded []string
+
 	tallies map[spot]*tally
+}
+
+// Faded are the attributes that more entries no longer show than may lose something at once, sorted, by how many showed them in the last
+// accepted read, and by how many people were read then and are now.
+func Faded(before, now map[string]int, peopleBefore, peopleNow int) (names []string) {
+	for name, had := range before {
+		if peopleNow < peopleBefore {
+			had = had * peopleNow / peopleBefore
+		}
+		if has, asked := now[name]; asked && had-has > many(had) {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return names
 }
 
 type spot struct {
@@ -236,6 +254,9 @@ func (s *Survey) Anomalies(groups map[string]GroupSeen) []Anomaly {
 			a.Strength = identity.ByState
 		}
 		a.Detail, a.Remedy = t.words()
+		if at.trait == Mark && len(s.Faded) > 0 {
+			a.Detail += fmt.Sprintf(", and many entries no longer show %s", strings.Join(s.Faded, ", "))
+		}
 		if at.trait == Group {
 			a.Detail, a.Remedy = groupWords(t, groups[at.name])
 		}
@@ -251,7 +272,7 @@ func (s *Survey) odd(at spot, hidden bool) bool {
 	case Group:
 		return hidden || t.now == 0 || t.lost > many(t.had)
 	case Mark:
-		return t.same > 0 || t.lost-t.changed > many(t.had)
+		return t.same > 0 || len(s.Faded) > 0 || t.lost-t.changed > many(t.had)
 	}
 	return t.same > 0 || t.lost > many(t.had)
 }

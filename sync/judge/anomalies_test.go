@@ -102,6 +102,12 @@ func TestR01WhatManyLoseAtOnce(t *testing.T) {
 			people(s, 1, was, locked(early, false))
 		}, nil, nil},
 		{"an entry is unlocked", func(s *judge.Survey) { people(s, 1, locked(early, true), locked(noon, false)) }, nil, nil},
+		{
+			"F4: an entry is changed otherwise, and the attribute that locks has gone from many", func(s *judge.Survey) {
+				s.Faded = []string{"userAccountControl"}
+				people(s, 1, locked(early, true), locked(noon, false))
+			}, nil, []string{"mark of inactive people"},
+		},
 		{"many entries are unlocked", func(s *judge.Survey) { people(s, 4, locked(early, true), locked(noon, false)) }, nil, nil},
 		{"three are unlocked, undated", func(s *judge.Survey) { people(s, 3, locked(time.Time{}, true), locked(noon, false)) }, nil, nil},
 		{"four are", func(s *judge.Survey) { people(s, 4, locked(early, true), locked(time.Time{}, false)) }, nil, []string{"mark of inactive people"}},
@@ -175,6 +181,32 @@ func TestR01WhatDecidesWhoIsActive(t *testing.T) {
 	}
 	if list[0].Strength != identity.ByScope || list[1].Strength != identity.ByState {
 		t.Errorf("mail feigns %d and status %d, want %d and %d", list[0].Strength, list[1].Strength, identity.ByScope, identity.ByState)
+	}
+}
+
+func TestR01Faded(t *testing.T) {
+	for _, c := range []struct {
+		had, has, people, now int
+		asked, want           bool
+	}{
+		{40, 40, 40, 40, true, false},
+		{40, 0, 40, 40, true, true},
+		{40, 36, 40, 40, true, false},
+		{40, 35, 40, 40, true, true},
+		{3, 0, 40, 40, true, false},
+		{4, 0, 40, 40, true, true},
+		{40, 0, 40, 40, false, false},   // nobody asks for it any more
+		{100, 60, 100, 60, true, false}, // its people are gone
+		{100, 40, 100, 60, true, true},
+		{10, 20, 40, 40, true, false},
+	} {
+		now := map[string]int{}
+		if c.asked {
+			now["a"] = c.has
+		}
+		if got := judge.Faded(map[string]int{"a": c.had}, now, c.people, c.now); (len(got) > 0) != c.want {
+			t.Errorf("%+v: %q", c, got)
+		}
 	}
 }
 

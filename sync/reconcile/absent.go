@@ -345,7 +345,7 @@ func (r *run) accept(ctx context.Context, n int) error {
 	record := g.record
 	record.Name, record.Accepted, record.At = name, count, r.now
 	record.Server, record.Currency, record.Rival, record.RivalSince = g.facts.Server, g.facts.Until, "", unix(0)
-	record.Groups = g.groupRecords()
+	record.Groups, record.Counts = g.groupRecords(), g.counts()
 	if anchor, _ := r.o.Sources[n].selection(); anchor != "" {
 		record.Anchor = anchor
 	}

@@ -260,6 +260,7 @@ func (r *run) weighLosses(ctx context.Context, n int) error {
 	if err != nil {
 		return err
 	}
+	g.survey.Faded = judge.Faded(g.record.Counts, g.judging(r.o.Sources[n].Mapping), g.record.Accepted, r.roster.Count(n))
 	for _, a := range g.survey.Anomalies(g.groupsSeen()) {
 		if !g.approved[a.What()] {
 			g.suspicions = append(g.suspicions, suspect(a))
@@ -271,6 +272,33 @@ func (r *run) weighLosses(ctx context.Context, n int) error {
 	return each(func(i int, known state.Person, e roster.Entry) error {
 		return r.bind(n, i, known, e)
 	})
+}
+
+// judging counts the attributes by which the kind itself judges who is active: those that no expression names.
+func (g *reading) judging(src *mapping.Source) map[string]int {
+	if !src.Judged() {
+		return nil
+	}
+	counts := map[string]int{}
+	for name, n := range g.facts.Attributes {
+		if _, named := g.attributes[name]; !named {
+			counts[name] = n
+		}
+	}
+	return counts
+}
+
+// counts are the numbers of attributes as they are to be remembered: what has faded stays as it was until an operator takes that as it is.
+func (g *reading) counts() map[string]int {
+	counts := maps.Clone(g.facts.Attributes)
+	for _, s := range g.suspicions {
+		if s.anomaly.Trait == judge.Mark && s.people > 0 {
+			for _, name := range g.survey.Faded {
+				counts[name] = g.record.Counts[name]
+			}
+		}
+	}
+	return counts
 }
 
 // before are the traits that somebody had, as far as the config still asks for them.

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/dirsweep/dirsweep/cmd/internal/config"
 	"github.com/dirsweep/dirsweep/state"
 	"github.com/dirsweep/dirsweep/sync/identity"
 	"github.com/dirsweep/dirsweep/sync/plan"
@@ -405,7 +406,11 @@ func list(ctx context.Context, i *Instance, command Command, request Request) (a
 	err = i.Storage.Ledger.View(ctx, func(r *state.Reader) error {
 		switch command {
 		case CmdLeavers:
-			answer, err = collect(r.Cases(), viewCase, func(c state.Case) bool { return request.All || c.Open() })
+			var leavers, missing []Leaver
+			if leavers, err = collect(r.Cases(), viewCase, func(c state.Case) bool { return request.All || c.Open() }); err == nil {
+				missing, err = unproven(r, i.Outline)
+			}
+			answer = append(leavers, missing...)
 		case CmdHolds:
 			answer, err = collect(r.Holds(), viewHold, func(h identity.Hold) bool {
 				return (request.All || h.Ruling.What == "") && (request.Digest == "" || h.Digest == request.Digest)
@@ -426,6 +431,37 @@ func list(ctx context.Context, i *Instance, command Command, request Request) (a
 		return err
 	})
 	return answer, err
+}
+
+// unproven lists the people whom their source lacks and who may have left: their accounts are open, and nothing is closed before that is proven.
+func unproven(r *state.Reader, outline config.Outline) (out []Leaver, err error) {
+	for f, err := range r.Findings() {
+		if err != nil {
+			return nil, err
+		}
+		if f.Kind != "unproven" && f.Kind != "missed" || f.Person.IsZero() {
+			continue
+		}
+		p, _, err := r.Person(f.Person)
+		if err != nil {
+			return nil, err
+		}
+		l := Leaver{Person: viewPerson(f.Person), Name: p.Name, DN: p.DN, Cause: "unproven", Proof: f.Detail, Left: f.First, Steps: []Step{}}
+		for _, t := range outline.Targets {
+			link, ok, err := r.Link(t.Name, f.Person)
+			if err != nil {
+				return nil, err
+			}
+			if ok && link.State == identity.LinkActive {
+				l.Steps = append(l.Steps, Step{
+					Target: t.Name, Account: string(link.Account), UserName: link.UserName, Status: "unproven", Open: true, Error: f.Detail,
+					At: f.First, Left: f.First,
+				})
+			}
+		}
+		out = append(out, l)
+	}
+	return out, nil
 }
 
 func every[T any](T) bool { return true }
