@@ -43,8 +43,8 @@ type write struct {
 	before identity.Account
 	delta  identity.Delta
 	want   identity.Account
-	idle   bool // it changed nothing
-	at     time.Time
+	idle   bool      // it changed nothing
+	at     time.Time // by a clock that nobody sets back
 }
 
 func (a *application) name() string { return targetNames[a.n] }
@@ -229,7 +229,7 @@ func (a *application) activate(id identity.AccountID, active bool) error {
 	case active:
 		held.closedBy = ""
 	case held.Active:
-		held.closedBy, held.closedAt = "engine", a.world.now()
+		held.closedBy, held.closedAt = "engine", time.Now()
 	}
 	held.Active = active
 	return nil
@@ -256,7 +256,7 @@ func (a *application) remove(id identity.AccountID) error {
 
 // record notes a write; its invariants are looked at where they are listed.
 func (a *application) record(one write) {
-	one.target, one.at = a.n, a.world.now()
+	one.target, one.at = a.n, time.Now()
 	held := a.accounts[one.id]
 	a.world.written(one, held)
 	a.world.writes = append(a.world.writes, one)

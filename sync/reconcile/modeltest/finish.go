@@ -26,7 +26,7 @@ func (w *world) finish() error {
 	w.snap()
 	w.model.changed()
 	w.reload()
-	for round := range rounds + 1 {
+	for round := 0; ; round++ {
 		w.step++
 		time.Sleep(window + time.Hour)
 		w.writes = nil
@@ -43,17 +43,18 @@ func (w *world) finish() error {
 		if err := w.check(Full, true); err != nil {
 			return err
 		}
-		if round == rounds {
+		waiting := w.undecided()
+		if len(w.writes)+len(waiting) == 0 || round == rounds {
 			break
 		}
-		for _, digest := range w.undecided() {
+		for _, digest := range waiting {
 			if err := w.decide(ctx, digest, true); err != nil {
 				w.broken(Works, "approve: %s", err)
 			}
 		}
 	}
 	for _, one := range w.writes {
-		if one.op != identity.Delete && one.op != identity.Revoke {
+		if one.op != identity.Delete {
 			w.broken(EndsQuiet, "%s: %s of %s, %s", targetNames[one.target], one.op, w.who(one.owner), one.id)
 		}
 	}
@@ -66,8 +67,11 @@ func (w *world) judgeEnd(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if l.intents > 0 {
-		w.broken(NothingOpen, "%d intents", l.intents)
+	for _, c := range l.unsettled {
+		p := place{target: slices.Index(targetNames[:], c.Target)}
+		if p.human, _ = w.model.human(c.Person.Anchor); !w.alone(p) || !w.found(l, "unsettled", p) {
+			w.broken(NothingOpen, "%s: %s of %s", c.Target, c.Op, w.who(p.human))
+		}
 	}
 	if w.tell != nil {
 		for _, f := range l.findings {
@@ -103,7 +107,7 @@ func (w *world) judgeShare(l look, p place) {
 		}
 		return
 	}
-	if w.disputed(own, h, p.target) || w.alone(p) && w.found(l, "unproven", p) {
+	if w.disputed(own, h, p.target) || w.found(l, "disputed", p) || w.alone(p) && (w.found(l, "unproven", p) || w.found(l, "unsettled", p)) {
 		return
 	}
 	if len(own) == 0 {

@@ -21,7 +21,7 @@ func Histories(n int) *rapid.Generator[History] {
 	})
 	return rapid.Custom(func(t *rapid.T) History {
 		return History{
-			Shared: rapid.Bool().Draw(t, ""), People: rapid.SliceOfN(person, 3, 10).Draw(t, "people"), Steps: rapid.SliceOfN(step, n, n).Draw(t, "steps"),
+			Shared: rapid.Bool().Draw(t, ""), People: rapid.SliceOfN(person, 2, 7).Draw(t, "people"), Steps: rapid.SliceOfN(step, n, n).Draw(t, "steps"),
 		}
 	})
 }

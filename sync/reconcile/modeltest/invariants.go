@@ -53,6 +53,7 @@ type Violation struct {
 	Invariant Invariant
 	Step      int
 	What      string
+	Before    []string // what had come up by then, by name: edits, faults, kinds of step, crashes
 }
 
 func (v Violation) String() string {
@@ -60,7 +61,7 @@ func (v Violation) String() string {
 }
 
 func (w *world) broken(i Invariant, format string, args ...any) {
-	v := Violation{i, w.step, fmt.Sprintf(format, args...)}
+	v := Violation{i, w.step, fmt.Sprintf(format, args...), w.happened}
 	if slices.ContainsFunc(w.violations, func(known Violation) bool { return known.Invariant == i && known.What == v.What }) {
 		return // it stays broken
 	}
@@ -222,12 +223,12 @@ type swept struct {
 
 // look is what one view of the state shows after a step.
 type look struct {
-	links    [targetCount][]state.Link
-	ordered  map[int]bool
-	cases    []state.Case
-	holds    []hold
-	intents  int
-	findings []state.Finding
+	links     [targetCount][]state.Link
+	ordered   map[int]bool
+	cases     []state.Case
+	holds     []hold
+	unsettled []identity.Change
+	findings  []state.Finding
 }
 
 func (w *world) look() (l look, err error) {
@@ -261,11 +262,11 @@ func (w *world) look() (l look, err error) {
 			}
 			l.findings = append(l.findings, f)
 		}
-		for _, err := range r.Intents() {
+		for intent, err := range r.Intents() {
 			if err != nil {
 				return err
 			}
-			l.intents++
+			l.unsettled = append(l.unsettled, intent.Change)
 		}
 		l.holds, err = w.readHolds(r)
 		return err
@@ -453,22 +454,4 @@ func (w *world) holds() []hold {
 		return nil
 	}
 	return l.holds
-}
-
-// Sum counts violations by invariant.
-func Sum(list []Violation) map[Invariant]int {
-	out := map[Invariant]int{}
-	for _, v := range list {
-		out[v.Invariant]++
-	}
-	return out
-}
-
-// First is the first violation of one of the invariants, nil where there is none.
-func First(list []Violation, of func(Invariant) bool) *Violation {
-	i := slices.IndexFunc(list, func(v Violation) bool { return of(v.Invariant) })
-	if i < 0 {
-		return nil
-	}
-	return &list[i]
 }

@@ -61,6 +61,7 @@ type world struct {
 	known        [targetCount]map[identity.AccountID]bool
 	pauses       [targetCount]time.Time
 	began        bool // everybody was read once
+	happened     []string
 	violations   []Violation
 	step         int
 	counts       *Counts
@@ -99,6 +100,9 @@ func Play(site *Site, dir string, h History, log hclog.Logger, tell io.Writer, c
 	err := w.finish()
 	return w.violations, err
 }
+
+// most is how many people a company may have: what breaks with many breaks with few.
+const most = 10
 
 var departments = []string{"sales", "ops", "lab"}
 
@@ -229,6 +233,7 @@ func (w *world) take(s Step) error {
 	if w.tell != nil {
 		fmt.Fprintf(w.tell, "step %d: %s; fault %s at %d; %s, crash %s at %d\n", w.step, s, w.fault.Fault, w.fault.where, kind, s.Crash, s.At)
 	}
+	w.happen(s.Edits[0].String(), s.Edits[1].String(), w.fault.Fault.String(), kind.String(), s.Crash.String())
 	w.writes, w.crash, w.at, w.dead = nil, s.Crash, s.At, false
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
@@ -255,6 +260,15 @@ func (w *world) take(s Step) error {
 		w.fault.Fault = NoFault
 	}
 	return nil
+}
+
+// happen notes what came up; lists that violations hold are not written again.
+func (w *world) happen(names ...string) {
+	for _, name := range names {
+		if !slices.Contains(w.happened, name) {
+			w.happened = append(slices.Clip(w.happened), name)
+		}
+	}
 }
 
 // restart begins a new process over what is left of the old one.
@@ -370,11 +384,11 @@ func (w *world) edit(e Edit, who, to int) {
 	spare := func(h *human) bool { return here(h) && (h.entry.place == outside || m.inBase(h.entry.source) > 1) }
 	switch e {
 	case Hire:
-		if len(m.humans) < 14 {
+		if len(m.humans) < most {
 			m.hire(entry{source: to % sourceCount, place: to / 2 % 2, dept: departments[to%3], groups: [groupCount]bool{to%4 != 0, to%2 == 0, to%5 == 0}})
 		}
 	case HireWithOldLogin:
-		if n, ok := w.somebody(who, func(n int) bool { return m.humans[n].entry == nil && !m.used(m.humans[n].login()) }); ok && len(m.humans) < 14 {
+		if n, ok := w.somebody(who, func(n int) bool { return m.humans[n].entry == nil && !m.used(m.humans[n].login()) }); ok && len(m.humans) < most {
 			m.hire(entry{source: to % sourceCount, dept: departments[to%3], groups: [groupCount]bool{true}, login: m.humans[n].login()})
 		}
 	case Rename:
