@@ -233,3 +233,80 @@ func TestR06TheTargetsShareWaitsAlone(t *testing.T) {
 		t.Errorf("%+v", report.Held)
 	}
 }
+
+// TestR14AnEditOfTheSourceIsHeldAtAnySize: B7, D4. While it is undecided nobody is closed by it, whatever the day, and a true leaver goes at once.
+func TestR14AnEditOfTheSourceIsHeldAtAnySize(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		block string // instead of the base and filter
+		held  int
+		gone  bool // the leaver can be proven: anchor and base are as they were
+	}{
+		{"filter", `filter = "(|(uid=*0)(uid=*1))"`, 32, true},
+		{"filter, of one", `filter = "(&(objectClass=inetOrgPerson)(!(uid=user000002)))"`, 1, true},
+		{"active", "filter = \"(objectClass=inetOrgPerson)\"\n active = person.uid != \"user000002\" && person.uid != \"user000003\"", 2, true},
+		{"anchor", "filter = \"(objectClass=inetOrgPerson)\"\n anchor = \"employeeNumber\"", 0, false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			l, dir, app := company(t, 40, "", nil)
+			block := func(text string) {
+				l.source("corp", fmt.Sprintf("url = %q\n bind_dn = %q\n bind_password = %q\n base_dn = %q\n groups { base_dn = %q }\n %s\n",
+					dir.URL(), dir.ReaderDN(), dir.Password(), dir.PeopleDN(), dir.GroupsDN(), text))
+			}
+			block(c.block)
+			dir.Delete(t, dir.PersonDN(slapdtest.UID(10)))
+			want := 40
+			if c.gone {
+				want--
+			}
+			for day := range 3 {
+				report := l.run(reconcile.Pass{})
+				still(t, fmt.Sprint("day ", day), app, want)
+				held := 0
+				for _, h := range report.Held {
+					held += len(h.Members)
+					if c.held > 0 && h.Kind == identity.HoldCohort && h.Cause != identity.ConfigEdited {
+						t.Errorf("held as %s: %s", h.Cause, h.Reason)
+					}
+				}
+				if held != c.held {
+					t.Errorf("day %d: %d are held, want %d: %+v", day, held, c.held, report.Held)
+				}
+				if len(app.Users(t)) != 40 {
+					t.Errorf("%d accounts: somebody was made again", len(app.Users(t)))
+				}
+				l.after(25 * time.Hour)
+			}
+			block(`filter = "(objectClass=inetOrgPerson)"`)
+			l.run(reconcile.Pass{})
+			if held := l.holds(); len(held) > 0 {
+				t.Errorf("the edit is taken back: %+v", held)
+			}
+			still(t, "taken back", app, 39)
+		})
+	}
+}
+
+// TestR14AnEditedAnchorIsApproved: who was known by the old one is known by the new one, and nobody has a second account.
+func TestR14AnEditedAnchorIsApproved(t *testing.T) {
+	l, dir, app := company(t, 40, "", nil)
+	dir.Delete(t, dir.PersonDN(slapdtest.UID(10)))
+	dir.AddPerson(t, "newcomer", map[string][]string{"employeeNumber": {"9000"}})
+	l.directory("corp", dir, fmt.Sprintf("groups { base_dn = %q }\n anchor = \"employeeNumber\"", dir.GroupsDN()))
+	report := l.run(reconcile.Pass{})
+	if len(report.Held) != 1 || report.Held[0].Kind != identity.HoldRelink || report.Held[0].Count != 39 || len(app.Users(t)) != 40 {
+		t.Fatalf("%d accounts, held %+v", len(app.Users(t)), report.Held)
+	}
+	l.rule(identity.Approved)
+	for range 2 {
+		l.run(reconcile.Pass{})
+	}
+	still(t, "approved: the newcomer has an account, and the leaver's is closed", app, 40)
+	if got := app.Users(t); len(got) != 41 || got[slapdtest.UID(10)]["active"] != false || got["newcomer"]["active"] != true {
+		t.Errorf("%d accounts", len(got))
+	}
+	l.full()
+	if held := l.holds(); len(held) > 0 {
+		t.Errorf("%+v", held)
+	}
+}
