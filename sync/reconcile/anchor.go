@@ -14,7 +14,8 @@ import (
 // stayed or joined. Once an operator approves, who is remembered becomes who was read, one to one by the DN of their entry.
 func (r *run) anchored(ctx context.Context, n int) (believed bool, err error) {
 	name, g := r.o.Sources[n].Name, r.readings[n]
-	what := fmt.Sprintf("anchor %s instead of %s", r.o.Sources[n].Anchor, g.record.Anchor)
+	anchor, _ := r.o.Sources[n].selection()
+	what := fmt.Sprintf("anchor %s instead of %s", anchor, g.record.Anchor)
 	edited := r.anchorEdited(n)
 	if err := r.dropHolds(ctx, func(h identity.Hold) bool {
 		return h.Kind == identity.HoldRelink && h.Directory == name && (!edited || h.Anomaly != what)
@@ -39,7 +40,7 @@ func (r *run) anchored(ctx context.Context, n int) (believed bool, err error) {
 			return false, err
 		}
 	}
-	g.record.Anchor = r.o.Sources[n].Anchor
+	g.record.Anchor = anchor
 	return true, nil
 }
 
