@@ -251,7 +251,7 @@ func (r *run) addWork(l *lane, i int, e roster.Entry, link state.Link, have iden
 	}
 	if glob, protected := l.Guard.Protected(have.UserName); protected {
 		r.find(identity.Finding{
-			Kind: "protected", Subject: l.Name + ": " + have.UserName, Target: l.Name, Person: e.Person.ID, Account: have.ID,
+			Kind: "left alone", Subject: l.Name + ": " + have.UserName, Target: l.Name, Person: e.Person.ID, Account: have.ID,
 			Detail: fmt.Sprintf("differs from what the config wants, but %q protects it", glob),
 		})
 		return

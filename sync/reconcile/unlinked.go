@@ -206,7 +206,7 @@ func (r *run) planJoiners(ctx context.Context, l *lane) error {
 		}
 		if _, protected := l.Guard.Protected(want.UserName); protected {
 			r.find(identity.Finding{
-				Kind: "protected", Subject: l.Name + ": " + want.UserName, Target: l.Name, Person: e.Person.ID,
+				Kind: "left alone", Subject: l.Name + ": " + want.UserName, Target: l.Name, Person: e.Person.ID,
 				Detail: "should have an account, but its userName is protected, so it is not made",
 			})
 			continue
