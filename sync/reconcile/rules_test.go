@@ -605,16 +605,16 @@ func TestR16EvidenceHolds(t *testing.T) {
 	leaver := slapdtest.UID(1)
 	dir.Delete(t, dir.PersonDN(leaver))
 	l.full()
+	written := l.written()
+	if len(written) != 1 {
+		t.Fatalf("written at closing: %v", written)
+	}
 	file := l.evidence(leaver)
 	if file.Closed.IsZero() || file.Accounts[0].Words() != "proven inactive" || !strings.Contains(file.Proof, "entryUUID") {
 		t.Errorf("evidence: %+v", file)
 	}
 	if compared, err := evidence.Compare(t.Context(), file, l.trailPath()); err != nil || compared.Found != len(file.Records) {
 		t.Errorf("beside the trail: %+v, %v", compared, err)
-	}
-	written := l.written()
-	if len(written) != 1 {
-		t.Fatalf("written at closing: %v", written)
 	}
 }
 

@@ -367,4 +367,14 @@ func TestACaseThatEndsIsTold(t *testing.T) {
 	if !slices.Equal(ended, []string{"of 1"}) {
 		t.Errorf("ended: %q", ended)
 	}
+	var told []string
+	for rec, err := range r.books.Trail.Records() {
+		if err != nil {
+			t.Fatal(err)
+		}
+		told = append(told, fmt.Sprint(rec.Kind, " ", rec.Outcome, " ", rec.Seen, " ", rec.Case != "", rec.Noticed.Equal(noon)))
+	}
+	if !slices.Equal(told, []string{"closed proven inactive true true"}) {
+		t.Errorf("told: %q", told)
+	}
 }
