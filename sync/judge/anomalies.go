@@ -101,24 +101,40 @@ type Survey struct {
 	// active.
 	Deciding func(Trait, string) bool
 
-	// Faded are attributes by which the source itself judges, and which many entries no longer show (Faded).
-	Faded []string
+	// Faded are attributes by which the source itself judges, and which many entries no longer show.
+	Faded []Fade
 
 	tallies map[spot]*tally
 }
 
-// Faded are the attributes that more entries no longer show than may lose something at once, sorted, by how many showed them in the last
+// A Fade is an attribute that entries no longer show.
+type Fade struct {
+	Name      string
+	Had, Lost int // entries that showed it, and how many fewer do
+}
+
+// Fades are the attributes that more entries no longer show than may lose something at once, sorted, by how many showed them in the last
 // accepted read, and by how many people were read then and are now.
-func Faded(before, now map[string]int, peopleBefore, peopleNow int) (names []string) {
+func Fades(before, now map[string]int, peopleBefore, peopleNow int) (list []Fade) {
 	for name, had := range before {
 		if peopleNow < peopleBefore {
 			had = had * peopleNow / peopleBefore
 		}
 		if has, asked := now[name]; asked && had-has > many(had) {
-			names = append(names, name)
+			list = append(list, Fade{name, had, had - has})
 		}
 	}
-	slices.Sort(names)
+	slices.SortFunc(list, func(a, b Fade) int { return cmp.Compare(a.Name, b.Name) })
+	return list
+}
+
+// fades are those that the people do not explain who lost the mark and whose entries are known to have been changed.
+func (s *Survey) fades(t *tally) (names []string) {
+	for _, f := range s.Faded {
+		if f.Lost-t.changed > many(f.Had) {
+			names = append(names, f.Name)
+		}
+	}
 	return names
 }
 
@@ -254,8 +270,8 @@ func (s *Survey) Anomalies(groups map[string]GroupSeen) []Anomaly {
 			a.Strength = identity.ByState
 		}
 		a.Detail, a.Remedy = t.words()
-		if at.trait == Mark && len(s.Faded) > 0 {
-			a.Detail += fmt.Sprintf(", and many entries no longer show %s", strings.Join(s.Faded, ", "))
+		if names := s.fades(t); at.trait == Mark && len(names) > 0 {
+			a.Detail += ", and many entries no longer show " + strings.Join(names, ", ")
 		}
 		if at.trait == Group {
 			a.Detail, a.Remedy = groupWords(t, groups[at.name])
@@ -272,7 +288,7 @@ func (s *Survey) odd(at spot, hidden bool) bool {
 	case Group:
 		return hidden || t.now == 0 || t.lost > many(t.had)
 	case Mark:
-		return t.same > 0 || len(s.Faded) > 0 || t.lost-t.changed > many(t.had)
+		return t.same > 0 || len(s.fades(t)) > 0 || t.lost-t.changed > many(t.had)
 	}
 	return t.same > 0 || t.lost > many(t.had)
 }

@@ -104,9 +104,15 @@ func TestR01WhatManyLoseAtOnce(t *testing.T) {
 		{"an entry is unlocked", func(s *judge.Survey) { people(s, 1, locked(early, true), locked(noon, false)) }, nil, nil},
 		{
 			"F4: an entry is changed otherwise, and the attribute that locks has gone from many", func(s *judge.Survey) {
-				s.Faded = []string{"userAccountControl"}
+				s.Faded = []judge.Fade{{Name: "userAccountControl", Had: 40, Lost: 40}}
 				people(s, 1, locked(early, true), locked(noon, false))
 			}, nil, []string{"mark of inactive people"},
+		},
+		{
+			"the attribute that locks has gone from those alone who were unlocked", func(s *judge.Survey) {
+				s.Faded = []judge.Fade{{Name: "pwdAccountLockedTime", Had: 6, Lost: 6}}
+				people(s, 6, locked(early, true), locked(noon, false))
+			}, nil, nil,
 		},
 		{"many entries are unlocked", func(s *judge.Survey) { people(s, 4, locked(early, true), locked(noon, false)) }, nil, nil},
 		{"three are unlocked, undated", func(s *judge.Survey) { people(s, 3, locked(time.Time{}, true), locked(noon, false)) }, nil, nil},
@@ -184,7 +190,7 @@ func TestR01WhatDecidesWhoIsActive(t *testing.T) {
 	}
 }
 
-func TestR01Faded(t *testing.T) {
+func TestR01Fades(t *testing.T) {
 	for _, c := range []struct {
 		had, has, people, now int
 		asked, want           bool
@@ -204,8 +210,8 @@ func TestR01Faded(t *testing.T) {
 		if c.asked {
 			now["a"] = c.has
 		}
-		if got := judge.Faded(map[string]int{"a": c.had}, now, c.people, c.now); (len(got) > 0) != c.want {
-			t.Errorf("%+v: %q", c, got)
+		if got := judge.Fades(map[string]int{"a": c.had}, now, c.people, c.now); (len(got) > 0) != c.want {
+			t.Errorf("%+v: %+v", c, got)
 		}
 	}
 }

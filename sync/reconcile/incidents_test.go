@@ -51,7 +51,7 @@ func TestIncidentsOfTheDirectory(t *testing.T) {
 		{
 			name: "2 the connection is cut within page 3", reason: "page 3",
 			begin: func() {
-				cut.limit.Store(120_000)
+				cut.limit.Store(90_000)
 				l.source("corp", base("ldap://"+cut.addr, dir.Password(), dir.PeopleDN(), everyone)+"page_size = 100\n")
 			},
 			end: func() { cut.limit.Store(0) },

@@ -353,7 +353,7 @@ func TestR06AnApprovalIsForOnce(t *testing.T) {
 		dir.Disable(t, dir.PersonDN(slapdtest.UID(i)))
 	}
 	if report := l.run(reconcile.Pass{Mode: reconcile.Delta}); len(report.Held) != 1 || len(active(t, app)) != 100 {
-		t.Errorf("an old approval released the same people a second time: %d active", len(active(t, app)))
+		t.Errorf("an old approval released the same people a second time: %d active, held %+v, findings %+v", len(active(t, app)), report.Held, report.Findings)
 	}
 }
 

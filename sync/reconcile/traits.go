@@ -260,7 +260,7 @@ func (r *run) weighLosses(ctx context.Context, n int) error {
 	if err != nil {
 		return err
 	}
-	g.survey.Faded = judge.Faded(g.record.Counts, g.judging(r.o.Sources[n].Mapping), g.record.Accepted, r.roster.Count(n))
+	g.survey.Faded = judge.Fades(g.record.Counts, g.judging(r.o.Sources[n].Mapping), g.record.Accepted, r.roster.Count(n))
 	for _, a := range g.survey.Anomalies(g.groupsSeen()) {
 		if !g.approved[a.What()] {
 			g.suspicions = append(g.suspicions, suspect(a))
@@ -293,8 +293,8 @@ func (g *reading) counts() map[string]int {
 	counts := maps.Clone(g.facts.Attributes)
 	for _, s := range g.suspicions {
 		if s.anomaly.Trait == judge.Mark && s.people > 0 {
-			for _, name := range g.survey.Faded {
-				counts[name] = g.record.Counts[name]
+			for _, f := range g.survey.Faded {
+				counts[f.Name] = g.record.Counts[f.Name]
 			}
 		}
 	}
