@@ -9,10 +9,8 @@ import (
 
 // A Counts says how often what came up together. It is safe for concurrent use.
 type Counts struct {
-	mu        sync.Mutex
-	Histories int
-	Steps     int
-	came      [faultCount][kindCount][crashCount]int
+	mu   sync.Mutex
+	came [faultCount][kindCount][crashCount]int
 }
 
 func (c *Counts) add(f Fault, k Kind, crash Crash, died bool) {
@@ -21,7 +19,6 @@ func (c *Counts) add(f Fault, k Kind, crash Crash, died bool) {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.Steps++
 	c.came[f][k][crash]++
 }
 
@@ -32,6 +29,9 @@ func (c *Counts) Below(n int) (list []string) {
 	for f := range faultCount {
 		for k := range kindCount {
 			for crash := range crashCount {
+				if f == NoFault {
+					continue
+				}
 				if came := c.came[f][k][crash]; came < n && possible(f, k, crash) {
 					list = append(list, fmt.Sprintf("%s x %s x %s: %d", f, k, crash, came))
 				}

@@ -19,7 +19,7 @@ func ExpectedToday() []Expected {
 	return []Expected{
 		{HoldsStand, "", "a hold drains: who waited is closed once the window is over"},
 		{Limits, "", "an account whose disable lost its answer, or was found done after a crash, does not count for the window"},
-		{EditedConfig, "edit scope", "an edited scope is a cohort under the limits of any other, and not held at any size"},
+		{EditedConfig, "", "an edited scope is a cohort under the limits of any other, and not held at any size"},
 		{HandClosed, "account closed", "an account that somebody disabled in the application is enabled again as drift"},
 		{"", "edit anchor", "an edited anchor makes everybody somebody new; there is no relink hold yet"},
 		{"", "hire with a leaver's login", "an account known before the person bore its login is adopted, not disputed"},
@@ -29,6 +29,10 @@ func ExpectedToday() []Expected {
 		{OpensNobody, "attribute lost", "a joiner is let in by a scope over an attribute that nobody shows any more"},
 		{ClosedAtOnce, "", "a clock that is set back leaves the next try further away than any wait there is"},
 		{WritesOnce, "renumbered", "an account under a new id is closed twice, once as linked and once as found"},
+		{Grace, "lost answers", "grace counts from an older disable where the enable after it lost its answer"},
+		{EndsQuiet, "account made", "while a second account is disputed, the sessions of the first are ended again in every pass"},
+		{InBooks, "reject", "leavers of a source whose shrinking was held or rejected are in no books"},
+		{LeaversClosed, "reject", "the same"},
 		{CreatesOnce, "listing empty", "an account is made without asking whether somebody bears its externalId"},
 	}
 }

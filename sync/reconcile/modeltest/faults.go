@@ -145,9 +145,10 @@ type Step struct {
 	Who    [2]int // whom the edits are about, modulo the number of those who qualify
 	To     int    // what they change to
 	Jump   int
-	Fault  Fault
-	Where  int // which source, target, person or account
-	Lasts  int // engine steps
+	Fault  Fault // comes, unless another is still there
+	Deed   Fault // of somebody in an application, before the step
+	Where  int   // which source, target, person or account
+	Lasts  int   // engine steps
 	Do     Kind
 	Choice int // of a hold, a person
 	Crash  Crash

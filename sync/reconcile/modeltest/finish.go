@@ -107,6 +107,9 @@ func (w *world) judgeShare(l look, p place) {
 		}
 		return
 	}
+	if slices.ContainsFunc(l.holds, func(h hold) bool { return h.rejected && len(h.members) == 0 }) {
+		return // what of a source is not to be believed leaves everybody as they are
+	}
 	if w.disputed(own, h, p.target) || w.found(l, "disputed", p) || w.alone(p) && (w.found(l, "unproven", p) || w.found(l, "unsettled", p)) {
 		return
 	}
@@ -130,7 +133,7 @@ func (w *world) disputed(own []*account, h *human, target int) bool {
 // alone reports whether a target has no account of anybody else of the company that could show that it answers truly.
 func (w *world) alone(p place) bool {
 	for id, acc := range w.applications[p.target].accounts {
-		if acc.owner != p.human && acc.Active && w.known[p.target][id] {
+		if acc.owner != p.human && acc.owner != stranger && acc.Active && w.known[p.target][id] {
 			return false
 		}
 	}

@@ -1,12 +1,17 @@
 package modeltest
 
-import "pgregory.net/rapid"
+import (
+	"slices"
+
+	"pgregory.net/rapid"
+)
 
 // Histories generates histories of n steps.
 func Histories(n int) *rapid.Generator[History] {
 	edits := weighted(map[int]int{int(NoEdit): 18, int(EditAnchor): 1, int(EditScope): 1, int(EditMapping): 1, int(EmptyGroup): 1, int(HireWithOldLogin): 1}, int(editCount), 2)
-	faults := weighted(map[int]int{int(NoFault): 20}, int(faultCount), 1)
-	kinds := weighted(map[int]int{int(Full): 3, int(Delta): 3, int(Retry): 3, int(Approve): 2}, int(kindCount), 1)
+	faults := weighted(map[int]int{int(NoFault): 4}, int(AccountGone), 1)
+	deeds := weighted(map[int]int{int(NoFault): 6}, int(faultCount), 1)
+	deeds = slices.DeleteFunc(deeds, func(f int) bool { return f > int(NoFault) && !Fault(f).once() })
 	person := rapid.Custom(func(t *rapid.T) Person {
 		return Person{
 			Source: small(t, sourceCount), Place: small(t, 2), Dept: small(t, 3), Groups: small(t, 8), Account: small(t, 4),
@@ -15,8 +20,8 @@ func Histories(n int) *rapid.Generator[History] {
 	step := rapid.Custom(func(t *rapid.T) Step {
 		return Step{
 			Edits: [2]Edit{Edit(pick(t, edits)), Edit(pick(t, edits))}, Who: [2]int{small(t, 12), small(t, 12)}, To: small(t, 60),
-			Jump: small(t, len(jumps)), Fault: Fault(pick(t, faults)), Where: small(t, 36), Lasts: 1 + small(t, 4),
-			Do: Kind(pick(t, kinds)), Choice: small(t, 12), Crash: Crash(max(0, small(t, int(crashCount)+3)-3)), At: small(t, 8),
+			Jump: small(t, len(jumps)), Fault: Fault(pick(t, faults)), Deed: Fault(pick(t, deeds)), Where: small(t, 36), Lasts: 1 + small(t, 3),
+			Do: Kind(small(t, int(kindCount))), Choice: small(t, 12), Crash: Crash(max(0, small(t, int(crashCount)+2)-2)), At: small(t, 3) * small(t, 5),
 		}
 	})
 	return rapid.Custom(func(t *rapid.T) History {

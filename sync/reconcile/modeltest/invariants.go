@@ -313,7 +313,7 @@ func (w *world) check(kind Kind, completed bool) error {
 		w.began = w.began || kind == Full && w.fault.Fault == NoFault
 		for n, h := range w.model.humans {
 			for t := range targetCount {
-				if w.honest(h) && (w.fault.Fault == NoFault || w.fault.Fault.once()) {
+				if w.honest(h) && w.fault.Fault == NoFault {
 					w.model.known(n, t)
 				}
 			}

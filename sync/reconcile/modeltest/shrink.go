@@ -36,6 +36,7 @@ func simpler(h History) (list []History) {
 			func(s *Step) { s.Edits[0] = NoEdit },
 			func(s *Step) { s.Edits[1] = NoEdit },
 			func(s *Step) { s.Fault = NoFault },
+			func(s *Step) { s.Deed = NoFault },
 			func(s *Step) { s.Crash = NoCrash },
 			func(s *Step) { s.Jump = 0 },
 			func(s *Step) { s.Lasts = 1 },
@@ -73,6 +74,9 @@ func (h History) Without(names []string) History {
 		}
 		if slices.Contains(names, s.Fault.String()) {
 			s.Fault = NoFault
+		}
+		if slices.Contains(names, s.Deed.String()) {
+			s.Deed = NoFault
 		}
 		if slices.Contains(names, s.Do.String()) {
 			s.Do = Delta

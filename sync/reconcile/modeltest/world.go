@@ -15,7 +15,6 @@ import (
 	"github.com/hashicorp/go-hclog"
 
 	"github.com/dirsweep/dirsweep/state"
-	"github.com/dirsweep/dirsweep/state/failing"
 	"github.com/dirsweep/dirsweep/state/memory"
 	"github.com/dirsweep/dirsweep/sync/audit"
 	"github.com/dirsweep/dirsweep/sync/identity"
@@ -29,7 +28,6 @@ type world struct {
 	log  hclog.Logger
 	tell io.Writer // nil for nobody
 
-	store  *failing.Store
 	memory *memory.Store
 	ledger *state.Ledger
 	trail  *audit.Trail
@@ -48,10 +46,13 @@ type world struct {
 		Fault
 		where, who, lasts int
 	}
-	crash  Crash
-	at     int // so many events until it
-	dead   bool
-	cancel context.CancelFunc
+	crash Crash
+	at    int // so many events until it
+	// stumble is at which write to the state an error comes, 0 for none; every second one was written all the same.
+	stumble int
+	away    bool // no application answers
+	dead    bool
+	cancel  context.CancelFunc
 
 	writes       []write // of this step
 	swept        []swept
@@ -133,8 +134,7 @@ func (w *world) now() time.Time { return time.Now().Add(w.offset) }
 
 // start is a process that starts: on whatever the last one left.
 func (w *world) start() error {
-	w.store = failing.New(mortal{w.memory, w})
-	w.ledger = state.NewLedger(w.store)
+	w.ledger = state.NewLedger(mortal{w.memory, w})
 	var head state.AuditHead
 	err := w.ledger.View(context.Background(), func(r *state.Reader) (err error) {
 		head, _, err = r.AuditHead()
@@ -202,6 +202,8 @@ func (w *world) calls(ctx context.Context, point Crash) error {
 func (w *world) faultOf(n int, ofSource bool) Fault {
 	f := w.fault
 	switch {
+	case !ofSource && w.away:
+		return TargetDown
 	case ofSource && f.ofSource() && f.where%sourceCount == n, !ofSource && f.ofTarget() && f.where%targetCount == n:
 		return f.Fault
 	}
@@ -216,10 +218,30 @@ func (w *world) take(s Step) error {
 	} else {
 		time.Sleep(jump)
 	}
+	w.fail(s)
 	for i, e := range s.Edits {
 		w.edit(e, s.Who[i], s.To)
 	}
-	w.fail(s)
+	if w.tell != nil {
+		fmt.Fprintf(w.tell, "step %d: %s; fault %s, %s at %d; %s, crash %s at %d\n", w.step, s, w.fault.Fault, s.Deed, s.Where, s.Do, s.Crash, s.At)
+	}
+	w.happen(w.fault.Fault.String(), s.Deed.String(), s.Do.String(), s.Crash.String())
+	if err := w.prepare(s); err != nil {
+		return err
+	}
+	w.learn()
+	kind, act := w.act(s)
+	if err := w.do(kind, act, s); err != nil {
+		return err
+	}
+	if w.fault.lasts--; w.fault.lasts <= 0 {
+		w.fault.Fault = NoFault
+	}
+	return nil
+}
+
+// learn makes the truth of now what can be read, and what the model goes by.
+func (w *world) learn() {
 	w.snap()
 	w.model.changed()
 	if w.fault.Fault == ContainerHidden {
@@ -229,37 +251,62 @@ func (w *world) take(s Step) error {
 	for _, app := range w.applications {
 		app.claimed()
 	}
-	kind, act := w.act(s)
-	if w.tell != nil {
-		fmt.Fprintf(w.tell, "step %d: %s; fault %s at %d; %s, crash %s at %d\n", w.step, s, w.fault.Fault, w.fault.where, kind, s.Crash, s.At)
+}
+
+// prepare sees to it that a step of that kind has something to do.
+func (w *world) prepare(s Step) error {
+	full := Step{Do: Full, Choice: s.Choice}
+	switch {
+	case s.Do == Full || s.Do == Delta || s.Do == One:
+		if s.Crash == BeforeCall || s.Crash == AfterCall {
+			w.edit(Retitle, s.Choice, s.At+s.Who[0])
+		}
+		return nil
+	case s.Do == Retry:
+		w.edit(Deactivate, s.Who[0], 0)
+		w.away = true
+		full.Do = Delta
+	case (s.Do == Approve || s.Do == Reject) && len(w.undecided()) == 0:
+		w.edit(EditScope, 0, s.Who[0])
+	case s.Do == Release && len(w.model.ordered) == 0:
+		full.Do = Sweep
+	default:
+		return nil
 	}
-	w.happen(s.Edits[0].String(), s.Edits[1].String(), w.fault.Fault.String(), kind.String(), s.Crash.String())
+	w.learn()
+	kind, act := w.act(full)
+	err := w.do(kind, act, full)
+	w.away = false
+	if s.Do == Retry {
+		time.Sleep(time.Minute)
+	}
+	return err
+}
+
+// do lets the engine do something, with the process dying where the step says, and looks at what came of it.
+func (w *world) do(kind Kind, act func(context.Context) error, s Step) error {
 	w.writes, w.crash, w.at, w.dead = nil, s.Crash, s.At, false
-	ctx, cancel := context.WithCancel(context.Background())
-	defer cancel()
-	w.cancel = cancel
-	if w.fault.Fault == StoreFails {
-		w.store.FailUpdate(1+s.At*3, []failing.Moment{failing.Before, failing.Within, failing.After}[s.Choice%3], errStore)
+	if kind == Approve || kind == Reject || kind == Release {
+		w.at %= 2
 	}
+	ctx, cancel := context.WithCancel(context.Background())
+	w.cancel = cancel
+	w.stumble = index(w.fault.Fault == StoreFails) * (1 + s.Choice)
 	done := act(ctx)
 	cancel()
 	w.mu.Lock()
 	died := w.dead
 	w.dead, w.crash = false, NoCrash
 	w.mu.Unlock()
-	w.counts.add(w.fault.Fault, kind, s.Crash, died)
-	if died || w.fault.Fault == StoreFails {
+	for _, f := range []Fault{w.fault.Fault, s.Deed} {
+		w.counts.add(f, kind, s.Crash, died)
+	}
+	if died {
 		if err := w.restart(); err != nil {
 			return err
 		}
 	}
-	if err := w.check(kind, !died && done == nil); err != nil {
-		return err
-	}
-	if w.fault.lasts--; w.fault.lasts <= 0 {
-		w.fault.Fault = NoFault
-	}
-	return nil
+	return w.check(kind, !died && done == nil)
 }
 
 // happen notes what came up; lists that violations hold are not written again.
@@ -280,16 +327,12 @@ func (w *world) restart() error {
 
 // fail makes something go wrong.
 func (w *world) fail(s Step) {
-	if s.Fault == NoFault {
-		return
+	if s.Deed != NoFault {
+		w.applications[s.Where%targetCount].byHand(s.Deed, s.Where/targetCount)
 	}
-	if s.Fault.ofRight() && !w.began {
-		return // what was never seen is not missed
-	}
-	w.fault.Fault, w.fault.where, w.fault.who, w.fault.lasts = s.Fault, s.Where, s.Where/targetCount, max(1, s.Lasts)
-	if s.Fault.once() {
-		w.applications[s.Where%targetCount].byHand(s.Fault, w.fault.who)
-		w.fault.lasts = 1
+	unseen := (s.Fault.ofRight() || s.Fault == StaleServer) && !w.began // what was never seen is not missed
+	if s.Fault != NoFault && w.fault.Fault == NoFault && !unseen {
+		w.fault.Fault, w.fault.where, w.fault.who, w.fault.lasts = s.Fault, s.Where, s.Where/targetCount, s.Lasts
 	}
 }
 
@@ -372,6 +415,7 @@ func (w *world) somebody(choice int, fits func(int) bool) (n int, ok bool) {
 
 // edit changes the truth.
 func (w *world) edit(e Edit, who, to int) {
+	w.happen(e.String())
 	m := w.model
 	pick := func(fits func(h *human) bool) (*human, int) {
 		n, ok := w.somebody(who, func(n int) bool { return fits(m.humans[n]) })
