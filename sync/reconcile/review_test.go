@@ -345,16 +345,15 @@ func TestR06AnApprovalIsForOnce(t *testing.T) {
 	if got := len(active(t, app)); got != 94 {
 		t.Fatalf("%d active accounts, want 94", got)
 	}
+	nextSecond(t)
 	for i := 1; i <= 6; i++ {
 		dir.Enable(t, dir.PersonDN(slapdtest.UID(i)))
 	}
-	report = l.run(reconcile.Pass{Mode: reconcile.Delta}) // so many at once are held like so many closings
-	_, err = l.engine().Approve(t.Context(), report.Held[0].Digest, "tester")
-	l.must(err)
 	l.run(reconcile.Pass{Mode: reconcile.Delta})
 	if got := len(active(t, app)); got != 100 {
 		t.Fatalf("%d active accounts after the return, want 100", got)
 	}
+	nextSecond(t)
 	for i := 1; i <= 6; i++ {
 		dir.Disable(t, dir.PersonDN(slapdtest.UID(i)))
 	}

@@ -329,6 +329,9 @@ func (s *Sweeper) delete(ctx context.Context, rules Rules, t task) (round Round)
 		return round
 	}
 	a := t.account(rules.Policy)
+	if seen, err := s.Closer.Look(ctx, a); err == nil && seen == "active" {
+		return s.closeAgain(ctx, rules, t)
+	}
 	a.Change.Cause, a.Change.Rule, a.Change.Op = identity.GraceOver, "R10", identity.Delete
 	closed := s.Closer.Delete(ctx, a)
 	if closed.Err != nil && ctx.Err() != nil {
@@ -357,6 +360,12 @@ func (s *Sweeper) look(ctx context.Context, rules Rules, t task) (round Round) {
 		s.failed("", s.Books.watch(ctx, t, now))
 		return round
 	}
+	return s.closeAgain(ctx, rules, t)
+}
+
+// closeAgain closes an account that was proven closed and is active again (R11).
+func (s *Sweeper) closeAgain(ctx context.Context, rules Rules, t task) (round Round) {
+	now := s.Now()
 	s.Log.Warn("a leaver's account was enabled again outside dirsweep; it is closed again", "target", s.Target, "account", t.step.UserName)
 	if err := s.Books.reopen(ctx, &t, now); err != nil {
 		s.failed("", err)

@@ -257,7 +257,12 @@ func TestWhatARoundDoes(t *testing.T) {
 		{
 			"R10: the grace is over", closed("1", noon.Add(-month), time.Time{}, noon), func(r *round) { r.target.closed["1"] = r.proven("gone", time.Time{}) },
 			sweep.Selection{},
-			"delete 1", "proven 1 next never delete never",
+			"look 1, delete 1", "proven 1 next never delete never",
+		},
+		{
+			"R11: the grace is over, and somebody enabled it", closed("1", noon.Add(-month), time.Time{}, noon), func(r *round) {
+				r.target.seen["1"], r.target.closed["1"] = "active", r.proven("inactive", long)
+			}, sweep.Selection{}, "look 1, close 1", "proven 1 next 1m0s delete 720h0m0s",
 		},
 		{
 			"R10: the config gives more grace now", closed("1", noon.Add(-month), time.Time{}, noon), func(r *round) { r.rules.Policy.DeleteAfter = 2 * month },
