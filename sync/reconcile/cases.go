@@ -52,7 +52,15 @@ func (e *Engine) returned(ctx context.Context, person identity.PersonID, now ide
 	}); err != nil || !known {
 		return err
 	}
-	return e.o.Ledger.Update(ctx, func(w *state.Writer) error { return sweep.Return(w, person, target, e.o.Now()) })
+	var ended *state.Case
+	err := e.o.Ledger.Update(ctx, func(w *state.Writer) (err error) {
+		ended, err = sweep.Return(w, person, target, "in scope of "+target+" again", e.o.Now())
+		return err
+	})
+	if err == nil {
+		e.books.End(ctx, ended)
+	}
+	return err
 }
 
 // NextDue is when Retry next has something to do; zero for never, a past time for now.
@@ -117,7 +125,9 @@ func (e *Engine) Release(ctx context.Context, o Order) error {
 	if err != nil {
 		return err
 	}
+	var ended []*state.Case
 	err = e.o.Ledger.Update(ctx, func(w *state.Writer) error {
+		ended = nil
 		if _, ok, err := w.Closure(id); err != nil {
 			return err
 		} else if !ok {
@@ -132,14 +142,18 @@ func (e *Engine) Release(ctx context.Context, o Order) error {
 			if c.Cause != identity.Emergency || s.Status != state.StepOpen {
 				continue
 			}
-			if err := sweep.Return(w, id, s.Target, e.o.Now()); err != nil {
+			c, err := sweep.Return(w, id, s.Target, "released", e.o.Now())
+			if err != nil {
 				return err
 			}
+			ended = append(ended, c)
 		}
 		return w.DeleteClosure(id)
 	})
 	if err != nil {
 		return err
 	}
-	return apply.Told(ctx, e.o.Ledger, e.o.Trail, audit.Record{At: e.o.Now(), Kind: audit.Release, Person: id.String(), Outcome: "released", Actor: o.Actor})
+	err = apply.Told(ctx, e.o.Ledger, e.o.Trail, audit.Record{At: e.o.Now(), Kind: audit.Release, Person: id.String(), Outcome: "released", Actor: o.Actor})
+	e.books.End(ctx, ended...)
+	return err
 }

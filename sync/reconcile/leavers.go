@@ -85,7 +85,9 @@ func (r *run) rememberPeople(ctx context.Context) error {
 
 // forgive takes back what people still owe who are in scope again before it was closed, and the end of grace of what was closed.
 func (r *run) forgive(ctx context.Context) error {
-	return r.o.Ledger.Update(ctx, func(w *state.Writer) error {
+	var ended []*state.Case
+	err := r.o.Ledger.Update(ctx, func(w *state.Writer) error {
+		ended = nil
 		type grace struct {
 			person identity.PersonID
 			step   state.Step
@@ -106,7 +108,9 @@ func (r *run) forgive(ctx context.Context) error {
 			if g.step.Status == state.StepProven {
 				err = sweep.Note(w, g.person, g.step.Target, g.step.Account, func(s *state.Step) { s.Delete = time.Time{} }, r.now)
 			} else {
-				err = sweep.Return(w, g.person, g.step.Target, r.now)
+				var c *state.Case
+				c, err = sweep.Return(w, g.person, g.step.Target, "in scope of "+g.step.Target+" again", r.now)
+				ended = append(ended, c)
 			}
 			if err != nil {
 				return err
@@ -114,6 +118,10 @@ func (r *run) forgive(ctx context.Context) error {
 		}
 		return nil
 	})
+	if err == nil {
+		r.e.books.End(ctx, ended...)
+	}
+	return err
 }
 
 // back reports whether a person, or who they are now, is in a target's scope.

@@ -126,6 +126,7 @@ func (e *Engine) Unlink(ctx context.Context, o Order) (link state.Link, err erro
 	if err != nil {
 		return link, err
 	}
+	var ended *state.Case
 	err = e.o.Ledger.Update(ctx, func(w *state.Writer) error {
 		var linked bool
 		if link, linked, err = w.Link(o.Target, person); err != nil {
@@ -146,12 +147,15 @@ func (e *Engine) Unlink(ctx context.Context, o Order) (link state.Link, err erro
 				return err
 			}
 		}
-		return sweep.Return(w, person, o.Target, e.o.Now())
+		ended, err = sweep.Return(w, person, o.Target, "unlinked: "+o.Reason, e.o.Now())
+		return err
 	})
 	if err != nil {
 		return link, err
 	}
-	return link, apply.Told(ctx, e.o.Ledger, e.o.Trail, linkRecord(audit.Unlink, link, o, e.o.Now()))
+	err = apply.Told(ctx, e.o.Ledger, e.o.Trail, linkRecord(audit.Unlink, link, o, e.o.Now()))
+	e.books.End(ctx, ended)
+	return link, err
 }
 
 func linkRecord(kind audit.Kind, link state.Link, o Order, now time.Time) audit.Record {

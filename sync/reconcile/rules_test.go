@@ -636,6 +636,24 @@ func TestR16EvidenceOutlivesAReturn(t *testing.T) {
 	}
 }
 
+func TestR16WhatIsReleasedWhileOpenHasItsEvidenceToo(t *testing.T) {
+	l, _, app := company(t, 20, "", nil)
+	who := slapdtest.UID(1)
+	app.Inject(scimtest.Fault{Method: "PATCH", Trouble: scimtest.Answer(500, "")})
+	_, err := l.engine().Sweep(t.Context(), reconcile.Order{Person: who, Reason: "by mistake"})
+	l.must(err)
+	if file := l.evidence(who); !file.Closed.IsZero() || file.Accounts[0].Words() != "open" || len(l.written()) != 0 {
+		t.Errorf("while it is open: %+v, %v", file, l.written())
+	}
+	l.must(l.engine().Release(t.Context(), reconcile.Order{Person: who}))
+	if len(l.written()) != 1 {
+		t.Fatalf("written: %v", l.written())
+	}
+	if file := l.evidence(who); file.Accounts[0].Words() != "withdrawn" || file.Reason != "by mistake" || file.Proven() {
+		t.Errorf("%+v", file)
+	}
+}
+
 func TestR16EachOrderHasItsEvidence(t *testing.T) {
 	l, _, _ := company(t, 20, "", nil)
 	who := slapdtest.UID(1)

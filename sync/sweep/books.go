@@ -16,7 +16,7 @@ import (
 type Books struct {
 	Ledger *state.Ledger
 	Trail  *audit.Trail
-	// Ended is told of each case that was closed, and again when a closed case's account is seen otherwise (deleted after its grace); nil for
+	// Ended is told of each case that was closed or withdrawn, and again when a closed case's account is seen otherwise (deleted after its grace); nil for
 	// nobody. It is called by whoever closed the account, which waits for it; an error is its own to report: the case stays closed.
 	Ended func(ctx context.Context, c state.Case)
 }
@@ -136,10 +136,19 @@ func (b *Books) step(ctx context.Context, t task, now time.Time, change func(*st
 	if err := apply.Told(telling, b.Ledger, b.Trail, evidence.Record(is, *after)); err != nil {
 		return err
 	}
-	if !is.Closed.IsZero() && b.Ended != nil {
-		b.Ended(context.WithoutCancel(ctx), is)
+	if !is.Closed.IsZero() {
+		b.End(ctx, &is)
 	}
 	return nil
+}
+
+// End tells whoever waits for it of cases that have ended; nil ones are none.
+func (b *Books) End(ctx context.Context, cases ...*state.Case) {
+	for _, c := range cases {
+		if c != nil && b.Ended != nil {
+			b.Ended(context.WithoutCancel(ctx), *c)
+		}
+	}
 }
 
 func (b *Books) forgetGrace(ctx context.Context, t task, now time.Time) error {

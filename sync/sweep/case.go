@@ -7,6 +7,7 @@ import (
 
 	"github.com/dirsweep/dirsweep/state"
 	"github.com/dirsweep/dirsweep/sync/identity"
+	"github.com/dirsweep/dirsweep/sync/sweep/evidence"
 )
 
 const (
@@ -105,18 +106,27 @@ func Note(w *state.Writer, person identity.PersonID, target string, account iden
 	return w.PutCase(settled(c, now))
 }
 
-// Return takes back what a person owes on one target, because they are in scope of it again. A case without steps is forgotten; its history is in
-// the audit trail.
-func Return(w *state.Writer, person identity.PersonID, target string, now time.Time) error {
+// Return takes back what a person owes on one target, and why says why: they are in scope of it again, or were released. A case without steps is
+// forgotten; its history is in the audit trail. Where that ends a case that was open, it is returned as it ended, to be given to Books.End once
+// the transaction is done; else nil.
+func Return(w *state.Writer, person identity.PersonID, target, why string, now time.Time) (ended *state.Case, err error) {
 	c, ok, err := w.Case(person)
 	if err != nil || !ok {
-		return err
+		return nil, err
 	}
+	withdrawn := evidence.Withdraw(c, why, now)
+	open := c.Closed.IsZero()
 	c.Steps = slices.DeleteFunc(c.Steps, func(s state.Step) bool { return s.Target == target })
 	if len(c.Steps) == 0 {
-		return w.DeleteCase(person)
+		err = w.DeleteCase(person)
+	} else {
+		c = settled(c, now)
+		err = w.PutCase(c)
 	}
-	return w.PutCase(settled(c, now))
+	if open && (len(c.Steps) == 0 || !c.Closed.IsZero()) {
+		ended = &withdrawn
+	}
+	return ended, err
 }
 
 // settled closes a case whose steps are all done, and opens it again where one is not.

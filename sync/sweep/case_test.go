@@ -51,7 +51,17 @@ func (b book) prove(target string, minutes int) {
 
 func (b book) giveBack(target string, minutes int) {
 	b.t.Helper()
-	b.write(func(w *state.Writer) error { return sweep.Return(w, alice, target, at(minutes)) })
+	b.back(target, minutes)
+}
+
+// back is giveBack with what it ended.
+func (b book) back(target string, minutes int) (ended *state.Case) {
+	b.t.Helper()
+	b.write(func(w *state.Writer) (err error) {
+		ended, err = sweep.Return(w, alice, target, "back", at(minutes))
+		return err
+	})
+	return ended
 }
 
 // reads renders the case as "left closed: target status attempts, …", times in minutes.
@@ -167,5 +177,55 @@ func TestR08RetriedWithinAMinuteThenWithBackoffForEver(t *testing.T) {
 		if got := sweep.Retry(attempts, noon).Sub(noon); got != want {
 			t.Errorf("after %d attempts: %s, want %s", attempts, got, want)
 		}
+	}
+}
+
+// TestWhatEndsByAReturnIsToldOnce: a case that was open ends with the last account that is taken back, and one that was closed had ended before.
+func TestWhatEndsByAReturnIsToldOnce(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		do   func(book) *state.Case
+		want string
+	}{
+		{"one of two", func(b book) *state.Case {
+			b.owe("git", state.StepOpen, 0)
+			b.owe("wiki", state.StepOpen, 0)
+			return b.back("wiki", 1)
+		}, "nothing"},
+		{"the last of two", func(b book) *state.Case {
+			b.owe("git", state.StepOpen, 0)
+			b.owe("wiki", state.StepOpen, 0)
+			b.back("wiki", 1)
+			return b.back("git", 2)
+		}, "git withdrawn"},
+		{"beside one that was closed", func(b book) *state.Case {
+			b.owe("git", state.StepOpen, 0)
+			b.owe("wiki", state.StepOpen, 0)
+			b.prove("git", 1)
+			return b.back("wiki", 2)
+		}, "git proven, wiki withdrawn"},
+		{"a closed one", func(b book) *state.Case {
+			b.owe("git", state.StepOpen, 0)
+			b.prove("git", 1)
+			return b.back("git", 2)
+		}, "nothing"},
+		{"none", func(b book) *state.Case { return b.back("git", 2) }, "nothing"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			got := "nothing"
+			if ended := c.do(newBook(t)); ended != nil {
+				var steps []string
+				for _, s := range ended.Steps {
+					steps = append(steps, fmt.Sprint(s.Target, " ", s.Status))
+				}
+				got = strings.Join(steps, ", ")
+				if !ended.Closed.Equal(at(2)) {
+					t.Errorf("ended at %v", ended.Closed)
+				}
+			}
+			if got != c.want {
+				t.Errorf("ended with %s, want %s", got, c.want)
+			}
+		})
 	}
 }

@@ -316,6 +316,25 @@ func TestWithdrawnIsKept(t *testing.T) {
 	}
 }
 
+// TestWhatWasTakenOffTheCaseIsWithdrawn: one account is proven closed and another was held, and both are taken off before the third ends the case.
+func TestWhatWasTakenOffTheCaseIsWithdrawn(t *testing.T) {
+	o := newOffice(t)
+	c := closedCase()
+	held := state.Step{Target: "chat", Account: "9", UserName: "alice", Status: state.StepHeld, At: at(1), Left: at(-3)}
+	_, err := o.trail.Append(t.Context(), evidence.Record(c, held), evidence.Record(c, c.Steps[1]))
+	o.must(err)
+	c.Steps = c.Steps[:1]
+	_, e, _ := o.write(c)
+	var got []string
+	for _, a := range e.Accounts {
+		got = append(got, a.Target+" "+a.Words())
+	}
+	same(t, []string{"chat withdrawn", "git reported, left to you", "wiki proven inactive"}, got)
+	told := len(o.told)
+	o.write(c)
+	same(t, told, len(o.told))
+}
+
 func TestACrashIsMadeGood(t *testing.T) {
 	o := newOffice(t)
 	o.happened()

@@ -175,18 +175,29 @@ func (f *Folder) told(ctx context.Context, c state.Case) ([]audit.Line, error) {
 	return f.lines(ctx, c)
 }
 
-// lacking lists what the trail does not tell of the case's accounts as they are now.
+// lacking lists what the trail does not tell of the case's accounts as they are now. One that was taken off the case before it was closed is
+// withdrawn.
 func lacking(c state.Case, lines []audit.Line) (untold []audit.Record) {
+	last := map[[2]string]audit.Record{}
+	for _, line := range lines {
+		if line.Case != "" {
+			last[[2]string{line.Target, line.Account}] = line.Record
+		}
+	}
 	for _, s := range c.Steps {
 		want := Record(c, s)
-		told := false
-		for _, line := range lines {
-			if r := line.Record; r.Case != "" && r.Target == want.Target && r.Account == want.Account {
-				told = r.Kind == want.Kind && r.Outcome == want.Outcome && r.Seen == want.Seen && r.Cause == want.Cause && r.At.Equal(want.At)
-			}
-		}
-		if !told {
+		account := [2]string{want.Target, want.Account}
+		told := last[account]
+		if told.Kind != want.Kind || told.Outcome != want.Outcome || told.Seen != want.Seen || told.Cause != want.Cause || !told.At.Equal(want.At) {
 			untold = append(untold, want)
+		}
+		delete(last, account)
+	}
+	for _, line := range lines {
+		told, off := last[[2]string{line.Target, line.Account}]
+		if off && told.Seq == line.Seq && open(state.Step{Status: state.StepStatus(told.Outcome)}) {
+			told.Kind, told.Outcome, told.At, told.Error = audit.Leaver, string(Withdrawn), c.Closed, "taken off the case"
+			untold = append(untold, told)
 		}
 	}
 	return untold
