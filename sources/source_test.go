@@ -23,7 +23,7 @@ func TestR01CurrencyIsAPartialOrder(t *testing.T) {
 		{"other sequences", sources.Currency{"003": "20260301"}, two, false},
 		{"unknown before", nil, two, false},
 		{"unknown now", one, nil, false},
-		{"numbers of another length", sources.Currency{"001": "9"}, sources.Currency{"001": "10"}, false},
+		{"numbers of another length", sources.Currency{"001": "10"}, sources.Currency{"001": "9"}, false},
 	} {
 		if got := c.by.Covers(c.of); got != c.want {
 			t.Errorf("%s: %v covers %v: %t", c.name, c.by, c.of, got)

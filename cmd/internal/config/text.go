@@ -13,8 +13,9 @@ import (
 // and a stack that runs over ends the process: a config that is reloaded must not be able to end the daemon.
 const (
 	maxBytes     = 1 << 20
-	maxNesting   = 100  // brackets, braces, quotes and template sequences within each other
-	maxOperators = 1000 // of one expression, between two commas
+	maxNesting   = 100 // brackets, braces, quotes and template sequences within each other
+	maxOperators = 500 // of one expression, between two commas
+	maxTries     = 8   // try() and can() within each other: each looks twice at what is in it
 )
 
 // byteOrderMark begins texts that Windows programs have saved as UTF-8.
@@ -49,58 +50,62 @@ func (t text) parse(parser *hclparse.Parser) (*hcl.File, hcl.Diagnostics) {
 		return nil, hcl.Diagnostics{{
 			Severity: hcl.DiagError, Summary: "Nested too deeply", Subject: at.Ptr(),
 			Detail: fmt.Sprintf(
-				"Brackets and quotes go %d deep at most, and one expression has at most %d operators.",
-				maxNesting,
-				maxOperators,
+				"Brackets and quotes go %d deep at most, try() and can() %d, and one expression has at most %d operators.",
+				maxNesting, maxTries, maxOperators,
 			),
 		}}
 	}
 	return parser.ParseHCL(t.bytes, t.name)
 }
 
-// tooDeep returns where a text exceeds maxNesting or maxOperators. It looks at tokens alone.
+// A level is what is between a bracket, a brace or a quote and the one that ends it.
+type level struct {
+	operators int  // since the last comma
+	lines     bool // whether a line break ends an expression
+	tries     int  // calls of try() and can() around
+}
+
+// tooDeep returns where a text exceeds maxNesting, maxOperators or maxTries. It looks at tokens alone.
 func tooDeep(t text) (at hcl.Range, deep bool) {
 	tokens, _ := hclsyntax.LexConfig(t.bytes, t.name, hcl.InitialPos)
-	operators := []int{0} // by level
-	brace := []bool{true} // by level: whether a line break ends an expression there
-	for _, token := range tokens {
-		top := len(operators) - 1
+	levels := []level{{lines: true}}
+	for i, token := range tokens {
+		top := &levels[len(levels)-1]
 		switch token.Type {
-		case hclsyntax.TokenOBrace,
-			hclsyntax.TokenOBrack,
-			hclsyntax.TokenOParen,
-			hclsyntax.TokenOQuote,
-			hclsyntax.TokenOHeredoc,
-			hclsyntax.TokenTemplateInterp,
-			hclsyntax.TokenTemplateControl:
-			operators[top]++ // a[0][0] and %{ if a }%{ if b } nest as operators do
-			operators, brace = append(operators, 0), append(brace, token.Type == hclsyntax.TokenOBrace)
-		case hclsyntax.TokenCBrace,
-			hclsyntax.TokenCBrack,
-			hclsyntax.TokenCParen,
-			hclsyntax.TokenCQuote,
-			hclsyntax.TokenCHeredoc,
-			hclsyntax.TokenTemplateSeqEnd:
-			if top > 0 {
-				operators, brace = operators[:top], brace[:top]
+		case hclsyntax.TokenOBrace, hclsyntax.TokenOBrack, hclsyntax.TokenOParen, hclsyntax.TokenOQuote,
+			hclsyntax.TokenOHeredoc, hclsyntax.TokenTemplateInterp, hclsyntax.TokenTemplateControl:
+			if token.Type == hclsyntax.TokenOBrack || token.Type == hclsyntax.TokenTemplateControl {
+				top.operators++ // a[0][0] and %{ if a }%{ if b } nest as operators do
+			}
+			next := level{lines: token.Type == hclsyntax.TokenOBrace, tries: top.tries}
+			if token.Type == hclsyntax.TokenOParen && i > 0 && tries(tokens[i-1]) {
+				next.tries++
+			}
+			levels = append(levels, next)
+		case hclsyntax.TokenCBrace, hclsyntax.TokenCBrack, hclsyntax.TokenCParen, hclsyntax.TokenCQuote,
+			hclsyntax.TokenCHeredoc, hclsyntax.TokenTemplateSeqEnd:
+			if len(levels) > 1 {
+				levels = levels[:len(levels)-1]
 			}
 		case hclsyntax.TokenComma:
-			operators[top] = 0
+			top.operators = 0
 		case hclsyntax.TokenNewline:
-			if brace[top] {
-				operators[top] = 0
+			if top.lines {
+				top.operators = 0
 			}
-		case hclsyntax.TokenIdent,
-			hclsyntax.TokenNumberLit,
-			hclsyntax.TokenQuotedLit,
-			hclsyntax.TokenStringLit,
-			hclsyntax.TokenComment:
+		case hclsyntax.TokenIdent, hclsyntax.TokenNumberLit, hclsyntax.TokenQuotedLit, hclsyntax.TokenStringLit,
+			hclsyntax.TokenComment, hclsyntax.TokenDot:
 		default:
-			operators[top]++
+			top.operators++
 		}
-		if top = len(operators) - 1; top > maxNesting || operators[top] > maxOperators {
+		top = &levels[len(levels)-1]
+		if len(levels)-1 > maxNesting || top.operators > maxOperators || top.tries > maxTries {
 			return token.Range, true
 		}
 	}
 	return hcl.Range{}, false
+}
+
+func tries(name hclsyntax.Token) bool {
+	return name.Type == hclsyntax.TokenIdent && (string(name.Bytes) == "try" || string(name.Bytes) == "can")
 }
