@@ -197,9 +197,8 @@ func (t *pass) inGroup(ctx context.Context, e identity.Entitlement, must bool, d
 
 func (t *pass) doInGroup(ctx context.Context, e identity.Entitlement, id string, do func(group string) (string, error)) (string, error) {
 	t.shown.manage(id)
-	t.groups.wrote(id)
 	request, err := do(id)
-	t.groups.wrote(id) // what was read meanwhile may be older than the write
+	t.groups.wrote(id)
 	if err != nil {
 		err = fmt.Errorf("group %q: %w", e, err)
 	}

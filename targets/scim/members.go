@@ -202,7 +202,7 @@ func (t *pass) membersSince(ctx context.Context, id string, since time.Time) ([]
 	return list, nil
 }
 
-// wrote forgets what was read of a group that is about to be, or was, written.
+// wrote forgets what was read of a group that was written.
 func (g *groups) wrote(id string) {
 	g.mu.Lock()
 	defer g.mu.Unlock()

@@ -127,7 +127,9 @@ func TestR09AJoinerIsMadeWithoutWhatIsRefused(t *testing.T) {
 	}
 	s.Clear()
 	s.Inject(scimtest.Fault{Method: http.MethodPost, Trouble: refuses("user002", scimError("invalidValue", "userName is too short"))})
-	if _, _, err := target.Create(t.Context(), wanted(2)); !errors.Is(err, targets.ErrRejected) {
+	second := wanted(2)
+	second.Attributes["userName"] = identity.Text(second.UserName)
+	if _, _, err := target.Create(t.Context(), second); !errors.Is(err, targets.ErrRejected) {
 		t.Errorf("without a login there is no account: %v", err)
 	}
 }
@@ -308,5 +310,91 @@ func TestS11DisableNeedsNoGroups(t *testing.T) {
 	}
 	if _, err := target.Entitlements(t.Context(), identity.Account{ID: "10000001"}); !errors.Is(err, targets.ErrUnavailable) {
 		t.Errorf("groups: %v", err)
+	}
+}
+
+// Where a list shows the members of some groups, those that it shows none of are read by themselves until it is plain that they are empty; those
+// that dirsweep has to do with are read in any case.
+func TestR08MembersThatAListLeavesOutOfLargeGroups(t *testing.T) {
+	s, _ := scimtest.StartFast(t, 4, scimtest.Quirks{GroupListCap: 2, RefuseFilters: true})
+	for n := range 5 {
+		group := map[string]any{"displayName": fmt.Sprint("empty", n)}
+		if status, doc := s.Raw(t, http.MethodPost, "/Groups", group); status != http.StatusCreated {
+			t.Fatal(status, doc)
+		}
+	}
+	s.AddGroup(t, "small", "10000004")
+	s.AddGroup(t, "large", "10000001", "10000002", "10000003")
+	opened := openTarget(t, s.Block(), targets.Need{Paths: []string{"userName"}, Entitlements: true})
+	large := func() (n int) {
+		for _, a := range everyone(t, begin(t, opened)) {
+			if identity.HasEntitlement(a.Entitlements, identity.Entitlement{Name: "large"}) {
+				n++
+			}
+		}
+		return n
+	}
+	large()
+	s.Reset()
+	large()
+	if n := s.Count(http.MethodGet, "/Groups/"); n > 0 {
+		t.Errorf("%d empty groups are read again in each pass", n)
+	}
+	if _, _, err := begin(t, opened).Resolve(t.Context(), identity.NamedEntitlements("large")); err != nil {
+		t.Fatal(err)
+	}
+	if n := large(); n != 3 {
+		t.Errorf("%d of 3 members are seen of a group that dirsweep grants", n)
+	}
+}
+
+// That there are no groups is believed from the application alone.
+func TestR02NoGroupsBecauseSomethingInFrontSaysSo(t *testing.T) {
+	s, _ := scimtest.StartFast(t, 2, scimtest.Quirks{})
+	s.AddGroup(t, "admins", "10000001")
+	for _, c := range []struct {
+		answer scimtest.Trouble
+		ok     bool
+	}{
+		{scimtest.Answer(404, "<h1>404</h1>", "Content-Type", "text/html"), false},
+		{scimtest.Answer(404, "", "Content-Type", "application/scim+json"), true},
+	} {
+		s.Clear()
+		s.Inject(scimtest.Fault{Path: "/Groups", Trouble: c.answer})
+		target := open(t, s.Block(), targets.Need{Paths: []string{"userName"}, Entitlements: true})
+		var last error
+		for _, err := range target.Accounts(t.Context()) {
+			last = err
+		}
+		if (last == nil) != c.ok {
+			t.Errorf("accounts: %v", last)
+		}
+		if _, _, err := target.Resolve(t.Context(), identity.NamedEntitlements("admins")); (err == nil) != c.ok {
+			t.Errorf("resolve: %v", err)
+		}
+	}
+}
+
+// A group that is gone is no account that is gone.
+func TestAGroupThatIsGone(t *testing.T) {
+	s, _ := scimtest.StartFast(t, 1, scimtest.Quirks{})
+	target := open(t, s.Block(), targets.Need{Paths: []string{"userName"}, Entitlements: true})
+	gone := []identity.Entitlement{{Kind: "group", ID: "nope"}}
+	if _, _, err := target.Update(t.Context(), identity.Account{ID: "10000001"}, identity.Delta{Grant: gone}); !errors.Is(err, targets.ErrRejected) || errors.Is(err, targets.ErrNotFound) {
+		t.Errorf("into it: %v", err)
+	}
+	if _, _, err := target.Update(t.Context(), identity.Account{ID: "10000001"}, identity.Delta{Withdraw: gone}); err != nil {
+		t.Errorf("out of it: %v", err)
+	}
+}
+
+// A look-up is asked for once: repeating it is the session's, and a page's only where a long list would have to begin anew.
+func TestALookUpIsAskedOnce(t *testing.T) {
+	s, _ := scimtest.StartFast(t, 3, scimtest.Quirks{})
+	s.Inject(scimtest.Fault{Match: func(r *http.Request) bool { return r.URL.Query().Has("filter") }, Trouble: scimtest.Answer(503, "")})
+	target := open(t, s.Block(), targets.Need{Paths: []string{"userName"}})
+	s.Reset()
+	if _, err := target.Find(t.Context(), "userName", "u000001"); !errors.Is(err, targets.ErrUnavailable) || len(s.Calls()) != 1 {
+		t.Errorf("%v after %d requests", err, len(s.Calls()))
 	}
 }

@@ -216,7 +216,7 @@ func (t *pass) post(ctx context.Context, want identity.Account) (*rest.Response,
 		}
 		receipt.RequestID = requestOf(err)
 		refused, ok := refusedPath(err, slices.Sorted(maps.Keys(want.Attributes)))
-		if !ok || slices.Contains(t.spec.Required(), refused.Path) || refused.Path == "externalId" {
+		if !ok {
 			return nil, receipt, conflict(err)
 		}
 		receipt.Refused = append(receipt.Refused, refused)

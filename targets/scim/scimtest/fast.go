@@ -41,6 +41,7 @@ type Quirks struct {
 	ExactNames     bool // userName is compared letter by letter (SCIMMY)
 	NoBody         bool // writes answer 204
 	HiddenMembers  bool // groups do not show members
+	GroupListCap   int  // lists leave members out of groups that have more
 	BareGroupLists bool // lists of groups leave members out; a group read by itself shows them
 	EmptyMembers   bool // groups show an empty list of members, whoever is in them (Jackson)
 	NumericActive  bool // active is shown as 1 and 0 (Snipe-IT)
@@ -250,7 +251,7 @@ func (f *Fast) list(w http.ResponseWriter, r *http.Request, s *stack) {
 		_, _ = fmt.Fprintf(w, `"nextCursor":%q,`, next)
 	}
 	_, _ = fmt.Fprintf(w, `"itemsPerPage":%d,"Resources":[`, last-first)
-	view := f.view(s)
+	view := f.view(s, true)
 	if s == f.groups && (f.quirks.BareGroupLists || q.Get("excludedAttributes") == "members") {
 		view = func(doc map[string]any) { delete(doc, "members") }
 	}
@@ -336,10 +337,16 @@ func (f *Fast) scan(s *stack, e filter.Expression) []*entry {
 }
 
 // view is how resources are shown otherwise than they are kept; nil where they are not.
-func (f *Fast) view(s *stack) func(doc map[string]any) {
+func (f *Fast) view(s *stack, listed bool) func(doc map[string]any) {
 	switch {
 	case s == f.groups && f.quirks.HiddenMembers:
 		return func(doc map[string]any) { delete(doc, "members") }
+	case s == f.groups && f.quirks.GroupListCap > 0 && listed:
+		return func(doc map[string]any) {
+			if list, _ := doc["members"].([]any); len(list) > f.quirks.GroupListCap {
+				delete(doc, "members")
+			}
+		}
 	case s == f.groups && f.quirks.EmptyMembers:
 		return func(doc map[string]any) { doc["members"] = []any{} }
 	case s == f.users && f.quirks.NumericActive:
@@ -400,7 +407,7 @@ func (f *Fast) read(w http.ResponseWriter, r *http.Request, s *stack, id string)
 		fail(w, http.StatusNotFound, "", "no "+id)
 		return
 	}
-	if view := f.view(s); view != nil {
+	if view := f.view(s, false); view != nil {
 		e = &entry{encoded: e.shown(view)}
 	}
 	f.answer(w, r, http.StatusOK, e)
