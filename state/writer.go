@@ -54,7 +54,7 @@ func (w *Writer) PutLink(link Link) error {
 	if exists && old.Account != link.Account {
 		return fmt.Errorf("%s: link %s: has account %s, not %s: %w", link.Target, link.Person, old.Account, link.Account, ErrLinked)
 	}
-	link.FirstName = cmp.Or(old.FirstName, link.UserName)
+	link.FirstName = cmp.Or(old.FirstName, link.FirstName, link.UserName)
 	if !exists {
 		err = w.tx.Put(accounts, makeKey(link.Target, string(link.Account)), key(nil).withPerson(link.Person))
 	}

@@ -63,8 +63,9 @@ func (r *run) believe(ctx context.Context, n int) error {
 	if r.roster.Count(n) == 0 {
 		return r.nobody(ctx, n)
 	}
-	g.complete = true
-	return nil
+	believed, err := r.anchored(ctx, n)
+	g.complete = believed
+	return err
 }
 
 // putRival remembers which server answered, and nothing else of its read.

@@ -6,7 +6,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/dirsweep/dirsweep/state"
 	"github.com/dirsweep/dirsweep/sync/guard"
 	"github.com/dirsweep/dirsweep/sync/identity"
 	"github.com/dirsweep/dirsweep/sync/judge"
@@ -114,30 +113,9 @@ func (r *run) holdAnomalies(ctx context.Context) error {
 			})
 		}
 	}
-	if !r.write {
-		return nil
-	}
-	return r.dropAnomalies(ctx, odd)
-}
-
-// dropAnomalies forgets the holds over what has been taken as it is, or is over, of sources that were read. Those who still wait in one stay.
-func (r *run) dropAnomalies(ctx context.Context, odd map[string]bool) error {
-	return r.update(ctx, func(w *state.Writer) error {
-		var over []string
-		for h, err := range w.Holds() {
-			if err != nil {
-				return err
-			}
-			n := slices.IndexFunc(r.o.Sources, func(s Source) bool { return s.Name == h.Directory })
-			if h.Kind == identity.HoldAnomaly && len(h.Members) == 0 && !odd[h.Directory+"\x00"+h.Anomaly] && (n < 0 || r.whole[n]) {
-				over = append(over, h.Digest)
-			}
-		}
-		for _, digest := range over {
-			if err := w.DeleteHold(digest); err != nil {
-				return err
-			}
-		}
-		return nil
+	// What has been taken as it is, or is over, of sources that were read, is forgotten. Those who still wait in a hold stay.
+	return r.dropHolds(ctx, func(h identity.Hold) bool {
+		n := slices.IndexFunc(r.o.Sources, func(s Source) bool { return s.Name == h.Directory })
+		return h.Kind == identity.HoldAnomaly && len(h.Members) == 0 && !odd[h.Directory+"\x00"+h.Anomaly] && (n < 0 || r.whole[n])
 	})
 }

@@ -522,6 +522,30 @@ func (r *run) hold(ctx context.Context, h identity.Hold) (released bool, err err
 	return true, r.update(ctx, func(w *state.Writer) error { return w.DeleteHold(r.books.holds[i].Digest) })
 }
 
+// dropHolds forgets the holds that are over.
+func (r *run) dropHolds(ctx context.Context, over func(identity.Hold) bool) error {
+	if !r.write {
+		return nil
+	}
+	return r.update(ctx, func(w *state.Writer) error {
+		var digests []string
+		for h, err := range w.Holds() {
+			if err != nil {
+				return err
+			}
+			if over(h) {
+				digests = append(digests, h.Digest)
+			}
+		}
+		for _, digest := range digests {
+			if err := w.DeleteHold(digest); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
 // tellHolds tells the log and the audit trail of new holds.
 func (r *run) tellHolds(ctx context.Context, holds []identity.Hold) error {
 	told := make([]audit.Record, 0, len(holds))

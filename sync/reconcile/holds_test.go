@@ -242,7 +242,7 @@ func TestR14AnEditOfTheSourceIsHeldAtAnySize(t *testing.T) {
 		held  int
 		gone  bool // the leaver can be proven: anchor and base are as they were
 	}{
-		{"filter", `filter = "(|(uid=*0)(uid=*1))"`, 31, true},
+		{"filter", `filter = "(|(uid=*0)(uid=*1))"`, 32, true},
 		{"filter, of one", `filter = "(&(objectClass=inetOrgPerson)(!(uid=user000002)))"`, 1, true},
 		{"active", "filter = \"(objectClass=inetOrgPerson)\"\n active = person.uid != \"user000002\" && person.uid != \"user000003\"", 2, true},
 		{"anchor", "filter = \"(objectClass=inetOrgPerson)\"\n anchor = \"employeeNumber\"", 0, false},
@@ -284,5 +284,29 @@ func TestR14AnEditOfTheSourceIsHeldAtAnySize(t *testing.T) {
 			}
 			still(t, "taken back", app, 39)
 		})
+	}
+}
+
+// TestR14AnEditedAnchorIsApproved: who was known by the old one is known by the new one, and nobody has a second account.
+func TestR14AnEditedAnchorIsApproved(t *testing.T) {
+	l, dir, app := company(t, 40, "", nil)
+	dir.Delete(t, dir.PersonDN(slapdtest.UID(10)))
+	dir.AddPerson(t, "newcomer", map[string][]string{"employeeNumber": {"9000"}})
+	l.directory("corp", dir, fmt.Sprintf("groups { base_dn = %q }\n anchor = \"employeeNumber\"", dir.GroupsDN()))
+	report := l.run(reconcile.Pass{})
+	if len(report.Held) != 1 || report.Held[0].Kind != identity.HoldRelink || report.Held[0].Count != 39 || len(app.Users(t)) != 40 {
+		t.Fatalf("%d accounts, held %+v", len(app.Users(t)), report.Held)
+	}
+	l.rule(identity.Approved)
+	for range 2 {
+		l.run(reconcile.Pass{})
+	}
+	still(t, "approved: the newcomer has an account, and the leaver's is closed", app, 40)
+	if got := app.Users(t); len(got) != 41 || got[slapdtest.UID(10)]["active"] != false || got["newcomer"]["active"] != true {
+		t.Errorf("%d accounts", len(got))
+	}
+	l.full()
+	if held := l.holds(); len(held) > 0 {
+		t.Errorf("%+v", held)
 	}
 }
