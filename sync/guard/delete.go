@@ -9,9 +9,9 @@ import (
 
 // A Clock is what is known of the time when something irrevocable rests on it (R10).
 type Clock struct {
-	Last    time.Time // when the last pass ended, by the same clock; zero where there was none
-	Doubted time.Time // what Deletion.Doubted of the last pass was
-	Second  time.Time // what a second clock, a directory's or an HTTP Date, says now; zero where none was asked
+	Last   time.Time // when the last pass ended, by the same clock; zero where there was none
+	Before time.Time // when the one before it did
+	Second time.Time // what a second clock, a directory's or an HTTP Date, says now; zero where none was asked
 }
 
 const (
@@ -19,46 +19,51 @@ const (
 	drift      = 5 * time.Minute // between two clocks that agree
 )
 
-// check says whether the clock may be believed, since when it is in doubt, and why. After a jump it is believed again when a second clock
-// agrees, or when another pass finds that it has gone on from there.
-func (c Clock) check(now time.Time) (doubted time.Time, why string) {
+// doubt says why the clock cannot be believed; "" where it can. After a jump it is believed again when a second clock agrees, or when another
+// pass finds that it has gone on from there.
+func (c Clock) doubt(now time.Time) string {
 	switch {
 	case !c.Second.IsZero() && c.Second.Sub(now).Abs() > drift:
-		return now, fmt.Sprintf("another clock says %s where this machine's says %s",
+		return fmt.Sprintf("another clock says %s where this machine's says %s",
 			c.Second.UTC().Format(time.RFC3339), now.UTC().Format(time.RFC3339))
 	case !c.Second.IsZero():
-		return time.Time{}, ""
+		return ""
 	case c.Last.IsZero():
-		return now, "this is the first pass, so that nothing tells whether the clock is right"
-	case now.Sub(c.Last) > longestGap || now.Before(c.Last):
-		return now, fmt.Sprintf("the clock went from %s to %s between two passes",
+		return "no pass has ended yet, so that nothing tells whether the clock is right"
+	case now.Sub(c.Last) > c.usual() || now.Before(c.Last):
+		return fmt.Sprintf("the clock went from %s to %s since the last pass ended",
 			c.Last.UTC().Format(time.RFC3339), now.UTC().Format(time.RFC3339))
 	}
-	return time.Time{}, ""
+	return ""
+}
+
+// usual is how long there may be between two passes: a day and some or, where they are made less often, twice as long as between the last two.
+func (c Clock) usual() time.Duration {
+	if c.Before.IsZero() {
+		return longestGap
+	}
+	return max(longestGap, 2*c.Last.Sub(c.Before))
 }
 
 // A Deletion is a Decision about accounts whose grace is over.
 type Deletion struct {
 	Decision
-	Restamp []identity.Leaver // disabled in what is the future now, since the clock went back: their grace counts from now
-	Doubted time.Time         // since when the clock is in doubt, to be kept for the next pass; zero where it is believed
-	Why     string            // nothing is deleted, since
+	Why string // nothing is deleted now, since the clock is in doubt; "" where it is not
 }
 
-// Deletes says which accounts are deleted (R10), where f.Leavers are those whose grace is over, Left being when they were disabled, and f.Spent
-// what was deleted within the window. While the clock is in doubt nothing is.
+// Deletes says which accounts are deleted (R10), where f.Leavers are those whose grace is over and f.Spent is what was deleted within the window.
+// While the clock is in doubt nothing is. Whoever was disabled in what is the future now, since the clock went back, has not begun their grace:
+// the caller leaves them out.
 func Deletes(f Facts, c Clock) (out Deletion) {
-	if out.Doubted, out.Why = c.check(f.Now); out.Why != "" {
+	if out.Why = c.doubt(f.Now); out.Why != "" {
 		return out
 	}
-	restamp, due := divide(f.Leavers, func(l identity.Leaver) bool { return l.Left.After(f.Now) })
-	f.Leavers = due
-	out.Decision, out.Restamp = decide(f, identity.HoldDelete), restamp
+	out.Decision = decide(f, identity.HoldDelete)
 	return out
 }
 
 // Due reports whether the time of a stamp has come, where no stamp is made for later than longest from when it is made: one beyond that was made
-// by a clock that has gone back since. It is for attempts; what is irrevocable is never due for that reason (see Deletion.Restamp).
+// by a clock that has gone back since. It is for attempts: what is irrevocable is never due for that reason.
 func Due(stamp, now time.Time, longest time.Duration) bool {
 	return !stamp.After(now) || stamp.After(now.Add(longest))
 }

@@ -52,6 +52,11 @@ func TestGraceDeleteKeepsTheClockOfTheClosing(t *testing.T) {
 	l.full()
 	clock = clock.Add(31 * 24 * time.Hour)
 	l.full()
+	if app.Users(t)[who] == nil {
+		t.Error("R10: deleted by a clock that jumped by a month")
+	}
+	clock = clock.Add(time.Minute)
+	l.full() // a second pass confirms the clock
 	if app.Users(t)[who] != nil {
 		t.Fatal("not deleted")
 	}

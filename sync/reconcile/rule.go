@@ -107,6 +107,15 @@ func excepted(w *state.Writer, h *identity.Hold, ruling identity.Ruling, except 
 
 // carryOut does to one member's step what was ruled.
 func (r *Ruled) carryOut(w *state.Writer, h identity.Hold, m identity.Member, now time.Time) error {
+	ruling := h.RulingOf(m)
+	if h.Kind == identity.HoldDelete && ruling.What == identity.Approved {
+		r.Released = append(r.Released, m)
+		return sweep.Note(w, m.Person, m.Target, m.Account, func(s *state.Step) {
+			if !s.Delete.IsZero() {
+				s.Delete = now
+			}
+		}, now)
+	}
 	if h.Kind != identity.HoldCohort && h.Kind != identity.HoldAnomaly || m.Person.IsZero() {
 		return nil // what has no step is carried out by the pass that finds it
 	}
@@ -116,7 +125,6 @@ func (r *Ruled) carryOut(w *state.Writer, h identity.Hold, m identity.Member, no
 	}
 	step := sweep.StepOf(kase, m.Target, m.Account)
 	waits := step != nil && (step.Status == state.StepHeld || step.Status == state.StepKept)
-	ruling := h.RulingOf(m)
 	switch {
 	case !waits:
 		r.Staying = append(r.Staying, m)

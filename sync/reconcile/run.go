@@ -65,7 +65,7 @@ func New(o Options) *Engine {
 			Closer: sweep.Door{Executor: e.executor(id), Session: t.Session},
 			Rules: func() sweep.Rules {
 				return sweep.Rules{
-					Policy: t.Leaver, Observe: t.Observe, Parallel: t.Parallel, Watch: t.Session.Share(watchShare),
+					Policy: t.Leaver, Observe: t.Observe, Limits: t.Guard, Parallel: t.Parallel, Watch: t.Session.Share(watchShare),
 					Protected: func(userName string) (string, bool) { return t.Guard.Protected(userName) },
 				}
 			},

@@ -12,6 +12,7 @@ import (
 	"golang.org/x/time/rate"
 
 	"github.com/dirsweep/dirsweep/state"
+	"github.com/dirsweep/dirsweep/sync/guard"
 	"github.com/dirsweep/dirsweep/sync/identity"
 )
 
@@ -32,6 +33,7 @@ type Rules struct {
 	Policy    Policy
 	Observe   bool                                         // write nothing
 	Protected func(userName string) (glob string, ok bool) //
+	Limits    guard.Limits                                 // of the target
 	Parallel  int                                          // accounts closed at once
 	Watch     rate.Limit                                   // looks at closed accounts per second
 }
@@ -57,6 +59,8 @@ type Sweeper struct {
 	wake  chan struct{}
 	looks *rate.Limiter
 	probe time.Time // the last attempt during a pause
+
+	doubted time.Time // when it was last told that the clock is in doubt
 
 	mu   sync.Mutex
 	busy map[identity.AccountID]bool
@@ -167,6 +171,9 @@ func (s *Sweeper) Drain(ctx context.Context, which Selection) (Round, error) {
 		}
 		s.probe = now
 		tasks = tasks[:min(len(tasks), 1)]
+	}
+	if tasks, err = s.judgeDeletes(ctx, rules, tasks, now); err != nil {
+		return Round{}, err
 	}
 	var round Round
 	var mu sync.Mutex

@@ -17,6 +17,7 @@ import (
 	"github.com/dirsweep/dirsweep/state"
 	"github.com/dirsweep/dirsweep/state/memory"
 	"github.com/dirsweep/dirsweep/sync/audit"
+	"github.com/dirsweep/dirsweep/sync/guard"
 	"github.com/dirsweep/dirsweep/sync/identity"
 	"github.com/dirsweep/dirsweep/sync/sweep"
 )
@@ -79,7 +80,7 @@ func newRound(t *testing.T) *round {
 	r := &round{
 		t: t, now: noon, target: &closer{closed: map[identity.AccountID]sweep.Closed{}, seen: map[identity.AccountID]string{}},
 		rules: sweep.Rules{
-			Policy: sweep.Policy{Action: sweep.ActionDisable, DeleteAfter: month}, Parallel: 1, Watch: rate.Inf,
+			Policy: sweep.Policy{Action: sweep.ActionDisable, DeleteAfter: month}, Parallel: 1, Watch: rate.Inf, Limits: guard.Default(),
 			Protected: func(string) (string, bool) { return "", false },
 		},
 		books: &sweep.Books{Ledger: state.NewLedger(memory.New()), Trail: trail},
@@ -89,11 +90,22 @@ func newRound(t *testing.T) *round {
 			t.Error(err)
 		}
 	})
+	r.ended(noon.Add(-time.Minute))
 	r.sweeper = sweep.NewSweeper(sweep.Options{
 		Target: "wiki", Books: r.books, Closer: r.target, Log: hclog.NewNullLogger(), Now: func() time.Time { return r.now },
 		Rules: func() sweep.Rules { return r.rules },
 	})
 	return r
+}
+
+// ended says when the last pass ended.
+func (r *round) ended(at time.Time) {
+	r.t.Helper()
+	if err := r.books.Ledger.Update(r.t.Context(), func(w *state.Writer) error {
+		return w.AddRun(state.Run{ID: at.String(), Ended: at})
+	}); err != nil {
+		r.t.Fatal(err)
+	}
 }
 
 // proven is how the target answers a close that works.
@@ -381,5 +393,58 @@ func TestACaseThatEndsIsTold(t *testing.T) {
 	}
 	if !slices.Equal(told, []string{"closed proven inactive true true"}) {
 		t.Errorf("told: %q", told)
+	}
+}
+
+// TestR10DeletesWaitForAClock: B14. After a jump nothing is deleted before another pass has ended by the same clock.
+func TestR10DeletesWaitForAClock(t *testing.T) {
+	r := newRound(t)
+	r.step(state.Step{Account: "1", Status: state.StepProven, Seen: "inactive", At: noon.Add(-time.Minute), Delete: noon.Add(month - time.Minute)})
+	r.now = noon.Add(40 * 24 * time.Hour)
+	for range 2 {
+		if _, err := r.sweeper.Drain(t.Context(), sweep.Selection{Now: true}); err != nil {
+			t.Fatal(err)
+		}
+		if calls := strings.Join(r.target.calls, ", "); strings.Contains(calls, "delete") {
+			t.Fatalf("the clock jumped by forty days: %s", calls)
+		}
+	}
+	r.ended(r.now)
+	r.now = r.now.Add(time.Second)
+	if _, err := r.sweeper.Drain(t.Context(), sweep.Selection{Now: true}); err != nil {
+		t.Fatal(err)
+	}
+	if calls := strings.Join(r.target.calls, ", "); !strings.Contains(calls, "delete 1") {
+		t.Errorf("a pass has ended by that clock: %s", calls)
+	}
+}
+
+// TestR10DeletesHaveALimit: more than the limit wait for an operator, all of them.
+func TestR10DeletesHaveALimit(t *testing.T) {
+	r := newRound(t)
+	r.rules.Limits.MaxDeleteCount = 2
+	for _, account := range []identity.AccountID{"1", "2", "3"} {
+		r.step(state.Step{Account: account, Status: state.StepProven, Seen: "inactive", At: noon.Add(-2 * month), Delete: noon.Add(-time.Hour)})
+	}
+	if _, err := r.sweeper.Drain(t.Context(), sweep.Selection{Now: true}); err != nil {
+		t.Fatal(err)
+	}
+	var holds []identity.Hold
+	if err := r.books.Ledger.View(t.Context(), func(v *state.Reader) error {
+		for h, err := range v.Holds() {
+			if err != nil {
+				return err
+			}
+			holds = append(holds, h)
+		}
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if calls := strings.Join(r.target.calls, ", "); strings.Contains(calls, "delete") {
+		t.Errorf("three are over the limit of two: %s", calls)
+	}
+	if len(holds) != 1 || holds[0].Kind != identity.HoldDelete || len(holds[0].Members) != 3 {
+		t.Errorf("%+v", holds)
 	}
 }
