@@ -25,7 +25,7 @@ import (
 // looked at what came up how often. DIRSWEEP_MODEL_SEED is where to begin; DIRSWEEP_MODEL_WITHOUT leaves out what it names, as in
 // "edit anchor,id reused"; DIRSWEEP_MODEL_SURVEY=1 breaks nothing and shows the smallest history for each invariant that is broken.
 const (
-	fewHistories = 400
+	fewHistories = 150
 	fullRun      = 10_000
 	modelSteps   = 30
 	often        = 50 // how often each fault, in each kind of step, with each crash has to come up in a full run

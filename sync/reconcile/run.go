@@ -297,9 +297,10 @@ func (r *run) recover(ctx context.Context, l *lane) error {
 	return r.guard(ctx, leavers, l)
 }
 
-// reopen makes of a recorded change the job it was.
+// reopen makes of a recorded change the job it was. Under which mapping it was planned is not known any more, so that the account is looked at
+// again.
 func (r *run) reopen(v *state.Reader, l *lane, c identity.Change) (job apply.Job, err error) {
-	job = apply.Job{Change: c, Have: identity.Account{ID: c.Account, UserName: c.UserName}, Mapping: l.Mapping.Print(), Scope: r.scopePrintOf(l, c.Person)}
+	job = apply.Job{Change: c, Have: identity.Account{ID: c.Account, UserName: c.UserName}, Scope: r.scopePrintOf(l, c.Person)}
 	if c.Op != identity.Create {
 		job.Link, _, err = v.LinkByAccount(c.Target, c.Account)
 		return job, err
