@@ -157,7 +157,6 @@ type run struct {
 	directories []directory
 	whole       []bool     // by source: read whole and believed, people's number included
 	picked      roster.Key // of Pass.Person
-	urgent      bool       // an operator's order: what is on record as closed is looked at too
 	meant       candidates // for Pass.Person, among those read
 	matches     []identity.PersonID
 
