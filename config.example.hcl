@@ -109,8 +109,10 @@ target "scim" "wiki" {
     delete_after = "30d"     # counted from the proven disable. Left out: never
   }
   on_orphan = "report" # accounts that are nobody's; or "disable", under the guard
-  on_drift  = "repair" # what was changed behind our back is put back, accounts disabled by hand too; or "report"
-  rate      = { per_second = 20, parallel = 8 }
+  # What somebody changed in the application is put back; "report": left, and a finding. An account that somebody disabled there stays
+  # disabled with either, and is a finding; "enforce" enables it, too.
+  on_drift = "repair"
+  rate     = { per_second = 20, parallel = 8 }
 
   # Limits of this target alone; whatever is left out is as in the general guard. What it protects is added.
   guard {

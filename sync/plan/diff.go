@@ -53,13 +53,16 @@ type Intended struct {
 	Paths    []string               // mapped, sorted
 	Granted  []identity.Entitlement // recorded as granted
 	Disabled bool                   // recorded as closed
+	Ours     bool                   // and dirsweep itself closed it
 	Known    bool                   // recorded as linked
 	// Unchanged: the person and the mapping are as they were when the account was last written, so a difference is drift.
 	Unchanged bool
 	// Settled: Unchanged, and the target holds what it held after the last write, so a difference is the target's own spelling.
 	Settled bool
-	// Repair: drift is put back (on_drift = "repair").
+	// Repair: drift is put back (on_drift = "repair" and "enforce").
 	Repair bool
+	// Enforce: an account that somebody else disabled is enabled too (on_drift = "enforce"); otherwise it stays disabled (R11).
+	Enforce bool
 }
 
 // Steps returns the operations that bring one account of an active person in scope to what is wanted, with their cause and delta; and
@@ -79,15 +82,16 @@ func Steps(a Intended) (steps []Step, reported *Step) {
 		steps = append(steps, Step{Op: identity.Link, Cause: identity.Rehired})
 	case !a.Have.Active:
 		enable := Step{Op: identity.Enable, Cause: cause}
-		if a.Disabled {
+		switch {
+		case a.Disabled && a.Ours:
 			enable.Cause = identity.Rehired
-		} else if a.Known {
+		case a.Known:
 			enable.Cause = identity.Drifted
 		}
-		if enable.Cause == identity.Drifted && !a.Repair {
-			reported = &enable
-		} else {
+		if a.Disabled && a.Ours || a.Enforce {
 			steps = append(steps, enable)
+		} else {
+			reported = &enable
 		}
 	}
 	if a.Settled {
@@ -95,7 +99,7 @@ func Steps(a Intended) (steps []Step, reported *Step) {
 	}
 	if d := Diff(a.Want, a.Have, a.Paths, a.Granted); !d.IsZero() {
 		update := Step{Op: identity.Update, Cause: cause, Delta: d}
-		if cause == identity.Drifted && a.Disabled {
+		if cause == identity.Drifted && a.Disabled && a.Ours {
 			update.Cause = identity.Rehired
 		}
 		switch {

@@ -176,23 +176,26 @@ func TestSteps(t *testing.T) {
 		{"the person changed where drift is only reported", plan.Intended{Have: other, Known: true}, "update (changed) title", ""},
 
 		{"adopted as it is", plan.Intended{Have: good, Repair: true}, "link (adopted)", ""},
-		{"adopted and brought into line", plan.Intended{Have: both, Repair: true}, "link (adopted); enable (adopted); update (adopted) title", ""},
-		{"adopted where drift is only reported", plan.Intended{Have: both}, "link (adopted); enable (adopted); update (adopted) title", ""},
+		{"R11: adopted and brought into line, and as disabled as it was", plan.Intended{Have: both, Repair: true}, "link (adopted); update (adopted) title", "enable (adopted)"},
+		{"adopted where drift is only reported", plan.Intended{Have: both}, "link (adopted); update (adopted) title", "enable (adopted)"},
+		{"R11: adopted where the config is enforced", plan.Intended{Have: both, Repair: true, Enforce: true}, "link (adopted); enable (adopted); update (adopted) title", ""},
 
-		{"R11: changed behind our back", plan.Intended{Have: other, Known: true, Unchanged: true, Repair: true}, "update (drifted) title", ""},
+		{"R11: changed by somebody else", plan.Intended{Have: other, Known: true, Unchanged: true, Repair: true}, "update (drifted) title", ""},
 		{"R11: reported", plan.Intended{Have: other, Known: true, Unchanged: true}, "", "update (drifted) title"},
-		{"R11: disabled behind our back", plan.Intended{Have: off, Known: true, Unchanged: true, Repair: true}, "enable (drifted)", ""},
-		{"R11: disabled behind our back, while the person changed", plan.Intended{Have: both, Known: true, Repair: true}, "enable (drifted); update (changed) title", ""},
+		{"R11: disabled by somebody else, it stays so", plan.Intended{Have: off, Known: true, Unchanged: true, Repair: true}, "", "enable (drifted)"},
+		{"R11: unless the config is enforced", plan.Intended{Have: off, Known: true, Unchanged: true, Repair: true, Enforce: true}, "enable (drifted)", ""},
+		{"R11: disabled by somebody else, while the person changed", plan.Intended{Have: both, Known: true, Repair: true}, "update (changed) title", "enable (drifted)"},
+		{"R11: adopted as disabled, it stays so", plan.Intended{Have: off, Known: true, Disabled: true, Unchanged: true, Repair: true}, "", "enable (drifted)"},
 		{"R11: disabled, reported", plan.Intended{Have: off, Known: true, Unchanged: true}, "", "enable (drifted)"},
 		{"R11: both, of which being disabled says more", plan.Intended{Have: both, Known: true, Unchanged: true}, "", "enable (drifted)"},
 
-		{"R3: a rehire gets the account back", plan.Intended{Have: off, Known: true, Disabled: true, Unchanged: true, Repair: true}, "enable (rehired)", ""},
-		{"R3: and what changed meanwhile", plan.Intended{Have: both, Known: true, Disabled: true, Unchanged: true, Repair: true}, "enable (rehired); update (rehired) title", ""},
-		{"R3: that is no drift, so it is not only reported", plan.Intended{Have: both, Known: true, Disabled: true, Unchanged: true}, "enable (rehired); update (rehired) title", ""},
+		{"R3: a rehire gets the account back", plan.Intended{Have: off, Known: true, Disabled: true, Ours: true, Unchanged: true, Repair: true}, "enable (rehired)", ""},
+		{"R3: and what changed meanwhile", plan.Intended{Have: both, Known: true, Disabled: true, Ours: true, Unchanged: true, Repair: true}, "enable (rehired); update (rehired) title", ""},
+		{"R3: that is no drift, so it is not only reported", plan.Intended{Have: both, Known: true, Disabled: true, Ours: true, Unchanged: true}, "enable (rehired); update (rehired) title", ""},
 		{"R3: a rehire whose account somebody enabled before us is remembered as active", plan.Intended{Have: good, Known: true, Disabled: true, Unchanged: true}, "link (rehired)", ""},
 
 		{"the target's own spelling, seen after the last write", plan.Intended{Have: other, Known: true, Unchanged: true, Settled: true, Repair: true}, "", ""},
-		{"is no excuse for being disabled", plan.Intended{Have: both, Known: true, Unchanged: true, Settled: true, Repair: true}, "enable (drifted)", ""},
+		{"is no excuse for being disabled", plan.Intended{Have: both, Known: true, Unchanged: true, Settled: true, Repair: true}, "", "enable (drifted)"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			c.a.Want, c.a.Paths = want, []string{"title"}

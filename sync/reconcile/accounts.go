@@ -200,16 +200,13 @@ func (r *run) planLinked(ctx context.Context, l *lane, i int, link state.Link, h
 	steps, reported := plan.Steps(plan.Intended{
 		Want: want, Have: have, Paths: l.paths, Granted: link.Entitlements, Known: true,
 		Disabled:  link.State == identity.LinkDisabled,
+		Ours:      !link.Disabled.IsZero(),
 		Unchanged: unchanged,
 		Settled:   unchanged && link.Have == havePrint,
 		Repair:    l.OnDrift != "report",
+		Enforce:   l.OnDrift == "enforce",
 	})
-	if reported != nil {
-		r.find(identity.Finding{
-			Kind: "drift", Subject: l.Name + ": " + have.UserName, Target: l.Name, Person: e.Person.ID, Account: have.ID,
-			Detail: describe(*reported) + "; on_drift = \"report\" leaves it",
-		})
-	}
+	r.reportDrift(l, e.Person.ID, have, reported)
 	if moved := link.Person != e.Person.ID; moved && (len(steps) == 0 || steps[0].Op != identity.Link) {
 		steps = append([]plan.Step{{Op: identity.Link, Cause: identity.Rehired}}, steps...)
 	}
@@ -225,10 +222,24 @@ func (r *run) planLinked(ctx context.Context, l *lane, i int, link state.Link, h
 	return nil
 }
 
-func describe(s plan.Step) string {
-	if s.Op == identity.Enable {
-		return "somebody disabled the account in the application"
+// reportDrift finds what differs from what is wanted and is left as it is.
+func (r *run) reportDrift(l *lane, person identity.PersonID, have identity.Account, left *plan.Step) {
+	if left == nil {
+		return
 	}
+	f := identity.Finding{
+		Kind: "drift", Subject: l.Name + ": " + have.UserName, Target: l.Name, Person: person, Account: have.ID,
+		Detail: describe(*left) + "; on_drift = \"report\" leaves it",
+	}
+	if left.Op == identity.Enable {
+		f.Kind = "disabled"
+		f.Detail = "somebody disabled the account in the application, so it stays disabled: enable it there, or write on_drift = \"enforce\""
+	}
+	r.find(f)
+}
+
+// describe names what was changed.
+func describe(s plan.Step) string {
 	var paths []string
 	for _, a := range s.Delta.Attributes {
 		paths = append(paths, a.Path)

@@ -39,7 +39,7 @@ type Target struct {
 	Leaver    sweep.Policy
 	LeaverAt  string // where the config says so, for `explain`
 	OnOrphan  string // "report" or "disable"
-	OnDrift   string // "repair" or "report"
+	OnDrift   string // "repair", "report" or "enforce"
 	Guard     guard.Limits
 }
 

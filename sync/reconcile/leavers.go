@@ -291,7 +291,8 @@ func (r *run) stay(l *lane, link state.Link) {
 
 // current reports whether nothing that a link's account was made from has changed.
 func current(l *lane, link state.Link, print, scope uint64, id identity.PersonID) bool {
-	return link.Person == id && link.State == identity.LinkActive && link.PersonPrint == print &&
+	settled := link.State == identity.LinkActive || link.State == identity.LinkDisabled && link.Disabled.IsZero() // by somebody else: it stays so
+	return link.Person == id && settled && link.PersonPrint == print &&
 		link.Mapping == l.Mapping.Print() && link.ScopePrint == scope && !l.Mapping.Timed()
 }
 

@@ -132,9 +132,11 @@ func (r *run) linkAgain(ctx context.Context, l *lane, link state.Link, have iden
 				link.Account),
 		})
 	}
-	steps, _ := plan.Steps(plan.Intended{
-		Want: want, Have: have, Paths: l.paths, Granted: link.Entitlements, Known: true, Disabled: link.State == identity.LinkDisabled, Repair: true,
+	steps, left := plan.Steps(plan.Intended{
+		Want: want, Have: have, Paths: l.paths, Granted: link.Entitlements, Known: true, Disabled: link.State == identity.LinkDisabled,
+		Ours: !link.Disabled.IsZero(), Repair: true, Enforce: l.OnDrift == "enforce",
 	})
+	r.reportDrift(l, e.Person.ID, have, left)
 	if len(steps) == 0 || steps[0].Op != identity.Link {
 		steps = append([]plan.Step{{Op: identity.Link, Cause: identity.Drifted}}, steps...)
 	}

@@ -511,17 +511,27 @@ func TestR11Drift(t *testing.T) {
 	if status, _ := app.Raw(t, http.MethodDelete, byName(slapdtest.UID(3)), nil); status != http.StatusNoContent {
 		t.Fatalf("delete: %d", status)
 	}
-	l.full()
+	report := l.full()
 	got := app.Users(t)
-	if got[slapdtest.UID(1)]["displayName"] == "Somebody Else" || got[slapdtest.UID(2)]["active"] != true || got[slapdtest.UID(3)] == nil {
-		t.Errorf("drift was not repaired: %v %v %v", got[slapdtest.UID(1)], got[slapdtest.UID(2)], got[slapdtest.UID(3)])
+	if got[slapdtest.UID(1)]["displayName"] == "Somebody Else" || got[slapdtest.UID(3)] == nil {
+		t.Errorf("drift was not repaired: %v %v", got[slapdtest.UID(1)], got[slapdtest.UID(3)])
 	}
+	// Whom somebody disabled stays disabled, pass after pass, and is told; only "enforce" enables.
+	if again := l.full(); got[slapdtest.UID(2)]["active"] != false || len(findings(report, "disabled")) != 1 || len(findings(again, "disabled")) != 1 {
+		t.Errorf("disabled by hand: %v, findings %+v", got[slapdtest.UID(2)], report.Findings)
+	}
+	l.application("wiki", app, "", func(target *reconcile.Target) { target.OnDrift = "enforce" })
+	if report := l.full(); app.Users(t)[slapdtest.UID(2)]["active"] != true || len(findings(report, "disabled")) != 0 {
+		t.Errorf("on_drift = enforce: %v", app.Users(t)[slapdtest.UID(2)])
+	}
+	l.application("wiki", app, "", nil)
+	l.full()
 	// A leaver who is enabled by hand is swept again, and told.
 	leaver := slapdtest.UID(4)
 	dir.Delete(t, dir.PersonDN(leaver))
 	l.full()
 	app.Patch(t, byName(leaver), "replace", "active", true)
-	report := l.full()
+	report = l.full()
 	if app.Users(t)[leaver]["active"] != false || len(findings(report, "drift")) != 1 {
 		t.Errorf("enabled again by hand: %v, findings %+v", app.Users(t)[leaver], report.Findings)
 	}

@@ -161,7 +161,8 @@ func (r *run) adopt(ctx context.Context, l *lane, i int, have identity.Account) 
 	if err != nil {
 		return err
 	}
-	steps, _ := plan.Steps(plan.Intended{Want: want, Have: have, Paths: l.paths, Repair: true})
+	steps, left := plan.Steps(plan.Intended{Want: want, Have: have, Paths: l.paths, Repair: true, Enforce: l.OnDrift == "enforce"})
+	r.reportDrift(l, e.Person.ID, have, left)
 	r.addWork(l, i, e, state.Link{}, have, steps, want.Fingerprint(l.paths), waiting)
 	return nil
 }

@@ -89,7 +89,7 @@ func (l *loader) target(b *hcl.Block) {
 	t.Mapping = l.mapping(b, r, t)
 	t.Mode = r.choice("mode", "enforce", "enforce", "observe")
 	t.OnOrphan = r.choice("on_orphan", "report", "report", "disable")
-	t.OnDrift = r.choice("on_drift", "repair", "repair", "report")
+	t.OnDrift = r.choice("on_drift", "repair", "repair", "report", "enforce")
 	t.Correlate = l.correlate(r, t)
 	t.Rate = l.rate(r)
 	leaver := l.single(inner["leaver"])

@@ -91,7 +91,7 @@ type Target struct {
 	Correlate  []string
 	Leaver     sweep.Policy
 	OnOrphan   string // "report" or "disable"
-	OnDrift    string // "repair" or "report"
+	OnDrift    string // "repair", "report" or "enforce"
 	Rate       apply.Rate
 	Guard      guard.Limits // the general ones, overridden by the target's own
 	At         string       // "config.hcl:31"

@@ -13,7 +13,6 @@ var expectedFailures = map[string]string{
 	"TestBackFromTheDead":                           "a closed leaver is forgotten with the account (R11)",
 	"TestClockThatJumpsDeletesNobody":               "deletes believe one clock (R10)",
 	"TestDisabledAndBackUnderANewID":                "a closed leaver is forgotten with the id (R11)",
-	"TestDisabledByHandStaysDisabled":               "drift repair enables what somebody disabled (R11)",
 	"TestEditedMappingIsHeld":                       "nothing is asked about changes by an edited mapping (R14)",
 	"TestLostStateGivesNobodyALeaversAccount":       "an externalId counts only where it is correlated (R5)",
 	"TestLostStateHidesNoLeaver":                    "an orphan's externalId is not asked for in the source (R21)",

@@ -20,7 +20,6 @@ func ExpectedToday() []Expected {
 		{HoldsStand, "", "a hold drains: who waited is closed once the window is over"},
 		{Limits, "", "an account whose disable lost its answer, or was found done after a crash, does not count for the window"},
 		{EditedConfig, "", "an edited scope is a cohort under the limits of any other, and not held at any size"},
-		{HandClosed, "account closed", "an account that somebody disabled in the application is enabled again as drift"},
 		{"", "edit anchor", "an edited anchor makes everybody somebody new; there is no relink hold yet"},
 		{"", "hire with a leaver's login", "an account known before the person bore its login is adopted, not disputed"},
 		{"", "rehire", "a rehire that is cut short enables and disables in turn for ever"},
