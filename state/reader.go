@@ -60,6 +60,12 @@ func (r *Reader) LinksOf(person identity.PersonID) iter.Seq2[Link, error] {
 	}
 }
 
+// CountLinks returns how many links a target has.
+func (r *Reader) CountLinks(target string) (int, error) {
+	c, err := r.count(target)
+	return int(c.links), err
+}
+
 // CountActive returns how many links of a target are in LinkActive.
 func (r *Reader) CountActive(target string) (int, error) {
 	c, err := r.count(target)

@@ -44,6 +44,9 @@ func (r *run) survey(ctx context.Context, l *lane) error {
 	}
 	r.tellWaiting(l)
 	r.breakCycles(l)
+	if err := r.limitChanges(ctx, l); err != nil {
+		return err
+	}
 	accepted, watched := len(l.accepted), len(l.watched)
 	if err := r.guard(ctx, late, l); err != nil {
 		return err
@@ -260,10 +263,10 @@ func (r *run) addWork(l *lane, i int, e roster.Entry, link state.Link, have iden
 	if l.delayed[e.Person.ID] {
 		return
 	}
-	if glob, protected := l.Guard.Protected(have.UserName); protected {
+	if glob, protected := l.Guard.Protected(append(renamed(steps), have.UserName, link.FirstName)...); protected {
 		r.find(identity.Finding{
 			Kind: "left alone", Subject: l.Name + ": " + have.UserName, Target: l.Name, Person: e.Person.ID, Account: have.ID,
-			Detail: fmt.Sprintf("differs from what the config wants, but %q protects it", glob),
+			Detail: fmt.Sprintf("differs from what the config wants, but %q protects it, by the userName that it has, had or would get", glob),
 		})
 		return
 	}
@@ -282,6 +285,18 @@ func (r *run) addWork(l *lane, i int, e roster.Entry, link state.Link, have iden
 	if w.steps = len(l.changes) - w.first; w.steps > 0 {
 		l.work = append(l.work, w)
 	}
+}
+
+// renamed are the userNames that steps would give an account.
+func renamed(steps []plan.Step) (names []string) {
+	for _, s := range steps {
+		for _, a := range s.Delta.Attributes {
+			if a.Path == "userName" {
+				names = append(names, a.After.Text())
+			}
+		}
+	}
+	return names
 }
 
 // rule is the config line, or the rule, behind a step.

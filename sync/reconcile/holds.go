@@ -134,6 +134,16 @@ func (r *run) noteHold(h identity.Hold) {
 	}
 }
 
+// noteHoldOf puts the hold of a digest into the pass's report: a new one, or one that stands.
+func (r *run) noteHoldOf(digest string, fresh []identity.Hold) {
+	for _, h := range slices.Concat(fresh, r.books.holds) {
+		if h.Digest == digest {
+			r.noteHold(h)
+			return
+		}
+	}
+}
+
 // tell hands what was decided to the targets, and notes findings about accounts that stay open without being held.
 func (r *run) tell(list []decided) {
 	for _, out := range list {
@@ -236,15 +246,21 @@ func (r *run) allWhole(l *lane) bool {
 // populations are what limits are shares of, as they were when the pass began.
 type populations struct {
 	people   map[string]guard.Population
+	linked   map[string]guard.Population // people with an account in any state
 	accounts map[string]guard.Population
 	names    map[guard.Account]string // userNames that accounts had first, where they have others now
 }
 
 // count takes the populations: those who are linked now, and those of them who were when the window began.
 func (r *run) count(ctx context.Context) error {
-	p := populations{people: map[string]guard.Population{}, accounts: map[string]guard.Population{}, names: map[guard.Account]string{}}
+	p := populations{
+		people: map[string]guard.Population{}, linked: map[string]guard.Population{}, accounts: map[string]guard.Population{}, names: map[guard.Account]string{},
+	}
 	for directory, n := range r.holders.count {
 		p.people[directory] = guard.Population{Start: n, Now: n}
+	}
+	for directory, n := range r.holders.linked {
+		p.linked[directory] = guard.Population{Start: n, Now: n}
 	}
 	err := r.o.Ledger.View(ctx, func(v *state.Reader) error {
 		for _, l := range r.lanes {
@@ -266,7 +282,7 @@ func (r *run) count(ctx context.Context) error {
 			if !ok || link.State != identity.LinkActive {
 				p.accounts[s.Target] = guard.Population{Start: p.accounts[s.Target].Start + 1, Now: p.accounts[s.Target].Now}
 			}
-			if !s.Person.IsZero() && !gone[s.Person] && !r.holders.has(r.roster, s.Person) {
+			if !s.Person.IsZero() && !gone[s.Person] && !r.holders.active.has(r.roster, s.Person) {
 				gone[s.Person] = true
 				was := p.people[s.Person.Directory]
 				p.people[s.Person.Directory] = guard.Population{Start: was.Start + 1, Now: was.Now}
@@ -292,37 +308,55 @@ func (r *run) window(target string) time.Duration {
 	return r.o.Guard.Window
 }
 
-// holders counts the people of each directory who have an active linked account.
+// holders counts the people of each directory who have a linked account, and those who have an active one.
 type holders struct {
-	rows    roster.Bits
-	others  map[identity.PersonID]bool // those whom no source returned
-	count   map[string]int
-	renamed map[guard.Account]string // names that accounts had first
+	active, any   crowd
+	count, linked map[string]int
+	renamed       map[guard.Account]string // names that accounts had first
 }
 
 func (h *holders) add(people *roster.Roster, link state.Link) {
 	if h.count == nil {
-		h.others, h.count, h.renamed = map[identity.PersonID]bool{}, map[string]int{}, map[guard.Account]string{}
+		h.count, h.linked, h.renamed = map[string]int{}, map[string]int{}, map[guard.Account]string{}
 	}
 	if link.FirstName != link.UserName {
 		h.renamed[guard.Account{Target: link.Target, ID: link.Account}] = link.FirstName
 	}
-	if link.State != identity.LinkActive || h.has(people, link.Person) {
-		return
+	if h.any.add(people, link.Person) {
+		h.linked[link.Person.Directory]++
 	}
-	h.count[link.Person.Directory]++
-	if i, here := people.Find(link.Person); here {
-		h.rows.Set(i)
-	} else {
-		h.others[link.Person] = true
+	if link.State == identity.LinkActive && h.active.add(people, link.Person) {
+		h.count[link.Person.Directory]++
 	}
 }
 
-func (h *holders) has(people *roster.Roster, id identity.PersonID) bool {
-	if i, here := people.Find(id); here {
-		return h.rows.Has(i)
+// A crowd is a set of people: one bit for each who was read.
+type crowd struct {
+	rows   roster.Bits
+	others map[identity.PersonID]bool // those whom no source returned
+}
+
+// add reports whether somebody is new to the crowd.
+func (c *crowd) add(people *roster.Roster, id identity.PersonID) bool {
+	if c.has(people, id) {
+		return false
 	}
-	return h.others[id]
+	if i, here := people.Find(id); here {
+		c.rows.Set(i)
+		return true
+	}
+	if c.others == nil {
+		c.others = map[identity.PersonID]bool{}
+	}
+	c.others[id] = true
+	return true
+}
+
+func (c *crowd) has(people *roster.Roster, id identity.PersonID) bool {
+	if i, here := people.Find(id); here {
+		return c.rows.Has(i)
+	}
+	return c.others[id]
 }
 
 // books are the holds and what counts for windows, as the guard has to know them.
@@ -374,12 +408,8 @@ func (d decided) spent(now time.Time) identity.Spent {
 
 // keep writes a decision down. A hold is there when all of it is: its members and the steps that wait for it come before it.
 func (r *run) keep(ctx context.Context, d guard.Decision, list []decided) error {
-	for _, h := range d.Holds {
-		for members := range slices.Chunk(h.Members, chunk) {
-			if err := r.update(ctx, func(w *state.Writer) error { return w.PutMembers(h.Digest, members...) }); err != nil {
-				return err
-			}
-		}
+	if err := r.putMembers(ctx, d.Holds); err != nil {
+		return err
 	}
 	taken := map[guard.Place]bool{}
 	for batch := range slices.Chunk(list, chunk) {
@@ -392,17 +422,51 @@ func (r *run) keep(ctx context.Context, d guard.Decision, list []decided) error 
 			}
 		}
 	}
-	for _, h := range d.Holds {
-		if err := r.update(ctx, func(w *state.Writer) error { return w.PutHold(h) }); err != nil {
-			return err
+	if err := r.putHolds(ctx, d.Holds, nil); err != nil {
+		return err
+	}
+	return r.dropMembers(ctx, slices.DeleteFunc(d.Dropped, func(p guard.Place) bool { return taken[p] }))
+}
+
+func (r *run) putMembers(ctx context.Context, holds []identity.Hold) error {
+	for _, h := range holds {
+		for members := range slices.Chunk(h.Members, chunk) {
+			if err := r.update(ctx, func(w *state.Writer) error { return w.PutMembers(h.Digest, members...) }); err != nil {
+				return err
+			}
 		}
 	}
-	for batch := range slices.Chunk(d.Dropped, chunk) {
+	return nil
+}
+
+// putHolds writes new holds down, whose members are, tells of them, and forgets others.
+func (r *run) putHolds(ctx context.Context, holds []identity.Hold, over []string) error {
+	if len(holds)+len(over) == 0 {
+		return nil
+	}
+	err := r.update(ctx, func(w *state.Writer) error {
+		for _, digest := range over {
+			if err := w.DeleteHold(digest); err != nil {
+				return err
+			}
+		}
+		for _, h := range holds {
+			if err := w.PutHold(h); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	return r.tellHolds(ctx, holds)
+}
+
+func (r *run) dropMembers(ctx context.Context, places []guard.Place) error {
+	for batch := range slices.Chunk(places, chunk) {
 		err := r.update(ctx, func(w *state.Writer) error {
 			for _, p := range batch {
-				if taken[p] {
-					continue
-				}
 				if err := w.DeleteMember(p.Digest, p.Member); err != nil {
 					return err
 				}
@@ -413,7 +477,7 @@ func (r *run) keep(ctx context.Context, d guard.Decision, list []decided) error 
 			return err
 		}
 	}
-	return r.tellHolds(ctx, d.Holds)
+	return nil
 }
 
 func (r *run) update(ctx context.Context, fn func(*state.Writer) error) error {

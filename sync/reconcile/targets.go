@@ -68,6 +68,7 @@ type work struct {
 	first, steps int
 	there        *there   // nil for an account that is yet to be made
 	waiting      []string // what the application lacks of what is wanted
+	partly       bool     // some of what is wanted waits for an operator
 }
 
 // there is an account that the target has.
@@ -340,8 +341,12 @@ func (r *run) applyOne(ctx context.Context, l *lane, w work) {
 	}
 	fresh := false
 	was := link.Person // who a rehire was before owes nothing any more either
+	made := l.Mapping.Print()
+	if w.partly {
+		made = link.Mapping
+	}
 	for _, c := range l.changes[w.first : w.first+w.steps] {
-		job := apply.Job{Change: c, Have: have, Fresh: fresh, Link: link, Waiting: w.waiting, Mapping: l.Mapping.Print(), Scope: r.scopePrint(l, r.roster.Source(w.row))}
+		job := apply.Job{Change: c, Have: have, Fresh: fresh, Link: link, Waiting: w.waiting, Mapping: made, Scope: r.scopePrint(l, r.roster.Source(w.row))}
 		if c.Op == identity.Create {
 			e, want, err := r.want(ctx, l, w.row, c.UserName) // the login that was planned
 			if err != nil {

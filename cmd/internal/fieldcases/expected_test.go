@@ -11,7 +11,6 @@ import (
 // expectedFailures are the cases that go wrong today, and why. A case that holds has to be taken off this list.
 var expectedFailures = map[string]string{
 	"TestBackFromTheDead":                           "a closed leaver is forgotten with the account (R11)",
-	"TestClockThatJumpsDeletesNobody":               "deletes believe one clock (R10)",
 	"TestDisabledAndBackUnderANewID":                "a closed leaver is forgotten with the id (R11)",
 	"TestEditedMappingIsHeld":                       "nothing is asked about changes by an edited mapping (R14)",
 	"TestLostStateGivesNobodyALeaversAccount":       "an externalId counts only where it is correlated (R5)",
