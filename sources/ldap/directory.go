@@ -42,8 +42,8 @@ func normalised(dns []string) []string {
 	return list
 }
 
-// Directory implements sources.Identified: the SID of an Active Directory domain (MS-ADTS 6.1.1.1), else the identifier of the entry at the
-// suffix that holds base_dn (RFC 4530).
+// Directory implements sources.Identified: the SID of an Active Directory domain (MS-ADTS 6.1.1.1), else the
+// identifier of the entry at the suffix that holds base_dn (RFC 4530).
 func (s *source) Directory(ctx context.Context) (id string, err error) {
 	err = s.ask(ctx, func(session *session) error {
 		id = session.directory(ctx, s.bases)

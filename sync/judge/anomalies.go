@@ -69,15 +69,18 @@ func (a Anomaly) Binds(before, now Traits) bool {
 	return before.Inactive && !now.Inactive
 }
 
-// settling is how long after a change an entry may be changed once more and show the same time, where that is told to the second.
+// settling is how long after a change an entry may be changed once more and show the same time, where that is told to
+// the second.
 const settling = 2 * time.Second
 
-// Fresh reports whether an entry had been changed just before it was read, so that another change since may show the same time.
+// Fresh reports whether an entry had been changed just before it was read, so that another change since may show the
+// same time.
 func Fresh(changed, read time.Time) bool {
 	return changed.Nanosecond() == 0 && read.Sub(changed) < settling
 }
 
-// dated says what the directory's own clock tells of an entry: whether it is known to be as it was, or to have been changed since.
+// dated says what the directory's own clock tells of an entry: whether it is known to be as it was, or to have been
+// changed since.
 func dated(before, now Traits) (same, changed bool) {
 	if before.Changed.IsZero() || now.Changed.IsZero() {
 		return false, false
@@ -113,8 +116,8 @@ type Fade struct {
 	Had, Lost int // entries that showed it, and how many fewer do
 }
 
-// Fades are the attributes that more entries no longer show than may lose something at once, sorted, by how many showed them in the last
-// accepted read, and by how many people were read then and are now.
+// Fades are the attributes that more entries no longer show than may lose something at once, sorted, by how many
+// showed them in the last accepted read, and by how many people were read then and are now.
 func Fades(before, now map[string]int, peopleBefore, peopleNow int) (list []Fade) {
 	for name, had := range before {
 		if peopleNow < peopleBefore {
@@ -252,10 +255,11 @@ func (s *Survey) Names(trait Trait) (list []string) {
 // many is how many may lose something at once and be believed: three, or a tenth of those who had it.
 func many(had int) int { return max(3, had/10) }
 
-// Anomalies are what many lost at once, sorted by name: a group that lost everybody who is still read or more than may be believed, or that hides
-// its members; an attribute, or the mark of inactive people, that more lost than may be believed, in all or in one container, or that
-// somebody lost whose entry is as it was. A mark that was taken from an entry which is known to have been changed was taken on purpose.
-// groups are what the read showed of groups, by name.
+// Anomalies are what many lost at once, sorted by name: a group that lost everybody who is still read or more than
+// may be believed, or that hides its members; an attribute, or the mark of inactive people, that more lost than may
+// be believed, in all or in one container, or that somebody lost whose entry is as it was. A mark that was taken from
+// an entry which is known to have been changed was taken on purpose. groups are what the read showed of groups, by
+// name.
 func (s *Survey) Anomalies(groups map[string]GroupSeen) []Anomaly {
 	var list []Anomaly
 	whole := map[spot]bool{} // found in the source already

@@ -109,6 +109,12 @@ func TestR01WhatManyLoseAtOnce(t *testing.T) {
 			}, nil, []string{"mark of inactive people"},
 		},
 		{
+			"the attribute that locks has gone from three more than were unlocked", func(s *judge.Survey) {
+				s.Faded = []judge.Fade{{Name: "pwdAccountLockedTime", Had: 9, Lost: 9}}
+				people(s, 6, locked(early, true), locked(noon, false))
+			}, nil, nil,
+		},
+		{
 			"the attribute that locks has gone from those alone who were unlocked", func(s *judge.Survey) {
 				s.Faded = []judge.Fade{{Name: "pwdAccountLockedTime", Had: 6, Lost: 6}}
 				people(s, 6, locked(early, true), locked(noon, false))
@@ -187,6 +193,63 @@ func TestR01WhatDecidesWhoIsActive(t *testing.T) {
 	}
 	if list[0].Strength != identity.ByScope || list[1].Strength != identity.ByState {
 		t.Errorf("mail feigns %d and status %d, want %d and %d", list[0].Strength, list[1].Strength, identity.ByScope, identity.ByState)
+	}
+}
+
+// TestWhatASurveyCounts: who is in a group now, and who had and lost what.
+func TestWhatASurveyCounts(t *testing.T) {
+	var s judge.Survey
+	people(&s, 3, in("g", "h"), in("g"))
+	people(&s, 2, in(), in("g"))
+	s.New(in("g", "i"))
+	s.NoteMany(has("ou=a", "mail"), has("ou=a", "mail"), 7)
+	if got := s.Names(judge.Group); !slices.Equal(got, []string{"g", "h", "i"}) {
+		t.Errorf("groups %q", got)
+	}
+	for name, want := range map[string]int{"g": 6, "h": 0, "i": 1, "j": 0} {
+		if got := s.Members(judge.Group, name); got != want {
+			t.Errorf("%s has %d people, want %d", name, got, want)
+		}
+	}
+	if got := s.Members(judge.Attribute, "mail"); got != 7 {
+		t.Errorf("%d people have mail, want 7", got)
+	}
+	list := s.Anomalies(nil)
+	if len(list) != 1 || list[0].Had != 3 || list[0].Lost != 3 {
+		t.Errorf("%+v, want h, which 3 had and 3 lost", list)
+	}
+	// Who only came does not count among those who had it.
+	var more judge.Survey
+	people(&more, 4, in("g"), in())
+	people(&more, 90, in(), in("g"))
+	if got := whats(more.Anomalies(nil)); !slices.Equal(got, []string{"group g"}) {
+		t.Errorf("four of four left, and ninety came: %q", got)
+	}
+}
+
+// TestWhatAnAnomalySays: what was seen, as far as it was.
+func TestWhatAnAnomalySays(t *testing.T) {
+	at := func(inactive bool, changed time.Time) judge.Traits {
+		return judge.Traits{Container: "ou=a", Inactive: inactive, Changed: changed}
+	}
+	for _, c := range []struct {
+		faded   []judge.Fade
+		changed time.Time
+		want    string
+	}{
+		{nil, early, "4 of the 4 people who had it have it no more, 4 of them though their entries are as they were"},
+		{nil, time.Time{}, "4 of the 4 people who had it have it no more"},
+		{
+			[]judge.Fade{{Name: "userAccountControl", Had: 40, Lost: 40}},
+			noon,
+			"4 of the 4 people who had it have it no more, and many entries no longer show userAccountControl",
+		},
+	} {
+		s := judge.Survey{Faded: c.faded}
+		people(&s, 4, at(true, early), at(false, c.changed))
+		if list := s.Anomalies(nil); len(list) != 1 || list[0].Detail != c.want {
+			t.Errorf("%+v, want %q", list, c.want)
+		}
 	}
 }
 

@@ -89,8 +89,8 @@ func (r *run) nobody(ctx context.Context, n int) error {
 	return err
 }
 
-// judgePeople finds out about everybody who has an account somewhere and is missing from what was read, whether so many may be missing, and
-// who of those that left came back under another anchor. It changes nothing but memory.
+// judgePeople finds out about everybody who has an account somewhere and is missing from what was read, whether so
+// many may be missing, and who of those that left came back under another anchor. It changes nothing but memory.
 func (r *run) judgePeople(ctx context.Context) error {
 	absent, err := r.absent(ctx)
 	if err != nil {
@@ -128,7 +128,8 @@ func (r *run) readersOf(directory string) (list []int) {
 	return list
 }
 
-// completely reports whether every source of a directory was read to its end and is believed: nobody is missing from half of them.
+// completely reports whether every source of a directory was read to its end and is believed: nobody is missing from
+// half of them.
 func (r *run) completely(directory string) bool {
 	list := r.readersOf(directory)
 	return len(list) > 0 && !slices.ContainsFunc(list, func(n int) bool { return r.readings[n] == nil || !r.readings[n].complete })
@@ -205,7 +206,8 @@ func (r *run) unanchored(p state.Person) {
 	}
 }
 
-// tellStranded says which sources have people whom nobody can ask for, and makes no accounts for anybody new of theirs: they may be the same.
+// tellStranded says which sources have people whom nobody can ask for, and makes no accounts for anybody new of
+// theirs: they may be the same.
 func (r *run) tellStranded() {
 	for n, s := range r.o.Sources {
 		count := r.stranded[r.directories[n].name]
@@ -251,7 +253,8 @@ func (r *run) askAll(ctx context.Context, absent []missing) error {
 	return context.Cause(ctx)
 }
 
-// prove asks every source of their directory about one absent person (R1). Of those whose accounts are closed nothing has to be told.
+// prove asks every source of their directory about one absent person (R1). Of those whose accounts are closed nothing
+// has to be told.
 func (r *run) prove(ctx context.Context, m missing) {
 	p := m.Person
 	a := r.ask(ctx, p)
@@ -325,7 +328,8 @@ func (r *run) sighting(ctx context.Context, n int, p state.Person) judge.Sightin
 	return out
 }
 
-// accept believes a read of which not more is missing, and not explained one by one, than may be (R2). Who is explained goes on all the same.
+// accept believes a read of which not more is missing, and not explained one by one, than may be (R2). Who is
+// explained goes on all the same.
 func (r *run) accept(ctx context.Context, n int) error {
 	g, name := r.readings[n], r.o.Sources[n].Name
 	count := r.roster.Count(n)
@@ -356,8 +360,8 @@ func (r *run) accept(ctx context.Context, n int) error {
 	})
 }
 
-// explained counts those who have left a source's directory since its last accepted read, each proven, and says what became of all who are
-// missing.
+// explained counts those who have left a source's directory since its last accepted read, each proven, and says what
+// became of all who are missing.
 func (r *run) explained(n int) (count int, words string) {
 	since, directory := r.readings[n].record.At, r.directories[n].name
 	noticed := map[identity.PersonID]bool{}
@@ -394,8 +398,9 @@ func (r *run) explained(n int) (count int, words string) {
 	return count, strings.Join(list, ", ")
 }
 
-// returns finds the people who left and are back under another anchor, by the declared key (R3): before anybody is taken for a leaver. Where
-// they have an account of their own by now, because both entries were there for a while, the old one stays a leaver's.
+// returns finds the people who left and are back under another anchor, by the declared key (R3): before anybody is
+// taken for a leaver. Where they have an account of their own by now, because both entries were there for a while,
+// the old one stays a leaver's.
 func (r *run) returns(ctx context.Context, l *lane) error {
 	return r.o.Ledger.View(ctx, func(v *state.Reader) error {
 		claims := r.claims(l)
@@ -475,7 +480,8 @@ func (r *run) claims(l *lane) map[uint64][]int {
 	return claims
 }
 
-// onePerson says that somebody new is, by their key, somebody who has an account already: while both are there nothing is made for the new one.
+// onePerson says that somebody new is, by their key, somebody who has an account already: while both are there
+// nothing is made for the new one.
 func (r *run) onePerson(l *lane, owner int, rows []int) error {
 	has, err := r.roster.Entry(owner)
 	if err != nil {

@@ -81,8 +81,8 @@ func (r *run) suspicionOf(l *lane, out leaver) *suspicion {
 	return s
 }
 
-// holdAnomalies tells of what looks odd. Where nobody leaves by it, so that the guard has nobody to hold, there is a hold all the same: by
-// approving it an operator says that it is to be taken as it is.
+// holdAnomalies tells of what looks odd. Where nobody leaves by it, so that the guard has nobody to hold, there is a
+// hold all the same: by approving it an operator says that it is to be taken as it is.
 func (r *run) holdAnomalies(ctx context.Context) error {
 	odd := map[string]bool{}
 	for n, g := range r.readings {
@@ -113,7 +113,8 @@ func (r *run) holdAnomalies(ctx context.Context) error {
 			})
 		}
 	}
-	// What has been taken as it is, or is over, of sources that were read, is forgotten. Those who still wait in a hold stay.
+	// What has been taken as it is, or is over, of sources that were read, is forgotten. Those who still wait in a
+	// hold stay.
 	return r.dropHolds(ctx, func(h identity.Hold) bool {
 		n := slices.IndexFunc(r.o.Sources, func(s Source) bool { return s.Name == h.Directory })
 		return h.Kind == identity.HoldAnomaly && len(h.Members) == 0 && !odd[h.Directory+"\x00"+h.Anomaly] && (n < 0 || r.whole[n])

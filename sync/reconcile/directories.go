@@ -16,8 +16,8 @@ type directory struct {
 	id   string // what it calls itself, "" where it does not
 }
 
-// nameDirectories finds out which directories the sources read. One that was read before keeps its name, under whatever name its source goes
-// now (R3): the people in it are who they were.
+// nameDirectories finds out which directories the sources read. One that was read before keeps its name, under
+// whatever name its source goes now (R3): the people in it are who they were.
 func (r *run) nameDirectories(ctx context.Context) error {
 	var records []state.SourceRecord
 	var list state.Names

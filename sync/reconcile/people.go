@@ -19,8 +19,8 @@ import (
 // chunk is how many people or accounts share one look at the state.
 const chunk = 256
 
-// bulk is how many records share one transaction where all of them are at hand. Anchors are random, so that a small one writes a page of the
-// state for each of its records.
+// bulk is how many records share one transaction where all of them are at hand. Anchors are random, so that a small
+// one writes a page of the state for each of its records.
 const bulk = 10_000
 
 // A reading is one source's whole read and what becomes of it.
@@ -38,8 +38,8 @@ type reading struct {
 	approved   map[string]bool // anomalies that an operator takes as they are, by what they are
 }
 
-// readSources reads every source, side by side. One that is not read whole takes no part: nobody of it is a leaver, and nobody of another is
-// touched by that (R2).
+// readSources reads every source, side by side. One that is not read whole takes no part: nobody of it is a leaver,
+// and nobody of another is touched by that (R2).
 func (r *run) readSources(ctx context.Context) error {
 	if err := r.nameDirectories(ctx); err != nil {
 		return err
@@ -74,7 +74,8 @@ func (r *run) withdraw(n int, err error) {
 	r.report.Sources[n].Err = err.Error()
 }
 
-// disbelieve makes nothing certain of what a source said: half a list, or one that shrank too much, changes no account either (R2).
+// disbelieve makes nothing certain of what a source said: half a list, or one that shrank too much, changes no
+// account either (R2).
 func (r *run) disbelieve(n int) {
 	for _, li := range r.readers(n) {
 		for i := range r.roster.Of(n) {
@@ -257,7 +258,8 @@ func (r *run) weigh(n int, known state.Person, p present) (rec state.Person, uns
 	return rec, j.Unsure
 }
 
-// differs reports whether a record has to be written anew. A fingerprint of 0 asks for another evaluation, and that alone is no change.
+// differs reports whether a record has to be written anew. A fingerprint of 0 asks for another evaluation, and that
+// alone is no change.
 func differs(a, b state.Person) bool {
 	return a.Print != b.Print && b.Print != 0 || a.Print == 0 || a.Program != b.Program || a.Proven != b.Proven || a.Changed != b.Changed ||
 		!a.Noticed.Equal(b.Noticed) || !a.Left.Equal(b.Left) || a.Inactive != b.Inactive || !bytes.Equal(a.Attributes, b.Attributes) ||

@@ -17,8 +17,8 @@ import (
 	"github.com/dirsweep/dirsweep/sync/roster"
 )
 
-// names are what the bits and numbers in people's records mean: one list for all sources, since a person may be read by several. They are only
-// ever added to. Sources are read side by side.
+// names are what the bits and numbers in people's records mean: one list for all sources, since a person may be read
+// by several. They are only ever added to. Sources are read side by side.
 type names struct {
 	mu         sync.RWMutex
 	list       state.Names
@@ -170,7 +170,8 @@ type alike struct {
 // mostAlike bounds the sets of people who are alike that wait to be counted.
 const mostAlike = 4096
 
-// note counts what somebody has and had. It reports whether they lack something that they had: that is counted once it is clear why.
+// note counts what somebody has and had. It reports whether they lack something that they had: that is counted once
+// it is clear why.
 func (g *reading) note(known state.Person, old bool, rec state.Person) (lacks bool) {
 	switch {
 	case !old:
@@ -222,8 +223,8 @@ func less(known, rec state.Person) bool {
 	return known.Inactive && !rec.Inactive
 }
 
-// weighLosses looks at everybody who lacks something that they had: who was only renamed keeps their groups, and what many lost at once, or
-// lost without a change of their entry, makes nobody a leaver and changes nobody (R1).
+// weighLosses looks at everybody who lacks something that they had: who was only renamed keeps their groups, and what
+// many lost at once, or lost without a change of their entry, makes nobody a leaver and changes nobody (R1).
 func (r *run) weighLosses(ctx context.Context, n int) error {
 	g := r.readings[n]
 	g.countAlike()
@@ -288,7 +289,8 @@ func (g *reading) judging(src *mapping.Source) map[string]int {
 	return counts
 }
 
-// counts are the numbers of attributes as they are to be remembered: what has faded stays as it was until an operator takes that as it is.
+// counts are the numbers of attributes as they are to be remembered: what has faded stays as it was until an operator
+// takes that as it is.
 func (g *reading) counts() map[string]int {
 	counts := maps.Clone(g.facts.Attributes)
 	for _, s := range g.suspicions {
@@ -441,8 +443,8 @@ func (g *reading) groupRecords() []state.GroupRecord {
 	return list
 }
 
-// bind keeps somebody as they are at every target that anomalies touch: where they are in scope nothing is changed, and where they no longer
-// are they wait for an operator.
+// bind keeps somebody as they are at every target that anomalies touch: where they are in scope nothing is changed,
+// and where they no longer are they wait for an operator.
 func (r *run) bind(n, i int, known state.Person, e roster.Entry) error {
 	g := r.readings[n]
 	before, now := g.before(known, r.programs[n]), g.traits(e.Record)
