@@ -17,9 +17,7 @@ func (e Expected) Covers(v Violation) bool {
 // ExpectedToday is what the engine is known to do wrong.
 func ExpectedToday() []Expected {
 	return []Expected{
-		{HoldsStand, "", "a hold drains: who waited is closed once the window is over"},
 		{Limits, "", "an account whose disable lost its answer, or was found done after a crash, does not count for the window"},
-		{EditedConfig, "", "an edited scope is a cohort under the limits of any other, and not held at any size"},
 		{HandClosed, "account closed", "an account that somebody disabled in the application is enabled again as drift"},
 		{"", "edit anchor", "an edited anchor makes everybody somebody new; there is no relink hold yet"},
 		{"", "hire with a leaver's login", "an account known before the person bore its login is adopted, not disputed"},
