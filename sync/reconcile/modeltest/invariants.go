@@ -114,7 +114,7 @@ func (w *world) written(one write, acc *account) {
 		if !s.stays || ordered {
 			w.broken(OpensNobody, "%s", what)
 		}
-		if one.op == identity.Enable && acc.closedBy == "hand" && w.known[one.target][one.id] {
+		if one.op == identity.Enable && acc.closedBy == "hand" && acc.mine {
 			w.broken(HandClosed, "%s", what)
 		}
 		for id, other := range w.applications[one.target].accounts {

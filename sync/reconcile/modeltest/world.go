@@ -220,11 +220,11 @@ func (w *world) take(s Step) error {
 		time.Sleep(jump)
 	}
 	w.fail(s)
+	if w.tell != nil {
+		fmt.Fprintf(w.tell, "step %d: after %s; fault %s, %s at %d; %s, crash %s at %d\n", w.step, jump, w.fault.Fault, s.Deed, s.Where, s.Do, s.Crash, s.At)
+	}
 	for i, e := range s.Edits {
 		w.edit(e, s.Who[i], s.To)
-	}
-	if w.tell != nil {
-		fmt.Fprintf(w.tell, "step %d: %s; fault %s, %s at %d; %s, crash %s at %d\n", w.step, s, w.fault.Fault, s.Deed, s.Where, s.Do, s.Crash, s.At)
 	}
 	w.happen(w.fault.Fault.String(), s.Deed.String(), s.Do.String(), s.Crash.String())
 	if err := w.prepare(s); err != nil {
@@ -416,7 +416,9 @@ func (w *world) somebody(choice int, fits func(int) bool) (n int, ok bool) {
 
 // edit changes the truth.
 func (w *world) edit(e Edit, who, to int) {
-	w.happen(e.String())
+	if w.happen(e.String()); w.tell != nil && e != NoEdit {
+		fmt.Fprintf(w.tell, "    %s (%d, %d)\n", e, who, to)
+	}
 	m := w.model
 	pick := func(fits func(h *human) bool) (*human, int) {
 		n, ok := w.somebody(who, func(n int) bool { return fits(m.humans[n]) })
