@@ -23,6 +23,7 @@ type account struct {
 	listed   bool      // the engine may know it
 	closedBy string    // who disabled it: "engine", "hand", or "" while it is active
 	closedAt time.Time // when the engine did
+	mine     bool      // the engine knew it already when somebody disabled it
 	touched  bool      // by somebody else, or with an unknown outcome, since the engine last wrote to it and knew what came of it
 }
 
@@ -296,6 +297,7 @@ func (a *application) byHand(deed Fault, who int) {
 	case AccountClosed:
 		if held.Active {
 			held.Active, held.closedBy = false, "hand"
+			held.mine = a.world.known[a.n][id]
 		}
 	case IDReused:
 		delete(a.accounts, id)

@@ -3,7 +3,6 @@ package modeltest
 import (
 	"fmt"
 	"slices"
-	"strings"
 	"sync"
 )
 
@@ -49,15 +48,4 @@ func possible(f Fault, k Kind, crash Crash) bool {
 		return crash == NoCrash || crash == BeforeStore || crash == AfterStore
 	}
 	return true
-}
-
-// String shows a step as one line.
-func (s Step) String() string {
-	var parts []string
-	for i, e := range s.Edits {
-		if e != NoEdit {
-			parts = append(parts, fmt.Sprintf("%s (%d, %d)", e, s.Who[i], s.To))
-		}
-	}
-	return strings.Join(append(parts, fmt.Sprintf("after %s", jumps[s.Jump%len(jumps)])), ", ")
 }

@@ -1,6 +1,10 @@
 package modeltest
 
-import "time"
+import (
+	"fmt"
+	"slices"
+	"time"
+)
 
 // A Fault is what goes wrong around the engine: for a few steps, or, where somebody else does something in an application, once.
 type Fault int
@@ -135,6 +139,40 @@ const (
 var crashNames = [crashCount]string{"none", "before store", "after store", "before call", "after call", "during read"}
 
 func (c Crash) String() string { return crashNames[c] }
+
+// MarshalText writes the name.
+func (f Fault) MarshalText() ([]byte, error) { return []byte(f.String()), nil }
+
+// UnmarshalText reads it.
+func (f *Fault) UnmarshalText(text []byte) error { return named(f, faultNames[:], text) }
+
+// MarshalText writes the name.
+func (e Edit) MarshalText() ([]byte, error) { return []byte(e.String()), nil }
+
+// UnmarshalText reads it.
+func (e *Edit) UnmarshalText(text []byte) error { return named(e, editNames[:], text) }
+
+// MarshalText writes the name.
+func (k Kind) MarshalText() ([]byte, error) { return []byte(k.String()), nil }
+
+// UnmarshalText reads it.
+func (k *Kind) UnmarshalText(text []byte) error { return named(k, kindNames[:], text) }
+
+// MarshalText writes the name.
+func (c Crash) MarshalText() ([]byte, error) { return []byte(c.String()), nil }
+
+// UnmarshalText reads it.
+func (c *Crash) UnmarshalText(text []byte) error { return named(c, crashNames[:], text) }
+
+// named sets what to the number of the name in text.
+func named[T ~int](what *T, names []string, text []byte) error {
+	n := slices.Index(names, string(text))
+	if n < 0 {
+		return fmt.Errorf("there is no %q", text)
+	}
+	*what = T(n)
+	return nil
+}
 
 // jumps are by how much the clock goes on before a step; the last one is set back.
 var jumps = []time.Duration{time.Minute, time.Minute, 5 * time.Minute, time.Hour, 25 * time.Hour, 50 * time.Hour, -2 * time.Hour}

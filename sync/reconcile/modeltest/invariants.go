@@ -74,11 +74,6 @@ func (w *world) broken(i Invariant, format string, args ...any) {
 // A place is one person at one target.
 type place struct{ human, target int }
 
-// A held share is one that waits for an operator, or that one rejected.
-type held struct {
-	strength identity.Strength
-}
-
 // strength is how surely somebody has left a target, by the truth.
 func (m *model) strength(p place) identity.Strength {
 	h := m.humans[p.human]
@@ -119,7 +114,7 @@ func (w *world) written(one write, acc *account) {
 		if !s.stays || ordered {
 			w.broken(OpensNobody, "%s", what)
 		}
-		if one.op == identity.Enable && acc.closedBy == "hand" && w.known[one.target][one.id] {
+		if one.op == identity.Enable && acc.closedBy == "hand" && acc.mine {
 			w.broken(HandClosed, "%s", what)
 		}
 		for id, other := range w.applications[one.target].accounts {
@@ -196,10 +191,10 @@ func (w *world) closes(one write, what string) {
 	case w.released[p]:
 	case again:
 	default:
-		if h, waits := w.standing[p]; waits && w.model.strength(p) <= h.strength {
+		if strength, waits := w.standing[p]; waits && w.model.strength(p) <= strength {
 			w.broken(HoldsStand, "%s", what)
 		}
-		if s.edited != nil {
+		if s.edited != nil && w.linked[p] {
 			w.broken(EditedConfig, "%s", what)
 		}
 		w.swept = append(w.swept, swept{p, one.at})
@@ -295,6 +290,11 @@ func (w *world) check(kind Kind, completed bool) error {
 	if err != nil {
 		return err
 	}
+	for _, h := range l.holds {
+		if w.tell != nil {
+			fmt.Fprintf(w.tell, "    hold %s %v\n", h.text, h.members)
+		}
+	}
 	w.model.ordered = l.ordered
 	for t, links := range l.links {
 		for _, link := range links {
@@ -327,6 +327,9 @@ func (w *world) checkLink(t int, link state.Link) {
 	acc, there := w.applications[t].accounts[link.Account]
 	owner, known := w.model.human(link.Person.Anchor)
 	w.known[t][link.Account] = true
+	if known {
+		w.linked[place{owner, t}] = true
+	}
 	switch {
 	case !there || acc.touched:
 	case !known || acc.owner != owner:
@@ -391,9 +394,9 @@ func (w *world) paused(t int) bool { return w.now().Before(w.pauses[t]) }
 // stand remembers who is held, and forgets those of whom that is over.
 func (w *world) stand(l look) {
 	for _, h := range l.holds {
-		for _, p := range h.members {
-			if _, known := w.standing[p]; !known && !w.released[p] && !h.approved && w.model.strength(p) > identity.Unproven {
-				w.standing[p] = held{w.model.strength(p)}
+		for _, m := range h.members {
+			if _, known := w.standing[m.place]; !known && !w.released[m.place] && !h.approved {
+				w.standing[m.place] = m.strength
 			}
 		}
 	}
@@ -402,8 +405,8 @@ func (w *world) stand(l look) {
 
 // forget takes back what was held or released of those who are in scope again, or have left more surely since.
 func (w *world) forget() {
-	for p, h := range w.standing {
-		if now := w.model.strength(p); now == identity.Unproven || now > h.strength || w.model.ordered[p.human] {
+	for p, strength := range w.standing {
+		if now := w.model.strength(p); now == identity.Unproven || now > strength || w.model.ordered[p.human] {
 			delete(w.standing, p)
 		}
 	}
@@ -426,10 +429,10 @@ func (w *world) decide(ctx context.Context, digest string, approve bool) error {
 		return err
 	}
 	for _, h := range l.holds {
-		for _, p := range h.members {
+		for _, m := range h.members {
 			if approve && h.digest == digest {
-				w.released[p] = true
-				delete(w.standing, p)
+				w.released[m.place] = true
+				delete(w.standing, m.place)
 			}
 		}
 	}
@@ -445,7 +448,13 @@ func (w *world) decide(ctx context.Context, digest string, approve bool) error {
 type hold struct {
 	digest             string
 	approved, rejected bool
-	members            []place
+	members            []member
+	text               string // for those who read about it
+}
+
+type member struct {
+	place
+	strength identity.Strength
 }
 
 func (w *world) holds() []hold {

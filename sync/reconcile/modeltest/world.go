@@ -56,9 +56,10 @@ type world struct {
 
 	writes       []write // of this step
 	swept        []swept
-	standing     map[place]held
-	released     map[place]bool // whom an approval lets go
-	closedBefore map[place]bool // and not back since
+	standing     map[place]identity.Strength // who waits for an operator, or was rejected, and how surely they had left
+	released     map[place]bool              // whom an approval lets go
+	closedBefore map[place]bool              // and not back since
+	linked       map[place]bool
 	known        [targetCount]map[identity.AccountID]bool
 	pauses       [targetCount]time.Time
 	began        bool // everybody was read once
@@ -74,7 +75,7 @@ func Play(site *Site, dir string, h History, log hclog.Logger, tell io.Writer, c
 	w := &world{
 		site: site, dir: dir, shared: h.Shared, log: log, tell: tell, memory: memory.New(), counts: counts,
 		model:    &model{ordered: map[int]bool{}, anchors: map[string]int{}},
-		standing: map[place]held{}, released: map[place]bool{}, closedBefore: map[place]bool{},
+		standing: map[place]identity.Strength{}, released: map[place]bool{}, closedBefore: map[place]bool{}, linked: map[place]bool{},
 	}
 	for n := range targetCount {
 		w.known[n] = map[identity.AccountID]bool{}
@@ -219,11 +220,11 @@ func (w *world) take(s Step) error {
 		time.Sleep(jump)
 	}
 	w.fail(s)
+	if w.tell != nil {
+		fmt.Fprintf(w.tell, "step %d: after %s; fault %s, %s at %d; %s, crash %s at %d\n", w.step, jump, w.fault.Fault, s.Deed, s.Where, s.Do, s.Crash, s.At)
+	}
 	for i, e := range s.Edits {
 		w.edit(e, s.Who[i], s.To)
-	}
-	if w.tell != nil {
-		fmt.Fprintf(w.tell, "step %d: %s; fault %s, %s at %d; %s, crash %s at %d\n", w.step, s, w.fault.Fault, s.Deed, s.Where, s.Do, s.Crash, s.At)
 	}
 	w.happen(w.fault.Fault.String(), s.Deed.String(), s.Do.String(), s.Crash.String())
 	if err := w.prepare(s); err != nil {
@@ -296,7 +297,7 @@ func (w *world) do(kind Kind, act func(context.Context) error, s Step) error {
 	cancel()
 	w.mu.Lock()
 	died := w.dead
-	w.dead, w.crash = false, NoCrash
+	w.dead, w.crash, w.stumble = false, NoCrash, 0
 	w.mu.Unlock()
 	for _, f := range []Fault{w.fault.Fault, s.Deed} {
 		w.counts.add(f, kind, s.Crash, died)
@@ -415,7 +416,9 @@ func (w *world) somebody(choice int, fits func(int) bool) (n int, ok bool) {
 
 // edit changes the truth.
 func (w *world) edit(e Edit, who, to int) {
-	w.happen(e.String())
+	if w.happen(e.String()); w.tell != nil && e != NoEdit {
+		fmt.Fprintf(w.tell, "    %s (%d, %d)\n", e, who, to)
+	}
 	m := w.model
 	pick := func(fits func(h *human) bool) (*human, int) {
 		n, ok := w.somebody(who, func(n int) bool { return fits(m.humans[n]) })
