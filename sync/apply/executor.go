@@ -59,6 +59,9 @@ type Result struct {
 // ErrTaken says that a Create found its account in another person's hands; nothing was changed.
 var ErrTaken = errors.New("the name is taken")
 
+// ErrOvertaken says that a change rests on a judgement that is over. Nothing was done; the next pass plans anew.
+var ErrOvertaken = errors.New("the person has been judged anew since this was planned")
+
 // Do carries one change out: it looks at the account, writes the intent, calls, repeats where the target did not answer, reads back, and settles
 // with an audit record. Its Err is an IdentityError where the identifier names another account than the linked one, an UnprovenError where the
 // account cannot be read, and a SecondError where the person has another; nothing is written then.
@@ -118,16 +121,39 @@ func (p *Pass) ready(ctx context.Context) error {
 func (x *Executor) begin(ctx context.Context, job Job) (intent state.Intent, err error) {
 	intent = state.Intent{Pass: x.Pass, Change: job.Change, At: x.Now()}
 	err = x.Ledger.Update(ctx, func(w *state.Writer) error {
+		if over, err := overtaken(w, job); err != nil || over {
+			return errors.Join(err, ErrOvertaken)
+		}
 		begun, err := w.Begin(intent)
 		if err == nil {
 			intent = begun[0]
 		}
 		return err
 	})
+	if errors.Is(err, ErrOvertaken) {
+		return intent, err
+	}
 	if err != nil {
 		return intent, fmt.Errorf("write the intent: %w", err)
 	}
 	return intent, nil
+}
+
+// overtaken reports whether what a change rests on is over: passes overlap, and the people are judged anew while a target is still being listed.
+// Whoever is known by now to be inactive or out of the target's scope, or is swept by an operator, is given nothing.
+func overtaken(w *state.Writer, job Job) (bool, error) {
+	c := job.Change
+	if c.Op.Sweeps() || c.Op == identity.Link || c.Person.IsZero() {
+		return false, nil
+	}
+	if _, ordered, err := w.Closure(c.Person); err != nil || ordered {
+		return ordered, err
+	}
+	p, known, err := w.Person(c.Person)
+	if err != nil || !known {
+		return false, err
+	}
+	return !p.Active || !slices.Contains(p.Scope, c.Target), nil
 }
 
 // unknown reports whether nobody knows what came of a change. Its intent stays, and Recover looks: a call that was cut short may have had its

@@ -815,3 +815,48 @@ func TestR20ACallUnderWayIsSettled(t *testing.T) {
 		d.want("accounts", 1, d.app.Len())
 	})
 }
+
+// Passes overlap: what one planned is not done for somebody whom a later one has judged to have left.
+func TestR04NothingIsGivenToWhoHasLeftSince(t *testing.T) {
+	for name, c := range map[string]struct {
+		person  *state.Person
+		ordered bool
+		given   bool
+	}{
+		"nothing is remembered":    {nil, false, true},
+		"in scope":                 {&state.Person{Active: true, Scope: []string{"wiki"}}, false, true},
+		"in the scope of another":  {&state.Person{Active: true, Scope: []string{"chat"}}, false, false},
+		"not active":               {&state.Person{Scope: []string{"wiki"}}, false, false},
+		"swept by an operator":     {&state.Person{Active: true, Scope: []string{"wiki"}}, true, false},
+		"left, and is in no scope": {&state.Person{Left: time.Now()}, false, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			d := newDesk(t, memory.New(), identity.Account{ID: "1", UserName: "alice"})
+			link := state.Link{Target: "wiki", Person: alice, Account: "1", UserName: "alice", State: identity.LinkDisabled}
+			err := d.ledger.Update(t.Context(), func(w *state.Writer) error {
+				err := w.PutLink(link)
+				if c.person != nil {
+					c.person.ID = alice
+					err = errors.Join(err, w.PutPerson(*c.person))
+				}
+				if c.ordered {
+					err = errors.Join(err, w.PutClosure(state.Closure{Person: alice}))
+				}
+				return err
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			job := apply.Job{Link: link, Have: identity.Account{ID: "1", UserName: "alice"}, Change: identity.Change{
+				Op: identity.Enable, Target: "wiki", Person: alice, Name: "alice", Account: "1", UserName: "alice",
+			}}
+			r := d.x.Do(t.Context(), d.pass(), job)
+			if given := r.Err == nil; given != c.given || !given && !errors.Is(r.Err, apply.ErrOvertaken) {
+				t.Errorf("given: %t, %v; want %t", given, r.Err, c.given)
+			}
+			if a, _ := d.app.Get("1"); a.Active != c.given {
+				t.Errorf("the account is active: %t", a.Active)
+			}
+		})
+	}
+}

@@ -363,6 +363,9 @@ func (r *run) applyOne(ctx context.Context, l *lane, w work) {
 		res := r.exec.Do(ctx, l.app, job)
 		r.refused(l, c, res)
 		switch {
+		case errors.Is(res.Err, apply.ErrOvertaken):
+			r.o.Log.Debug("planned anew", "target", l.Name, "op", c.Op, "person", c.Name, "error", res.Err)
+			return
 		case errors.Is(res.Err, apply.ErrTaken), isDispute(res.Err):
 			r.find(l.disputed(c, res.Err.Error()))
 			return

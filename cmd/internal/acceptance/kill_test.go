@@ -38,7 +38,7 @@ func TestKilledFiftyTimes(t *testing.T) {
 	for n := 1; n <= 800; n++ { // joiners
 		dir.AddPerson(t, fmt.Sprintf("joiner%d", n), nil)
 	}
-	shrink := "guard { max_shrink_percent = 50 }"
+	shrink := "guard {\n max_shrink_percent = 50\n max_sweep_percent = 100\n max_sweep_count = 1000\n}"
 	i.configure(source("corp", dir, ""), slow(target("wiki", app, wide)), shrink)
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)

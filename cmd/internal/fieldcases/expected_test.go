@@ -12,11 +12,9 @@ import (
 var expectedFailures = map[string]string{
 	"TestBackFromTheDead":                           "a closed leaver is forgotten with the account (R11)",
 	"TestDisabledAndBackUnderANewID":                "a closed leaver is forgotten with the id (R11)",
-	"TestEditedMappingIsHeld":                       "nothing is asked about changes by an edited mapping (R14)",
 	"TestLostStateGivesNobodyALeaversAccount":       "an externalId counts only where it is correlated (R5)",
 	"TestLostStateHidesNoLeaver":                    "an orphan's externalId is not asked for in the source (R21)",
 	"TestMailOpensNoOtherAccount":                   "an externalId counts only where it is correlated (R5)",
-	"TestManyReturnsAreHeld":                        "enabling is not limited (R6)",
 	"TestObservedApplicationIsNotListedInEachDelta": "who is not linked is looked for in each delta (R18)",
 	"TestOwnIdentityIsNeverClosed":                  "dirsweep's own accounts are not known (R5)",
 	"TestSweepNamesDisputedAccounts":                "an emergency closes linked accounts only (R21)",
