@@ -310,3 +310,85 @@ func TestR14AnEditedAnchorIsApproved(t *testing.T) {
 		t.Errorf("%+v", held)
 	}
 }
+
+// TestR06ManyReturnsAreHeld: F4. Enabling many is judged as closing many, and an approval is used up when the accounts are active.
+func TestR06ManyReturnsAreHeld(t *testing.T) {
+	l, dir, app := company(t, 40, "", nil)
+	for i := 1; i <= 12; i++ {
+		dir.Disable(t, dir.PersonDN(slapdtest.UID(i)))
+	}
+	l.run(reconcile.Pass{})
+	l.rule(identity.Approved)
+	l.full()
+	still(t, "twelve were closed by approval", app, 28)
+	for i := 1; i <= 12; i++ {
+		dir.Enable(t, dir.PersonDN(slapdtest.UID(i)))
+	}
+	for _, mode := range []reconcile.Mode{reconcile.Full, reconcile.Delta, reconcile.Full} {
+		l.after(25 * time.Hour)
+		report := l.run(reconcile.Pass{Mode: mode})
+		still(t, "their return waits", app, 28)
+		if len(report.Held) != 1 || report.Held[0].Kind != identity.HoldEnable || len(report.Held[0].Members) != 12 {
+			t.Fatalf("%s: %+v", mode, report.Held)
+		}
+	}
+	dir.Disable(t, dir.PersonDN(slapdtest.UID(1)))
+	l.run(reconcile.Pass{})
+	l.rule(identity.Approved, slapdtest.UID(2))
+	l.run(reconcile.Pass{})
+	still(t, "approved, but for one, and one has left again", app, 38)
+	l.run(reconcile.Pass{})
+	if held := l.holds(); len(held) != 1 || !slices.Equal(members(held[0]), []string{slapdtest.UID(2)}) {
+		t.Errorf("who is active is in the hold still: %+v", held)
+	}
+}
+
+// TestR14AnEditedMappingIsHeldByAttribute: what else changes is sent, and nothing is forgotten until it is approved.
+func TestR14AnEditedMappingIsHeldByAttribute(t *testing.T) {
+	l, dir, app := company(t, 40, "", nil)
+	edited := strings.Replace(plainAccount, "displayName       = person.cn", `displayName       = "${person.sn}, ${person.givenName}"`, 1)
+	l.application("wiki", app, edited, nil)
+	before := app.Writes()
+	for _, mode := range []reconcile.Mode{reconcile.Full, reconcile.Delta, reconcile.Full} {
+		l.after(25 * time.Hour)
+		report := l.run(reconcile.Pass{Mode: mode})
+		if len(report.Held) != 1 || report.Held[0].Kind != identity.HoldChange || report.Held[0].Attribute != "displayName" || report.Held[0].Count != 40 {
+			t.Fatalf("%s: %+v", mode, report.Held)
+		}
+		if got := app.Writes() - before; got != 0 {
+			t.Errorf("%s: %d writes", mode, got)
+		}
+	}
+	// Somebody's own change is sent, and what waits of theirs still waits.
+	dir.Set(t, dir.PersonDN(slapdtest.UID(1)), "mail", "new@example.test")
+	l.run(reconcile.Pass{})
+	if got := app.Writes() - before; got != 1 || app.Users(t)[slapdtest.UID(1)]["displayName"] != dir.Values(t, dir.PersonDN(slapdtest.UID(1)), "cn")[0] {
+		t.Errorf("%d writes, %v", got, app.Users(t)[slapdtest.UID(1)])
+	}
+	l.rule(identity.Approved)
+	l.full()
+	for i := 1; i <= 40; i++ {
+		dn := dir.PersonDN(slapdtest.UID(i))
+		want := dir.Values(t, dn, "sn")[0] + ", " + dir.Values(t, dn, "givenName")[0]
+		if got := app.Users(t)[slapdtest.UID(i)]["displayName"]; got != want {
+			t.Fatalf("approved: %s is called %v, want %s", slapdtest.UID(i), got, want)
+		}
+	}
+	l.full()
+	if held := l.holds(); len(held) > 0 {
+		t.Errorf("carried out: %+v", held)
+	}
+}
+
+// TestR05AnUpdateIntoAProtectedName: nobody gets a userName that is protected.
+func TestR05AnUpdateIntoAProtectedName(t *testing.T) {
+	l, dir, app := company(t, 5, "", func(target *reconcile.Target) { target.Guard.Protect = []string{"svc-*"} })
+	dir.Rename(t, dir.PersonDN(slapdtest.UID(1)), "uid=svc-backup")
+	report := l.run(reconcile.Pass{})
+	if app.Users(t)["svc-backup"] != nil || app.Users(t)[slapdtest.UID(1)] == nil {
+		t.Errorf("an account was given a protected name: %v", app.Users(t)["svc-backup"])
+	}
+	if !slices.ContainsFunc(report.Findings, func(f identity.Finding) bool { return strings.Contains(f.Detail, `"svc-*" protects it`) }) {
+		t.Errorf("nobody was told: %+v", report.Findings)
+	}
+}
