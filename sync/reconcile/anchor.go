@@ -109,6 +109,11 @@ func (r *run) rename(ctx context.Context, now map[identity.PersonID]identity.Per
 			return err
 		}
 	}
+	for _, id := range old {
+		if reason, ordered := r.closure[id]; ordered {
+			r.closure[now[id]] = reason
+		}
+	}
 	return nil
 }
 
@@ -132,5 +137,32 @@ func (r *run) renameOne(w *state.Writer, old, now identity.PersonID) error {
 			return err
 		}
 	}
+	if err := follow(w, old, now); err != nil {
+		return err
+	}
 	return w.DeletePerson(old)
+}
+
+// follow gives what is open about a person to who they are now: their case, and an operator's order.
+func follow(w *state.Writer, old, now identity.PersonID) error {
+	if c, ok, err := w.Case(old); err != nil {
+		return err
+	} else if ok {
+		if err := w.DeleteCase(old); err != nil {
+			return err
+		}
+		c.Person = now
+		if err := w.PutCase(c); err != nil {
+			return err
+		}
+	}
+	order, ok, err := w.Closure(old)
+	if err != nil || !ok {
+		return err
+	}
+	if err := w.DeleteClosure(old); err != nil {
+		return err
+	}
+	order.Person = now
+	return w.PutClosure(order)
 }

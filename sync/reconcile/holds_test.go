@@ -292,6 +292,8 @@ func TestR14AnEditedAnchorIsApproved(t *testing.T) {
 	l, dir, app := company(t, 40, "", nil)
 	dir.Delete(t, dir.PersonDN(slapdtest.UID(10)))
 	dir.AddPerson(t, "newcomer", map[string][]string{"employeeNumber": {"9000"}})
+	_, err := l.engine().Sweep(t.Context(), reconcile.Order{Person: slapdtest.UID(7), Reason: "stolen laptop", Actor: "olga"})
+	l.must(err)
 	l.directory("corp", dir, fmt.Sprintf("groups { base_dn = %q }\n anchor = \"employeeNumber\"", dir.GroupsDN()))
 	report := l.run(reconcile.Pass{})
 	if len(report.Held) != 1 || report.Held[0].Kind != identity.HoldRelink || report.Held[0].Count != 39 || len(app.Users(t)) != 40 {
@@ -301,7 +303,7 @@ func TestR14AnEditedAnchorIsApproved(t *testing.T) {
 	for range 2 {
 		l.run(reconcile.Pass{})
 	}
-	still(t, "approved: the newcomer has an account, and the leaver's is closed", app, 40)
+	still(t, "approved: the newcomer has an account, the leaver's is closed, and so is that of who was swept by an order", app, 39)
 	if got := app.Users(t); len(got) != 41 || got[slapdtest.UID(10)]["active"] != false || got["newcomer"]["active"] != true {
 		t.Errorf("%d accounts", len(got))
 	}
