@@ -325,6 +325,17 @@ func read[T any](r *Reader, table Table, k key, v []byte, record *T, complete fu
 	return nil
 }
 
+// Collect reads a sequence of records to its end.
+func Collect[T any](seq iter.Seq2[T, error]) (out []T, err error) {
+	for record, err := range seq {
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, record)
+	}
+	return out, nil
+}
+
 func drain[T any](seq iter.Seq2[T, error]) error {
 	for _, err := range seq {
 		if err != nil {

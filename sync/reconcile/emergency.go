@@ -153,6 +153,13 @@ func (e *Engine) unknown(ctx context.Context, who string) (identity.Person, erro
 // sweepTarget closes a person's accounts at one target.
 func (e *Engine) sweepTarget(ctx context.Context, t Target, person identity.Person, reason string) (report Report) {
 	own, disputed, unsearched := e.owned(ctx, t, person)
+	return e.closeOwned(ctx, t, person, reason, own, disputed, unsearched)
+}
+
+// closeOwned closes what was found of a person's accounts, and notes what was not; unsearched is why the target could not tell of all.
+func (e *Engine) closeOwned(
+	ctx context.Context, t Target, person identity.Person, reason string, own, disputed []sweep.Hit, unsearched error,
+) (report Report) {
 	if t.Observe {
 		if unsearched != nil {
 			report.Open = append(report.Open, Open{Target: t.Name, Why: "it could not be searched for their accounts: " + unsearched.Error()})
@@ -211,10 +218,11 @@ func (e *Engine) search(ctx context.Context, t Target, c state.Case) error {
 	if err != nil {
 		return err
 	}
-	if _, _, err := e.owned(ctx, t, person); err != nil {
+	own, disputed, err := e.owned(ctx, t, person)
+	if err != nil {
 		return err
 	}
-	e.sweepTarget(ctx, t, person, c.Reason)
+	e.closeOwned(ctx, t, person, c.Reason, own, disputed, nil)
 	return nil
 }
 

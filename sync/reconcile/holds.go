@@ -368,20 +368,12 @@ type books struct {
 
 func (b *books) load(ctx context.Context, ledger *state.Ledger) error {
 	*b = books{read: true}
-	err := ledger.View(ctx, func(v *state.Reader) error {
-		for h, err := range v.Holds() {
-			if err != nil {
-				return err
-			}
-			b.holds = append(b.holds, h)
+	err := ledger.View(ctx, func(v *state.Reader) (err error) {
+		if b.holds, err = state.Collect(v.Holds()); err != nil {
+			return err
 		}
-		for s, err := range v.Spent() {
-			if err != nil {
-				return err
-			}
-			b.spent = append(b.spent, s)
-		}
-		return nil
+		b.spent, err = state.Collect(v.Spent())
+		return err
 	})
 	if err != nil {
 		return fmt.Errorf("read the state: %w", err)

@@ -69,18 +69,12 @@ func (s *Sweeper) judgeDeletes(ctx context.Context, rules Rules, tasks []task, n
 
 // deleteFacts adds what the state knows: the holds over deletes, those that were made within the window, and when the last pass ended.
 func (b *Books) deleteFacts(ctx context.Context, f *guard.Facts) (clock guard.Clock, err error) {
-	err = b.Ledger.View(ctx, func(r *state.Reader) error {
-		for h, err := range r.Holds() {
-			if err != nil {
-				return err
-			}
-			f.Holds = append(f.Holds, h)
+	err = b.Ledger.View(ctx, func(r *state.Reader) (err error) {
+		if f.Holds, err = state.Collect(r.Holds()); err != nil {
+			return err
 		}
-		for s, err := range r.Spent() {
-			if err != nil {
-				return err
-			}
-			f.Spent = append(f.Spent, s)
+		if f.Spent, err = state.Collect(r.Spent()); err != nil {
+			return err
 		}
 		for run, err := range r.Runs(2) {
 			if err != nil {

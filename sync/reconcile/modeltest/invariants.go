@@ -40,14 +40,6 @@ const (
 	Works         Invariant = "a pass can be made"
 )
 
-// Invariants are all of them.
-func Invariants() []Invariant {
-	return []Invariant{
-		ClosesNobody, StripsNobody, HandsOff, TakesOver, OpensNobody, HandClosed, CreatesOnce, WritesOnce, HoldsStand, Limits, EditedConfig, Grace,
-		InBooks, ClosedAtOnce, BooksAreTrue, LinksAgree, EveryoneHas, LeaversClosed, EndsQuiet, NothingOpen, TrailHolds, Works,
-	}
-}
-
 // A Violation is an invariant that a history broke.
 type Violation struct {
 	Invariant Invariant

@@ -35,6 +35,15 @@ func OpenKey(path string) (*Key, error) {
 }
 
 func readKey(path string) (*Key, error) {
+	private, err := readPEM[ed25519.PrivateKey](path, x509.ParsePKCS8PrivateKey)
+	if err != nil {
+		return nil, err
+	}
+	return &Key{private}, nil
+}
+
+// readPEM reads one half of an ed25519 key.
+func readPEM[K ed25519.PrivateKey | ed25519.PublicKey](path string, parse func(der []byte) (any, error)) (K, error) {
 	text, err := os.ReadFile(path)
 	if err != nil {
 		return nil, err
@@ -43,15 +52,15 @@ func readKey(path string) (*Key, error) {
 	if block == nil {
 		return nil, fmt.Errorf("%s is not PEM", path)
 	}
-	parsed, err := x509.ParsePKCS8PrivateKey(block.Bytes)
+	parsed, err := parse(block.Bytes)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
-	private, ok := parsed.(ed25519.PrivateKey)
+	k, ok := parsed.(K)
 	if !ok {
 		return nil, fmt.Errorf("%s is not an ed25519 key", path)
 	}
-	return &Key{private}, nil
+	return k, nil
 }
 
 func newKey(path string) (*Key, error) {
@@ -82,23 +91,7 @@ func (k *Key) publish(path string) error {
 
 // ReadPublicKey reads what OpenKey put beside a key.
 func ReadPublicKey(path string) (ed25519.PublicKey, error) {
-	text, err := os.ReadFile(path)
-	if err != nil {
-		return nil, err
-	}
-	block, _ := pem.Decode(text)
-	if block == nil {
-		return nil, fmt.Errorf("%s is not PEM", path)
-	}
-	parsed, err := x509.ParsePKIXPublicKey(block.Bytes)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
-	}
-	public, ok := parsed.(ed25519.PublicKey)
-	if !ok {
-		return nil, fmt.Errorf("%s is not an ed25519 key", path)
-	}
-	return public, nil
+	return readPEM[ed25519.PublicKey](path, x509.ParsePKIXPublicKey)
 }
 
 // Public is the key that checks what this one signed.
