@@ -107,6 +107,9 @@ func testOnly(folder string) bool {
 
 var pure = []string{"sync/mapping", "sync/judge", "sync/correlate", "sync/plan", "sync/guard"}
 
+// layers are the packages that carry decisions out, each seeing those before it.
+var layers = []string{"sync/people", "sync/holds", "sync/survey", "sync/orders", "sync/reconcile"}
+
 // mayImport is DESIGN's "imports flow one way", for one of our folders importing another.
 func mayImport(from, to string) bool {
 	contracts := []string{"sync/identity", "sources", "targets", "state"}
@@ -126,6 +129,9 @@ func mayImport(from, to string) bool {
 		return to == "state" || below(to, pure...)
 	case below(from, "sync/apply", "sync/sweep"):
 		return isContract || below(to, pure...) || below(to, "sync/audit", "sync/apply", "sync/sweep")
+	case slices.Contains(layers, from) && from != "sync/reconcile":
+		above := layers[slices.Index(layers, from)+1:]
+		return isContract || below(to, "sync") && !below(to, above...)
 	case below(from, "sync/reconcile"):
 		return isContract || below(to, "sync")
 	case from == "sources" || from == "targets" || from == "state":
@@ -151,6 +157,69 @@ func TestImportsFlowOneWay(t *testing.T) {
 			}
 		}
 	}
+}
+
+// TestReconcileDecidesNothing: package reconcile owns order and isolation. Whoever names a cause, or what became of an account, decides.
+func TestReconcileDecidesNothing(t *testing.T) {
+	packages := listPackages(t)
+	decisions := map[string]bool{}
+	for _, p := range packages {
+		if p.Folder == "sync/identity" || p.Folder == "state" {
+			for _, name := range constantsOf(p.Files, "Cause", "LinkState", "StepStatus", "Situation") {
+				decisions[path.Base(p.Folder)+"."+name] = true
+			}
+		}
+	}
+	for _, known := range []string{"identity.Emergency", "identity.LinkActive", "state.StepOpen", "identity.Disputed"} {
+		if !decisions[known] {
+			t.Fatalf("%s was not found among the constants: %v", known, decisions)
+		}
+	}
+	for _, p := range packages {
+		if p.Folder != "sync/reconcile" {
+			continue
+		}
+		if slices.Contains(p.Imports, module+"/sync/mapping") {
+			t.Error("sync/reconcile imports sync/mapping")
+		}
+		for _, file := range p.Files {
+			ast.Inspect(file, func(n ast.Node) bool {
+				if sel, ok := n.(*ast.SelectorExpr); ok {
+					if x, ok := sel.X.(*ast.Ident); ok && decisions[x.Name+"."+sel.Sel.Name] {
+						t.Errorf("%s: names %s.%s", p.fset.Position(sel.Pos()), x.Name, sel.Sel.Name)
+					}
+				}
+				return true
+			})
+		}
+	}
+}
+
+// constantsOf are the constants of some types, also those that take their type over from the line before.
+func constantsOf(files []*ast.File, types ...string) (names []string) {
+	for _, file := range files {
+		for _, decl := range file.Decls {
+			d, ok := decl.(*ast.GenDecl)
+			if !ok || d.Tok != token.CONST {
+				continue
+			}
+			of := ""
+			for _, spec := range d.Specs {
+				v := spec.(*ast.ValueSpec)
+				if id, ok := v.Type.(*ast.Ident); ok {
+					of = id.Name
+				} else if len(v.Values) > 0 {
+					of = ""
+				}
+				if slices.Contains(types, of) {
+					for _, name := range v.Names {
+						names = append(names, name.Name)
+					}
+				}
+			}
+		}
+	}
+	return names
 }
 
 func TestLibrariesStayInTheirFolders(t *testing.T) {

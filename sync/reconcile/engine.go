@@ -3,45 +3,39 @@
 package reconcile
 
 import (
+	"context"
+	"errors"
+	"sync"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
+	"golang.org/x/sync/semaphore"
 
-	"github.com/dirsweep/dirsweep/sources"
 	"github.com/dirsweep/dirsweep/state"
 	"github.com/dirsweep/dirsweep/sync/apply"
 	"github.com/dirsweep/dirsweep/sync/audit"
 	"github.com/dirsweep/dirsweep/sync/guard"
+	"github.com/dirsweep/dirsweep/sync/holds"
 	"github.com/dirsweep/dirsweep/sync/identity"
-	"github.com/dirsweep/dirsweep/sync/mapping"
-	"github.com/dirsweep/dirsweep/sync/plan"
+	"github.com/dirsweep/dirsweep/sync/orders"
+	"github.com/dirsweep/dirsweep/sync/people"
+	"github.com/dirsweep/dirsweep/sync/survey"
 	"github.com/dirsweep/dirsweep/sync/sweep"
 	"github.com/dirsweep/dirsweep/sync/sweep/evidence"
 )
 
-// A Source is one source block, opened.
-type Source struct {
-	Name      string
-	Source    sources.Source
-	Mapping   *mapping.Source
-	Directory string // declared: that it reads, by which people are known whatever source read them (R3); "" for what the source says
-}
+// What an engine is made of and takes belongs to the packages that do it.
+type (
+	Source   = people.Source
+	Target   = survey.Target
+	Order    = orders.Order
+	Open     = orders.Open
+	Relinked = orders.Relinked
+	Ruled    = holds.Ruled
+)
 
-// A Target is one target block, opened.
-type Target struct {
-	Name      string
-	Session   *apply.Session // over its application; the caller closes it
-	Mapping   *mapping.Target
-	Parallel  int      // changes under way at once
-	Sources   []string // names of the sources it reads; never empty
-	Observe   bool     // plan and report, write nothing
-	Correlate []string // attributes tried, in this order, for accounts not linked yet
-	Leaver    sweep.Policy
-	LeaverAt  string // where the config says so, for `explain`
-	OnOrphan  string // "report" or "disable"
-	OnDrift   string // "repair", "report" or "enforce"
-	Guard     guard.Limits
-}
+// ErrNobody says that no person fits what was asked for.
+var ErrNobody = people.ErrNobody
 
 // Options are what an Engine is made of. The caller opens and closes the sources, targets, ledger and trail.
 type Options struct {
@@ -57,143 +51,179 @@ type Options struct {
 	Now      func() time.Time // nil for time.Now
 }
 
-// A Mode says how much a pass reads.
-type Mode string
+// An Engine runs passes, and carries out orders beside them. A pass has two sides that do not wait for each other's slowness: the source side
+// reads the people, judges them and hands leavers over to the targets' sweepers; each target's side lists, plans and applies for itself.
+// Passes may overlap: of the source side there is one at a time, and of each target's.
+type Engine struct {
+	*orders.Desk
 
-// The modes.
-const (
-	Full  Mode = "full"  // every source and every target whole
-	Delta Mode = "delta" // every source, but of the targets only the accounts of people who changed
-)
+	o       Options
+	judging *semaphore.Weighted
+	serving map[string]*semaphore.Weighted // by target
 
-// A Pass says what one pass is to do. The zero value is a full pass over everything.
-type Pass struct {
-	Mode     Mode
-	Targets  []string // only these; nil for all
-	Person   string   // only this one: a login, DN, anchor or source/anchor; "" for everyone
-	Progress Progress // nil for none
-	// Beside leaves out targets that another pass is at work on, rather than wait for them: leavers are closed there all the same.
-	Beside bool
-	// Judged is called when the source side has ended: everybody's leavers are on the books, and another pass may begin. nil for nobody.
-	Judged func()
-	// Expect, where it is not nil, are the digests by target of the only plan that may be carried out (plan.Digests); a target whose plan is
-	// another one by now is left as it is. Leavers are closed all the same.
-	Expect map[string]string
+	books    *sweep.Books
+	sweepers map[string]*sweep.Sweeper // by target
+
+	guarding sync.Mutex // one decision at a time: each has to know the holds and what was spent of the one before
+
+	mu      sync.Mutex
+	running map[string]bool // ids of passes and sweeps under way
+	served  map[string]int  // by target: how many passes have been at work on it
 }
 
-// Progress is told how a pass gets on. Its methods are called from several goroutines, often, and must return at once.
-type Progress interface {
-	// Reading counts people of a source or accounts of a target; total is 0 where it is not known.
-	Reading(name string, done, total int)
-	// Applying counts changes of a target.
-	Applying(target string, done, total int)
+// New returns an engine.
+func New(o Options) *Engine {
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	e := &Engine{
+		o: o, judging: semaphore.NewWeighted(1), serving: map[string]*semaphore.Weighted{}, running: map[string]bool{},
+		served: map[string]int{}, sweepers: map[string]*sweep.Sweeper{},
+	}
+	e.books = &sweep.Books{Ledger: o.Ledger, Trail: o.Trail, Ended: e.ended}
+	e.Desk = &orders.Desk{
+		Sources: o.Sources, Targets: o.Targets, Ledger: o.Ledger, Trail: o.Trail, Folder: o.Evidence, Books: e.books,
+		Sweepers: e.sweepers, Now: o.Now,
+	}
+	// What sweepers have under way is theirs to settle, for as long as this engine lives.
+	id := "sweep-" + o.Now().UTC().Format(idLayout)
+	e.running[id] = true
+	for _, t := range o.Targets {
+		if t.Session == nil {
+			continue // only its name is known, for questions about the state
+		}
+		e.serving[t.Name] = semaphore.NewWeighted(1)
+		e.sweepers[t.Name] = sweep.NewSweeper(sweep.Options{
+			Target: t.Name, Books: e.books, Log: o.Log, Now: o.Now,
+			Search: func(ctx context.Context, c state.Case) error { return e.Search(ctx, t, c) },
+			Closer: sweep.Door{Executor: e.executor(id), Session: t.Session},
+			Rules: func() sweep.Rules {
+				return sweep.Rules{
+					Policy: t.Leaver, Observe: t.Observe, Limits: t.Guard, Parallel: t.Parallel, Watch: t.Session.Share(watchShare),
+					Protected: func(userName string) (string, bool) { return t.Guard.Protected(userName) },
+				}
+			},
+		})
+	}
+	return e
 }
 
-// A Report is what a pass found and did.
-type Report struct {
-	Run      state.Run
-	Plan     plan.Plan // what goes ahead, or went ahead
-	Held     []identity.Hold
-	Findings []identity.Finding
-	Sources  []Part
-	Targets  []Part
-	Failures []Failure
-	Closed   []Closing // accounts of leavers proven closed by this pass
-	Waiting  Waiting   // what is on record and is not over, whichever pass found it
-	Open     []Open    // of an emergency: accounts that are not, and targets that could not be asked
+// watchShare is the part of a target's rate in which closed accounts are looked at again.
+const watchShare = 0.1
+
+// idLayout makes an instant the id of a pass or sweep.
+const idLayout = "20060102T150405.000000"
+
+func (e *Engine) executor(pass string) *apply.Executor {
+	return &apply.Executor{Ledger: e.o.Ledger, Trail: e.o.Trail, Log: e.o.Log, Now: e.o.Now, Pass: pass}
 }
 
-// Waiting counts what somebody has to look at before all can be said to be well (R21).
-type Waiting struct {
-	Unproven  int // people whom the reads lack and who are not proven to have left
-	Disputed  int // accounts that more than one may claim, and people who may claim more than one
-	Unwatched int // targets with accounts whose people nobody sees leave
-}
-
-// count adds one finding.
-func (w *Waiting) count(kind string) {
-	switch kind {
-	case "unproven", "missed":
-		w.Unproven++
-	case "disputed":
-		w.Disputed++
-	case "unwatched":
-		w.Unwatched++
+// ended writes the evidence of a case that was closed.
+func (e *Engine) ended(ctx context.Context, c state.Case) {
+	if e.o.Evidence == nil {
+		return
+	}
+	if _, err := e.o.Evidence.Write(ctx, c); err != nil {
+		e.o.Log.Error("the evidence was not written; it is, at the next start", "person", c.Name, "error", err)
 	}
 }
 
-// An Open is one account of somebody swept that was not seen closed, or a target that did not say which accounts they have.
-type Open struct {
-	Target   string
-	Account  identity.AccountID // "" where the target did not answer
-	UserName string
-	Why      string // and what to do about it
+// start says that a retry or a sweep is under way beside passes, until the function that it returns is called.
+func (e *Engine) start(id string) (end func()) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.running[id] = true
+	return func() {
+		e.mu.Lock()
+		defer e.mu.Unlock()
+		delete(e.running, id)
+	}
 }
 
-// A Part is one source's or target's share of a pass.
-type Part struct {
-	Name    string
-	Count   int    // people or accounts read
-	Err     string // why it took no part, "" where it did
-	Orphans int    // of a target: accounts that are nobody's
-	Observe bool   // of a target: nothing is written there
+func (e *Engine) underWay(id string) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.running[id]
 }
 
-// A Failure is a change that did not succeed.
-type Failure struct {
-	Change identity.Change
-	Err    string
+// turns counts the passes that have been at work on a target, and adds to them.
+func (e *Engine) turns(target string, more int) int {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.served[target] += more
+	return e.served[target]
 }
 
-// A Closing is one account of a leaver, proven closed.
-type Closing struct {
-	Person identity.PersonID
-	Name   string
-	Target string
-	Took   time.Duration // from leaving to proven closed (R19)
-}
+// Sweepers are the engine's sweepers by target, for a process that runs them beside the passes.
+func (e *Engine) Sweepers() map[string]*sweep.Sweeper { return e.sweepers }
 
-// An Outcome sums a report up.
-type Outcome string
-
-// The outcomes, worst first.
-const (
-	Failed    Outcome = "failed"    // a source or target took no part
-	Partial   Outcome = "partial"   // some changes failed
-	Held      Outcome = "held"      // something waits for an operator
-	Converged Outcome = "converged" // everything is as it should be
-)
-
-// Outcome sums the report up: the worst that applies.
-func (r Report) Outcome() Outcome {
-	for _, part := range append(r.Sources[:len(r.Sources):len(r.Sources)], r.Targets...) {
-		if part.Err != "" {
-			return Failed
+// NextDue is when Retry next has something to do; zero for never, a past time for now.
+func (e *Engine) NextDue(ctx context.Context) (next time.Time, err error) {
+	for _, t := range e.o.Targets {
+		if t.Observe {
+			continue
+		}
+		at, err := e.books.NextDue(ctx, t.Name)
+		if err != nil {
+			return next, err
+		}
+		if !at.IsZero() && (next.IsZero() || at.Before(next)) {
+			next = at
 		}
 	}
-	switch {
-	case len(r.Failures) > 0 || len(r.Open) > 0:
-		return Partial
-	case len(r.Held) > 0 || r.Waiting != Waiting{}: // rejected ones too: nobody stays active unseen
-		return Held
-	}
-	return Converged
+	return next, nil
 }
 
-// An Explanation says how one target stands to one person, for `explain`.
-type Explanation struct {
-	Person    identity.PersonID
-	Name      string
-	DN        string
-	Where     string // what the source says: "in scope", "elsewhere", "gone", …
-	Target    string
-	InScope   bool
-	Because   string             // the config line or the source's word that decides
-	Account   identity.AccountID // "" for none
-	UserName  string
-	Situation identity.Situation
-	Why       string // why that account
-	Changes   []identity.Change
-	Held      string // why a change would wait, "" where none would
-	History   []audit.Record
+// Retry does what is due for leavers: open steps, looks at closed accounts, and deletes whose grace is over, all targets side by side (R8, R10,
+// R11). It may run while a pass does.
+func (e *Engine) Retry(ctx context.Context) (Report, error) {
+	var report Report
+	var mu sync.Mutex
+	var wg sync.WaitGroup
+	var errs []error
+	for _, sweeper := range e.sweepers {
+		wg.Go(func() {
+			round, err := sweeper.Drain(ctx, sweep.Selection{})
+			mu.Lock()
+			defer mu.Unlock()
+			report.add(round)
+			errs = append(errs, err)
+		})
+	}
+	wg.Wait()
+	return report, errors.Join(errs...)
+}
+
+// Sweep closes every account that a person has anywhere, now: see orders.Desk.
+func (e *Engine) Sweep(ctx context.Context, o Order) (Report, error) {
+	now := e.o.Now()
+	report := Report{Run: state.Run{ID: now.UTC().Format(idLayout), Mode: "sweep", Started: now, Counts: map[string]int{}}}
+	swept, err := e.Desk.Sweep(ctx, o)
+	report.add(swept.Round)
+	report.Open = swept.Open
+	for _, t := range e.o.Targets {
+		report.Targets = append(report.Targets, Part{Name: t.Name, Observe: t.Observe})
+	}
+	report.Run.Ended = e.o.Now()
+	return report, err
+}
+
+// Approve releases one hold, exactly as its digest names it, once: those of its members who still leave. Who is named by except, by login,
+// name, DN or anchor, is kept instead, as Reject keeps people.
+func (e *Engine) Approve(ctx context.Context, digest, actor string, except ...string) (Ruled, error) {
+	return e.rule(ctx, digest, identity.Ruling{What: identity.Approved, By: actor, At: e.o.Now()}, except...)
+}
+
+// Reject says that a hold is not to be released: its members are kept as they are until they have returned and left again, or leave by a
+// stronger proof.
+func (e *Engine) Reject(ctx context.Context, digest, actor string) (Ruled, error) {
+	return e.rule(ctx, digest, identity.Ruling{What: identity.Rejected, By: actor, At: e.o.Now()})
+}
+
+func (e *Engine) rule(ctx context.Context, digest string, ruling identity.Ruling, except ...string) (Ruled, error) {
+	ruled, err := holds.Rule(ctx, e.o.Ledger, e.o.Trail, digest, ruling, except...)
+	for _, s := range e.sweepers {
+		s.Wake()
+	}
+	return ruled, err
 }

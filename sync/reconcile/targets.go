@@ -10,209 +10,166 @@ import (
 
 	"github.com/dirsweep/dirsweep/state"
 	"github.com/dirsweep/dirsweep/sync/apply"
-	"github.com/dirsweep/dirsweep/sync/correlate"
 	"github.com/dirsweep/dirsweep/sync/identity"
+	"github.com/dirsweep/dirsweep/sync/people"
 	"github.com/dirsweep/dirsweep/sync/plan"
-	"github.com/dirsweep/dirsweep/sync/roster"
+	"github.com/dirsweep/dirsweep/sync/survey"
 	"github.com/dirsweep/dirsweep/sync/sweep"
 	"github.com/dirsweep/dirsweep/targets"
 )
 
-// A lane is one target's way through a pass.
-type lane struct {
+// A side is one target's side of a pass.
+type side struct {
 	Target
-	skip  bool
-	turn  int         // how many passes had been at work on the target when this one judged its links
-	app   *apply.Pass // nil until it is begun
-	caps  identity.Capabilities
-	paths []string // mapped, sorted
+	view     *people.View
+	turn     int            // how many passes had been at work on the target when this one judged its links
+	app      *apply.Pass    // nil until it is begun
+	survey   *survey.Survey // nil until the target is read
+	complete bool           // read whole, planned and guarded
 
-	// One bit a row of the roster: in scope, not known to be in scope or out of it, linked, linked and changed since, seen in the target.
-	scope, unsure, linked, stale, seen roster.Bits
-
-	bound   map[int]*suspicion                      // by row: who leaves by an anomaly, and by which
-	rehired map[identity.PersonID]identity.PersonID // who left and has an account here → who came back as somebody new, and has none
-
-	accepted []leaver // to be closed
-	watched  []leaver // would be closed, were the target not in observe mode
-
-	matcher  *correlate.Matcher
-	parked   map[identity.AccountID]int64 // unlinked accounts in the spool
-	taken    roster.Logins                // in use
-	joiners  []int                        // rows of people in scope without an account
-	lost     map[int]state.Link           // by row, of joiners whose account has vanished
-	work     []work
-	refresh  []state.Link // links whose fingerprints are to be written anew
-	orphans  []state.Orphan
-	count    int  // accounts read
-	listed   bool // every account of it was read
-	complete bool // read whole, planned and guarded
-
-	marks     map[string]identity.AccountID // of unlinked accounts, by externalId
-	relinked  map[identity.AccountID]bool   // unlinked accounts that turned out to be a linked person's
-	waiting   map[string]wish               // by name, entitlements that are wanted and cannot be given
-	delayed   map[identity.PersonID]bool    // left alone in this pass
-	linksSeen int                           // links to active accounts that the list holds
+	accepted []people.Leaver            // to be closed
+	watched  []people.Leaver            // would be closed, were the target not in observe mode
+	changes  []identity.Change          // what is planned: closings, then the survey's
+	delayed  map[identity.PersonID]bool // left alone in this pass
 
 	mu       sync.Mutex // guards what follows
 	err      error
-	changes  []identity.Change
 	done     map[identity.Op]int
 	failures []Failure
 	closed   []Closing
 }
 
-// work is what is to be done to one account: so many steps of the lane's changes, in order. There may be one for everybody.
-type work struct {
-	row          int // of the person
-	first, steps int
-	there        *there   // nil for an account that is yet to be made
-	waiting      []string // what the application lacks of what is wanted
-	partly       bool     // some of what is wanted waits for an operator
-}
-
-// there is an account that the target has.
-type there struct {
-	have identity.Account
-	link state.Link // zero for none
-}
-
 // serveTargets takes each target through its side of the pass. None waits for another (R9).
 func (r *run) serveTargets(ctx context.Context) {
 	var wg sync.WaitGroup
-	for _, l := range r.lanes {
-		if l.skip {
+	for _, s := range r.sides {
+		if s.view.Skip {
 			continue
 		}
 		wg.Go(func() {
-			if err := r.serve(ctx, l); err != nil {
-				r.fail(l, err)
+			if err := r.serve(ctx, s); err != nil {
+				r.fail(s, err)
 			}
 		})
 	}
 	wg.Wait()
 }
 
-func (r *run) serve(ctx context.Context, l *lane) error {
+func (r *run) serve(ctx context.Context, s *side) error {
 	if r.write {
-		if busy, err := r.enterTarget(ctx, l); busy || err != nil {
+		if busy, err := r.enterTarget(ctx, s); busy || err != nil {
 			return err
 		}
-		defer r.e.serving[l.Name].Release(1)
-		defer r.e.turns(l.Name, 1)
-		if err := r.relink(ctx, l); err != nil {
-			return err
+		defer r.e.serving[s.Name].Release(1)
+		defer r.e.turns(s.Name, 1)
+		if r.e.turns(s.Name, 0) != s.turn {
+			if err := r.people.Relink(ctx, s.view); err != nil {
+				return err
+			}
 		}
 	}
-	r.sweep(ctx, l) // before anything else, and whatever state the target is in
-	if err := r.recover(ctx, l); err != nil {
+	r.sweep(ctx, s) // before anything else, and whatever state the target is in
+	if err := r.recover(ctx, s); err != nil {
 		return err
 	}
-	if err := r.ready(ctx, l); err != nil {
+	if err := r.ready(ctx, s); err != nil {
 		return err
 	}
-	if err := l.app.Down(); err != nil {
+	if err := s.app.Down(); err != nil {
 		return err
 	}
-	if err := r.survey(ctx, l); errors.Is(err, errHeld) {
-		l.work = nil
-		l.changes = slices.DeleteFunc(l.changes, func(c identity.Change) bool { return !c.Op.Sweeps() })
+	if err := r.read(ctx, s); errors.Is(err, survey.ErrHeld) {
 		return nil
 	} else if err != nil {
 		return err
 	}
-	l.complete = true
+	s.complete = true
 	if !r.write {
 		return nil
 	}
-	r.sweep(ctx, l)
-	r.closeOrphans(ctx, l)
-	if !r.expected(l) {
+	r.sweep(ctx, s)
+	r.closeOrphans(ctx, s)
+	if !r.expected(s) {
 		return errOtherPlan
 	}
-	if err := r.putRefreshed(ctx, l); err != nil {
+	if s.Observe {
+		return nil
+	}
+	if err := s.survey.PutRefreshed(ctx); err != nil {
 		return err
 	}
-	r.applyWork(ctx, l)
-	if err := l.app.Down(); err != nil {
+	r.applyWork(ctx, s)
+	if err := s.app.Down(); err != nil {
 		return err
 	}
 	return context.Cause(ctx)
 }
 
 // enterTarget waits for the pass that is at work on the target. One that is to go on beside it leaves the target out instead.
-func (r *run) enterTarget(ctx context.Context, l *lane) (busy bool, err error) {
-	if r.pass.Beside && !r.e.serving[l.Name].TryAcquire(1) {
-		r.o.Log.Debug("another pass is at work on the target", "target", l.Name)
-		l.skip = true
+func (r *run) enterTarget(ctx context.Context, s *side) (busy bool, err error) {
+	if r.pass.Beside && !r.e.serving[s.Name].TryAcquire(1) {
+		r.o.Log.Debug("another pass is at work on the target", "target", s.Name)
+		s.view.Skip = true
 		return true, nil
 	}
-	if !r.pass.Beside && r.e.serving[l.Name].Acquire(ctx, 1) != nil {
+	if !r.pass.Beside && r.e.serving[s.Name].Acquire(ctx, 1) != nil {
 		return false, context.Cause(ctx)
 	}
 	return false, nil
 }
 
-// relink looks again at who is linked, where another pass has been at work on the target since that was judged.
-func (r *run) relink(ctx context.Context, l *lane) error {
-	if r.e.turns(l.Name, 0) == l.turn {
-		return nil
-	}
-	l.linked, l.stale = nil, nil
-	err := r.o.Ledger.View(ctx, func(v *state.Reader) error {
-		for link, err := range v.Links(l.Name) {
-			if err != nil {
-				return err
-			}
-			if i, here := r.roster.Find(link.Person); here {
-				l.linked.Set(i)
-			}
-			r.stay(l, link)
-		}
-		return nil
-	})
-	if err != nil {
-		return fmt.Errorf("read the state: %w", err)
-	}
-	return nil
-}
-
-// errOtherPlan is why a target is left as it is.
-var errOtherPlan = errors.New("the plan is another one by now than the one that was asked for")
-
 // expected reports whether the target's plan is the one that was asked for, where one was.
-func (r *run) expected(l *lane) bool {
-	return r.pass.Expect == nil || plan.Digests(slices.Clone(l.changes))[l.Name] == r.pass.Expect[l.Name]
+func (r *run) expected(s *side) bool {
+	return r.pass.Expect == nil || plan.Digests(slices.Clone(s.changes))[s.Name] == r.pass.Expect[s.Name]
 }
 
 // ready asks what the target can do.
-func (r *run) ready(ctx context.Context, l *lane) error {
-	if l.err != nil {
-		return l.err
+func (r *run) ready(ctx context.Context, s *side) error {
+	if s.err != nil {
+		return s.err
 	}
 	if r.pass.Mode == Delta && r.pass.Person == "" {
-		if err := r.quarantined(ctx, l); err != nil {
+		if err := r.quarantined(ctx, s); err != nil {
 			return err
 		}
 	}
-	if err := r.begin(ctx, l); err != nil {
+	if err := s.begin(ctx); err != nil {
 		return err
 	}
-	caps := l.app.Capabilities()
-	l.caps = caps
-	for _, out := range l.accepted {
-		l.changes = append(l.changes, l.account(out).Changes(caps)...)
+	s.planClosings(s.accepted, s.watched)
+	return nil
+}
+
+// planClosings adds what closing accounts takes to the plan.
+func (s *side) planClosings(lists ...[]people.Leaver) {
+	for _, out := range slices.Concat(lists...) {
+		s.changes = append(s.changes, s.Closing(out).Changes(s.app.Capabilities())...)
 	}
-	for _, out := range l.watched {
-		l.changes = append(l.changes, l.account(out).Changes(caps)...)
+}
+
+// read reads the target and plans what is to be done there; the leavers that only now show themselves are judged like any.
+func (r *run) read(ctx context.Context, s *side) error {
+	s.survey = survey.New(survey.Options{
+		Target: s.Target, View: s.view, People: r.people, App: s.app, Executor: r.exec, Book: r.book, Ledger: r.o.Ledger, Spool: r.spool,
+		Limits: r.o.Guard, Log: r.o.Log, Now: r.now, Full: r.pass.Mode == Full, One: r.pass.Person != "", Write: r.write, Find: r.find,
+		Reading: func(n, of int) { r.reading(s.Name, n, of) }, Accepted: s.accepted, Delayed: s.delayed,
+	})
+	if err := s.survey.Read(ctx); err != nil {
+		return err
 	}
+	s.changes = append(s.changes, s.survey.Changes...)
+	accepted, watched := len(s.accepted), len(s.watched)
+	if err := r.guard(ctx, s.survey.Late, s); err != nil {
+		return err
+	}
+	s.planClosings(s.accepted[accepted:], s.watched[watched:])
 	return nil
 }
 
 // quarantined keeps delta passes away from a target that failed repeatedly, until its next attempt is due.
-func (r *run) quarantined(ctx context.Context, l *lane) error {
+func (r *run) quarantined(ctx context.Context, s *side) error {
 	return r.o.Ledger.View(ctx, func(v *state.Reader) error {
-		rec, ok, err := v.Target(l.Name)
+		rec, ok, err := v.Target(s.Name)
 		if err == nil && ok && rec.Next.After(r.now) {
 			err = fmt.Errorf("%w since %s, next attempt %s: %s", errQuarantined, rec.Since.Format(time.RFC3339), rec.Next.Format(time.RFC3339), rec.Reason)
 		}
@@ -220,82 +177,72 @@ func (r *run) quarantined(ctx context.Context, l *lane) error {
 	})
 }
 
-func (l *lane) account(out leaver) sweep.Account {
-	policy := l.Leaver
-	if out.Person.IsZero() {
-		policy = sweep.Policy{Action: sweep.ActionDisable, Revoke: policy.Revoke}
-	}
-	if policy.Action == sweep.ActionReport {
-		policy.Action = sweep.ActionDisable // an emergency
-	}
-	return sweep.Account{Change: out.Change(""), Link: out.link, Policy: policy}
-}
-
 // sweep closes what the target's leavers still have. Whoever started the pass by hand does not wait for the time of a retry.
-func (r *run) sweep(ctx context.Context, l *lane) {
+func (r *run) sweep(ctx context.Context, s *side) {
 	if !r.write {
 		return
 	}
 	which := sweep.Selection{Now: r.pass.Mode == Full || r.pass.Person != ""}
 	if r.pass.Person != "" {
-		which.Person = &r.matches[0]
+		person := r.people.Match()
+		which.Person = &person
 	}
-	round, err := r.e.sweepers[l.Name].Drain(ctx, which)
+	round, err := r.e.sweepers[s.Name].Drain(ctx, which)
 	if err != nil && ctx.Err() == nil {
-		r.o.Log.Error("the leavers' open accounts cannot be read", "target", l.Name, "error", err)
+		r.o.Log.Error("the leavers' open accounts cannot be read", "target", s.Name, "error", err)
 	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	for _, op := range round.Ops {
-		l.tally(op)
+		s.tally(op)
 	}
 	var done Report
 	done.add(round)
-	l.failures = append(l.failures, done.Failures...)
-	l.closed = append(l.closed, done.Closed...)
+	s.failures = append(s.failures, done.Failures...)
+	s.closed = append(s.closed, done.Closed...)
 }
 
 // closeOrphans closes accounts that are nobody's, where the config asks for it.
-func (r *run) closeOrphans(ctx context.Context, l *lane) {
-	var orphans []leaver
-	for _, out := range l.accepted {
+func (r *run) closeOrphans(ctx context.Context, s *side) {
+	var orphans []people.Leaver
+	for _, out := range s.accepted {
 		if out.Person.IsZero() {
 			orphans = append(orphans, out)
 		}
 	}
-	l.parallel(len(orphans), func(i int) {
+	s.parallel(len(orphans), func(i int) {
 		if ctx.Err() != nil {
 			return
 		}
 		out := orphans[i]
-		closed := sweep.Close(ctx, r.exec, l.app, l.account(out))
-		l.mu.Lock()
-		defer l.mu.Unlock()
+		closed := sweep.Close(ctx, r.exec, s.app, s.Closing(out))
+		s.mu.Lock()
+		defer s.mu.Unlock()
 		for _, op := range closed.Ops {
-			l.tally(op)
+			s.tally(op)
 		}
 		if closed.Err != nil {
-			l.failures = append(l.failures, Failure{Change: closed.Failed, Err: closed.Err.Error()})
-			r.o.Log.Error("orphan account not closed", "target", l.Name, "account", out.UserName, "error", closed.Err)
+			s.failures = append(s.failures, Failure{Change: closed.Failed, Err: closed.Err.Error()})
+			r.o.Log.Error("orphan account not closed", "target", s.Name, "account", out.UserName, "error", closed.Err)
 			return
 		}
-		r.o.Log.Info("orphan account closed", "target", l.Name, "account", out.UserName)
+		r.o.Log.Info("orphan account closed", "target", s.Name, "account", out.UserName)
 	})
 }
 
-// tally counts one change done; l.mu is held.
-func (l *lane) tally(op identity.Op) {
-	if l.done == nil {
-		l.done = map[identity.Op]int{}
+// tally counts one change done; s.mu is held.
+func (s *side) tally(op identity.Op) {
+	if s.done == nil {
+		s.done = map[identity.Op]int{}
 	}
-	l.done[op]++
+	s.done[op]++
 }
 
 // parallel runs fn for 0 to n-1, as many at once as the target's rate says.
-func (l *lane) parallel(n int, fn func(int)) {
+func (s *side) parallel(n int, fn func(int)) {
 	next := make(chan int)
 	var wg sync.WaitGroup
-	for range min(max(l.Parallel, 1), n) {
+	for range min(max(s.Parallel, 1), n) {
 		wg.Go(func() {
 			for i := range next {
 				fn(i)
@@ -310,84 +257,70 @@ func (l *lane) parallel(n int, fn func(int)) {
 }
 
 // applyWork carries out everything that is not a sweep.
-func (r *run) applyWork(ctx context.Context, l *lane) {
-	if l.Observe {
-		return
-	}
+func (r *run) applyWork(ctx context.Context, s *side) {
 	done := 0
-	l.parallel(len(l.work), func(i int) {
+	s.parallel(len(s.survey.Work), func(i int) {
 		if ctx.Err() != nil {
 			return
 		}
-		r.applyOne(ctx, l, l.work[i])
-		l.mu.Lock()
+		r.applyOne(ctx, s, s.survey.Work[i])
+		s.mu.Lock()
 		done++
 		n := done
-		l.mu.Unlock()
+		s.mu.Unlock()
 		if r.pass.Progress != nil {
-			r.pass.Progress.Applying(l.Name, n, len(l.work))
+			r.pass.Progress.Applying(s.Name, n, len(s.survey.Work))
 		}
 	})
 }
 
-func (r *run) applyOne(ctx context.Context, l *lane, w work) {
-	if ordered, err := r.ordered(ctx, l.changes[w.first].Person); err != nil || ordered {
+// applyOne carries out the steps of one account, up to the first that does not succeed.
+func (r *run) applyOne(ctx context.Context, s *side, w survey.Work) {
+	steps := s.survey.Steps(w)
+	if ordered, err := r.ordered(ctx, steps[0].Person); err != nil || ordered {
 		return // an operator has swept them since they were judged
 	}
-	var have identity.Account
-	link := l.lost[w.row]
-	if w.there != nil {
-		have, link = w.there.have, w.there.link
-	}
-	fresh := false
+	have, link := s.survey.Start(w)
 	was := link.Person // who a rehire was before owes nothing any more either
-	made := l.Mapping.Print()
-	if w.partly {
-		made = link.Mapping
+	fresh := false
+	for _, c := range steps {
+		job, err := s.survey.Job(ctx, w, c, have, link)
+		if err != nil {
+			s.failed(c, err)
+			return
+		}
+		job.Fresh = fresh
+		res := r.exec.Do(ctx, s.app, job)
+		s.survey.Refused(c, res)
+		if res.Err != nil {
+			r.notDone(s, c, res.Err)
+			return
+		}
+		s.mu.Lock()
+		s.tally(c.Op)
+		s.mu.Unlock()
+		r.o.Log.Info("done", "target", s.Name, "op", c.Op, "account", c.UserName, "person", c.Name, "cause", c.Cause)
+		have, link, fresh = res.Account, res.Link, c.Op == identity.Enable
 	}
-	for _, c := range l.changes[w.first : w.first+w.steps] {
-		job := apply.Job{Change: c, Have: have, Fresh: fresh, Link: link, Waiting: w.waiting, Mapping: made, Scope: r.scopePrint(l, r.roster.Source(w.row))}
-		if c.Op == identity.Create {
-			e, want, err := r.want(ctx, l, w.row, c.UserName) // the login that was planned
-			if err != nil {
-				l.failed(c, err)
-				return
-			}
-			if job.Waiting, err = r.resolve(ctx, l, &want); err != nil {
-				l.failed(c, err)
-				return
-			}
-			job.Want = want
-			job.Change = l.creation(c, e, want)
-		}
-		res := r.exec.Do(ctx, l.app, job)
-		r.refused(l, c, res)
-		switch {
-		case errors.Is(res.Err, apply.ErrOvertaken):
-			r.o.Log.Debug("planned anew", "target", l.Name, "op", c.Op, "person", c.Name, "error", res.Err)
-			return
-		case errors.Is(res.Err, apply.ErrTaken), isDispute(res.Err):
-			r.find(l.disputed(c, res.Err.Error()))
-			return
-		case res.Err != nil:
-			l.failed(c, res.Err)
-			r.o.Log.Error("not done", "target", l.Name, "op", c.Op, "account", c.UserName, "person", c.Name, "error", res.Err)
-			if errors.Is(res.Err, targets.ErrUnauthorized) {
-				r.fail(l, res.Err)
-			}
-			return
-		}
-		l.mu.Lock()
-		l.tally(c.Op)
-		l.mu.Unlock()
-		r.o.Log.Info("done", "target", l.Name, "op", c.Op, "account", c.UserName, "person", c.Name, "cause", c.Cause)
-		have, link = res.Account, res.Link
-		fresh = c.Op == identity.Enable
+	if err := r.e.books.Returned(ctx, link, r.o.Now(), was, link.Person); err != nil {
+		r.o.Log.Error("write the state", "error", err)
 	}
-	for _, person := range []identity.PersonID{was, link.Person} {
-		if err := r.e.returned(ctx, person, link.State, l.Name); err != nil {
-			r.o.Log.Error("write the state", "error", err)
-		}
+}
+
+// notDone says what a change that did not succeed means: it is planned anew, it is disputed, or it failed.
+func (r *run) notDone(s *side, c identity.Change, err error) {
+	switch {
+	case errors.Is(err, apply.ErrOvertaken):
+		r.o.Log.Debug("planned anew", "target", s.Name, "op", c.Op, "person", c.Name, "error", err)
+		return
+	case errors.Is(err, apply.ErrTaken), survey.IsDispute(err):
+		r.find(survey.Disputed(c, err.Error()))
+		return
+	}
+	s.failed(c, err)
+	r.o.Log.Error("not done", "target", s.Name, "op", c.Op, "account", c.UserName, "person", c.Name, "error", err)
+	if errors.Is(err, targets.ErrUnauthorized) {
+		r.fail(s, err)
 	}
 }
 
@@ -399,41 +332,84 @@ func (r *run) ordered(ctx context.Context, id identity.PersonID) (ordered bool, 
 	return ordered, err
 }
 
-func (l *lane) failed(c identity.Change, err error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
+func (s *side) failed(c identity.Change, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	c.Delta = identity.Delta{}
-	l.failures = append(l.failures, Failure{Change: c, Err: err.Error()})
+	s.failures = append(s.failures, Failure{Change: c, Err: err.Error()})
 }
 
-func (l *lane) disputed(c identity.Change, detail string) identity.Finding {
-	return identity.Finding{Kind: "disputed", Subject: l.Name + ": " + c.UserName, Target: l.Name, Person: c.Person, Account: c.Account, Detail: detail}
-}
-
-// putRefreshed writes links that turned out to be as wanted though something about them had changed.
-func (r *run) putRefreshed(ctx context.Context, l *lane) error {
-	if l.Observe {
+// recover settles what an earlier process left open at one target (R7). Accounts that turn out to have been made are judged as every link is:
+// their people may have left meanwhile.
+func (r *run) recover(ctx context.Context, s *side) error {
+	if !r.write || s.Observe {
 		return nil
 	}
-	for links := range slices.Chunk(l.refresh, bulk) {
-		err := r.o.Ledger.Update(ctx, func(w *state.Writer) error {
-			for _, link := range links {
-				now, ok, err := w.Link(link.Target, link.Person)
-				if err != nil {
-					return err
-				}
-				if !ok || now.State != link.State || now.Account != link.Account {
-					continue // closed since it was looked at
-				}
-				if err := w.PutLink(link); err != nil {
-					return err
-				}
+	var open []apply.Unfinished
+	made := false
+	err := r.o.Ledger.View(ctx, func(v *state.Reader) error {
+		for intent, err := range v.Intents() {
+			if err != nil {
+				return err
 			}
-			return nil
-		})
-		if err != nil {
-			return fmt.Errorf("write the state: %w", err)
+			if intent.Change.Target != s.Name || r.e.underWay(intent.Pass) {
+				continue // another pass, or a sweep, settles its own
+			}
+			job, err := survey.Reopen(v, intent.Change, r.people.ScopePrintOf(s.view, intent.Change.Person))
+			if err != nil {
+				return err
+			}
+			open = append(open, apply.Unfinished{Intent: intent, Job: job})
+			made = made || intent.Change.Op == identity.Create
 		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("read the state: %w", err)
 	}
-	return nil
+	if len(open) == 0 {
+		return nil
+	}
+	r.o.Log.Info("looking into changes left open", "target", s.Name, "changes", len(open))
+	if err := s.begin(ctx); err != nil {
+		return err
+	}
+	for _, left := range r.exec.Recover(ctx, s.app, open) {
+		r.delay(s, left)
+	}
+	if !made {
+		return nil
+	}
+	leavers, err := r.people.Leavers(ctx, s.view)
+	if err != nil {
+		return err
+	}
+	leavers = slices.DeleteFunc(leavers, func(out people.Leaver) bool {
+		return slices.ContainsFunc(s.accepted, func(known people.Leaver) bool { return known.Account == out.Account })
+	})
+	return r.guard(ctx, leavers, s)
+}
+
+// begin begins the target's pass, once.
+func (s *side) begin(ctx context.Context) (err error) {
+	if s.app == nil {
+		s.app, err = s.Session.Begin(ctx)
+	}
+	return err
+}
+
+// delay leaves an account, or a person whose account may have been made, alone until it can be told what came of a change to it (R7).
+func (r *run) delay(s *side, left apply.Unsettled) {
+	c := left.Intent.Change
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.delayed == nil {
+		s.delayed = map[identity.PersonID]bool{}
+	}
+	s.delayed[c.Person] = true
+	r.o.Log.Warn("an unfinished change could not be looked into", "target", s.Name, "account", c.UserName, "error", left.Err)
+	r.find(identity.Finding{
+		Kind: "unsettled", Subject: s.Name + ": " + c.UserName, Target: s.Name, Person: c.Person, Account: c.Account,
+		Detail: left.Err.Error() + "; nothing else is done to this account until it can be",
+	})
 }

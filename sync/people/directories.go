@@ -1,4 +1,4 @@
-package reconcile
+package people
 
 import (
 	"cmp"
@@ -18,7 +18,7 @@ type directory struct {
 
 // nameDirectories finds out which directories the sources read. One that was read before keeps its name, under
 // whatever name its source goes now (R3): the people in it are who they were.
-func (r *run) nameDirectories(ctx context.Context) error {
+func (r *Read) nameDirectories(ctx context.Context) error {
 	var records []state.SourceRecord
 	var list state.Names
 	err := r.o.Ledger.View(ctx, func(v *state.Reader) (err error) {
@@ -42,7 +42,7 @@ func (r *run) nameDirectories(ctx context.Context) error {
 	return nil
 }
 
-func (r *run) directoryOf(ctx context.Context, s Source, records []state.SourceRecord) directory {
+func (r *Read) directoryOf(ctx context.Context, s Source, records []state.SourceRecord) directory {
 	if s.Directory != "" {
 		return directory{name: s.Directory}
 	}
@@ -80,11 +80,11 @@ func (r *run) directoryOf(ctx context.Context, s Source, records []state.SourceR
 	return d
 }
 
-// directoryNames are the names of the directories that sources read, by source, as far as the state knows.
-func (e *Engine) directoryNames(ctx context.Context) (map[string]string, error) {
+// DirectoryNames are the names of the directories that sources read, by source, as far as the state knows.
+func DirectoryNames(ctx context.Context, ledger *state.Ledger, sources []Source) (map[string]string, error) {
 	names := map[string]string{}
-	err := e.o.Ledger.View(ctx, func(v *state.Reader) error {
-		for _, s := range e.o.Sources {
+	err := ledger.View(ctx, func(v *state.Reader) error {
+		for _, s := range sources {
 			record, _, err := v.Source(s.Name)
 			if err != nil {
 				return err

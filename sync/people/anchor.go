@@ -1,4 +1,4 @@
-package reconcile
+package people
 
 import (
 	"context"
@@ -12,12 +12,12 @@ import (
 
 // anchored holds a source whose anchor was edited (R14): everybody in it has another name for dirsweep, so that nobody can be told to have left,
 // stayed or joined. Once an operator approves, who is remembered becomes who was read, one to one by the DN of their entry.
-func (r *run) anchored(ctx context.Context, n int) (believed bool, err error) {
+func (r *Read) anchored(ctx context.Context, n int) (believed bool, err error) {
 	name, g := r.o.Sources[n].Name, r.readings[n]
 	anchor, _ := r.o.Sources[n].selection()
 	what := fmt.Sprintf("anchor %s instead of %s", anchor, g.record.Anchor)
 	edited := r.anchorEdited(n)
-	if err := r.dropHolds(ctx, func(h identity.Hold) bool {
+	if err := r.o.Keeper.Drop(ctx, func(h identity.Hold) bool {
 		return h.Kind == identity.HoldRelink && h.Directory == name && (!edited || h.Anomaly != what)
 	}); err != nil || !edited {
 		return !edited, err
@@ -26,7 +26,7 @@ func (r *run) anchored(ctx context.Context, n int) (believed bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	released, err := r.hold(ctx, identity.Hold{
+	_, released, err := r.o.Keeper.Hold(ctx, identity.Hold{
 		Kind: identity.HoldRelink, Directory: name, Anomaly: what, Count: len(now),
 		Reason: fmt.Sprintf("%s knows people by %s: nobody leaves, joins or changes by that. Take the edit back; or approve, and %d people with "+
 			"accounts are known by their new anchor from then on, each by the DN of the entry, and %d who are not found by it as before",
@@ -45,10 +45,10 @@ func (r *run) anchored(ctx context.Context, n int) (believed bool, err error) {
 }
 
 // successors are the people with accounts who are known by the old anchor, and who they are by the new one; lost is how many nobody is known for.
-func (r *run) successors(ctx context.Context, n int) (now map[identity.PersonID]identity.PersonID, lost int, err error) {
+func (r *Read) successors(ctx context.Context, n int) (now map[identity.PersonID]identity.PersonID, lost int, err error) {
 	entries := map[uint64][]int{}
-	for i := range r.roster.Of(n) {
-		e, err := r.roster.Entry(i)
+	for i := range r.Roster.Of(n) {
+		e, err := r.Roster.Entry(i)
 		if err != nil {
 			return nil, 0, err
 		}
@@ -58,7 +58,7 @@ func (r *run) successors(ctx context.Context, n int) (now map[identity.PersonID]
 	now = map[identity.PersonID]identity.PersonID{}
 	seen := map[identity.PersonID]bool{}
 	err = r.o.Ledger.View(ctx, func(v *state.Reader) error {
-		for _, l := range r.lanes {
+		for _, l := range r.Views {
 			for link, err := range v.Links(l.Name) {
 				if err != nil {
 					return err
@@ -76,7 +76,7 @@ func (r *run) successors(ctx context.Context, n int) (now map[identity.PersonID]
 					lost++
 					continue
 				}
-				e, err := r.roster.Entry(rows[0])
+				e, err := r.Roster.Entry(rows[0])
 				if err != nil {
 					return err
 				}
@@ -91,7 +91,7 @@ func (r *run) successors(ctx context.Context, n int) (now map[identity.PersonID]
 }
 
 // rename gives the links of people to who they are now.
-func (r *run) rename(ctx context.Context, now map[identity.PersonID]identity.PersonID) error {
+func (r *Read) rename(ctx context.Context, now map[identity.PersonID]identity.PersonID) error {
 	old := make([]identity.PersonID, 0, len(now))
 	for id := range now {
 		old = append(old, id)
@@ -110,15 +110,15 @@ func (r *run) rename(ctx context.Context, now map[identity.PersonID]identity.Per
 		}
 	}
 	for _, id := range old {
-		if reason, ordered := r.closure[id]; ordered {
-			r.closure[now[id]] = reason
+		if reason, ordered := r.orders[id]; ordered {
+			r.orders[now[id]] = reason
 		}
 	}
 	return nil
 }
 
-func (r *run) renameOne(w *state.Writer, old, now identity.PersonID) error {
-	for _, l := range r.lanes {
+func (r *Read) renameOne(w *state.Writer, old, now identity.PersonID) error {
+	for _, l := range r.Views {
 		link, ok, err := w.Link(l.Name, old)
 		if err != nil {
 			return err

@@ -1,4 +1,4 @@
-package reconcile
+package holds
 
 import (
 	"context"
@@ -22,21 +22,13 @@ type Ruled struct {
 	Staying  []identity.Member // no longer leaving, so that nothing was to be decided about them
 }
 
-// Approve releases one hold, exactly as its digest names it, once: those of its members who still leave. Who is named by except, by login,
-// name, DN or anchor, is kept instead, as Reject keeps people.
-func (e *Engine) Approve(ctx context.Context, digest, actor string, except ...string) (Ruled, error) {
-	return e.rule(ctx, digest, identity.Ruling{What: identity.Approved, By: actor, At: e.o.Now()}, except)
-}
-
-// Reject says that a hold is not to be released: its members are kept as they are until they have returned and left again, or leave by a
-// stronger proof.
-func (e *Engine) Reject(ctx context.Context, digest, actor string) (Ruled, error) {
-	return e.rule(ctx, digest, identity.Ruling{What: identity.Rejected, By: actor, At: e.o.Now()}, nil)
-}
-
-// rule writes a ruling down on the hold first, where it counts for every member, and then carries it out on their steps.
-func (e *Engine) rule(ctx context.Context, digest string, ruling identity.Ruling, except []string) (out Ruled, err error) {
-	err = e.o.Ledger.Update(ctx, func(w *state.Writer) error {
+// Rule writes an operator's ruling down on one hold, exactly as its digest names it: first on the hold, where it counts for every member, and
+// then on the steps of those of its members who still leave. Approved ones are released, once. Rejected ones are kept as they are until they
+// have returned and left again, or leave by a stronger proof; so is, of an approved hold, who is named by except, by login, name, DN or anchor.
+func Rule(
+	ctx context.Context, ledger *state.Ledger, trail *audit.Trail, digest string, ruling identity.Ruling, except ...string,
+) (out Ruled, err error) {
+	err = ledger.Update(ctx, func(w *state.Writer) error {
 		h, ok, err := w.Hold(digest)
 		switch {
 		case err != nil:
@@ -54,9 +46,9 @@ func (e *Engine) rule(ctx context.Context, digest string, ruling identity.Ruling
 	if err != nil {
 		return out, err
 	}
-	for batch := range slices.Chunk(out.Hold.Members, chunk) {
+	for batch := range slices.Chunk(out.Hold.Members, batchSize) {
 		var part Ruled
-		err := e.o.Ledger.Update(ctx, func(w *state.Writer) error {
+		err := ledger.Update(ctx, func(w *state.Writer) error {
 			part = Ruled{}
 			for _, m := range batch {
 				if err := part.carryOut(w, out.Hold, m, ruling.At); err != nil {
@@ -70,10 +62,7 @@ func (e *Engine) rule(ctx context.Context, digest string, ruling identity.Ruling
 		}
 		out.Released, out.Kept, out.Staying = append(out.Released, part.Released...), append(out.Kept, part.Kept...), append(out.Staying, part.Staying...)
 	}
-	for _, s := range e.sweepers {
-		s.Wake()
-	}
-	return out, e.tellRuling(ctx, out)
+	return out, tellRuling(ctx, ledger, trail, out)
 }
 
 // excepted gives each member that has a ruling of its own, or is to have one, that ruling.
@@ -151,7 +140,7 @@ func kept(digest string, ruling identity.Ruling) string {
 }
 
 // tellRuling tells the audit trail who ruled, and about whom.
-func (e *Engine) tellRuling(ctx context.Context, out Ruled) error {
+func tellRuling(ctx context.Context, ledger *state.Ledger, trail *audit.Trail, out Ruled) error {
 	h := out.Hold
 	kind := audit.Approve
 	if h.Ruling.What == identity.Rejected {
@@ -166,7 +155,7 @@ func (e *Engine) tellRuling(ctx context.Context, out Ruled) error {
 			note += fmt.Sprintf("; %d %s: %s", len(part.members), part.what, userNames(part.members))
 		}
 	}
-	return apply.Told(ctx, e.o.Ledger, e.o.Trail, audit.Record{
+	return apply.Told(ctx, ledger, trail, audit.Record{
 		At: h.Ruling.At, Kind: kind, Target: h.Target, Cause: string(h.Cause), Actor: h.Ruling.By, Note: note,
 	})
 }

@@ -1,4 +1,4 @@
-package reconcile
+package people
 
 import (
 	"cmp"
@@ -72,11 +72,11 @@ type vocabulary struct {
 	sets    map[string][]string
 }
 
-func (r *run) newVocabulary(n int) vocabulary {
+func (r *Read) newVocabulary(n int) vocabulary {
 	v := vocabulary{names: r.names, sets: map[string][]string{}}
 	v.watched = r.o.Sources[n].Mapping.Groups()
 	for _, li := range r.readers(n) {
-		g := r.lanes[li].Mapping.Groups()
+		g := r.Views[li].Mapping.Groups()
 		v.watched.Names, v.watched.All = append(v.watched.Names, g.Names...), v.watched.All || g.All
 	}
 	slices.Sort(v.watched.Names)
@@ -225,7 +225,7 @@ func less(known, rec state.Person) bool {
 
 // weighLosses looks at everybody who lacks something that they had: who was only renamed keeps their groups, and what
 // many lost at once, or lost without a change of their entry, makes nobody a leaver and changes nobody (R1).
-func (r *run) weighLosses(ctx context.Context, n int) error {
+func (r *Read) weighLosses(ctx context.Context, n int) error {
 	g := r.readings[n]
 	g.countAlike()
 	var err error
@@ -235,10 +235,10 @@ func (r *run) weighLosses(ctx context.Context, n int) error {
 	each := func(fn func(i int, known state.Person, e roster.Entry) error) error {
 		return r.o.Ledger.View(ctx, func(v *state.Reader) error {
 			for _, i := range g.lacking {
-				if r.roster.Source(i) != n {
+				if r.Roster.Source(i) != n {
 					continue
 				}
-				e, err := r.roster.Entry(i)
+				e, err := r.Roster.Entry(i)
 				if err != nil {
 					return err
 				}
@@ -261,7 +261,7 @@ func (r *run) weighLosses(ctx context.Context, n int) error {
 	if err != nil {
 		return err
 	}
-	g.survey.Faded = judge.Fades(g.record.Counts, g.judging(r.o.Sources[n].Mapping), g.record.Accepted, r.roster.Count(n))
+	g.survey.Faded = judge.Fades(g.record.Counts, g.judging(r.o.Sources[n].Mapping), g.record.Accepted, r.Roster.Count(n))
 	for _, a := range g.survey.Anomalies(g.groupsSeen()) {
 		if !g.approved[a.What()] {
 			g.suspicions = append(g.suspicions, suspect(a))
@@ -322,7 +322,7 @@ func (g *reading) before(known state.Person, program uint64) judge.Traits {
 }
 
 // keepGroups gives somebody who is called otherwise than before the groups back that still list them by their old name.
-func (r *run) keepGroups(n, i int, known state.Person, e roster.Entry) (roster.Entry, error) {
+func (r *Read) keepGroups(n, i int, known state.Person, e roster.Entry) (roster.Entry, error) {
 	g := r.readings[n]
 	names := append(slices.Clone(known.Former), state.Former{DN: known.DN, Name: known.Name})
 	names = slices.DeleteFunc(names, func(f state.Former) bool { return f.DN == e.Person.DN && f.Name == e.Person.Name })
@@ -341,7 +341,7 @@ func (r *run) keepGroups(n, i int, known state.Person, e roster.Entry) (roster.E
 		group := identity.Group{Name: fact.Name, DN: fact.DN}
 		if old, listed := by[fact.DN]; listed && len(judge.Kept(before, now, g.groupNames([]identity.Group{group}))) > 0 {
 			kept = append(kept, group)
-			r.find(identity.Finding{
+			r.o.Find(identity.Finding{
 				Kind: "dangling", Subject: r.o.Sources[n].Name + ": " + fact.Name, Source: r.o.Sources[n].Name, Person: e.Person.ID,
 				Detail: fmt.Sprintf("group %s still lists %s, who is %s now: they stay in it; put their new name into the group", fact.Name, old, e.Person.DN),
 			})
@@ -366,16 +366,16 @@ func (r *run) keepGroups(n, i int, known state.Person, e roster.Entry) (roster.E
 	e.Record, e.Person.Active = rec, rec.Active
 	r.unmark(n, i)
 	r.mark(n, i, rec, unsure)
-	return e, r.roster.Replace(i, e, fingerprint, differs(known, rec))
+	return e, r.Roster.Replace(i, e, fingerprint, differs(known, rec))
 }
 
 // mostFormer bounds the names that are remembered of one person.
 const mostFormer = 4
 
-func (r *run) unmark(n, i int) {
+func (r *Read) unmark(n, i int) {
 	for _, li := range r.readers(n) {
-		r.lanes[li].scope.Clear(i)
-		r.lanes[li].unsure.Clear(i)
+		r.Views[li].Scope.Clear(i)
+		r.Views[li].Unsure.Clear(i)
 	}
 }
 
@@ -445,7 +445,7 @@ func (g *reading) groupRecords() []state.GroupRecord {
 
 // bind keeps somebody as they are at every target that anomalies touch: where they are in scope nothing is changed,
 // and where they no longer are they wait for an operator.
-func (r *run) bind(n, i int, known state.Person, e roster.Entry) error {
+func (r *Read) bind(n, i int, known state.Person, e roster.Entry) error {
 	g := r.readings[n]
 	before, now := g.before(known, r.programs[n]), g.traits(e.Record)
 	effect := effects{person: e.Person}
@@ -463,14 +463,14 @@ func (r *run) bind(n, i int, known state.Person, e roster.Entry) error {
 	bound := false
 	src := r.o.Sources[n].Mapping
 	for _, li := range r.readers(n) {
-		l := r.lanes[li]
+		l := r.Views[li]
 		scope, account := effect.at(src, l.Mapping, e.Record.Active)
 		switch {
-		case l.scope.Has(i) && account:
-			l.scope.Clear(i)
-			l.unsure.Set(i)
+		case l.Scope.Has(i) && account:
+			l.Scope.Clear(i)
+			l.Unsure.Set(i)
 			bound = true
-		case !l.scope.Has(i) && !l.unsure.Has(i) && scope && slices.Contains(known.Scope, l.Name):
+		case !l.Scope.Has(i) && !l.Unsure.Has(i) && scope && slices.Contains(known.Scope, l.Name):
 			l.bound[i] = strongest(by)
 			bound = true
 		}
@@ -478,7 +478,7 @@ func (r *run) bind(n, i int, known state.Person, e roster.Entry) error {
 	if !bound {
 		return nil
 	}
-	r.roster.Keep(i)
+	r.Roster.Keep(i)
 	for _, s := range by {
 		s.people++
 	}
@@ -561,7 +561,7 @@ func sameAccount(target *mapping.Target, a, b identity.Person) bool {
 }
 
 // approvedAnomalies are those of a source that an operator takes as they are.
-func (r *run) approvedAnomalies(ctx context.Context, n int) (map[string]bool, error) {
+func (r *Read) approvedAnomalies(ctx context.Context, n int) (map[string]bool, error) {
 	approved := map[string]bool{}
 	err := r.o.Ledger.View(ctx, func(v *state.Reader) error {
 		for h, err := range v.Holds() {

@@ -1,4 +1,4 @@
-package reconcile
+package people
 
 import (
 	"cmp"
@@ -31,9 +31,9 @@ func order(answer, accepted sources.Currency) judge.Order {
 }
 
 // believe judges a read as a whole: by how current its server is (R1), and whether it has anybody.
-func (r *run) believe(ctx context.Context, n int) error {
+func (r *Read) believe(ctx context.Context, n int) error {
 	g, name := r.readings[n], r.o.Sources[n].Name
-	r.report.Sources[n].Count = r.roster.Count(n)
+	r.Parts[n].Count = r.Roster.Count(n)
 	last := judge.Accepted{Server: g.record.Server, Rival: g.record.Rival, Since: g.record.RivalSince}
 	read := judge.Read{Server: g.facts.Server, Order: order(g.facts.From, g.record.Currency)}
 	if read.Order == judge.Incomparable && read.Server == last.Server { // several servers answer under one address
@@ -41,7 +41,7 @@ func (r *run) believe(ctx context.Context, n int) error {
 	}
 	b := judge.Believe(last, read, r.now)
 	if b.Backwards {
-		released, err := r.hold(ctx, identity.Hold{
+		_, released, err := r.o.Keeper.Hold(ctx, identity.Hold{
 			Kind: identity.HoldShrink, Directory: name, Anomaly: "server " + g.facts.Server, Count: g.record.Accepted,
 			Reason: b.Why + "; approve it to take the directory as it is now",
 		})
@@ -60,7 +60,7 @@ func (r *run) believe(ctx context.Context, n int) error {
 		}
 		return fmt.Errorf("%w: %s", sources.ErrIncomplete, b.Why)
 	}
-	if r.roster.Count(n) == 0 {
+	if r.Roster.Count(n) == 0 {
 		return r.nobody(ctx, n)
 	}
 	believed, err := r.anchored(ctx, n)
@@ -69,7 +69,7 @@ func (r *run) believe(ctx context.Context, n int) error {
 }
 
 // putRival remembers which server answered, and nothing else of its read.
-func (r *run) putRival(w *state.Writer, record state.SourceRecord) error {
+func (r *Read) putRival(w *state.Writer, record state.SourceRecord) error {
 	now, _, err := w.Source(record.Name)
 	if err != nil {
 		return err
@@ -79,19 +79,19 @@ func (r *run) putRival(w *state.Writer, record state.SourceRecord) error {
 }
 
 // nobody holds a read without people, unless an operator says that this is so.
-func (r *run) nobody(ctx context.Context, n int) error {
+func (r *Read) nobody(ctx context.Context, n int) error {
 	g, name := r.readings[n], r.o.Sources[n].Name
 	if g.record.Accepted == 0 {
 		return fmt.Errorf("%w: %s returned nobody: check base_dn, filter and the bind DN's rights", sources.ErrIncomplete, name)
 	}
-	belief, err := r.size(ctx, guard.Read{Now: r.now, Limits: r.o.Guard, Source: name, Before: g.record.Accepted, Missing: g.record.Accepted})
+	belief, err := r.o.Keeper.Size(ctx, guard.Read{Now: r.now, Limits: r.o.Limits, Source: name, Before: g.record.Accepted, Missing: g.record.Accepted})
 	g.complete = belief.Believed
 	return err
 }
 
 // judgePeople finds out about everybody who has an account somewhere and is missing from what was read, whether so
 // many may be missing, and who of those that left came back under another anchor. It changes nothing but memory.
-func (r *run) judgePeople(ctx context.Context) error {
+func (r *Read) JudgePeople(ctx context.Context) error {
 	absent, err := r.absent(ctx)
 	if err != nil {
 		return err
@@ -110,7 +110,7 @@ func (r *run) judgePeople(ctx context.Context) error {
 		}
 	}
 	r.tellStranded()
-	for _, l := range r.lanes {
+	for _, l := range r.Views {
 		if err := r.returns(ctx, l); err != nil {
 			return err
 		}
@@ -119,7 +119,7 @@ func (r *run) judgePeople(ctx context.Context) error {
 }
 
 // readersOf are the sources of a directory.
-func (r *run) readersOf(directory string) (list []int) {
+func (r *Read) readersOf(directory string) (list []int) {
 	for n, d := range r.directories {
 		if d.name == directory {
 			list = append(list, n)
@@ -130,7 +130,7 @@ func (r *run) readersOf(directory string) (list []int) {
 
 // completely reports whether every source of a directory was read to its end and is believed: nobody is missing from
 // half of them.
-func (r *run) completely(directory string) bool {
+func (r *Read) completely(directory string) bool {
 	list := r.readersOf(directory)
 	return len(list) > 0 && !slices.ContainsFunc(list, func(n int) bool { return r.readings[n] == nil || !r.readings[n].complete })
 }
@@ -142,16 +142,16 @@ type missing struct {
 }
 
 // absent lists the linked people whom the reads lack and who have not been proven gone before.
-func (r *run) absent(ctx context.Context) (absent []missing, err error) {
+func (r *Read) absent(ctx context.Context) (absent []missing, err error) {
 	seen := map[identity.PersonID]int{} // where in absent
 	err = r.o.Ledger.View(ctx, func(v *state.Reader) error {
-		for _, l := range r.lanes {
+		for _, l := range r.Views {
 			for link, err := range v.Links(l.Name) {
 				if err != nil {
 					return err
 				}
-				if i, here := r.roster.Find(link.Person); here {
-					l.linked.Set(i)
+				if i, here := r.Roster.Find(link.Person); here {
+					l.Linked.Set(i)
 					continue
 				}
 				if !r.completely(link.Person.Directory) {
@@ -163,7 +163,7 @@ func (r *run) absent(ctx context.Context) (absent []missing, err error) {
 					}
 					continue
 				}
-				if r.pass.Mode == Delta && link.State != identity.LinkActive {
+				if !r.o.Full && link.State != identity.LinkActive {
 					continue // closed already: a full pass asks about them again
 				}
 				p, ok, err := v.Person(link.Person)
@@ -198,7 +198,7 @@ func (r *run) absent(ctx context.Context) (absent []missing, err error) {
 }
 
 // unanchored notes that somebody cannot be asked for any more: their source knows people by another attribute now.
-func (r *run) unanchored(p state.Person) {
+func (r *Read) unanchored(p state.Person) {
 	r.stranded[p.ID.Directory]++
 	if !p.Unanchored {
 		p.Unanchored = true
@@ -208,23 +208,23 @@ func (r *run) unanchored(p state.Person) {
 
 // tellStranded says which sources have people whom nobody can ask for, and makes no accounts for anybody new of
 // theirs: they may be the same.
-func (r *run) tellStranded() {
+func (r *Read) tellStranded() {
 	for n, s := range r.o.Sources {
 		count := r.stranded[r.directories[n].name]
 		if count == 0 {
 			continue
 		}
 		anchor, _ := s.selection()
-		r.find(identity.Finding{
+		r.o.Find(identity.Finding{
 			Kind: "anchor edited", Subject: s.Name, Source: s.Name,
 			Detail: fmt.Sprintf("%d people with accounts are known by another anchor than %s, by which the source reads now: none of them leaves, "+
 				"and no account is made for anybody new of it. Give the source its old anchor back, or link the accounts anew", count, anchor),
 		})
 		for _, li := range r.readers(n) {
-			for i := range r.roster.Of(n) {
-				if l := r.lanes[li]; l.scope.Has(i) && !l.linked.Has(i) {
-					l.scope.Clear(i)
-					l.unsure.Set(i)
+			for i := range r.Roster.Of(n) {
+				if l := r.Views[li]; l.Scope.Has(i) && !l.Linked.Has(i) {
+					l.Scope.Clear(i)
+					l.Unsure.Set(i)
 				}
 			}
 		}
@@ -235,7 +235,7 @@ func (r *run) tellStranded() {
 const lookups = 8
 
 // askAll asks about absent people.
-func (r *run) askAll(ctx context.Context, absent []missing) error {
+func (r *Read) askAll(ctx context.Context, absent []missing) error {
 	work := make(chan missing)
 	var wg sync.WaitGroup
 	for range min(lookups, len(absent)) {
@@ -255,7 +255,7 @@ func (r *run) askAll(ctx context.Context, absent []missing) error {
 
 // prove asks every source of their directory about one absent person (R1). Of those whose accounts are closed nothing
 // has to be told.
-func (r *run) prove(ctx context.Context, m missing) {
+func (r *Read) prove(ctx context.Context, m missing) {
 	p := m.Person
 	a := r.ask(ctx, p)
 	f := identity.Finding{Subject: p.ID.Directory + ": " + p.Name, Source: r.o.Sources[r.readersOf(p.ID.Directory)[0]].Name, Person: p.ID}
@@ -263,10 +263,10 @@ func (r *run) prove(ctx context.Context, m missing) {
 	case !m.open:
 	case a.Outcome == judge.Unproven:
 		f.Kind, f.Detail = "unproven", "missing from what was read, but their absence is not proven, so nothing is closed: "+a.Why
-		r.find(f)
+		r.o.Find(f)
 	case a.Outcome == judge.Missed:
 		f.Kind, f.Detail = "missed", "missing from what was read, so nothing is closed: "+a.Why
-		r.find(f)
+		r.o.Find(f)
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -282,7 +282,7 @@ func (r *run) prove(ctx context.Context, m missing) {
 }
 
 // ask looks one person up in every source of their directory.
-func (r *run) ask(ctx context.Context, p state.Person) judge.Absent {
+func (r *Read) ask(ctx context.Context, p state.Person) judge.Absent {
 	var read judge.Read
 	var asked []judge.Sighting
 	for _, n := range r.readersOf(p.ID.Directory) {
@@ -297,7 +297,7 @@ func (r *run) ask(ctx context.Context, p state.Person) judge.Absent {
 }
 
 // sighting is what one source says of a person. A kind that tells nothing of its reads vouches for its answers itself.
-func (r *run) sighting(ctx context.Context, n int, p state.Person) judge.Sighting {
+func (r *Read) sighting(ctx context.Context, n int, p state.Person) judge.Sighting {
 	s, g := r.o.Sources[n], r.readings[n]
 	finder, ok := s.Source.(sources.Finder)
 	if !ok {
@@ -330,14 +330,14 @@ func (r *run) sighting(ctx context.Context, n int, p state.Person) judge.Sightin
 
 // accept believes a read of which not more is missing, and not explained one by one, than may be (R2). Who is
 // explained goes on all the same.
-func (r *run) accept(ctx context.Context, n int) error {
+func (r *Read) accept(ctx context.Context, n int) error {
 	g, name := r.readings[n], r.o.Sources[n].Name
-	count := r.roster.Count(n)
+	count := r.Roster.Count(n)
 	explained, words := r.explained(n)
 	before := g.record.Accepted - explained
 	if count > 0 { // what nobody being there means was said before
-		belief, err := r.size(ctx, guard.Read{
-			Now: r.now, Limits: r.o.Guard, Source: name, Before: before, Count: count, Missing: max(0, before-count), Words: words,
+		belief, err := r.o.Keeper.Size(ctx, guard.Read{
+			Now: r.now, Limits: r.o.Limits, Source: name, Before: before, Count: count, Missing: max(0, before-count), Words: words,
 		})
 		if err != nil || !belief.Believed {
 			return err
@@ -362,7 +362,7 @@ func (r *run) accept(ctx context.Context, n int) error {
 
 // explained counts those who have left a source's directory since its last accepted read, each proven, and says what
 // became of all who are missing.
-func (r *run) explained(n int) (count int, words string) {
+func (r *Read) explained(n int) (count int, words string) {
 	since, directory := r.readings[n].record.At, r.directories[n].name
 	noticed := map[identity.PersonID]bool{}
 	for _, p := range r.records {
@@ -401,7 +401,7 @@ func (r *run) explained(n int) (count int, words string) {
 // returns finds the people who left and are back under another anchor, by the declared key (R3): before anybody is
 // taken for a leaver. Where they have an account of their own by now, because both entries were there for a while,
 // the old one stays a leaver's.
-func (r *run) returns(ctx context.Context, l *lane) error {
+func (r *Read) returns(ctx context.Context, l *View) error {
 	return r.o.Ledger.View(ctx, func(v *state.Reader) error {
 		claims := r.claims(l)
 		if len(claims) == 0 {
@@ -414,16 +414,16 @@ func (r *run) returns(ctx context.Context, l *lane) error {
 			if err != nil {
 				return err
 			}
-			i, here := r.roster.Find(link.Person)
+			i, here := r.Roster.Find(link.Person)
 			if here {
-				if claims[r.roster.Row(i).Key] == nil || l.unsure.Has(i) {
+				if claims[r.Roster.Row(i).Key] == nil || l.Unsure.Has(i) {
 					continue
 				}
-				if r.roster.Row(i).Active {
-					if err := r.onePerson(l, i, claims[r.roster.Row(i).Key]); err != nil {
+				if r.Roster.Row(i).Active {
+					if err := r.onePerson(l, i, claims[r.Roster.Row(i).Key]); err != nil {
 						return err
 					}
-					present = append(present, judge.Claimant{Person: link.Person, Key: key(r.roster.Row(i).Key), Account: true})
+					present = append(present, judge.Claimant{Person: link.Person, Key: key(r.Roster.Row(i).Key), Account: true})
 					continue
 				}
 			}
@@ -444,7 +444,7 @@ func (r *run) returns(ctx context.Context, l *lane) error {
 		by := map[identity.PersonID]int{}
 		for hash := range wanted {
 			for _, i := range claims[hash] {
-				e, err := r.roster.Entry(i)
+				e, err := r.Roster.Entry(i)
 				if err != nil {
 					return err
 				}
@@ -467,14 +467,14 @@ func (r *run) returns(ctx context.Context, l *lane) error {
 func key(hash uint64) string { return fmt.Sprintf("%016x", hash) }
 
 // claims are the rows of people in scope without an account, by their rehire key.
-func (r *run) claims(l *lane) map[uint64][]int {
+func (r *Read) claims(l *View) map[uint64][]int {
 	keyed := func(i int) bool {
-		return r.roster.Row(i).Key != 0 && r.roster.Row(i).Active && l.scope.Has(i) && r.reads(l, r.roster.Source(i))
+		return r.Roster.Row(i).Key != 0 && r.Roster.Row(i).Active && l.Scope.Has(i) && r.reads(l, r.Roster.Source(i))
 	}
 	claims := map[uint64][]int{}
-	for i := range r.roster.Len() {
-		if keyed(i) && !l.linked.Has(i) {
-			claims[r.roster.Row(i).Key] = append(claims[r.roster.Row(i).Key], i)
+	for i := range r.Roster.Len() {
+		if keyed(i) && !l.Linked.Has(i) {
+			claims[r.Roster.Row(i).Key] = append(claims[r.Roster.Row(i).Key], i)
 		}
 	}
 	return claims
@@ -482,19 +482,19 @@ func (r *run) claims(l *lane) map[uint64][]int {
 
 // onePerson says that somebody new is, by their key, somebody who has an account already: while both are there
 // nothing is made for the new one.
-func (r *run) onePerson(l *lane, owner int, rows []int) error {
-	has, err := r.roster.Entry(owner)
+func (r *Read) onePerson(l *View, owner int, rows []int) error {
+	has, err := r.Roster.Entry(owner)
 	if err != nil {
 		return err
 	}
 	for _, i := range rows {
-		e, err := r.roster.Entry(i)
+		e, err := r.Roster.Entry(i)
 		if err != nil {
 			return err
 		}
-		l.unsure.Set(i)
-		l.scope.Clear(i)
-		r.find(identity.Finding{
+		l.Unsure.Set(i)
+		l.Scope.Clear(i)
+		r.o.Find(identity.Finding{
 			Kind: "one person", Subject: l.Name + ": " + e.Person.Name, Target: l.Name, Person: e.Person.ID,
 			Detail: fmt.Sprintf("%s and %s are one person by the rehire key: the account of the first becomes the second's once the first entry is gone",
 				has.Person.DN, e.Person.DN),
@@ -504,13 +504,13 @@ func (r *run) onePerson(l *lane, owner int, rows []int) error {
 }
 
 // disputeReturn leaves everybody alone who might be back.
-func (r *run) disputeReturn(v *state.Reader, l *lane, d judge.Dispute, rows map[identity.PersonID]int) error {
+func (r *Read) disputeReturn(v *state.Reader, l *View, d judge.Dispute, rows map[identity.PersonID]int) error {
 	var names []string
 	called := map[identity.PersonID]string{}
 	for _, id := range slices.Concat(d.Left, d.Present) {
 		called[id] = id.String()
-		if i, here := r.roster.Find(id); here {
-			e, err := r.roster.Entry(i)
+		if i, here := r.Roster.Find(id); here {
+			e, err := r.Roster.Entry(i)
 			if err != nil {
 				return err
 			}
@@ -527,9 +527,9 @@ func (r *run) disputeReturn(v *state.Reader, l *lane, d judge.Dispute, rows map[
 		if !claims {
 			continue
 		}
-		l.unsure.Set(i)
-		l.scope.Clear(i)
-		r.find(identity.Finding{
+		l.Unsure.Set(i)
+		l.Scope.Clear(i)
+		r.o.Find(identity.Finding{
 			Kind: "disputed", Subject: l.Name + ": " + called[id], Target: l.Name, Person: id,
 			Detail: "one rehire key names several people (" + strings.Join(names, ", ") +
 				"): nobody takes an account over, and none is made, until the key names one of those that left and one of those that are here",

@@ -1,4 +1,5 @@
-package reconcile
+// Package orders carries out what an operator orders about a person or a target: an emergency sweep and its release, and whose account is whose.
+package orders
 
 import (
 	"context"
@@ -7,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/dirsweep/dirsweep/sources"
 	"github.com/dirsweep/dirsweep/state"
@@ -15,7 +17,10 @@ import (
 	"github.com/dirsweep/dirsweep/sync/correlate"
 	"github.com/dirsweep/dirsweep/sync/identity"
 	"github.com/dirsweep/dirsweep/sync/mapping"
+	"github.com/dirsweep/dirsweep/sync/people"
+	"github.com/dirsweep/dirsweep/sync/survey"
 	"github.com/dirsweep/dirsweep/sync/sweep"
+	"github.com/dirsweep/dirsweep/sync/sweep/evidence"
 )
 
 // An Order is what an operator wants done about one person.
@@ -28,73 +33,101 @@ type Order struct {
 	Account string // of links: its id or userName
 }
 
+// An Open is one account of somebody swept that was not seen closed, or a target that did not say which accounts they have.
+type Open struct {
+	Target   string
+	Account  identity.AccountID // "" where the target did not answer
+	UserName string
+	Why      string // and what to do about it
+}
+
+// A Swept is what came of an emergency.
+type Swept struct {
+	sweep.Round
+	Open []Open // sorted
+}
+
+// A Desk takes an operator's orders. Its fields are set before it is used.
+type Desk struct {
+	Sources  []people.Source
+	Targets  []survey.Target
+	Ledger   *state.Ledger
+	Trail    *audit.Trail
+	Folder   *evidence.Folder // nil where nothing is ever closed
+	Books    *sweep.Books
+	Sweepers map[string]*sweep.Sweeper // by target
+	Now      func() time.Time
+}
+
+// remembered looks a person up in the state.
+func (d *Desk) remembered(ctx context.Context, who string) (identity.PersonID, error) {
+	var targets []string
+	for _, t := range d.Targets {
+		targets = append(targets, t.Name)
+	}
+	return people.Remembered(ctx, d.Ledger, d.Sources, targets, who)
+}
+
 // Sweep closes every account that a person has anywhere, now, whatever the sources say and whether or not dirsweep knows of it, and keeps them
 // closed until Release. Every target is searched live. What was not seen closed is in Report.Open; its case stays open and is tried again.
-func (e *Engine) Sweep(ctx context.Context, o Order) (Report, error) {
-	person, err := e.whom(ctx, o.Person)
+func (d *Desk) Sweep(ctx context.Context, o Order) (out Swept, err error) {
+	person, err := d.whom(ctx, o.Person)
 	if err != nil {
-		return Report{}, err
+		return out, err
 	}
-	now := e.o.Now()
-	err = e.o.Ledger.Update(ctx, func(w *state.Writer) error {
+	now := d.Now()
+	err = d.Ledger.Update(ctx, func(w *state.Writer) error {
 		return w.PutClosure(state.Closure{Person: person.ID, Reason: o.Reason, At: now})
 	})
 	if err != nil {
-		return Report{}, fmt.Errorf("write the state: %w", err)
+		return out, fmt.Errorf("write the state: %w", err)
 	}
-	if err := apply.Told(ctx, e.o.Ledger, e.o.Trail, audit.Record{
+	if err := apply.Told(ctx, d.Ledger, d.Trail, audit.Record{
 		At: now, Kind: audit.Sweep, Cause: string(identity.Emergency), Person: person.ID.String(), Name: person.Name,
 		Outcome: "ordered", Note: o.Reason, Actor: o.Actor,
 	}); err != nil {
-		return Report{}, err
+		return out, err
 	}
-	report := Report{Run: state.Run{ID: now.UTC().Format("20060102T150405.000000"), Mode: "sweep", Started: now, Counts: map[string]int{}}}
 	var mu sync.Mutex
 	var wg sync.WaitGroup
-	for _, t := range e.o.Targets {
+	for _, t := range d.Targets {
 		wg.Go(func() {
-			part := e.sweepTarget(ctx, t, person, o.Reason)
+			part := d.sweepTarget(ctx, t, person, o.Reason)
 			mu.Lock()
 			defer mu.Unlock()
-			report.Failures = append(report.Failures, part.Failures...)
-			report.Closed = append(report.Closed, part.Closed...)
-			report.Open = append(report.Open, part.Open...)
-			for op, n := range part.Run.Counts {
-				report.Run.Counts[op] += n
-			}
-			report.Targets = append(report.Targets, Part{Name: t.Name, Observe: t.Observe})
+			out.Ops, out.Failed = append(out.Ops, part.Ops...), append(out.Failed, part.Failed...)
+			out.Closed, out.Open = append(out.Closed, part.Closed...), append(out.Open, part.Open...)
 		})
 	}
 	wg.Wait()
-	report.Run.Ended = e.o.Now()
-	slices.SortFunc(report.Open, func(a, b Open) int { return strings.Compare(a.Target+a.UserName, b.Target+b.UserName) })
-	return report, context.Cause(ctx)
+	slices.SortFunc(out.Open, func(a, b Open) int { return strings.Compare(a.Target+a.UserName, b.Target+b.UserName) })
+	return out, context.Cause(ctx)
 }
 
 // whom finds the person that an operator names: in the state, else in the sources as they are now.
-func (e *Engine) whom(ctx context.Context, who string) (identity.Person, error) {
-	id, err := e.remembered(ctx, who)
-	if errors.Is(err, ErrNobody) {
-		return e.unknown(ctx, who)
+func (d *Desk) whom(ctx context.Context, who string) (identity.Person, error) {
+	id, err := d.remembered(ctx, who)
+	if errors.Is(err, people.ErrNobody) {
+		return d.unknown(ctx, who)
 	}
 	if err != nil {
 		return identity.Person{}, err
 	}
-	names, err := e.directoryNames(ctx)
+	names, err := people.DirectoryNames(ctx, d.Ledger, d.Sources)
 	if err != nil {
 		return identity.Person{}, err
 	}
-	for _, s := range e.o.Sources {
+	for _, s := range d.Sources {
 		if names[s.Name] != id.Directory {
 			continue
 		}
-		if p, ok := e.present(ctx, s, id.Anchor); ok {
+		if p, ok := d.present(ctx, s, id.Anchor); ok {
 			p.ID = id
 			return p, nil
 		}
 	}
 	p := identity.Person{ID: id, Name: id.Anchor}
-	err = e.o.Ledger.View(ctx, func(r *state.Reader) error {
+	err = d.Ledger.View(ctx, func(r *state.Reader) error {
 		known, ok, err := r.Person(id)
 		if ok {
 			p.Name, p.DN = known.Name, known.DN
@@ -105,7 +138,7 @@ func (e *Engine) whom(ctx context.Context, who string) (identity.Person, error) 
 }
 
 // present is how a source shows somebody now; false where it does not, or gives no answer.
-func (e *Engine) present(ctx context.Context, s Source, anchor string) (identity.Person, bool) {
+func (d *Desk) present(ctx context.Context, s people.Source, anchor string) (identity.Person, bool) {
 	if finder, ok := s.Source.(sources.Finder); ok {
 		seen, err := finder.Find(ctx, sources.Lookup{Anchor: anchor})
 		return seen.Person, err == nil && anchor != "" && seen.Person.ID.Anchor == anchor
@@ -119,15 +152,15 @@ func (e *Engine) present(ctx context.Context, s Source, anchor string) (identity
 }
 
 // unknown finds somebody whom the state does not know, by reading every source. One that cannot be read is told only where nobody is found.
-func (e *Engine) unknown(ctx context.Context, who string) (identity.Person, error) {
-	names, err := e.directoryNames(ctx)
+func (d *Desk) unknown(ctx context.Context, who string) (identity.Person, error) {
+	names, err := people.DirectoryNames(ctx, d.Ledger, d.Sources)
 	if err != nil {
 		return identity.Person{}, err
 	}
-	c := candidates{who: who}
+	c := people.Candidates{Who: who}
 	fitting := map[identity.PersonID]identity.Person{}
 	var troubles []error
-	for _, s := range e.o.Sources {
+	for _, s := range d.Sources {
 		for p, err := range s.Source.People(ctx) {
 			if trouble := (*sources.PersonError)(nil); errors.As(err, &trouble) {
 				continue
@@ -138,12 +171,12 @@ func (e *Engine) unknown(ctx context.Context, who string) (identity.Person, erro
 			}
 			p.ID.Directory = names[s.Name]
 			if fit := p.Fits(who); fit != identity.NoFit {
-				c.consider(fit, p.ID, p.DN)
+				c.Consider(fit, p.ID, p.DN)
 				fitting[p.ID] = p
 			}
 		}
 	}
-	id, err := c.one()
+	id, err := c.One()
 	if err != nil {
 		return identity.Person{}, errors.Join(append([]error{err}, troubles...)...)
 	}
@@ -151,32 +184,32 @@ func (e *Engine) unknown(ctx context.Context, who string) (identity.Person, erro
 }
 
 // sweepTarget closes a person's accounts at one target.
-func (e *Engine) sweepTarget(ctx context.Context, t Target, person identity.Person, reason string) (report Report) {
-	own, disputed, unsearched := e.owned(ctx, t, person)
-	return e.closeOwned(ctx, t, person, reason, own, disputed, unsearched)
+func (d *Desk) sweepTarget(ctx context.Context, t survey.Target, person identity.Person, reason string) (out Swept) {
+	own, disputed, unsearched := d.owned(ctx, t, person)
+	return d.closeOwned(ctx, t, person, reason, own, disputed, unsearched)
 }
 
 // closeOwned closes what was found of a person's accounts, and notes what was not; unsearched is why the target could not tell of all.
-func (e *Engine) closeOwned(
-	ctx context.Context, t Target, person identity.Person, reason string, own, disputed []sweep.Hit, unsearched error,
-) (report Report) {
+func (d *Desk) closeOwned(
+	ctx context.Context, t survey.Target, person identity.Person, reason string, own, disputed []sweep.Hit, unsearched error,
+) (out Swept) {
 	if t.Observe {
 		if unsearched != nil {
-			report.Open = append(report.Open, Open{Target: t.Name, Why: "it could not be searched for their accounts: " + unsearched.Error()})
+			out.Open = append(out.Open, Open{Target: t.Name, Why: "it could not be searched for their accounts: " + unsearched.Error()})
 		}
 		for _, h := range own {
 			if h.Account.Active {
-				report.Open = append(report.Open, Open{t.Name, h.Account.ID, h.Account.UserName, "mode = \"observe\": close it by hand"})
+				out.Open = append(out.Open, Open{t.Name, h.Account.ID, h.Account.UserName, "mode = \"observe\": close it by hand"})
 			}
 		}
-		return report
+		return out
 	}
-	now := e.o.Now()
+	now := d.Now()
 	leaver := identity.Leaver{
 		Person: person.ID, Name: person.Name, DN: person.DN, Container: person.Container(), Target: t.Name, Cause: identity.Emergency,
 		Strength: identity.ByOrder, Rule: "sweep --reason " + reason, Proof: "ordered by an operator: " + reason, Reason: reason, Noticed: now,
 	}
-	err := e.o.Ledger.Update(ctx, func(w *state.Writer) error {
+	err := d.Ledger.Update(ctx, func(w *state.Writer) error {
 		if unsearched != nil {
 			why := "the target could not be searched for their accounts; it is tried again: " + unsearched.Error()
 			if err := sweep.Open(w, leaver, identity.Account{UserName: "any account of " + person.Name}, state.StepOpen, why, now); err != nil {
@@ -199,37 +232,37 @@ func (e *Engine) closeOwned(
 		return nil
 	})
 	if err != nil {
-		report.Open = append(report.Open, Open{Target: t.Name, Why: err.Error()})
-		return report
+		out.Open = append(out.Open, Open{Target: t.Name, Why: err.Error()})
+		return out
 	}
-	round, err := e.sweepers[t.Name].Drain(ctx, sweep.Selection{Person: &person.ID, Now: true})
-	report.add(round)
-	still, viewErr := e.open(ctx, person.ID, t.Name)
+	round, err := d.Sweepers[t.Name].Drain(ctx, sweep.Selection{Person: &person.ID, Now: true})
+	out.Round = round
+	still, viewErr := d.open(ctx, person.ID, t.Name)
 	if err = errors.Join(err, viewErr); err != nil {
-		report.Open = append(report.Open, Open{Target: t.Name, Why: err.Error()})
+		out.Open = append(out.Open, Open{Target: t.Name, Why: err.Error()})
 	}
-	report.Open = append(report.Open, still...)
-	return report
+	out.Open = append(out.Open, still...)
+	return out
 }
 
-// search looks again for the accounts of somebody swept at a target that could not be searched then.
-func (e *Engine) search(ctx context.Context, t Target, c state.Case) error {
-	person, err := e.whom(ctx, c.Person.String())
+// Search looks again for the accounts of somebody swept at a target that could not be searched then.
+func (d *Desk) Search(ctx context.Context, t survey.Target, c state.Case) error {
+	person, err := d.whom(ctx, c.Person.String())
 	if err != nil {
 		return err
 	}
-	own, disputed, err := e.owned(ctx, t, person)
+	own, disputed, err := d.owned(ctx, t, person)
 	if err != nil {
 		return err
 	}
-	e.closeOwned(ctx, t, person, c.Reason, own, disputed, nil)
+	d.closeOwned(ctx, t, person, c.Reason, own, disputed, nil)
 	return nil
 }
 
 // open lists the steps of a person at one target that are not proven.
-func (e *Engine) open(ctx context.Context, id identity.PersonID, target string) (out []Open, err error) {
+func (d *Desk) open(ctx context.Context, id identity.PersonID, target string) (out []Open, err error) {
 	ctx = context.WithoutCancel(ctx)
-	err = e.o.Ledger.View(ctx, func(r *state.Reader) error {
+	err = d.Ledger.View(ctx, func(r *state.Reader) error {
 		c, _, err := r.Case(id)
 		for _, s := range c.Steps {
 			if s.Target == target && s.Status.Open() {
@@ -242,8 +275,8 @@ func (e *Engine) open(ctx context.Context, id identity.PersonID, target string) 
 }
 
 // owned asks a target for the accounts that are, or may be, a person's: those linked to them, and those that any of their traits finds.
-func (e *Engine) owned(ctx context.Context, t Target, person identity.Person) (own, disputed []sweep.Hit, err error) {
-	traits, hits, err := e.traits(ctx, t, person)
+func (d *Desk) owned(ctx context.Context, t survey.Target, person identity.Person) (own, disputed []sweep.Hit, err error) {
+	traits, hits, err := d.traits(ctx, t, person)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -261,7 +294,7 @@ func (e *Engine) owned(ctx context.Context, t Target, person identity.Person) (o
 		}
 		for _, a := range found {
 			hit := sweep.Hit{Account: a, By: key[0]}
-			err := e.o.Ledger.View(ctx, func(r *state.Reader) error {
+			err := d.Ledger.View(ctx, func(r *state.Reader) error {
 				link, _, err := r.LinkByAccount(t.Name, a.ID)
 				hit.Holder = link.Person
 				return err
@@ -277,9 +310,9 @@ func (e *Engine) owned(ctx context.Context, t Target, person identity.Person) (o
 }
 
 // traits collects what tells a person's accounts apart at a target, and the account that is linked to them.
-func (e *Engine) traits(ctx context.Context, t Target, person identity.Person) (traits sweep.Traits, linked []sweep.Hit, err error) {
+func (d *Desk) traits(ctx context.Context, t survey.Target, person identity.Person) (traits sweep.Traits, linked []sweep.Hit, err error) {
 	traits = sweep.Traits{Person: person.ID, ExternalIDs: []string{person.ID.Anchor}, Others: map[string][]string{}}
-	err = e.o.Ledger.View(ctx, func(r *state.Reader) error {
+	err = d.Ledger.View(ctx, func(r *state.Reader) error {
 		link, ok, err := r.Link(t.Name, person.ID)
 		if ok {
 			traits.UserNames = append(traits.UserNames, link.UserName)

@@ -1,4 +1,4 @@
-package reconcile
+package people
 
 import (
 	"context"
@@ -30,10 +30,10 @@ func (s *suspicion) reason() string {
 	return fmt.Sprintf("%s; %d people stay as they are", s.detail, s.people)
 }
 
-// suspect finds out who of the leavers leaves by an anomaly: the guard holds them, however few they are.
-func (r *run) suspect(leavers []leaver) (list []guard.Anomaly) {
+// Suspect finds out who of the leavers leaves by an anomaly: the guard holds them, however few they are.
+func (r *Read) Suspect(leavers []Leaver) (list []guard.Anomaly) {
 	for _, out := range leavers {
-		if s := r.suspicionOf(r.lane(out.Target), out); s != nil {
+		if s := r.suspicionOf(r.View(out.Target), out); s != nil {
 			s.leavers[out.Person] = true
 		}
 	}
@@ -52,8 +52,8 @@ func (r *run) suspect(leavers []leaver) (list []guard.Anomaly) {
 	return list
 }
 
-func (r *run) suspicionOf(l *lane, out leaver) *suspicion {
-	if i, here := r.roster.Find(out.Person); here {
+func (r *Read) suspicionOf(l *View, out Leaver) *suspicion {
+	if i, here := r.Roster.Find(out.Person); here {
 		return l.bound[i]
 	}
 	a, asked := r.gone[out.Person]
@@ -81,33 +81,31 @@ func (r *run) suspicionOf(l *lane, out leaver) *suspicion {
 	return s
 }
 
-// holdAnomalies tells of what looks odd. Where nobody leaves by it, so that the guard has nobody to hold, there is a
+// HoldAnomalies tells of what looks odd. Where nobody leaves by it, so that the guard has nobody to hold, there is a
 // hold all the same: by approving it an operator says that it is to be taken as it is.
-func (r *run) holdAnomalies(ctx context.Context) error {
+func (r *Read) HoldAnomalies(ctx context.Context) error {
 	odd := map[string]bool{}
 	for n, g := range r.readings {
 		if g == nil || !g.complete {
 			continue
 		}
 		name := r.o.Sources[n].Name
-		of := func(what string) int {
-			return slices.IndexFunc(r.report.Held, func(h identity.Hold) bool { return h.Directory == name && h.Anomaly == what })
-		}
 		for _, s := range g.suspicions {
 			if s.people == 0 {
 				continue
 			}
 			odd[name+"\x00"+s.what] = true
-			if of(s.what) < 0 {
-				if _, err := r.hold(ctx, identity.Hold{
+			h, known := r.o.Keeper.Over(name, s.what)
+			if !known {
+				var err error
+				if h, _, err = r.o.Keeper.Hold(ctx, identity.Hold{
 					Kind: identity.HoldAnomaly, Directory: name, Anomaly: s.what, Count: s.people,
 					Reason: fmt.Sprintf("%s: %s; %s", s.what, s.reason(), s.remedy),
 				}); err != nil {
 					return err
 				}
 			}
-			h := r.report.Held[of(s.what)]
-			r.find(identity.Finding{
+			r.o.Find(identity.Finding{
 				Kind: "anomaly", Subject: name + ": " + s.what, Source: name,
 				Detail: h.Reason + "; `dirsweep approve " + h.Digest + "` takes it as it is now",
 			})
@@ -115,7 +113,7 @@ func (r *run) holdAnomalies(ctx context.Context) error {
 	}
 	// What has been taken as it is, or is over, of sources that were read, is forgotten. Those who still wait in a
 	// hold stay.
-	return r.dropHolds(ctx, func(h identity.Hold) bool {
+	return r.o.Keeper.Drop(ctx, func(h identity.Hold) bool {
 		n := slices.IndexFunc(r.o.Sources, func(s Source) bool { return s.Name == h.Directory })
 		return h.Kind == identity.HoldAnomaly && len(h.Members) == 0 && !odd[h.Directory+"\x00"+h.Anomaly] && (n < 0 || r.whole[n])
 	})

@@ -1,4 +1,4 @@
-package reconcile
+package people
 
 import (
 	"context"
@@ -15,16 +15,16 @@ import (
 // ErrNobody says that no person fits what was asked for.
 var ErrNobody = errors.New("no such person in the sources or in the state")
 
-// candidates are the people whom a name that an operator typed may mean: those whom it fits most certainly.
-type candidates struct {
-	who    string
+// Candidates are the people whom a name that an operator typed may mean: those whom it fits most certainly.
+type Candidates struct {
+	Who    string
 	fit    identity.Fit
 	people []identity.PersonID
 	known  map[identity.PersonID]string // what messages call them
 }
 
-// consider takes somebody in who fits as well as those before, and instead of them where they fit better.
-func (c *candidates) consider(fit identity.Fit, id identity.PersonID, name string) {
+// Consider takes somebody in who fits as well as those before, and instead of them where they fit better.
+func (c *Candidates) Consider(fit identity.Fit, id identity.PersonID, name string) {
 	if fit == identity.NoFit || c.fit.Better(fit) {
 		return
 	}
@@ -42,11 +42,11 @@ func (c *candidates) consider(fit identity.Fit, id identity.PersonID, name strin
 // shownCandidates is how many people a message lists.
 const shownCandidates = 10
 
-// one is the person who is meant: an error where that is nobody, or not clear.
-func (c *candidates) one() (identity.PersonID, error) {
+// One is the person who is meant: an error where that is nobody, or not clear.
+func (c *Candidates) One() (identity.PersonID, error) {
 	switch len(c.people) {
 	case 0:
-		return identity.PersonID{}, fmt.Errorf("%q: %w", c.who, ErrNobody)
+		return identity.PersonID{}, fmt.Errorf("%q: %w", c.Who, ErrNobody)
 	case 1:
 		return c.people[0], nil
 	}
@@ -58,31 +58,33 @@ func (c *candidates) one() (identity.PersonID, error) {
 	if n := len(lines) - shownCandidates; n > 0 {
 		lines = append(lines[:shownCandidates], fmt.Sprintf("and %d more", n))
 	}
-	return identity.PersonID{}, fmt.Errorf("%q fits %d people; name one by its anchor:\n  %s", c.who, len(c.people), strings.Join(lines, "\n  "))
+	return identity.PersonID{}, fmt.Errorf("%q fits %d people; name one by its anchor:\n  %s", c.Who, len(c.people), strings.Join(lines, "\n  "))
 }
 
-// remembered looks a person up in the state.
-func (e *Engine) remembered(ctx context.Context, who string) (identity.PersonID, error) {
-	c := candidates{who: who}
-	names, err := e.directoryNames(ctx)
+// Remembered looks a person up in the state: among the people of the sources, and among those with links at the targets of these names.
+func Remembered(
+	ctx context.Context, ledger *state.Ledger, sources []Source, targets []string, who string,
+) (identity.PersonID, error) {
+	c := Candidates{Who: who}
+	names, err := DirectoryNames(ctx, ledger, sources)
 	if err != nil {
 		return identity.PersonID{}, err
 	}
-	err = e.o.Ledger.View(ctx, func(v *state.Reader) error {
+	err = ledger.View(ctx, func(v *state.Reader) error {
 		for _, directory := range slices.Compact(slices.Sorted(maps.Values(names))) {
 			for p, err := range v.People(directory) {
 				if err != nil {
 					return err
 				}
-				c.consider(identity.FitsOf(who, p.ID, p.DN, p.Name), p.ID, p.DN)
+				c.Consider(identity.FitsOf(who, p.ID, p.DN, p.Name), p.ID, p.DN)
 			}
 		}
-		for _, t := range e.o.Targets {
-			for link, err := range v.Links(t.Name) {
+		for _, t := range targets {
+			for link, err := range v.Links(t) {
 				if err != nil {
 					return err
 				}
-				c.consider(identity.FitsOf(who, link.Person, "", link.Name, link.UserName), link.Person, link.Name)
+				c.Consider(identity.FitsOf(who, link.Person, "", link.Name, link.UserName), link.Person, link.Name)
 			}
 		}
 		return nil
@@ -90,5 +92,5 @@ func (e *Engine) remembered(ctx context.Context, who string) (identity.PersonID,
 	if err != nil {
 		return identity.PersonID{}, fmt.Errorf("read the state: %w", err)
 	}
-	return c.one()
+	return c.One()
 }

@@ -1,4 +1,4 @@
-package reconcile
+package survey
 
 import (
 	"context"
@@ -20,36 +20,36 @@ type wish struct {
 }
 
 // resolve names the application's own entitlements for those that want has, and takes out of it those that the application lacks.
-func (r *run) resolve(ctx context.Context, l *lane, want *identity.Account) (waiting []string, err error) {
+func (s *Survey) resolve(ctx context.Context, want *identity.Account) (waiting []string, err error) {
 	if len(want.Entitlements) == 0 {
 		return nil, nil
 	}
-	known, missing, err := l.app.Resolve(ctx, want.Entitlements)
+	known, missing, err := s.app.Resolve(ctx, want.Entitlements)
 	if err != nil {
 		return nil, err
 	}
 	if want.Entitlements = known; known == nil {
 		want.Entitlements = []identity.Entitlement{}
 	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	for _, m := range missing {
 		name := m.Entitlement.String()
-		l.waiting[name] = wish{l.waiting[name].people + 1, m.Why}
+		s.waiting[name] = wish{s.waiting[name].people + 1, m.Why}
 		waiting = append(waiting, apply.Waiting+name)
 	}
 	return waiting, nil
 }
 
 // tellWaiting tells of entitlements that people wait for. Only a whole look at the target knows how many they are.
-func (r *run) tellWaiting(l *lane) {
-	if r.pass.Mode != Full && r.pass.Person == "" {
+func (s *Survey) tellWaiting() {
+	if !s.o.Full && !s.o.One {
 		return
 	}
-	for _, name := range slices.Sorted(maps.Keys(l.waiting)) {
-		w := l.waiting[name]
-		r.find(identity.Finding{
-			Kind: "entitlement", Subject: l.Name + ": " + name, Target: l.Name,
+	for _, name := range slices.Sorted(maps.Keys(s.waiting)) {
+		w := s.waiting[name]
+		s.o.Find(identity.Finding{
+			Kind: "entitlement", Subject: s.Name + ": " + name, Target: s.Name,
 			Detail: fmt.Sprintf("%d should have %q, and %s; make it there, or correct the mapping", w.people, name, w.why),
 		})
 	}
@@ -57,10 +57,10 @@ func (r *run) tellWaiting(l *lane) {
 
 // leaveOut withholds from want the attributes that the application refused when they were last tried, which nothing has changed since. It
 // returns those that still differ.
-func (r *run) leaveOut(l *lane, person identity.PersonID, link state.Link, want *identity.Account, have identity.Account) (unmet []string) {
+func (s *Survey) leaveOut(person identity.PersonID, link state.Link, want *identity.Account, have identity.Account) (unmet []string) {
 	for _, path := range link.Unmet {
 		wanted, ok := want.Attributes[path]
-		if !slices.Contains(l.paths, path) || wanted.Covers(have.Get(path)) {
+		if !slices.Contains(s.paths, path) || wanted.Covers(have.Get(path)) {
 			continue
 		}
 		unmet = append(unmet, path)
@@ -69,8 +69,8 @@ func (r *run) leaveOut(l *lane, person identity.PersonID, link state.Link, want 
 		if ok {
 			text = string(wanted)
 		}
-		r.find(identity.Finding{
-			Kind: "refused", Subject: l.Name + ": " + have.UserName, Target: l.Name, Person: person, Account: have.ID,
+		s.o.Find(identity.Finding{
+			Kind: "refused", Subject: s.Name + ": " + have.UserName, Target: s.Name, Person: person, Account: have.ID,
 			Detail: fmt.Sprintf("%s should be %s and is %s: the application refused the change when it was last tried; change it there by hand, or the mapping",
 				path, text, have.Get(path)),
 		})
@@ -78,11 +78,11 @@ func (r *run) leaveOut(l *lane, person identity.PersonID, link state.Link, want 
 	return unmet
 }
 
-// refused tells what an application did not take of a change, while it took the rest.
-func (r *run) refused(l *lane, c identity.Change, res apply.Result) {
+// Refused tells what an application did not take of a change, while it took the rest.
+func (s *Survey) Refused(c identity.Change, res apply.Result) {
 	for _, refusal := range res.Refused {
 		f := identity.Finding{
-			Kind: "refused", Subject: l.Name + ": " + c.UserName, Target: l.Name, Person: c.Person, Account: res.Account.ID,
+			Kind: "refused", Subject: s.Name + ": " + c.UserName, Target: s.Name, Person: c.Person, Account: res.Account.ID,
 			Detail: fmt.Sprintf("the application refused %s: %s", refusal.Path, refusal.Why),
 		}
 		for _, a := range c.Delta.Attributes {
@@ -90,7 +90,7 @@ func (r *run) refused(l *lane, c identity.Change, res apply.Result) {
 				f.Detail = fmt.Sprintf("%s should be %s and is %s: the application refused the change: %s", a.Path, a.After, a.Before, refusal.Why)
 			}
 		}
-		r.find(f)
+		s.o.Find(f)
 	}
 }
 
@@ -99,11 +99,11 @@ const aFreeLogin = apply.Waiting + "a free login"
 
 // breakCycles leaves out logins that wait for each other, and names them with what an operator can do (R9). Everything else about those
 // accounts is written.
-func (r *run) breakCycles(l *lane) {
+func (s *Survey) breakCycles() {
 	var renames []plan.Rename
-	var at []int // indices of l.work
-	for n, w := range l.work {
-		for _, c := range l.changes[w.first : w.first+w.steps] {
+	var at []int // indices of s.Work
+	for n, w := range s.Work {
+		for _, c := range s.Changes[w.first : w.first+w.steps] {
 			if i := loginOf(c.Delta); c.Op == identity.Update && i >= 0 {
 				renames = append(renames, plan.Rename{Now: c.UserName, Next: c.Delta.Attributes[i].After.Text()})
 				at = append(at, n)
@@ -113,35 +113,35 @@ func (r *run) breakCycles(l *lane) {
 	for _, cycle := range plan.Cycles(renames) {
 		var wants []string
 		for _, i := range cycle {
-			w := &l.work[at[i]]
+			w := &s.Work[at[i]]
 			w.waiting = append(w.waiting, aFreeLogin)
 			for n := w.first; n < w.first+w.steps; n++ {
-				if login := loginOf(l.changes[n].Delta); l.changes[n].Op == identity.Update && login >= 0 {
-					l.changes[n].Delta.Attributes = slices.Delete(slices.Clone(l.changes[n].Delta.Attributes), login, login+1)
+				if login := loginOf(s.Changes[n].Delta); s.Changes[n].Op == identity.Update && login >= 0 {
+					s.Changes[n].Delta.Attributes = slices.Delete(slices.Clone(s.Changes[n].Delta.Attributes), login, login+1)
 				}
 			}
 			wants = append(wants, fmt.Sprintf("%s should become %s", renames[i].Now, renames[i].Next))
 		}
 		first := renames[cycle[0]].Now
-		account := l.changes[l.work[at[cycle[0]]].first].Account
-		r.find(identity.Finding{
-			Kind: "cycle", Subject: l.Name + ": " + first, Target: l.Name, Account: account,
+		account := s.Changes[s.Work[at[cycle[0]]].first].Account
+		s.o.Find(identity.Finding{
+			Kind: "cycle", Subject: s.Name + ": " + first, Target: s.Name, Account: account,
 			Detail: strings.Join(wants, ", ") + ": each waits for the other's login. " +
 				fmt.Sprintf("Give %s a login that is free, by hand in the application; the next full pass does the rest", first),
 		})
 	}
-	l.dropEmpty()
+	s.dropEmpty()
 }
 
 // dropEmpty takes updates out of the plan that change nothing any more.
-func (l *lane) dropEmpty() {
-	for i := len(l.changes) - 1; i >= 0; i-- {
-		if c := l.changes[i]; c.Op != identity.Update || !c.Delta.IsZero() {
+func (s *Survey) dropEmpty() {
+	for i := len(s.Changes) - 1; i >= 0; i-- {
+		if c := s.Changes[i]; c.Op != identity.Update || !c.Delta.IsZero() {
 			continue
 		}
-		l.changes = slices.Delete(l.changes, i, i+1)
-		for n := range l.work {
-			switch w := &l.work[n]; {
+		s.Changes = slices.Delete(s.Changes, i, i+1)
+		for n := range s.Work {
+			switch w := &s.Work[n]; {
 			case w.first > i:
 				w.first--
 			case i < w.first+w.steps:
@@ -149,7 +149,7 @@ func (l *lane) dropEmpty() {
 			}
 		}
 	}
-	l.work = slices.DeleteFunc(l.work, func(w work) bool { return w.steps == 0 })
+	s.Work = slices.DeleteFunc(s.Work, func(w Work) bool { return w.steps == 0 })
 }
 
 // loginOf is where a delta changes the login, -1 where it does not.

@@ -1,4 +1,4 @@
-package reconcile
+package orders
 
 import (
 	"context"
@@ -11,28 +11,29 @@ import (
 	"github.com/dirsweep/dirsweep/sync/apply"
 	"github.com/dirsweep/dirsweep/sync/audit"
 	"github.com/dirsweep/dirsweep/sync/identity"
+	"github.com/dirsweep/dirsweep/sync/survey"
 	"github.com/dirsweep/dirsweep/sync/sweep"
 	"github.com/dirsweep/dirsweep/targets"
 )
 
 // target returns the target of that name.
-func (e *Engine) target(name string) (Target, error) {
-	i := slices.IndexFunc(e.o.Targets, func(t Target) bool { return t.Name == name })
+func (d *Desk) target(name string) (survey.Target, error) {
+	i := slices.IndexFunc(d.Targets, func(t survey.Target) bool { return t.Name == name })
 	if i < 0 {
-		return Target{}, fmt.Errorf("there is no target %q in the config", name)
+		return survey.Target{}, fmt.Errorf("there is no target %q in the config", name)
 	}
-	return e.o.Targets[i], nil
+	return d.Targets[i], nil
 }
 
 // Link settles whose an account is: Order.Account, an id or a userName at Order.Target, is the person's from now on. An account that is
 // linked to somebody else, or a person who has another one there, is refused: Unlink comes first. Nothing is written to the target; what the
 // account should be like, or that it has to be closed, is the next pass's business, and an emergency's at once.
-func (e *Engine) Link(ctx context.Context, o Order) (link state.Link, err error) {
-	t, err := e.target(o.Target)
+func (d *Desk) Link(ctx context.Context, o Order) (link state.Link, err error) {
+	t, err := d.target(o.Target)
 	if err != nil {
 		return link, err
 	}
-	person, err := e.whom(ctx, o.Person)
+	person, err := d.whom(ctx, o.Person)
 	if err != nil {
 		return link, err
 	}
@@ -47,23 +48,23 @@ func (e *Engine) Link(ctx context.Context, o Order) (link state.Link, err error)
 	if !have.Active {
 		link.State = identity.LinkDisabled
 	}
-	err = e.o.Ledger.Update(ctx, func(w *state.Writer) error {
+	err = d.Ledger.Update(ctx, func(w *state.Writer) error {
 		if err := free(w, link); err != nil {
 			return err
 		}
 		if err := w.PutLink(link); err != nil {
 			return err
 		}
-		return settleDispute(w, link, e.o.Now())
+		return settleDispute(w, link, d.Now())
 	})
 	if err != nil {
 		return link, err
 	}
-	return link, apply.Told(ctx, e.o.Ledger, e.o.Trail, linkRecord(audit.Link, link, o, e.o.Now()))
+	return link, apply.Told(ctx, d.Ledger, d.Trail, linkRecord(audit.Link, link, o, d.Now()))
 }
 
 // account looks one account of a target up, by id or by userName.
-func account(ctx context.Context, t Target, name string) (identity.Account, error) {
+func account(ctx context.Context, t survey.Target, name string) (identity.Account, error) {
 	pass, err := t.Session.Begin(ctx)
 	if err != nil {
 		return identity.Account{}, err
@@ -121,13 +122,13 @@ func settleDispute(w *state.Writer, link state.Link, now time.Time) error {
 
 // Unlink forgets that Order.Person's account at Order.Target is theirs, and takes it off their case: nobody is closed there for them, and
 // whose it is the next pass looks for anew. An operator who has seen to an account that nothing can prove closed ends the case with it.
-func (e *Engine) Unlink(ctx context.Context, o Order) (link state.Link, err error) {
-	person, err := e.remembered(ctx, o.Person)
+func (d *Desk) Unlink(ctx context.Context, o Order) (link state.Link, err error) {
+	person, err := d.remembered(ctx, o.Person)
 	if err != nil {
 		return link, err
 	}
 	var ended *state.Case
-	err = e.o.Ledger.Update(ctx, func(w *state.Writer) error {
+	err = d.Ledger.Update(ctx, func(w *state.Writer) error {
 		var linked bool
 		if link, linked, err = w.Link(o.Target, person); err != nil {
 			return err
@@ -147,14 +148,14 @@ func (e *Engine) Unlink(ctx context.Context, o Order) (link state.Link, err erro
 				return err
 			}
 		}
-		ended, err = sweep.Return(w, person, o.Target, "unlinked: "+o.Reason, e.o.Now())
+		ended, err = sweep.Return(w, person, o.Target, "unlinked: "+o.Reason, d.Now())
 		return err
 	})
 	if err != nil {
 		return link, err
 	}
-	err = apply.Told(ctx, e.o.Ledger, e.o.Trail, linkRecord(audit.Unlink, link, o, e.o.Now()))
-	e.books.End(ctx, ended)
+	err = apply.Told(ctx, d.Ledger, d.Trail, linkRecord(audit.Unlink, link, o, d.Now()))
+	d.Books.End(ctx, ended)
 	return link, err
 }
 
@@ -175,8 +176,8 @@ type Relinked struct {
 // Relink finds the accounts of a target anew after it was rebuilt or moved and its identifiers are others: each link whose identifier is gone
 // leads from now on to the one account that bears the person's externalId, else their userName, and that nobody is linked to. Nothing is
 // written to the target, and nobody's link is lost.
-func (e *Engine) Relink(ctx context.Context, o Order) (out Relinked, err error) {
-	t, err := e.target(o.Target)
+func (d *Desk) Relink(ctx context.Context, o Order) (out Relinked, err error) {
+	t, err := d.target(o.Target)
 	if err != nil {
 		return out, err
 	}
@@ -184,7 +185,7 @@ func (e *Engine) Relink(ctx context.Context, o Order) (out Relinked, err error) 
 	if err != nil {
 		return out, fmt.Errorf("%s: it has to be listed whole for this: %w", t.Name, err)
 	}
-	err = e.o.Ledger.Update(ctx, func(w *state.Writer) error {
+	err = d.Ledger.Update(ctx, func(w *state.Writer) error {
 		out = Relinked{}
 		clear(there.taken)
 		var links []state.Link
@@ -205,7 +206,7 @@ func (e *Engine) Relink(ctx context.Context, o Order) (out Relinked, err error) 
 				out.Missing = append(out.Missing, link)
 				continue
 			}
-			if link, err = move(w, link, id, there.marks[id], e.o.Now()); err != nil {
+			if link, err = move(w, link, id, there.marks[id], d.Now()); err != nil {
 				return err
 			}
 			out.Moved = append(out.Moved, link)
@@ -215,8 +216,8 @@ func (e *Engine) Relink(ctx context.Context, o Order) (out Relinked, err error) 
 	if err != nil {
 		return out, err
 	}
-	return out, apply.Told(ctx, e.o.Ledger, e.o.Trail, audit.Record{
-		At: e.o.Now(), Kind: audit.Relink, Target: t.Name, Outcome: audit.Done, Actor: o.Actor,
+	return out, apply.Told(ctx, d.Ledger, d.Trail, audit.Record{
+		At: d.Now(), Kind: audit.Relink, Target: t.Name, Outcome: audit.Done, Actor: o.Actor,
 		Note: fmt.Sprintf("%d links lead to another identifier now, %d as before, %d have no account: %s", len(out.Moved), out.Same, len(out.Missing), o.Reason),
 	})
 }
@@ -242,7 +243,7 @@ type accountIndex struct {
 	taken    map[identity.AccountID]bool
 }
 
-func index(ctx context.Context, t Target) (*accountIndex, error) {
+func index(ctx context.Context, t survey.Target) (*accountIndex, error) {
 	i := &accountIndex{
 		marks: map[identity.AccountID]string{}, external: map[string][]identity.AccountID{}, names: map[string][]identity.AccountID{},
 		taken: map[identity.AccountID]bool{},
@@ -280,15 +281,15 @@ func (i *accountIndex) one(link state.Link) (identity.AccountID, bool) {
 
 // Forget forgets everything about a target that is no more: links, orphan accounts and findings. While a leaver's account there is open in
 // the books it refuses: Unlink says of each that somebody has seen to it.
-func (e *Engine) Forget(ctx context.Context, o Order) (forgotten int, err error) {
-	err = e.o.Ledger.Update(ctx, func(w *state.Writer) error {
+func (d *Desk) Forget(ctx context.Context, o Order) (forgotten int, err error) {
+	err = d.Ledger.Update(ctx, func(w *state.Writer) error {
 		forgotten = 0
-		var people []identity.PersonID
+		var linked []identity.PersonID
 		for link, err := range w.Links(o.Target) {
 			if err != nil {
 				return err
 			}
-			people = append(people, link.Person)
+			linked = append(linked, link.Person)
 		}
 		for c, err := range w.Cases() {
 			if err != nil {
@@ -301,10 +302,10 @@ func (e *Engine) Forget(ctx context.Context, o Order) (forgotten int, err error)
 				}
 			}
 		}
-		if len(people) == 0 {
+		if len(linked) == 0 {
 			return fmt.Errorf("nothing is known of a target %q", o.Target)
 		}
-		for _, id := range people {
+		for _, id := range linked {
 			if err := w.DeleteLink(o.Target, id); err != nil {
 				return err
 			}
@@ -313,13 +314,13 @@ func (e *Engine) Forget(ctx context.Context, o Order) (forgotten int, err error)
 		if err := w.SetOrphans(o.Target, nil); err != nil {
 			return err
 		}
-		return w.SetFindingsWhere(func(f identity.Finding) bool { return f.Target == o.Target }, nil, e.o.Now())
+		return w.SetFindingsWhere(func(f identity.Finding) bool { return f.Target == o.Target }, nil, d.Now())
 	})
 	if err != nil {
 		return 0, err
 	}
-	return forgotten, apply.Told(ctx, e.o.Ledger, e.o.Trail, audit.Record{
-		At: e.o.Now(), Kind: audit.Forget, Target: o.Target, Outcome: audit.Done, Actor: o.Actor,
+	return forgotten, apply.Told(ctx, d.Ledger, d.Trail, audit.Record{
+		At: d.Now(), Kind: audit.Forget, Target: o.Target, Outcome: audit.Done, Actor: o.Actor,
 		Note: fmt.Sprintf("%d links: %s", forgotten, o.Reason),
 	})
 }

@@ -1,4 +1,4 @@
-package reconcile
+package people
 
 import (
 	"bytes"
@@ -40,7 +40,7 @@ type reading struct {
 
 // readSources reads every source, side by side. One that is not read whole takes no part: nobody of it is a leaver,
 // and nobody of another is touched by that (R2).
-func (r *run) readSources(ctx context.Context) error {
+func (r *Read) ReadSources(ctx context.Context) error {
 	if err := r.nameDirectories(ctx); err != nil {
 		return err
 	}
@@ -68,24 +68,24 @@ func (r *run) readSources(ctx context.Context) error {
 }
 
 // withdraw says that a source takes no part in the pass.
-func (r *run) withdraw(n int, err error) {
+func (r *Read) withdraw(n int, err error) {
 	r.readings[n].complete = false
 	r.o.Log.Error("source takes no part in this pass", "source", r.o.Sources[n].Name, "error", err)
-	r.report.Sources[n].Err = err.Error()
+	r.Parts[n].Err = err.Error()
 }
 
 // disbelieve makes nothing certain of what a source said: half a list, or one that shrank too much, changes no
 // account either (R2).
-func (r *run) disbelieve(n int) {
+func (r *Read) disbelieve(n int) {
 	for _, li := range r.readers(n) {
-		for i := range r.roster.Of(n) {
-			r.lanes[li].scope.Clear(i)
-			r.lanes[li].unsure.Set(i)
+		for i := range r.Roster.Of(n) {
+			r.Views[li].Scope.Clear(i)
+			r.Views[li].Unsure.Set(i)
 		}
 	}
 }
 
-func (r *run) readSource(ctx context.Context, n int) error {
+func (r *Read) readSource(ctx context.Context, n int) error {
 	s := r.o.Sources[n]
 	r.o.Log.Debug("reading people", "source", s.Name)
 	g, err := r.newReading(ctx, n)
@@ -100,7 +100,7 @@ func (r *run) readSource(ctx context.Context, n int) error {
 	read := 0
 	for p, err := range people {
 		if trouble := (*sources.PersonError)(nil); errors.As(err, &trouble) {
-			r.find(identity.Finding{
+			r.o.Find(identity.Finding{
 				Kind: "unreadable", Subject: s.Name + ": " + trouble.DN, Source: s.Name, Person: trouble.ID,
 				Detail: trouble.Err.Error() + "; nothing is done for this person",
 			})
@@ -114,7 +114,7 @@ func (r *run) readSource(ctx context.Context, n int) error {
 		}
 		p.ID.Directory = r.directories[n].name
 		for _, f := range sources.Findings(p) {
-			r.find(f)
+			r.o.Find(f)
 		}
 		batch = append(batch, present{p, err != nil})
 		read++
@@ -123,21 +123,21 @@ func (r *run) readSource(ctx context.Context, n int) error {
 				return err
 			}
 			batch = batch[:0]
-			if r.pass.Progress != nil {
-				r.pass.Progress.Reading(s.Name, read, 0)
+			if r.o.Reading != nil {
+				r.o.Reading(s.Name, read, 0)
 			}
 		}
 	}
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	if r.pass.Progress != nil {
-		r.pass.Progress.Reading(s.Name, read, read)
+	if r.o.Reading != nil {
+		r.o.Reading(s.Name, read, read)
 	}
 	return r.enter(ctx, n, batch)
 }
 
-func (r *run) newReading(ctx context.Context, n int) (*reading, error) {
+func (r *Read) newReading(ctx context.Context, n int) (*reading, error) {
 	g := &reading{alike: map[string]*alike{}}
 	err := r.o.Ledger.View(ctx, func(v *state.Reader) (err error) {
 		g.record, _, err = v.Source(r.o.Sources[n].Name)
@@ -168,7 +168,7 @@ type present struct {
 }
 
 // enter evaluates what has to be evaluated of a chunk of people, and puts them on the roster.
-func (r *run) enter(ctx context.Context, n int, batch []present) error {
+func (r *Read) enter(ctx context.Context, n int, batch []present) error {
 	if len(batch) == 0 {
 		return nil
 	}
@@ -182,7 +182,7 @@ func (r *run) enter(ctx context.Context, n int, batch []present) error {
 	})
 }
 
-func (r *run) enterOne(v *state.Reader, n int, p present) error {
+func (r *Read) enterOne(v *state.Reader, n int, p present) error {
 	known, old, err := v.Person(p.ID)
 	if err != nil {
 		return fmt.Errorf("read the state: %w", err)
@@ -191,7 +191,7 @@ func (r *run) enterOne(v *state.Reader, n int, p present) error {
 	fingerprint := p.Fingerprint()
 	lacks := !p.unreadable && r.readings[n].note(known, old, rec)
 	p.Active = rec.Active
-	i, err := r.roster.Add(n, roster.Entry{Person: p.Person, Record: rec}, fingerprint, !old || differs(known, rec))
+	i, err := r.Roster.Add(n, roster.Entry{Person: p.Person, Record: rec}, fingerprint, !old || differs(known, rec))
 	if err != nil {
 		return err
 	}
@@ -200,28 +200,28 @@ func (r *run) enterOne(v *state.Reader, n int, p present) error {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.pass.Person != "" {
-		r.meant.consider(p.Fits(r.pass.Person), p.ID, p.DN)
+	if r.o.Person != "" {
+		r.meant.Consider(p.Fits(r.o.Person), p.ID, p.DN)
 	}
 	r.mark(n, i, rec, unsure)
 	return nil
 }
 
 // mark notes at the targets that read source n whether they hold the person of row i.
-func (r *run) mark(n, i int, rec state.Person, unsure []string) {
+func (r *Read) mark(n, i int, rec state.Person, unsure []string) {
 	for _, li := range r.readers(n) {
-		l := r.lanes[li]
+		l := r.Views[li]
 		switch {
 		case slices.Contains(unsure, l.Name):
-			l.unsure.Set(i)
+			l.Unsure.Set(i)
 		case rec.Active && slices.Contains(rec.Scope, l.Name):
-			l.scope.Set(i)
+			l.Scope.Set(i)
 		}
 	}
 }
 
 // weigh says what is to be remembered of somebody who was read, and at which targets nobody can tell.
-func (r *run) weigh(n int, known state.Person, p present) (rec state.Person, unsure []string) {
+func (r *Read) weigh(n int, known state.Person, p present) (rec state.Person, unsure []string) {
 	rec = state.Person{ID: p.ID, Name: p.Name, DN: p.DN, Print: p.Fingerprint(), Program: r.programs[n]}
 	var e judge.Evaluation
 	switch {
@@ -235,7 +235,7 @@ func (r *run) weigh(n int, known state.Person, p present) (rec state.Person, uns
 	was := judge.Known{Active: known.Active, Scope: known.Scope, Noticed: known.Noticed, Left: known.Left, Changed: unix(known.Changed)}
 	var targets []string
 	for _, li := range r.readers(n) {
-		targets = append(targets, r.lanes[li].Name)
+		targets = append(targets, r.Views[li].Name)
 	}
 	slices.Sort(targets)
 	j := judge.Person(was, judge.Entry{Unreadable: p.unreadable, Changed: p.Changed}, e, targets, r.now)
@@ -251,7 +251,7 @@ func (r *run) weigh(n int, known state.Person, p present) (rec state.Person, uns
 		rec.Print = 0
 	}
 	if doubt := r.o.Sources[n].Mapping.Contradicts(p.Person, rec.Active); doubt != "" && len(j.Unsure) == 0 {
-		r.find(identity.Finding{
+		r.o.Find(identity.Finding{
 			Kind: "contradiction", Subject: p.Source + ": " + p.Name, Source: p.Source, Person: p.ID, Detail: doubt,
 		})
 	}
@@ -290,8 +290,8 @@ func unix(microseconds int64) time.Time {
 }
 
 // readers are the lanes that read a source.
-func (r *run) readers(n int) (lanes []int) {
-	for i, l := range r.lanes {
+func (r *Read) readers(n int) (lanes []int) {
+	for i, l := range r.Views {
 		if slices.Contains(l.Sources, r.o.Sources[n].Name) {
 			lanes = append(lanes, i)
 		}
@@ -299,12 +299,12 @@ func (r *run) readers(n int) (lanes []int) {
 	return lanes
 }
 
-func (r *run) timed(n int) bool {
+func (r *Read) timed(n int) bool {
 	if r.o.Sources[n].Mapping.Timed() {
 		return true
 	}
 	for _, i := range r.readers(n) {
-		if r.lanes[i].Mapping.Timed() {
+		if r.Views[i].Mapping.Timed() {
 			return true
 		}
 	}
@@ -312,10 +312,10 @@ func (r *run) timed(n int) bool {
 }
 
 // evaluate asks the config's expressions about one person.
-func (r *run) evaluate(n int, p identity.Person, rec *state.Person) (e judge.Evaluation) {
+func (r *Read) evaluate(n int, p identity.Person, rec *state.Person) (e judge.Evaluation) {
 	src := r.o.Sources[n]
 	trouble := func(err error, target string) {
-		r.find(identity.Finding{
+		r.o.Find(identity.Finding{
 			Kind: "expression", Subject: src.Name + ": " + p.Name, Source: src.Name, Target: target, Person: p.ID,
 			Detail: err.Error() + "; nothing is done for this person there",
 		})
@@ -330,7 +330,7 @@ func (r *run) evaluate(n int, p identity.Person, rec *state.Person) (e judge.Eva
 		trouble(err, "")
 	}
 	for _, i := range r.readers(n) {
-		l := r.lanes[i]
+		l := r.Views[i]
 		in, err := l.Mapping.InScope(p)
 		switch {
 		case err != nil && active:

@@ -1,0 +1,60 @@
+package people
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/dirsweep/dirsweep/sources"
+	"github.com/dirsweep/dirsweep/state"
+	"github.com/dirsweep/dirsweep/sync/identity"
+	"github.com/dirsweep/dirsweep/sync/judge"
+)
+
+// Whereabouts says what the sources know of a person: "in scope", "elsewhere", "gone", …
+func (r *Read) Whereabouts(ctx context.Context, id identity.PersonID, known state.Person) string {
+	if i, ok := r.Roster.Find(id); ok {
+		if r.Roster.Row(i).Active {
+			return string(sources.InScope)
+		}
+		return "in scope, not active"
+	}
+	if len(r.readersOf(id.Directory)) == 0 {
+		return "its source is not in the config"
+	}
+	if !r.completely(id.Directory) {
+		return "not known: the source could not be read whole"
+	}
+	a, asked := r.gone[id]
+	if !asked {
+		a = r.ask(ctx, known)
+	}
+	switch a.Outcome {
+	case judge.Unproven:
+		return "not known: " + a.Why
+	case judge.Missed:
+		return string(sources.InScope)
+	}
+	return fmt.Sprintf("%s (%s)", a.Cause, a.Proof)
+}
+
+// Because says whether a person is in a target's scope, and the config line, or the source's word in where, that decides.
+func (r *Read) Because(l *View, id identity.PersonID, where string) (inScope bool, why string) {
+	i, here := r.Roster.Find(id)
+	switch {
+	case r.orders[id] != "":
+		return false, "swept by an operator: " + r.orders[id]
+	case !here:
+		said, _, _ := strings.Cut(where, " (")
+		return false, "the source says: " + said
+	case l.Unsure.Has(i):
+		why = "not known: an expression failed, see the findings"
+	case !r.Roster.Row(i).Active:
+		why = "the person is not active"
+	case l.Mapping.ScopeAt() == "":
+		why = "the target has no scope, so everyone active is in scope"
+	default:
+		why = "scope at " + l.Mapping.ScopeAt()
+	}
+	return l.Scope.Has(i), why
+}

@@ -1,0 +1,243 @@
+// Package people reads the sources and finds out what became of everybody: who is there and in scope where, who left, with which proof, who
+// is back, and of whom nobody can tell. It asks judge, and is the only writer of people's records. No target is asked for anything.
+package people
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/cespare/xxhash/v2"
+	"github.com/hashicorp/go-hclog"
+
+	"github.com/dirsweep/dirsweep/sources"
+	"github.com/dirsweep/dirsweep/state"
+	"github.com/dirsweep/dirsweep/sync/guard"
+	"github.com/dirsweep/dirsweep/sync/identity"
+	"github.com/dirsweep/dirsweep/sync/judge"
+	"github.com/dirsweep/dirsweep/sync/mapping"
+	"github.com/dirsweep/dirsweep/sync/roster"
+)
+
+// A Source is one source block, opened.
+type Source struct {
+	Name      string
+	Source    sources.Source
+	Mapping   *mapping.Source
+	Directory string // declared: that it reads, by which people are known whatever source read them (R3); "" for what the source says
+}
+
+// A View is what one target holds of the people of a read.
+type View struct {
+	Name     string
+	Mapping  *mapping.Target
+	Sources  []string      // names of the sources that the target reads; never empty
+	LeaverAt string        // where the config says what is done about leavers
+	Window   time.Duration // over which the target's limits count
+	Skip     bool          // the pass leaves the target out
+
+	// One bit a row of the roster: in scope, not known to be in scope or out of it, linked, linked and changed since.
+	Scope, Unsure, Linked, Stale roster.Bits
+
+	bound   map[int]*suspicion                      // by row: who leaves by an anomaly, and by which
+	rehired map[identity.PersonID]identity.PersonID // who left and has an account here → who came back as somebody new, and has none
+}
+
+// A Keeper keeps holds over what a source shows. An error is one of the state.
+type Keeper interface {
+	// Hold puts something on hold that is no matter of numbers, unless an operator has approved it. An approval is used up by it. It returns
+	// the hold as it stands.
+	Hold(ctx context.Context, h identity.Hold) (standing identity.Hold, released bool, err error)
+	// Size judges the size of a read (R2), and keeps what becomes of the holds over it.
+	Size(ctx context.Context, read guard.Read) (guard.Belief, error)
+	// Drop forgets the holds that are over.
+	Drop(ctx context.Context, over func(identity.Hold) bool) error
+	// Over returns the hold of this pass over an anomaly of a source; false where there is none.
+	Over(source, anomaly string) (identity.Hold, bool)
+}
+
+// Options are what a Read is made of.
+type Options struct {
+	Sources []Source
+	Views   []*View
+	Limits  guard.Limits // for what arises in a source
+	Ledger  *state.Ledger
+	Keeper  Keeper
+	Spool   *roster.Spool // the caller closes it
+	Log     hclog.Logger
+	Now     time.Time
+	Full    bool                           // a full pass: also asks about people whose accounts are closed
+	Write   bool                           // keep what was learned
+	Person  string                         // the pass is for this one: a login, DN, anchor or source/anchor; "" for everyone
+	Find    func(identity.Finding)         // is told of findings, from several goroutines
+	Reading func(source string, n, of int) // is told how a read gets on, from several goroutines; of is 0 while it is not known
+}
+
+// A Part is one source's share of a read.
+type Part struct {
+	Name  string
+	Count int    // people
+	Err   string // why it took no part, "" where it did
+}
+
+// A Read is one read of every source, and what it is judged to mean.
+type Read struct {
+	o      Options
+	now    time.Time
+	write  bool
+	Roster *roster.Roster
+	Views  []*View
+	Parts  []Part // by source
+
+	programs []uint64   // by source: fingerprint of everything that is evaluated for its people
+	readings []*reading // by source: what was read
+	names    *names     // what people's records are written in
+	// directories are the directories that the sources read.
+	directories []directory
+	whole       []bool     // by source: read whole and believed, people's number included
+	picked      roster.Key // of Options.Person
+	meant       Candidates // for Options.Person, among those read
+	match       identity.PersonID
+
+	gone   map[identity.PersonID]judge.Absent // what became of people whom the reads lack
+	orders map[identity.PersonID]string       // ordered closed, with the reason
+	// stranded counts, by directory, the people who cannot be asked for under the anchors by which they are known.
+	stranded    map[string]int
+	holders     holders
+	populations *Populations // nil until they are counted
+
+	mu      sync.Mutex // guards what follows, and the views' bits while sources are read
+	records []state.Person
+}
+
+// New begins a read.
+func New(o Options) *Read {
+	r := &Read{
+		o: o, now: o.Now, write: o.Write, Roster: roster.New(o.Spool), Views: o.Views, Parts: make([]Part, len(o.Sources)),
+		whole: make([]bool, len(o.Sources)), programs: make([]uint64, len(o.Sources)), readings: make([]*reading, len(o.Sources)),
+		gone: map[identity.PersonID]judge.Absent{}, orders: map[identity.PersonID]string{}, stranded: map[string]int{},
+		holders: newHolders(),
+	}
+	r.meant.Who = o.Person
+	for _, v := range o.Views {
+		v.rehired, v.bound = map[identity.PersonID]identity.PersonID{}, map[int]*suspicion{}
+	}
+	for n, s := range o.Sources {
+		r.Parts[n].Name = s.Name
+		r.programs[n] = s.Mapping.Print()
+		for _, v := range r.Views {
+			if slices.Contains(v.Sources, s.Name) {
+				r.programs[n] = mix(r.programs[n], xxhash.Sum64String(v.Name), v.Mapping.Print(), v.Mapping.ScopePrint())
+			}
+		}
+	}
+	return r
+}
+
+// mix combines fingerprints; the order counts.
+func mix(prints ...uint64) (out uint64) {
+	for _, p := range prints {
+		out = (out ^ p) * 0x9E3779B97F4A7C15
+		out ^= out >> 29
+	}
+	return out
+}
+
+// ReadOrders reads whom an operator has swept.
+func (r *Read) ReadOrders(ctx context.Context) error {
+	err := r.o.Ledger.View(ctx, func(v *state.Reader) error {
+		for c, err := range v.Closures() {
+			if err != nil {
+				return err
+			}
+			r.orders[c.Person] = c.Reason
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("read the state: %w", err)
+	}
+	return nil
+}
+
+// Ordered is why an operator has somebody's accounts closed; "" where none has.
+func (r *Read) Ordered(id identity.PersonID) string { return r.orders[id] }
+
+// pick settles whom Options.Person means.
+func (r *Read) pick(ctx context.Context) error {
+	if r.o.Person == "" {
+		return nil
+	}
+	id, err := r.meant.One()
+	if errors.Is(err, ErrNobody) {
+		var names []string
+		for _, v := range r.Views {
+			names = append(names, v.Name)
+		}
+		id, err = Remembered(ctx, r.o.Ledger, r.o.Sources, names, r.o.Person)
+	}
+	if err != nil {
+		return err
+	}
+	r.match, r.picked = id, roster.KeyOf(id)
+	return nil
+}
+
+// Match is whom Options.Person means.
+func (r *Read) Match() identity.PersonID { return r.match }
+
+// Selected reports whether the pass is for this person.
+func (r *Read) Selected(id identity.PersonID) bool {
+	return r.o.Person == "" || roster.KeyOf(id) == r.picked
+}
+
+// SourceWhole reports whether a source was read whole and is believed.
+func (r *Read) SourceWhole(source string) bool {
+	i := slices.IndexFunc(r.o.Sources, func(s Source) bool { return s.Name == source })
+	return i >= 0 && r.whole[i]
+}
+
+// AllWhole reports whether every source of a target was read and believed.
+func (r *Read) AllWhole(l *View) bool {
+	return !slices.ContainsFunc(l.Sources, func(name string) bool { return !r.SourceWhole(name) })
+}
+
+// Claimable reports whether every source of the target was read and is believed, under the config that it was accepted under: only then can
+// be told who else has a claim to an account, and so whose it is (R2).
+func (r *Read) Claimable(l *View) bool {
+	return !slices.ContainsFunc(r.o.Sources, func(s Source) bool {
+		return slices.Contains(l.Sources, s.Name) && !r.SourceWhole(s.Name)
+	})
+}
+
+// RowsOf are the rows of everybody whom a target reads, of sources that were read whole.
+func (r *Read) RowsOf(l *View) iter.Seq[int] {
+	return func(yield func(int) bool) {
+		for n := range r.o.Sources {
+			if !r.reads(l, n) {
+				continue
+			}
+			for i := range r.Roster.Of(n) {
+				if !yield(i) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// reads reports whether the target reads a source that was read whole.
+func (r *Read) reads(l *View, n int) bool {
+	return r.whole[n] && slices.Contains(l.Sources, r.o.Sources[n].Name)
+}
+
+func (r *Read) update(ctx context.Context, fn func(*state.Writer) error) error {
+	if err := r.o.Ledger.Update(ctx, fn); err != nil {
+		return fmt.Errorf("write the state: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,252 @@
+package reconcile
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/dirsweep/dirsweep/state"
+	"github.com/dirsweep/dirsweep/sync/apply"
+	"github.com/dirsweep/dirsweep/sync/audit"
+	"github.com/dirsweep/dirsweep/sync/identity"
+	"github.com/dirsweep/dirsweep/sync/plan"
+)
+
+// finish writes down what the pass learned and sums it up.
+func (r *run) finish(ctx context.Context) error {
+	settling, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+	defer cancel()
+	r.tellObserved()
+	r.report.Held = r.book.Noted()
+	slices.SortFunc(r.report.Held, func(a, b identity.Hold) int { return strings.Compare(a.Digest, b.Digest) })
+	identity.SortFindings(r.findings)
+	r.report.Findings = r.findings
+	var all [][]identity.Change
+	count := 0
+	for _, part := range r.people.Parts {
+		count += part.Count
+		r.report.Sources = append(r.report.Sources, Part{Name: part.Name, Count: part.Count, Err: part.Err})
+	}
+	counts := r.counts()
+	for _, s := range r.sides {
+		if s.view.Skip {
+			continue
+		}
+		part := Part{Name: s.Name, Observe: s.Observe}
+		if s.survey != nil {
+			part.Count, part.Orphans = s.survey.Count, len(s.survey.Orphans)
+		}
+		if s.err != nil {
+			part.Err = s.err.Error()
+		}
+		r.report.Targets = append(r.report.Targets, part)
+		r.report.Failures = append(r.report.Failures, s.failures...)
+		r.report.Closed = append(r.report.Closed, s.closed...)
+		all = append(all, s.changes)
+		s.changes = nil // a first pass has as many as there are people
+		if s.survey != nil {
+			s.survey.Changes, s.survey.Work = nil, nil
+		}
+	}
+	r.report.Plan = plan.New(slices.Concat(all...))
+	r.report.Run = state.Run{
+		ID: r.id, Mode: string(r.pass.Mode), Started: r.now, Ended: r.o.Now(), Digest: r.report.Plan.Digest, People: count, Counts: counts,
+		Held: len(r.report.Held), Failed: len(r.report.Failures), Findings: len(r.findings), Problems: r.problems(),
+	}
+	if !r.write {
+		for _, f := range r.findings {
+			r.report.Waiting.count(f.Kind)
+		}
+		return context.Cause(ctx)
+	}
+	stopped := ctx.Err() != nil
+	err := r.o.Ledger.Update(settling, func(w *state.Writer) error { return r.remember(w, stopped) })
+	if err == nil {
+		err = apply.Told(settling, r.o.Ledger, r.o.Trail, audit.Record{
+			At: r.report.Run.Ended, Pass: r.id, Kind: audit.Pass, Outcome: string(r.report.Outcome()),
+			Note: fmt.Sprintf("%s pass over %d people: %s", r.pass.Mode, count, listed(counts)),
+		})
+	}
+	return errors.Join(err, context.Cause(ctx))
+}
+
+func (r *run) problems() (out []string) {
+	for _, part := range append(slices.Clone(r.report.Sources), r.report.Targets...) {
+		if part.Err != "" {
+			out = append(out, part.Name+": "+part.Err)
+		}
+	}
+	return out
+}
+
+// counts are the changes done, by operation.
+func (r *run) counts() map[string]int {
+	counts := map[string]int{}
+	for _, s := range r.sides {
+		for op, n := range s.done {
+			counts[string(op)] += n
+		}
+	}
+	return counts
+}
+
+// listed is how many of each operation there are, as text: "create 2, enable 1".
+func listed(counts map[string]int) string {
+	var parts []string
+	for _, op := range slices.Sorted(maps.Keys(counts)) {
+		if counts[op] > 0 {
+			parts = append(parts, fmt.Sprintf("%s %d", op, counts[op]))
+		}
+	}
+	if len(parts) == 0 {
+		return "no change"
+	}
+	return strings.Join(parts, ", ")
+}
+
+// tellObserved finds the leavers' accounts that stay open because their target is only observed (R21).
+func (r *run) tellObserved() {
+	for _, s := range r.sides {
+		for _, out := range s.watched {
+			r.find(identity.Finding{
+				Kind: "observed", Subject: s.Name + ": " + out.UserName, Target: s.Name, Person: out.Person, Account: out.Account,
+				Detail: fmt.Sprintf("would be closed (%s), and stays open: mode = \"observe\" leaves it to you", out.Cause),
+			})
+		}
+	}
+}
+
+// remember writes the findings, orphans and health of those that took part. A pass that was stopped says nothing about anybody's health:
+// a stop is nobody's failure (R20).
+func (r *run) remember(w *state.Writer, stopped bool) error {
+	if err := w.SetFindingsWhere(r.solved, r.findings, r.now); err != nil {
+		return err
+	}
+	r.report.Waiting = Waiting{}
+	for f, err := range w.Findings() {
+		if err != nil {
+			return err
+		}
+		r.report.Waiting.count(f.Kind)
+	}
+	if !stopped {
+		if err := r.sourcesHealth(w); err != nil {
+			return err
+		}
+	}
+	var window time.Duration
+	for _, s := range r.sides {
+		if s.view.Skip {
+			continue
+		}
+		if s.complete && r.everyone() {
+			if err := r.setOrphans(w, s); err != nil {
+				return err
+			}
+		}
+		if !stopped {
+			if err := r.health(w, s); err != nil {
+				return err
+			}
+		}
+		window = max(window, s.Guard.Window)
+	}
+	if err := errors.Join(w.PruneSpent(r.now.Add(-2*max(window, r.o.Guard.Window, time.Hour))), w.PruneMembers()); err != nil {
+		return err
+	}
+	return w.AddRun(r.report.Run)
+}
+
+// solved reports whether a finding of an earlier pass would have been found again by this one, were it still true: everything that it depends
+// on was looked at. What was not looked at stays as it was.
+func (r *run) solved(f identity.Finding) bool {
+	if f.Source != "" && !r.people.SourceWhole(f.Source) {
+		return false
+	}
+	if f.Target == "" { // every pass reads the sources whole
+		return r.pass.Person == "" && (f.Source != "" || r.pass.Mode == Full && len(r.pass.Targets) == 0)
+	}
+	at := slices.IndexFunc(r.sides, func(s *side) bool { return s.Name == f.Target })
+	if at < 0 {
+		return r.everyone() // of a target that left the config
+	}
+	s := r.sides[at]
+	if !s.complete || !r.people.Claimable(s.view) {
+		return false
+	}
+	if r.everyone() {
+		return true
+	}
+	i, here := r.people.Roster.Find(s.view.Heir(f.Person))
+	return here && r.people.Selected(f.Person) && (s.survey.Seen.Has(i) || r.pass.Person != "")
+}
+
+// sourcesHealth notes which sources could be read.
+func (r *run) sourcesHealth(w *state.Writer) error {
+	for _, part := range r.report.Sources {
+		rec, _, err := w.Source(part.Name)
+		if err != nil {
+			return err
+		}
+		rec.Name = part.Name
+		switch {
+		case part.Err == "":
+			rec.Failures, rec.Reason, rec.Since = 0, "", time.Time{}
+		default:
+			if rec.Failures == 0 {
+				rec.Since = r.now
+			}
+			rec.Failures++
+			rec.Reason = part.Err
+		}
+		if err := w.PutSource(rec); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// setOrphans writes a target's orphans down. Without one of its sources nobody can tell who is one, so what was known stands.
+func (r *run) setOrphans(w *state.Writer, s *side) error {
+	if !r.people.Claimable(s.view) {
+		return nil
+	}
+	return w.SetOrphans(s.Name, s.survey.Orphans)
+}
+
+// quarantineAfter is how many passes in a row a target may fail before delta passes leave it alone for a while (R9).
+const quarantineAfter = 3
+
+func (r *run) health(w *state.Writer, s *side) error {
+	rec, _, err := w.Target(s.Name)
+	if err != nil {
+		return err
+	}
+	rec.Name = s.Name
+	if errors.Is(s.err, errQuarantined) || errors.Is(s.err, errOtherPlan) || errors.Is(s.err, apply.ErrPaused) {
+		return nil // nothing was tried
+	}
+	if s.complete {
+		rec.Refused, rec.RefusedReason = len(s.failures), ""
+		if len(s.failures) > 0 {
+			rec.RefusedReason = s.failures[0].Err
+		}
+	}
+	if s.err == nil {
+		rec.Failures, rec.Reason, rec.Since, rec.Next = 0, "", time.Time{}, time.Time{}
+		return w.PutTarget(rec)
+	}
+	if rec.Failures == 0 {
+		rec.Since = r.now
+	}
+	rec.Failures++
+	rec.Reason = s.err.Error()
+	if rec.Failures >= quarantineAfter {
+		rec.Next = r.now.Add(min(time.Minute<<min(rec.Failures-quarantineAfter, 6), time.Hour))
+	}
+	return w.PutTarget(rec)
+}

@@ -1,0 +1,298 @@
+package survey
+
+import (
+	"context"
+	"fmt"
+	"reflect"
+	"slices"
+	"strings"
+
+	"github.com/dirsweep/dirsweep/state"
+	"github.com/dirsweep/dirsweep/sync/apply"
+	"github.com/dirsweep/dirsweep/sync/identity"
+	"github.com/dirsweep/dirsweep/sync/mapping"
+	"github.com/dirsweep/dirsweep/sync/people"
+	"github.com/dirsweep/dirsweep/sync/plan"
+	"github.com/dirsweep/dirsweep/sync/roster"
+)
+
+// readAll streams every account of the target. It returns the leavers that only now show themselves.
+func (s *Survey) readAll(ctx context.Context) (late []people.Leaver, err error) {
+	s.Listed = true
+	batch := make([]identity.Account, 0, chunk)
+	flush := func() error {
+		found, err := s.meet(ctx, batch)
+		late = append(late, found...)
+		s.Count += len(batch)
+		batch = batch[:0]
+		if s.o.Reading != nil {
+			s.o.Reading(s.Count, 0)
+		}
+		return err
+	}
+	for a, err := range s.app.Accounts(ctx) {
+		if err != nil {
+			return nil, err
+		}
+		if batch = append(batch, a); len(batch) == chunk {
+			if err := flush(); err != nil {
+				return nil, err
+			}
+		}
+	}
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
+	if err := flush(); err != nil {
+		return nil, err
+	}
+	if s.o.Reading != nil {
+		s.o.Reading(s.Count, s.Count)
+	}
+	return late, s.vanished(ctx)
+}
+
+// meet looks at a chunk of accounts: those that are linked are compared, the others parked for correlation.
+func (s *Survey) meet(ctx context.Context, batch []identity.Account) (late []people.Leaver, err error) {
+	if len(batch) == 0 {
+		return nil, nil
+	}
+	err = s.o.Ledger.View(ctx, func(v *state.Reader) error {
+		for _, a := range batch {
+			link, linked, err := v.LinkByAccount(s.Name, a.ID)
+			if err != nil {
+				return err
+			}
+			if s.taken.Add(a.UserName); !linked {
+				if _, twice := s.parked[a.ID]; twice {
+					continue
+				}
+				if s.parked[a.ID], err = s.o.Spool.Add(a); err != nil {
+					return err
+				}
+				s.matcher.Account(a)
+				if a.ExternalID != "" {
+					s.marks[a.ExternalID] = a.ID
+				}
+				continue
+			}
+			if !apply.Bears(link, a) {
+				// The identifier is somebody else's now: whoever bears the account's mark is linked to it, and the person's own account is
+				// looked for.
+				if s.parked[a.ID], err = s.o.Spool.Add(a); err != nil {
+					return err
+				}
+				if a.ExternalID != "" {
+					s.marks[a.ExternalID] = a.ID
+				}
+				continue
+			}
+			if link.State == identity.LinkActive {
+				s.linksSeen++
+			}
+			out, reopened, err := s.compare(ctx, v, link, a)
+			if err != nil {
+				return err
+			}
+			if reopened {
+				late = append(late, out)
+			}
+		}
+		return nil
+	})
+	return late, err
+}
+
+// compare plans one linked account. It returns a leaver where the account of one was enabled again by somebody else (R11).
+func (s *Survey) compare(ctx context.Context, v *state.Reader, link state.Link, have identity.Account) (out people.Leaver, reopened bool, err error) {
+	id := s.view.Heir(link.Person)
+	i, here := s.people.Roster.Find(id)
+	if here {
+		if s.Seen.Has(i) {
+			return out, false, nil // a search, or a page that repeats itself, finds some twice
+		}
+		s.Seen.Set(i)
+	}
+	if !here || !s.view.Scope.Has(i) || s.people.Ordered(link.Person) != "" {
+		if !s.people.Selected(link.Person) || link.State != identity.LinkDisabled || !have.Active || s.isAccepted(link.Account) {
+			return out, false, nil
+		}
+		if out, reopened = s.people.Departure(s.view, link); !reopened {
+			return out, false, nil
+		}
+		if err := s.people.Recall(v, &out); err != nil {
+			return out, false, err
+		}
+		// What somebody else closed was no closing of ours: enabled again, its person leaves as anybody does.
+		out.Left, out.Rule, out.Again = s.o.Now, "R11", !link.Disabled.IsZero()
+		s.o.Find(identity.Finding{
+			Kind: "drift", Subject: s.Name + ": " + link.UserName, Target: s.Name, Person: link.Person, Account: link.Account,
+			Detail: "a leaver's account was enabled again outside dirsweep; it is closed again",
+		})
+		return out, true, nil
+	}
+	if !s.people.Selected(id) {
+		return out, false, nil
+	}
+	print := s.people.Roster.Row(i).Fingerprint
+	if people.Current(s.view, link, print, s.people.ScopePrint(s.view, s.people.Roster.Source(i)), id) && have.Active && link.Have == have.Fingerprint(s.paths) && len(link.Unmet) == 0 {
+		return out, false, nil
+	}
+	return out, false, s.planLinked(ctx, i, link, have)
+}
+
+// planLinked compares an account with what it should be, and plans the difference.
+func (s *Survey) planLinked(ctx context.Context, i int, link state.Link, have identity.Account) error {
+	e, want, err := s.want(ctx, i, have.UserName)
+	if err != nil {
+		s.expression(e, err)
+		return nil
+	}
+	waiting, err := s.resolve(ctx, &want)
+	if err != nil {
+		return err
+	}
+	wantPrint := want.Fingerprint(s.paths)
+	havePrint := have.Fingerprint(s.paths)
+	unchanged := link.Want == wantPrint && link.Mapping == s.Mapping.Print()
+	unmet := waiting
+	if unchanged {
+		unmet = append(unmet, s.leaveOut(e.Person.ID, link, &want, have)...)
+	}
+	steps, reported := plan.Steps(plan.Intended{
+		Want: want, Have: have, Paths: s.paths, Granted: link.Entitlements, Known: true,
+		Disabled:  link.State == identity.LinkDisabled,
+		Ours:      !link.Disabled.IsZero(),
+		Unchanged: unchanged,
+		Settled:   unchanged && link.Have == havePrint,
+		Repair:    s.OnDrift != "report",
+		Enforce:   s.OnDrift == "enforce",
+	})
+	s.reportDrift(e.Person.ID, have, reported)
+	if moved := link.Person != e.Person.ID; moved && (len(steps) == 0 || steps[0].Op != identity.Link) {
+		steps = append([]plan.Step{{Op: identity.Link, Cause: identity.Rehired}}, steps...)
+	}
+	if len(steps) == 0 {
+		now := s.refreshed(i, link, e, have, wantPrint, havePrint)
+		now.Unmet = unmet
+		if reported == nil && !reflect.DeepEqual(now, link) {
+			s.Refresh = append(s.Refresh, now)
+		}
+		return nil
+	}
+	s.addWork(i, e, link, have, steps, wantPrint, waiting)
+	return nil
+}
+
+// reportDrift finds what differs from what is wanted and is left as it is.
+func (s *Survey) reportDrift(person identity.PersonID, have identity.Account, left *plan.Step) {
+	if left == nil {
+		return
+	}
+	f := identity.Finding{
+		Kind: "drift", Subject: s.Name + ": " + have.UserName, Target: s.Name, Person: person, Account: have.ID,
+		Detail: describe(*left) + "; on_drift = \"report\" leaves it",
+	}
+	if left.Op == identity.Enable {
+		f.Kind = "disabled"
+		f.Detail = "somebody disabled the account in the application, so it stays disabled: enable it there, or write on_drift = \"enforce\""
+	}
+	s.o.Find(f)
+}
+
+// describe names what was changed.
+func describe(step plan.Step) string {
+	var paths []string
+	for _, a := range step.Delta.Attributes {
+		paths = append(paths, a.Path)
+	}
+	return "changed in the application by somebody else: " + strings.Join(append(paths, identity.EntitlementNames(slices.Concat(step.Delta.Grant, step.Delta.Withdraw))...), ", ")
+}
+
+// refreshed is a link as it is remembered of an account that is as wanted.
+func (s *Survey) refreshed(i int, link state.Link, e roster.Entry, have identity.Account, want, got uint64) state.Link {
+	link.Name, link.UserName, link.Container = e.Person.Name, have.UserName, e.Person.Container()
+	link.PersonPrint, link.Want, link.Have = s.people.Roster.Row(i).Fingerprint, want, got
+	link.Mapping, link.ScopePrint = s.Mapping.Print(), s.people.ScopePrint(s.view, s.people.Roster.Source(i))
+	return link
+}
+
+// addWork plans the steps of one account, unless it is protected.
+func (s *Survey) addWork(i int, e roster.Entry, link state.Link, have identity.Account, steps []plan.Step, wantPrint uint64, waiting []string) {
+	if s.o.Delayed[e.Person.ID] {
+		return
+	}
+	if glob, protected := s.Guard.Protected(append(renamed(steps), have.UserName, link.FirstName)...); protected {
+		s.o.Find(identity.Finding{
+			Kind: "left alone", Subject: s.Name + ": " + have.UserName, Target: s.Name, Person: e.Person.ID, Account: have.ID,
+			Detail: fmt.Sprintf("differs from what the config wants, but %q protects it, by the userName that it has, had or would get", glob),
+		})
+		return
+	}
+	have.Attributes = nil // the delta has what matters; the plan keeps no more than it must
+	w := Work{row: i, first: len(s.Changes), there: &there{have, link}, waiting: waiting}
+	for _, step := range steps {
+		if step.Op == identity.Update && !s.caps.Update {
+			continue
+		}
+		s.Changes = append(s.Changes, identity.Change{
+			Op: step.Op, Cause: step.Cause, Rule: s.rule(step), Target: s.Name, Person: e.Person.ID, Name: e.Person.Name,
+			Account: have.ID, UserName: have.UserName, Container: e.Person.Container(), Delta: step.Delta,
+			PersonPrint: s.people.Roster.Row(i).Fingerprint, WantPrint: wantPrint,
+		})
+	}
+	if w.steps = len(s.Changes) - w.first; w.steps > 0 {
+		s.Work = append(s.Work, w)
+	}
+}
+
+// renamed are the userNames that steps would give an account.
+func renamed(steps []plan.Step) (names []string) {
+	for _, step := range steps {
+		for _, a := range step.Delta.Attributes {
+			if a.Path == "userName" {
+				names = append(names, a.After.Text())
+			}
+		}
+	}
+	return names
+}
+
+// rule is the config line, or the rule, behind a step.
+func (s *Survey) rule(step plan.Step) string {
+	switch {
+	case step.Cause == identity.Drifted:
+		return "R11"
+	case step.Op == identity.Update && len(step.Delta.Attributes) > 0:
+		return s.Mapping.At(step.Delta.Attributes[0].Path)
+	}
+	return s.Mapping.ScopeAt()
+}
+
+// want evaluates what a person's account should be. current is the login that they have there, "" for none.
+func (s *Survey) want(ctx context.Context, i int, current string) (e roster.Entry, want identity.Account, err error) {
+	if e, err = s.people.Roster.Entry(i); err != nil {
+		return e, want, err
+	}
+	want, err = s.Mapping.Account(e.Person, mapping.Logins{Current: current, Taken: func(login string) (bool, error) {
+		if taken := s.taken.Has(login); taken || s.Listed {
+			return taken, nil
+		}
+		found, err := s.app.Find(ctx, "userName", login)
+		return len(found) > 0, err
+	}})
+	for _, w := range want.Withheld {
+		s.o.Find(identity.Finding{
+			Kind: "withheld", Subject: s.Name + ": " + e.Person.Name, Target: s.Name, Person: e.Person.ID,
+			Detail: w.Reason + "; " + w.Path + " is left as it is",
+		})
+	}
+	return e, want, err
+}
+
+func (s *Survey) expression(e roster.Entry, err error) {
+	s.o.Find(identity.Finding{
+		Kind: "expression", Subject: s.Name + ": " + e.Person.Name, Target: s.Name, Person: e.Person.ID,
+		Detail: err.Error() + "; nothing is done for this person there",
+	})
+}

@@ -1,0 +1,247 @@
+package survey
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"unique"
+
+	"github.com/dirsweep/dirsweep/state"
+	"github.com/dirsweep/dirsweep/sync/correlate"
+	"github.com/dirsweep/dirsweep/sync/identity"
+	"github.com/dirsweep/dirsweep/sync/people"
+	"github.com/dirsweep/dirsweep/sync/plan"
+	"github.com/dirsweep/dirsweep/sync/roster"
+)
+
+// matchUnlinked correlates the people without a link with the accounts without one.
+func (s *Survey) matchUnlinked(ctx context.Context) (late []people.Leaver, err error) {
+	blocked := map[identity.PersonID]bool{}
+	matched := map[identity.PersonID]bool{}
+	if s.matcher.Len() > 0 {
+		if err := s.unlinkedPeople(ctx); err != nil {
+			return nil, err
+		}
+		for _, m := range s.matcher.Result() {
+			if s.relinked[m.Account] {
+				continue
+			}
+			for _, id := range m.People {
+				blocked[id] = true
+			}
+			if m.Situation == identity.Unlinked {
+				matched[m.Person] = true
+			}
+			if !s.people.Claimable(s.view) {
+				continue // somebody whom nobody could read now may have the better claim
+			}
+			out, leaving, err := s.matched(ctx, m)
+			if err != nil {
+				return nil, err
+			}
+			if leaving {
+				late = append(late, out)
+			}
+		}
+	}
+	for i := range s.people.RowsOf(s.view) {
+		if !s.view.Scope.Has(i) || s.view.Linked.Has(i) || s.view.Unsure.Has(i) {
+			continue
+		}
+		e, err := s.people.Roster.Entry(i)
+		if err != nil {
+			return nil, err
+		}
+		if id := e.Person.ID; s.people.Selected(id) && !matched[id] && !blocked[id] && s.people.Ordered(id) == "" {
+			s.joiners = append(s.joiners, i)
+		}
+	}
+	return late, nil
+}
+
+// unlinkedPeople gives the matcher everybody without a link, also those who should have no account: one that they have is to be closed.
+func (s *Survey) unlinkedPeople(ctx context.Context) error {
+	for i := range s.people.RowsOf(s.view) {
+		if s.view.Linked.Has(i) || s.view.Unsure.Has(i) {
+			continue
+		}
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		e, want, err := s.want(ctx, i, "")
+		switch {
+		case err == nil && s.people.Selected(e.Person.ID):
+			s.matcher.Person(e.Person.ID, want)
+		case err != nil && s.view.Scope.Has(i):
+			s.expression(e, err)
+			s.view.Unsure.Set(i)
+		}
+	}
+	return nil
+}
+
+// matched plans what follows from one account's correlation.
+func (s *Survey) matched(ctx context.Context, m correlate.Match) (out people.Leaver, leaving bool, err error) {
+	var have identity.Account
+	if err := s.o.Spool.Get(s.parked[m.Account], &have); err != nil {
+		return out, false, err
+	}
+	switch m.Situation {
+	case identity.Unmatched:
+		return s.orphan(have)
+	case identity.Disputed:
+		people := make([]string, len(m.People))
+		for i, id := range m.People {
+			people[i] = id.String()
+		}
+		s.o.Find(identity.Finding{
+			Kind: "disputed", Subject: s.Name + ": " + m.UserName, Target: s.Name, Account: m.Account,
+			Detail: m.Why + " (" + strings.Join(people, ", ") + "); nothing is written for any of them until it is settled",
+		})
+		return out, false, nil
+	}
+	i, _ := s.people.Roster.Find(m.Person)
+	for _, rival := range m.People {
+		s.o.Find(identity.Finding{
+			Kind: "disputed", Subject: s.Name + ": " + m.UserName, Target: s.Name, Account: m.Account, Person: rival,
+			Detail: fmt.Sprintf("%s wants this account, which is %s by %s; nothing is written for %s", rival, m.Person, m.By, rival),
+		})
+	}
+	if s.view.Scope.Has(i) && s.people.Ordered(m.Person) == "" {
+		return out, false, s.adopt(ctx, i, have)
+	}
+	e, err := s.people.Roster.Entry(i)
+	if err != nil {
+		return out, false, err
+	}
+	link := state.Link{
+		Target: s.Name, Person: m.Person, Account: m.Account, UserName: m.UserName, Name: e.Person.Name, Container: e.Person.Container(),
+		ScopePrint: s.people.ScopePrint(s.view, s.people.Roster.Source(i)), State: identity.LinkActive,
+	}
+	if out, leaving = s.people.Departure(s.view, link); !leaving || !have.Active {
+		return out, false, nil
+	}
+	out.Rule = fmt.Sprintf("%s, found by %s", out.Rule, m.By)
+	out.Link = state.Link{} // it becomes one when it is closed
+	err = s.o.Ledger.View(ctx, func(v *state.Reader) error { return s.people.Recall(v, &out) })
+	return out, err == nil, err
+}
+
+// adopt links an account that was there already to the one person whom it fits.
+func (s *Survey) adopt(ctx context.Context, i int, have identity.Account) error {
+	e, want, err := s.want(ctx, i, have.UserName)
+	if err != nil {
+		s.expression(e, err)
+		return nil
+	}
+	waiting, err := s.resolve(ctx, &want)
+	if err != nil {
+		return err
+	}
+	steps, left := plan.Steps(plan.Intended{Want: want, Have: have, Paths: s.paths, Repair: true, Enforce: s.OnDrift == "enforce"})
+	s.reportDrift(e.Person.ID, have, left)
+	s.addWork(i, e, state.Link{}, have, steps, want.Fingerprint(s.paths), waiting)
+	return nil
+}
+
+// orphan reports an account that nobody fits, or makes it a leaver where the config asks for that (R5).
+func (s *Survey) orphan(have identity.Account) (out people.Leaver, leaving bool, err error) {
+	if !s.o.Full || s.o.One {
+		return out, false, nil
+	}
+	if _, protected := s.Guard.Protected(have.UserName); protected {
+		return out, false, nil
+	}
+	s.Orphans = append(s.Orphans, state.Orphan{Target: s.Name, Account: have.ID, UserName: have.UserName, Active: have.Active, First: s.o.Now})
+	if s.OnOrphan != "disable" || !have.Active {
+		return out, false, nil
+	}
+	return people.Leaver{
+		Leaver: identity.Leaver{
+			Target: s.Name, Account: have.ID, UserName: have.UserName, Name: have.UserName, Cause: identity.Orphaned,
+			Rule: "on_orphan = \"disable\"", Noticed: s.o.Now,
+		},
+	}, true, nil
+}
+
+// planJoiners plans an account for everybody in scope who has none.
+func (s *Survey) planJoiners(ctx context.Context) error {
+	for _, i := range s.joiners {
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		lost, again := s.lost[i]
+		e, want, err := s.want(ctx, i, lost.UserName)
+		if err != nil {
+			s.expression(e, err)
+			continue
+		}
+		if s.o.Delayed[e.Person.ID] {
+			continue // an account may have been made that nothing points to yet
+		}
+		if _, err := s.resolve(ctx, &want); err != nil {
+			return err
+		}
+		if _, protected := s.Guard.Protected(want.UserName); protected {
+			s.o.Find(identity.Finding{
+				Kind: "left alone", Subject: s.Name + ": " + want.UserName, Target: s.Name, Person: e.Person.ID,
+				Detail: "should have an account, but its userName is protected, so it is not made",
+			})
+			continue
+		}
+		if s.taken.Has(want.UserName) {
+			holder, err := s.holder(ctx, want.UserName)
+			if err != nil {
+				return err
+			}
+			s.o.Find(Disputed(identity.Change{Target: s.Name, UserName: want.UserName, Person: e.Person.ID},
+				fmt.Sprintf("%s should get this userName, but it is %s; another person gets no access to it, so no account is made", e.Person.DN, holder)))
+			continue
+		}
+		s.taken.Add(want.UserName)
+		c := s.creation(identity.Change{
+			Op: identity.Create, Cause: identity.Joined, Rule: s.Mapping.ScopeAt(), Target: s.Name, Person: e.Person.ID,
+			PersonPrint: s.people.Roster.Row(i).Fingerprint,
+		}, e, want)
+		if again {
+			c.Cause, c.Rule = identity.Drifted, "R11"
+		}
+		if s.o.Write {
+			c.Delta = identity.Delta{} // computed again when it is applied: a plan of a hundred thousand joiners keeps none of their attributes
+		}
+		s.Work = append(s.Work, Work{row: i, first: len(s.Changes), steps: 1})
+		s.Changes = append(s.Changes, c)
+	}
+	return nil
+}
+
+// creation completes a Create.
+func (s *Survey) creation(c identity.Change, e roster.Entry, want identity.Account) identity.Change {
+	// Everybody of one container shares its text.
+	c.Name, c.UserName, c.Container = e.Person.Name, want.UserName, unique.Make(e.Person.Container()).Value()
+	c.WantPrint = want.Fingerprint(s.paths)
+	c.Delta = plan.Creation(want, s.paths)
+	return c
+}
+
+// holder says whose account has a userName.
+func (s *Survey) holder(ctx context.Context, userName string) (string, error) {
+	found, err := s.app.Find(ctx, "userName", userName)
+	if err != nil {
+		return "", err
+	}
+	for _, a := range found {
+		var link state.Link
+		var linked bool
+		if err := s.o.Ledger.View(ctx, func(v *state.Reader) (err error) {
+			link, linked, err = v.LinkByAccount(s.Name, a.ID)
+			return err
+		}); err != nil {
+			return "", err
+		}
+		if linked {
+			return fmt.Sprintf("the account of %s (%s, %s)", link.Name, link.Person, link.State), nil
+		}
+	}
+	return "the account of somebody else", nil
+}

@@ -1,0 +1,90 @@
+package sweep
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/dirsweep/dirsweep/state"
+	"github.com/dirsweep/dirsweep/sync/identity"
+)
+
+// Forgive takes back what people still owe who are where they should be again before it was closed, and the end of grace of what was closed.
+// back tells who that is; it is asked once for each step of each case.
+func (b *Books) Forgive(ctx context.Context, back func(person identity.PersonID, target string) bool, now time.Time) error {
+	var ended []*state.Case
+	err := b.Ledger.Update(ctx, func(w *state.Writer) error {
+		ended = nil
+		type owed struct {
+			person identity.PersonID
+			step   state.Step
+		}
+		var list []owed
+		for c, err := range w.Cases() {
+			if err != nil {
+				return err
+			}
+			for _, s := range c.Steps {
+				if (s.Status != state.StepProven || !s.Delete.IsZero()) && back(c.Person, s.Target) {
+					list = append(list, owed{c.Person, s})
+				}
+			}
+		}
+		for _, o := range list {
+			var err error
+			if o.step.Status == state.StepProven {
+				err = Note(w, o.person, o.step.Target, o.step.Account, func(s *state.Step) { s.Delete = time.Time{} }, now)
+			} else {
+				var c *state.Case
+				c, err = Return(w, o.person, o.step.Target, inScopeAgain(o.step.Target), now)
+				ended = append(ended, c)
+			}
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("write the state: %w", err)
+	}
+	b.End(ctx, ended...)
+	return nil
+}
+
+func inScopeAgain(target string) string { return "in scope of " + target + " again" }
+
+// Returned takes people's steps at a target off their cases once their account, whose link that is, is open again.
+func (b *Books) Returned(ctx context.Context, link state.Link, now time.Time, people ...identity.PersonID) error {
+	if link.State != identity.LinkActive {
+		return nil
+	}
+	for _, person := range people {
+		if err := b.returned(ctx, link.Target, person, now); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (b *Books) returned(ctx context.Context, target string, person identity.PersonID, now time.Time) error {
+	if person.IsZero() {
+		return nil
+	}
+	known := false
+	if err := b.Ledger.View(ctx, func(v *state.Reader) (err error) {
+		_, known, err = v.Case(person)
+		return err
+	}); err != nil || !known {
+		return err
+	}
+	var ended *state.Case
+	err := b.Ledger.Update(ctx, func(w *state.Writer) (err error) {
+		ended, err = Return(w, person, target, inScopeAgain(target), now)
+		return err
+	})
+	if err == nil {
+		b.End(ctx, ended)
+	}
+	return err
+}
