@@ -51,8 +51,10 @@ func (b *Books) NextDue(ctx context.Context, target string) (at time.Time, err e
 // mostAtOnce bounds one round, so that it holds no more than so many cases; what is left is due in the next.
 const mostAtOnce = 1000
 
-// due lists what a target's leavers have due now, the longest waiting first.
-func (b *Books) due(ctx context.Context, target string, now time.Time, which Selection) (tasks []task, err error) {
+// due lists what a target's leavers have due now, the longest waiting first, but for what is under way.
+func (b *Books) due(
+	ctx context.Context, target string, now time.Time, which Selection, underWay func(task) bool,
+) (tasks []task, err error) {
 	err = b.Ledger.View(ctx, func(r *state.Reader) error {
 		for d, err := range r.Due(target) {
 			switch {
@@ -72,6 +74,9 @@ func (b *Books) due(ctx context.Context, target string, now time.Time, which Sel
 				continue
 			}
 			t.step = *step
+			if underWay(t) {
+				continue
+			}
 			link, ok, err := r.Link(target, d.Person)
 			if err != nil {
 				return err

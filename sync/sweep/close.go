@@ -19,6 +19,8 @@ type Account struct {
 	Change identity.Change // its Op is ignored: who, where and why
 	Link   state.Link      // zero for an orphan account
 	Policy Policy
+	// Refused is called once sign-in is seen refused, before whatever else there is to do; nil for nobody.
+	Refused func()
 }
 
 // A Closed says how far Close came.
@@ -203,7 +205,12 @@ func closeLinked(ctx context.Context, x *apply.Executor, p *apply.Pass, a *Accou
 		return Closed{Failed: a.change(identity.Disable), Err: r.Err}
 	}
 	closed := Closed{}
+	told := a.Refused == nil
 	for _, c := range a.Changes(caps) {
+		if !told && r.Seen != apply.SeenActive {
+			told = true
+			a.Refused()
+		}
 		if r.Seen == apply.SeenGone || r.Seen == apply.SeenHidden {
 			break
 		}
@@ -226,6 +233,9 @@ func closeLinked(ctx context.Context, x *apply.Executor, p *apply.Pass, a *Accou
 			closed.Why = fmt.Sprintf("sent, not provable: taking away %s; the application shows nobody's entitlements",
 				strings.Join(identity.EntitlementNames(r.Sent), ", "))
 		}
+	}
+	if !told {
+		a.Refused()
 	}
 	return a.end(closed, r, x.Now())
 }

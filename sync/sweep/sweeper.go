@@ -58,28 +58,42 @@ type Sweeper struct {
 
 	wake  chan struct{}
 	looks *rate.Limiter
-	probe time.Time // the last attempt during a pause
 
 	doubted time.Time // when it was last told that the clock is in doubt
 
-	mu   sync.Mutex
-	busy map[identity.AccountID]bool
+	// Places for calls under way: until an account is seen inactive, for what comes after that, and for what is repeated or looked at. A search
+	// that hangs, or an account that is always refused, keeps nobody else's account open (R4).
+	first, rest, again chan struct{}
+
+	mu    sync.Mutex // guards what follows
+	probe time.Time  // the last attempt during a pause
+	busy  map[claimed]working
+}
+
+// working is who is at work on an account.
+type working struct {
+	person identity.PersonID
+	ended  chan struct{} // closed at the end
 }
 
 // NewSweeper returns a sweeper that does nothing until it is run or drained.
 func NewSweeper(o Options) *Sweeper {
+	rules := o.Rules()
 	return &Sweeper{
-		Options: o, wake: make(chan struct{}, 1), busy: map[identity.AccountID]bool{}, looks: rate.NewLimiter(o.Rules().Watch, 1),
+		Options: o, wake: make(chan struct{}, 1), busy: map[claimed]working{}, looks: rate.NewLimiter(rules.Watch, 1),
+		first: make(chan struct{}, max(1, rules.Parallel)), rest: make(chan struct{}, max(1, rules.Parallel/2)),
+		again: make(chan struct{}, max(1, rules.Parallel/2)),
 	}
 }
 
 const (
-	atLeast     = time.Minute // how often the state is looked at, whatever it says of the next instant
-	breath      = time.Second // between two rounds, so that a step that stays due is not tried in a tight loop
-	shortPause  = time.Minute // a pause that sweeps wait out; in a longer one they probe
-	probeEvery  = time.Minute // during a longer pause, and of a target that does not answer
-	watchOften  = time.Minute // an account closed within a day
-	watchSeldom = time.Hour   // one closed within watchFor, or that waits for the end of its grace
+	atLeast     = time.Minute     // how often the state is looked at, whatever it says of the next instant
+	firstFor    = 5 * time.Second // how long first attempts go before repeated ones
+	breath      = time.Second     // between two rounds, so that a step that stays due is not tried in a tight loop
+	shortPause  = time.Minute     // a pause that sweeps wait out; in a longer one they probe
+	probeEvery  = time.Minute     // during a longer pause, and of a target that does not answer
+	watchOften  = time.Minute     // an account closed within a day
+	watchSeldom = time.Hour       // one closed within watchFor, or that waits for the end of its grace
 	watchFor    = 30 * 24 * time.Hour
 )
 
@@ -91,10 +105,15 @@ func (s *Sweeper) Wake() {
 	}
 }
 
-// Run closes what is due until ctx is done, and returns when what was under way has ended.
+// Run closes what is due until ctx is done, and returns when what was under way has ended. It does not wait for one account to begin with
+// another.
 func (s *Sweeper) Run(ctx context.Context) {
+	var under sync.WaitGroup
+	defer under.Wait()
 	for ctx.Err() == nil {
-		if _, err := s.Drain(ctx, Selection{}); err != nil && ctx.Err() == nil {
+		begun, err := s.begin(ctx, Selection{})
+		under.Go(begun.wait)
+		if err != nil && ctx.Err() == nil {
 			s.Log.Error("the leavers' open accounts cannot be read", "target", s.Target, "error", err)
 		}
 		next, err := s.Books.NextDue(ctx, s.Target)
@@ -138,6 +157,8 @@ type task struct {
 	kase state.Case
 	step state.Step
 	link state.Link // zero for none
+
+	refused func() // called once the account is seen inactive and more is to be done; nil for nobody
 }
 
 func (t task) leaver() identity.Leaver {
@@ -154,87 +175,186 @@ type Selection struct {
 	Now    bool               // also open steps whose next attempt is not due yet: somebody asked for it
 }
 
-// Drain tries once everything that is due now, first attempts before repeated ones, and returns when all of it has ended.
+// Drain tries once everything that is due now, and returns when all of it has ended; of a person's steps also what was under way already.
 func (s *Sweeper) Drain(ctx context.Context, which Selection) (Round, error) {
-	now := s.Now()
-	tasks, err := s.Books.due(ctx, s.Target, now, which)
+	begun, err := s.begin(ctx, which)
+	begun.wait()
 	if err != nil {
 		return Round{}, err
 	}
+	return begun.round, context.Cause(ctx)
+}
+
+// A batch is what was begun together.
+type batch struct {
+	under sync.WaitGroup
+	mu    sync.Mutex // guards round
+	round Round
+}
+
+// wait returns when all of it has ended.
+func (b *batch) wait() { b.under.Wait() }
+
+func (b *batch) add(did Round) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.round.Closed = append(b.round.Closed, did.Closed...)
+	b.round.Failed = append(b.round.Failed, did.Failed...)
+	b.round.Ops = append(b.round.Ops, did.Ops...)
+}
+
+// begin begins everything that is due now and not under way. What is tried for the first time does not share its places with what is repeated
+// or looked at; what gets no place before ctx ends stays due (R20).
+func (s *Sweeper) begin(ctx context.Context, which Selection) (*batch, error) {
+	b := &batch{}
+	now := s.Now()
+	tasks, err := s.Books.due(ctx, s.Target, now, which, s.underWay)
+	if err != nil {
+		return b, err
+	}
 	rules := s.Rules()
 	if rules.Observe {
-		return Round{}, nil
+		return b, nil
 	}
 	if s.Closer.Paused().Sub(now) > shortPause {
-		if !which.Now && now.Sub(s.probe) < probeEvery {
-			return Round{}, nil
+		if !s.mayProbe(which, now) {
+			return b, nil
 		}
-		s.probe = now
 		tasks = tasks[:min(len(tasks), 1)]
 	}
 	if tasks, err = s.judgeDeletes(ctx, rules, tasks, now); err != nil {
-		return Round{}, err
+		return b, err
 	}
-	var round Round
-	var mu sync.Mutex
-	first, again := split(tasks)
-	for _, part := range []struct {
-		tasks   []task
-		workers int
-	}{{first, max(1, rules.Parallel)}, {again, max(1, rules.Parallel/2)}} {
-		parallel(ctx, part.workers, part.tasks, func(t task) {
-			did := s.do(ctx, rules, t)
-			mu.Lock()
-			defer mu.Unlock()
-			round.Closed = append(round.Closed, did.Closed...)
-			round.Failed = append(round.Failed, did.Failed...)
-			round.Ops = append(round.Ops, did.Ops...)
-		})
+	var tried sync.WaitGroup // first attempts
+	searches, first, again := split(tasks)
+	for _, t := range searches { // what they find is closed by itself, and takes places of its own
+		if end, ok := s.claim(t); ok {
+			b.under.Go(func() {
+				defer end()
+				b.add(s.do(ctx, rules, t))
+			})
+		}
 	}
-	return round, context.Cause(ctx)
+	for _, t := range first {
+		if end, ok := s.claim(t); ok {
+			tried.Add(1)
+			b.under.Go(func() {
+				defer end()
+				s.tryFirst(ctx, b, rules, t, sync.OnceFunc(tried.Done))
+			})
+		}
+	}
+	all := make(chan struct{})
+	b.under.Go(func() {
+		tried.Wait()
+		close(all)
+	})
+	for _, t := range again {
+		if end, ok := s.claim(t); ok {
+			b.under.Go(func() {
+				defer end()
+				s.tryAgain(ctx, b, rules, t, all)
+			})
+		}
+	}
+	if which.Person != nil {
+		s.await(ctx, b, *which.Person)
+	}
+	return b, nil
 }
 
-// split parts what is tried for the first time from what is repeated or looked at.
-func split(tasks []task) (first, again []task) {
+// split parts searches for accounts, what is tried for the first time, and what is repeated or looked at.
+func split(tasks []task) (searches, first, again []task) {
 	for _, t := range tasks {
-		if t.step.Status == state.StepOpen && t.step.Attempts == 0 {
+		switch {
+		case t.step.Account == "":
+			searches = append(searches, t)
+		case t.step.Status == state.StepOpen && t.step.Attempts == 0:
 			first = append(first, t)
-		} else {
+		default:
 			again = append(again, t)
 		}
 	}
-	return first, again
+	return searches, first, again
 }
 
-// parallel runs fn for each task, so many at once; what is not begun when ctx ends stays due (R20).
-func parallel(ctx context.Context, workers int, tasks []task, fn func(task)) {
-	next := make(chan task)
-	var wg sync.WaitGroup
-	for range min(workers, len(tasks)) {
-		wg.Go(func() {
-			for t := range next {
-				fn(t)
-			}
-		})
+// tryFirst closes an account that was never tried; tried is called once it is seen inactive, or when it ended.
+func (s *Sweeper) tryFirst(ctx context.Context, b *batch, rules Rules, t task, tried func()) {
+	defer tried()
+	place := &place{at: s.first}
+	if !place.take(ctx) {
+		return
 	}
-feed:
-	for _, t := range tasks {
-		select {
-		case next <- t:
-		case <-ctx.Done():
-			break feed
-		}
+	defer place.leave()
+	t.refused = func() {
+		tried()
+		place.move(ctx, s.rest)
 	}
-	close(next)
-	wg.Wait()
+	b.add(s.do(ctx, rules, t))
+}
+
+// tryAgain repeats an attempt, or looks at what is closed, once all first attempts were made. It is not kept waiting by one that hangs.
+func (s *Sweeper) tryAgain(ctx context.Context, b *batch, rules Rules, t task, tried <-chan struct{}) {
+	timer := time.NewTimer(firstFor)
+	defer timer.Stop()
+	select {
+	case <-tried:
+	case <-timer.C:
+	case <-ctx.Done():
+		return
+	}
+	place := &place{at: s.again}
+	if !place.take(ctx) {
+		return
+	}
+	defer place.leave()
+	b.add(s.do(ctx, rules, t))
+}
+
+// mayProbe reports whether a target that wants to be left alone is tried all the same.
+func (s *Sweeper) mayProbe(which Selection, now time.Time) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !which.Now && now.Sub(s.probe) < probeEvery {
+		return false
+	}
+	s.probe = now
+	return true
+}
+
+// A place is a right to have calls under way. It is one goroutine's.
+type place struct {
+	at chan struct{} // full when all places are taken
+	in bool
+}
+
+// take waits for a place; false where ctx ended before there was one.
+func (p *place) take(ctx context.Context) bool {
+	select {
+	case <-ctx.Done():
+		return false
+	case p.at <- struct{}{}:
+		p.in = true
+		return ctx.Err() == nil
+	}
+}
+
+func (p *place) leave() {
+	if p.in {
+		<-p.at
+		p.in = false
+	}
+}
+
+// move gives the place to whoever waits for one, and waits for one of others.
+func (p *place) move(ctx context.Context, to chan struct{}) {
+	p.leave()
+	p.at = to
+	p.take(ctx)
 }
 
 // do carries one task out and writes down how far it came.
 func (s *Sweeper) do(ctx context.Context, rules Rules, t task) (round Round) {
-	if !s.claim(t.step.Account) {
-		return round
-	}
-	defer s.release(t.step.Account)
 	stands, err := s.Books.stands(ctx, t)
 	if err != nil || !stands || ctx.Err() != nil {
 		return round // closed meanwhile, taken back, or being stopped
@@ -262,20 +382,59 @@ func (s *Sweeper) do(ctx context.Context, rules Rules, t task) (round Round) {
 	return round
 }
 
-func (s *Sweeper) claim(account identity.AccountID) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.busy[account] {
-		return false
-	}
-	s.busy[account] = true
-	return true
+// A claimed account is under way: of a step without one, the person is.
+type claimed struct {
+	person  identity.PersonID
+	account identity.AccountID
 }
 
-func (s *Sweeper) release(account identity.AccountID) {
+func (t task) claimed() claimed {
+	if t.step.Account != "" {
+		return claimed{account: t.step.Account}
+	}
+	return claimed{person: t.kase.Person}
+}
+
+// claim makes an account this task's until end is called; false where it is another's.
+func (s *Sweeper) claim(t task) (end func(), ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	delete(s.busy, account)
+	key := t.claimed()
+	if _, taken := s.busy[key]; taken {
+		return nil, false
+	}
+	ended := make(chan struct{})
+	s.busy[key] = working{t.kase.Person, ended}
+	return func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		delete(s.busy, key)
+		close(ended)
+	}, true
+}
+
+// underWay reports whether somebody is at work on a task's account.
+func (s *Sweeper) underWay(t task) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	_, taken := s.busy[t.claimed()]
+	return taken
+}
+
+// await makes a batch wait for the accounts of a person that others have under way; a search for more of them may be what asks.
+func (s *Sweeper) await(ctx context.Context, b *batch, person identity.PersonID) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for key, w := range s.busy {
+		if key.account != "" && w.person == person {
+			b.under.Go(func() {
+				select {
+				case <-w.ended:
+				case <-ctx.Done():
+				}
+			})
+		}
+	}
 }
 
 // account is what the closer is asked to close.
@@ -283,7 +442,7 @@ func (t task) account(policy Policy) Account {
 	if policy.Action == ActionReport {
 		policy.Action = ActionDisable // an emergency
 	}
-	return Account{Change: t.leaver().Change(""), Link: t.link, Policy: policy}
+	return Account{Change: t.leaver().Change(""), Link: t.link, Policy: policy, Refused: t.refused}
 }
 
 func (s *Sweeper) close(ctx context.Context, rules Rules, t task) (round Round) {

@@ -30,6 +30,7 @@ type closer struct {
 	seen   map[identity.AccountID]string
 	paused time.Time
 	during func()
+	proof  func(ctx context.Context, account identity.AccountID) // what closing waits for once sign-in is refused
 }
 
 func (c *closer) called(what string, a sweep.Account) {
@@ -41,9 +42,22 @@ func (c *closer) called(what string, a sweep.Account) {
 	}
 }
 
-func (c *closer) Close(_ context.Context, a sweep.Account) sweep.Closed {
+func (c *closer) Close(ctx context.Context, a sweep.Account) sweep.Closed {
 	c.called("close", a)
+	if c.proof != nil {
+		if a.Refused != nil {
+			a.Refused()
+		}
+		c.proof(ctx, a.Change.Account)
+	}
 	return c.closed[a.Change.Account]
+}
+
+// asked reports whether a call arrived.
+func (c *closer) asked(call string) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return slices.Contains(c.calls, call)
 }
 
 func (c *closer) Delete(_ context.Context, a sweep.Account) sweep.Closed {
@@ -185,6 +199,43 @@ func TestR04FirstAttemptsBeforeRepeatedOnes(t *testing.T) {
 	if first := strings.Split(got, ", ")[:2]; !slices.Contains(first, "close 2") || !slices.Contains(first, "close 4") {
 		t.Errorf("%s", got)
 	}
+}
+
+// TestR04NoAccountWaitsForAnother: the proof of an account that is closed hangs, and keeps neither the next round nor the next account waiting.
+func TestR04NoAccountWaitsForAnother(t *testing.T) {
+	r := newRound(t)
+	began := make(chan identity.AccountID, 10)
+	r.target.proof = func(ctx context.Context, account identity.AccountID) {
+		began <- account
+		<-ctx.Done()
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan struct{})
+	r.step(open("1", 0))
+	go func() {
+		defer close(ended)
+		r.sweeper.Run(ctx)
+	}()
+	for _, account := range []identity.AccountID{"1", "2", "3"} {
+		if account != "1" {
+			r.step(open(string(account), 0))
+			r.sweeper.Wake()
+		}
+		// Of three there is room for one in its proof; the others are closed all the same.
+		if account == "1" {
+			if got := <-began; got != account {
+				t.Fatalf("%s was closed first", got)
+			}
+			continue
+		}
+		for deadline := time.Now().Add(20 * time.Second); !r.target.asked("close " + string(account)); time.Sleep(time.Millisecond) {
+			if time.Now().After(deadline) {
+				t.Fatalf("%s waits for the proof of 1", account)
+			}
+		}
+	}
+	cancel()
+	<-ended
 }
 
 func TestWhatARoundDoes(t *testing.T) {
