@@ -88,7 +88,7 @@ func (m *Matcher) Person(id identity.PersonID, want identity.Account) {
 			c.rivals = found
 		}
 		marked := m.accounts[found[0]].externalID
-		c.foreign = attribute != "externalId" && slices.Contains(m.attributes, "externalId") && marked != "" && marked != want.ExternalID
+		c.foreign = attribute != "externalId" && marked != "" && marked != want.ExternalID
 		m.claims = append(m.claims, c)
 		return
 	}

@@ -113,11 +113,11 @@ func TestCorrelate(t *testing.T) {
 			[]string{"1 disputed by userName not a: its externalId says that it is another person's, though userName fits"},
 		},
 		{
-			"unless the config does not go by marks",
+			"also where the config does not go by marks",
 			[]string{"userName"},
 			[]string{"1 z alice"},
 			[]string{"a a alice"},
-			[]string{"1 unlinked a by userName"},
+			[]string{"1 disputed by userName not a: its externalId says that it is another person's, though userName fits"},
 		},
 		{
 			"people without a value fit nothing",

@@ -366,7 +366,9 @@ func (b *Book) keepLeavers(w *state.Writer, batch []decided) error {
 				continue
 			}
 		}
-		if err := sweep.Open(w, out.Leaver.Leaver, identity.Account{ID: out.Account, UserName: out.UserName}, out.status, out.why, b.Now); err != nil {
+		if err := sweep.Open(w, out.Leaver.Leaver, identity.Account{
+			ID: out.Account, UserName: out.UserName, ExternalID: out.Link.ExternalID,
+		}, out.status, out.why, b.Now); err != nil {
 			return err
 		}
 	}

@@ -24,6 +24,8 @@ type Read struct {
 	Server  string // who answered; "" where the kind does not tell
 	Order   Order  // beside the last accepted read
 	Unnamed int    // entries without a readable anchor: any of them may be somebody whom the read lacks
+	// Nowhere: nothing is remembered of where the person was, and whatever comes of the answer waits for an operator.
+	Nowhere bool
 }
 
 // Accepted is what is remembered of the last read that was believed. Its zero value is of a source that was never read.
@@ -204,6 +206,8 @@ func doubt(read Read, s Sighting) string {
 		return fmt.Sprintf("%d entries of the read have no readable anchor, and each of them may be this person", read.Unnamed)
 	case !s.Witness:
 		return "it showed nobody whom it should show"
+	case s.Place == PlaceUnknown && read.Nowhere:
+		return ""
 	case s.Place == PlaceHidden || s.Place == PlaceUnknown:
 		return "the place where they were cannot be seen"
 	}

@@ -158,6 +158,12 @@ func TestR01Absence(t *testing.T) {
 			judge.Unproven, "", "the place", false,
 		},
 		{
+			"nobody remembers where they were, and it waits for an operator in any case",
+			judge.Read{Nowhere: true},
+			[]judge.Sighting{with(seen(judge.Gone), func(s *judge.Sighting) { s.Place = judge.PlaceUnknown })},
+			judge.Left, identity.Deleted, "", false,
+		},
+		{
 			"B9: an emptied container",
 			judge.Read{},
 			[]judge.Sighting{with(seen(judge.Gone), func(s *judge.Sighting) { s.Place = judge.PlaceEmpty })},

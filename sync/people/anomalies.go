@@ -56,7 +56,7 @@ func (r *Read) suspicionOf(l *View, out Leaver) *suspicion {
 	if i, here := r.Roster.Find(out.Person); here {
 		return l.bound[i]
 	}
-	a, asked := r.gone[out.Person]
+	a, asked := r.absentOf(out.Person)
 	if !asked || a.Outcome != judge.Left || !a.Emptied {
 		return nil
 	}

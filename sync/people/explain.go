@@ -25,7 +25,7 @@ func (r *Read) Whereabouts(ctx context.Context, id identity.PersonID, known stat
 	if !r.completely(id.Directory) {
 		return "not known: the source could not be read whole"
 	}
-	a, asked := r.gone[id]
+	a, asked := r.absentOf(id)
 	if !asked {
 		a = r.ask(ctx, known)
 	}

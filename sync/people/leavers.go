@@ -210,7 +210,7 @@ func (r *Read) departureFacts(l *View, link state.Link) judge.Facts {
 	f.AnchorEdited = slices.ContainsFunc(mine, r.anchorEdited)
 	i, here := r.Roster.Find(link.Person)
 	if !here {
-		if a, asked := r.gone[link.Person]; asked && len(mine) > 0 {
+		if a, asked := r.absentOf(link.Person); asked && len(mine) > 0 {
 			f.Absent = &a
 		}
 		return f

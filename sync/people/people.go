@@ -103,14 +103,14 @@ type Read struct {
 	meant       Candidates // for Options.Person, among those read
 	match       identity.PersonID
 
-	gone   map[identity.PersonID]judge.Absent // what became of people whom the reads lack
-	orders map[identity.PersonID]string       // ordered closed, with the reason
+	orders map[identity.PersonID]string // ordered closed, with the reason
 	// stranded counts, by directory, the people who cannot be asked for under the anchors by which they are known.
 	stranded    map[string]int
 	holders     holders
 	populations *Populations // nil until they are counted
 
-	mu      sync.Mutex // guards what follows, and the views' bits while sources are read
+	mu      sync.Mutex                         // guards what follows, and the views' bits while sources are read
+	gone    map[identity.PersonID]judge.Absent // what became of people whom the reads lack
 	records []state.Person
 }
 

@@ -116,6 +116,8 @@ type Survey struct {
 	marks     map[string]identity.AccountID
 	relinked  map[identity.AccountID]bool // unlinked accounts that turned out to be a linked person's
 	linksSeen int                         // links to active accounts that the list holds
+	closed    map[string]state.Link       // by externalId, links of closed accounts where an unlinked account bears that
+	asked     int                         // accounts that nothing is remembered of whose people were asked for
 
 	mu      sync.Mutex      // guards what follows
 	waiting map[string]wish // by name, entitlements that are wanted and cannot be given
@@ -145,7 +147,7 @@ func New(o Options) *Survey {
 		Target: o.Target, o: o, view: o.View, people: o.People, app: o.App, caps: o.App.Capabilities(), paths: o.Target.Mapping.Paths(),
 		matcher: correlate.New(o.Target.Correlate), parked: map[identity.AccountID]int64{}, taken: roster.Logins{},
 		lost: map[int]state.Link{}, marks: map[string]identity.AccountID{}, relinked: map[identity.AccountID]bool{},
-		waiting: map[string]wish{},
+		waiting: map[string]wish{}, closed: map[string]state.Link{},
 	}
 }
 

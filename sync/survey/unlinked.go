@@ -88,7 +88,7 @@ func (s *Survey) matched(ctx context.Context, m correlate.Match) (out people.Lea
 	}
 	switch m.Situation {
 	case identity.Unmatched:
-		return s.orphan(have)
+		return s.orphan(ctx, have)
 	case identity.Disputed:
 		people := make([]string, len(m.People))
 		for i, id := range m.People {
@@ -145,9 +145,14 @@ func (s *Survey) adopt(ctx context.Context, i int, have identity.Account) error 
 }
 
 // orphan reports an account that nobody fits, or makes it a leaver where the config asks for that (R5).
-func (s *Survey) orphan(have identity.Account) (out people.Leaver, leaving bool, err error) {
+func (s *Survey) orphan(ctx context.Context, have identity.Account) (out people.Leaver, leaving bool, err error) {
 	if !s.o.Full || s.o.One {
 		return out, false, nil
+	}
+	if have.Active && !s.Observe {
+		if out, leaving, err := s.former(ctx, have); err != nil || leaving {
+			return out, leaving, err
+		}
 	}
 	if _, protected := s.Guard.Protected(have.UserName); protected {
 		return out, false, nil

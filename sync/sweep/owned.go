@@ -24,10 +24,11 @@ type Hit struct {
 }
 
 // Owned says which of the hits are the person's accounts, and which may be: those are disputed, and an operator has to say. An account that is
-// linked to somebody else, or carries somebody else's externalId, is neither. A mark that says nothing makes an account the person's only
-// where nothing else fits: neither another such account, nor one that is theirs for certain.
+// linked to somebody else is neither. A mark that says nothing makes an account the person's only where nothing else fits: neither another such
+// account, nor one that is theirs for certain. One that carries another externalId, and that nobody is linked to, is never theirs by what else
+// fits, and is not passed over either.
 func Owned(t Traits, hits []Hit) (own, disputed []Hit) {
-	var unmarked []Hit
+	var unmarked, foreign []Hit
 	seen := map[identity.AccountID]bool{}
 	for _, h := range hits {
 		if seen[h.Account.ID] {
@@ -42,12 +43,14 @@ func Owned(t Traits, hits []Hit) (own, disputed []Hit) {
 			own = append(own, h)
 		case h.Account.ExternalID == "":
 			unmarked = append(unmarked, h)
+		default:
+			foreign = append(foreign, h)
 		}
 	}
 	if len(own) == 0 && len(unmarked) == 1 {
-		return unmarked, nil
+		own, unmarked = unmarked, nil
 	}
-	for _, h := range unmarked {
+	for _, h := range slices.Concat(unmarked, foreign) {
 		if h.Account.Active {
 			disputed = append(disputed, h)
 		}

@@ -10,14 +10,8 @@ import (
 
 // expectedFailures are the cases that go wrong today, and why. A case that holds has to be taken off this list.
 var expectedFailures = map[string]string{
-	"TestBackFromTheDead":                           "a closed leaver is forgotten with the account (R11)",
-	"TestDisabledAndBackUnderANewID":                "a closed leaver is forgotten with the id (R11)",
-	"TestLostStateGivesNobodyALeaversAccount":       "an externalId counts only where it is correlated (R5)",
-	"TestLostStateHidesNoLeaver":                    "an orphan's externalId is not asked for in the source (R21)",
-	"TestMailOpensNoOtherAccount":                   "an externalId counts only where it is correlated (R5)",
 	"TestObservedApplicationIsNotListedInEachDelta": "who is not linked is looked for in each delta (R18)",
 	"TestOwnIdentityIsNeverClosed":                  "dirsweep's own accounts are not known (R5)",
-	"TestSweepNamesDisputedAccounts":                "an emergency closes linked accounts only (R21)",
 }
 
 // A case that was renamed or removed must not stay on the list.
