@@ -282,7 +282,9 @@ func (r *Read) prove(ctx context.Context, m missing) {
 }
 
 // ask looks one person up in every source of their directory.
-func (r *Read) ask(ctx context.Context, p state.Person) judge.Absent { return r.askAs(ctx, p, judge.Read{}) }
+func (r *Read) ask(ctx context.Context, p state.Person) judge.Absent {
+	return r.askAs(ctx, p, judge.Read{})
+}
 
 // askAs is ask, of a read as it is known to be beforehand.
 func (r *Read) askAs(ctx context.Context, p state.Person, read judge.Read) judge.Absent {
