@@ -94,7 +94,8 @@ func (b *Books) stands(ctx context.Context, t task) (stands bool, err error) {
 	err = b.Ledger.View(ctx, func(r *state.Reader) error {
 		c, _, err := r.Case(t.kase.Person)
 		s := StepOf(c, t.step.Target, t.step.Account)
-		stands = s != nil && s.Status == t.step.Status && s.Attempts == t.step.Attempts && s.Delete.Equal(t.step.Delete)
+		stands = s != nil && s.Status == t.step.Status && s.Attempts == t.step.Attempts && s.Delete.Equal(t.step.Delete) &&
+			s.Next.Equal(t.step.Next)
 		return err
 	})
 	return stands, err
