@@ -8,6 +8,7 @@ import (
 	"github.com/dirsweep/dirsweep/state"
 	"github.com/dirsweep/dirsweep/sync/apply"
 	"github.com/dirsweep/dirsweep/sync/audit"
+	"github.com/dirsweep/dirsweep/sync/guard"
 	"github.com/dirsweep/dirsweep/sync/identity"
 	"github.com/dirsweep/dirsweep/sync/sweep/evidence"
 )
@@ -51,14 +52,15 @@ func (b *Books) NextDue(ctx context.Context, target string) (at time.Time, err e
 // mostAtOnce bounds one round, so that it holds no more than so many cases; what is left is due in the next.
 const mostAtOnce = 1000
 
-// due lists what a target's leavers have due now, the longest waiting first.
+// due lists what a target's leavers have due now, the longest waiting first. With which.all it looks beyond what the order of stamps says, for
+// those that a clock made which has gone back since: no try and no look is put off for longer than latest.
 func (b *Books) due(ctx context.Context, target string, now time.Time, which Selection) (tasks []task, err error) {
 	err = b.Ledger.View(ctx, func(r *state.Reader) error {
 		for d, err := range r.Due(target) {
 			switch {
 			case err != nil:
 				return err
-			case d.At.After(now) && !which.Now || len(tasks) == mostAtOnce:
+			case d.At.After(now) && !which.Now && !which.all || len(tasks) == mostAtOnce:
 				return nil
 			case which.Person != nil && d.Person != *which.Person:
 				continue
@@ -68,7 +70,8 @@ func (b *Books) due(ctx context.Context, target string, now time.Time, which Sel
 				return err
 			}
 			step := StepOf(t.kase, target, d.Account)
-			if step == nil || d.At.After(now) && step.Status != state.StepOpen || which.Person != nil && d.Account == "" {
+			early := d.At.After(now) && step != nil && (step.Next.IsZero() || !guard.Due(step.Next, now, latest))
+			if step == nil || early && !(which.Now && step.Status == state.StepOpen) || which.Person != nil && d.Account == "" {
 				continue
 			}
 			t.step = *step

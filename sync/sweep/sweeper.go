@@ -60,6 +60,7 @@ type Sweeper struct {
 	looks *rate.Limiter
 	probe time.Time // the last attempt during a pause
 
+	scanned time.Time // when stamps were last looked for that a clock made which has gone back since
 	doubted time.Time // when it was last told that the clock is in doubt
 
 	mu   sync.Mutex
@@ -152,11 +153,16 @@ func (t task) leaver() identity.Leaver {
 type Selection struct {
 	Person *identity.PersonID // only this person's; nil for everybody's
 	Now    bool               // also open steps whose next attempt is not due yet: somebody asked for it
+
+	all bool // also those whose stamps a clock made that has gone back since
 }
 
 // Drain tries once everything that is due now, first attempts before repeated ones, and returns when all of it has ended.
 func (s *Sweeper) Drain(ctx context.Context, which Selection) (Round, error) {
 	now := s.Now()
+	if which.all = guard.Due(s.scanned.Add(atLeast), now, atLeast); which.all {
+		s.scanned = now
+	}
 	tasks, err := s.Books.due(ctx, s.Target, now, which)
 	if err != nil {
 		return Round{}, err
@@ -166,7 +172,7 @@ func (s *Sweeper) Drain(ctx context.Context, which Selection) (Round, error) {
 		return Round{}, nil
 	}
 	if s.Closer.Paused().Sub(now) > shortPause {
-		if !which.Now && now.Sub(s.probe) < probeEvery {
+		if !which.Now && !guard.Due(s.probe.Add(probeEvery), now, probeEvery) {
 			return Round{}, nil
 		}
 		s.probe = now
