@@ -190,9 +190,9 @@ func (r *Reader) Holds() iter.Seq2[identity.Hold, error] {
 	}
 }
 
-// IsMember reports whether a leaver's account is in a hold.
-func (r *Reader) IsMember(digest string, l identity.Leaver) (bool, error) {
-	v, err := r.tx.Get(members, memberKey(digest, identity.Member{Target: l.Target, Person: l.Person, Account: l.Account}))
+// IsMember reports whether a member is in a hold still.
+func (r *Reader) IsMember(digest string, m identity.Member) (bool, error) {
+	v, err := r.tx.Get(members, memberKey(digest, m))
 	return v != nil, err
 }
 

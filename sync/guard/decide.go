@@ -104,12 +104,14 @@ type Going struct {
 type Waiting struct {
 	identity.Leaver
 	Digest string
+	Member identity.Member // by which the hold binds it: under the account that the person had when it was made
 }
 
 // Keeping is a leaver whose closing an operator rejected.
 type Keeping struct {
 	identity.Leaver
 	Digest string
+	Member identity.Member // by which the hold binds it: the person's at this target or, of what arises in a source, at another
 	By     string
 	At     time.Time
 }
@@ -251,7 +253,7 @@ func (d *decider) bound(l identity.Leaver) bool {
 	h, m := d.at(binding[0])
 	switch m.Ruling.What {
 	case identity.Rejected:
-		d.out.Kept = append(d.out.Kept, Keeping{l, h.Digest, m.Ruling.By, m.Ruling.At})
+		d.out.Kept = append(d.out.Kept, Keeping{l, h.Digest, m, m.Ruling.By, m.Ruling.At})
 	case identity.Approved:
 		d.out.Go = append(d.out.Go, Going{Leaver: l, Approved: h.Digest})
 		for _, p := range binding {
@@ -259,7 +261,7 @@ func (d *decider) bound(l identity.Leaver) bool {
 			d.out.Consumed = append(d.out.Consumed, Place{h.Digest, m})
 		}
 	default:
-		d.out.Held = append(d.out.Held, Waiting{l, h.Digest})
+		d.out.Held = append(d.out.Held, Waiting{l, h.Digest, m})
 	}
 	return true
 }
@@ -289,7 +291,7 @@ func (d *decider) boundElsewhere(l identity.Leaver) bool {
 	slices.SortFunc(binding, d.severity)
 	h, m := d.at(binding[0])
 	if m.Ruling.What == identity.Rejected {
-		d.out.Kept = append(d.out.Kept, Keeping{l, h.Digest, m.Ruling.By, m.Ruling.At})
+		d.out.Kept = append(d.out.Kept, Keeping{l, h.Digest, m, m.Ruling.By, m.Ruling.At})
 		return true
 	}
 	d.joining.add(h.Digest, cohort{

@@ -43,9 +43,7 @@ func (d *decider) hold(c cohort) {
 		Reason: c.reason, Closed: c.closed[:min(len(c.closed), maxNames)], Count: len(c.leavers), Since: d.Now,
 	}
 	for _, l := range c.leavers {
-		h.Members = append(h.Members, identity.Member{
-			Person: l.Person, Name: l.Name, Target: l.Target, Account: l.Account, UserName: l.UserName, Cause: l.Cause, Strength: l.Strength,
-		})
+		h.Members = append(h.Members, memberOf(l))
 	}
 	if c.anomaly != "" && d.kind == identity.HoldCohort {
 		h.Kind = identity.HoldAnomaly
@@ -56,9 +54,15 @@ func (d *decider) hold(c cohort) {
 	}
 	h.Digest = Digest(h)
 	for _, l := range c.leavers {
-		d.out.Held = append(d.out.Held, Waiting{l, h.Digest})
+		d.out.Held = append(d.out.Held, Waiting{l, h.Digest, memberOf(l)})
 	}
 	d.out.Holds = append(d.out.Holds, h)
+}
+
+func memberOf(l identity.Leaver) identity.Member {
+	return identity.Member{
+		Person: l.Person, Name: l.Name, Target: l.Target, Account: l.Account, UserName: l.UserName, Cause: l.Cause, Strength: l.Strength,
+	}
 }
 
 // Digest names a hold exactly: 64 bits in hex over what it is, when it was made and who its members are.

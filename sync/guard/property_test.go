@@ -99,7 +99,14 @@ func step(t *rapid.T, b *books, leave []identity.Leaver) guard.Decision {
 	return b.pass(leave)
 }
 
-// TestR06EveryLeaverIsInExactlyOneOutput, and whoever is held is a member of the hold that is named.
+// has reports whether a standing hold has a member.
+func (b *books) has(digest string, want identity.Member) bool {
+	return slices.ContainsFunc(b.holds, func(h identity.Hold) bool {
+		return h.Digest == digest && slices.ContainsFunc(h.Members, func(m identity.Member) bool { return m.Compare(want) == 0 })
+	})
+}
+
+// TestR06EveryLeaverIsInExactlyOneOutput, and whoever is held or kept is bound by a member of the hold that is named.
 func TestR06EveryLeaverIsInExactlyOneOutput(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		b := drawBooks(t)
@@ -116,12 +123,13 @@ func TestR06EveryLeaverIsInExactlyOneOutput(t *testing.T) {
 				}
 			}
 			for _, w := range d.Held {
-				if !slices.ContainsFunc(b.holds, func(h identity.Hold) bool {
-					return h.Digest == w.Digest && slices.ContainsFunc(h.Members, func(m identity.Member) bool {
-						return m.Target == w.Target && m.Account == w.Account
-					})
-				}) {
+				if !b.has(w.Digest, w.Member) || w.Member.Person != w.Person || w.Member.Target != w.Target {
 					t.Fatalf("%s waits in %s, where it is no member", keyOf(w.Leaver), w.Digest)
+				}
+			}
+			for _, k := range d.Kept {
+				if !b.has(k.Digest, k.Member) || k.Member.Person != k.Person {
+					t.Fatalf("%s is kept by %s, which has not the member that it names: %+v", keyOf(k.Leaver), k.Digest, k.Member)
 				}
 			}
 		}
@@ -198,8 +206,10 @@ func TestR06NeverMoreThanAllowed(t *testing.T) {
 					allowed, floor = 0, 0
 				}
 				all, proven := 0, 0
+				once := map[identity.AccountID]bool{} // who leaves twice is one
 				for _, s := range b.spent {
-					if s.Target == target && !s.At.Before(b.now.Add(-limits.Window)) {
+					if s.Target == target && !once[s.Account] && !s.At.Before(b.now.Add(-limits.Window)) {
+						once[s.Account] = true
 						if all++; s.Cause == identity.Deleted || s.Cause == identity.Inactive {
 							proven++
 						}

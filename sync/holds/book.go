@@ -104,7 +104,10 @@ func (b *Book) Leavers(
 	decided := match(enforced, d, facts.Holds)
 	b.tell(decided, &v)
 	if b.Write {
-		return v, b.keep(ctx, d, decided)
+		if err := b.keep(ctx, d, decided); err != nil {
+			return v, err
+		}
+		return v, b.level(ctx, enforced)
 	}
 	b.take(d, decided)
 	return v, nil
@@ -154,11 +157,12 @@ func judged(leavers []people.Leaver) []identity.Leaver {
 type decided struct {
 	people.Leaver
 	status state.StepStatus
-	why    string        // for the step: what it waits for
-	counts bool          // for the guard's window
-	leaves []guard.Place // holds that it is taken out of
-	hold   identity.Hold // in which it waits or is kept; the zero one for none
-	stood  bool          // since an earlier pass
+	why    string          // for the step: what it waits for
+	counts bool            // for the guard's window
+	leaves []guard.Place   // holds that it is taken out of
+	hold   identity.Hold   // in which it waits or is kept; the zero one for none
+	member identity.Member // by which that hold binds it
+	stood  bool            // since an earlier pass
 }
 
 // match brings a decision and its leavers together.
@@ -180,13 +184,13 @@ func match(leavers []people.Leaver, d guard.Decision, standing []identity.Hold) 
 	}
 	for _, l := range d.Held {
 		out := find(l.Leaver)
-		out.hold = holds[l.Digest]
+		out.hold, out.member = holds[l.Digest], l.Member
 		out.status, out.why = state.StepHeld, "held by "+l.Digest+": "+out.hold.Reason
 		out.stood = slices.ContainsFunc(standing, func(h identity.Hold) bool { return h.Digest == l.Digest })
 	}
 	for _, l := range d.Kept {
 		out := find(l.Leaver)
-		out.status, out.hold, out.stood = state.StepKept, holds[l.Digest], true
+		out.status, out.hold, out.member, out.stood = state.StepKept, holds[l.Digest], l.Member, true
 		out.why = kept(l.Digest, identity.Ruling{By: l.By, At: l.At})
 	}
 	for _, l := range d.Protected {
@@ -360,7 +364,7 @@ func (b *Book) keepLeavers(w *state.Writer, batch []decided) error {
 			continue
 		}
 		if out.stood { // an operator may have ruled since the hold was read
-			if still, err := w.IsMember(out.hold.Digest, out.Leaver.Leaver); err != nil {
+			if still, err := w.IsMember(out.hold.Digest, out.member); err != nil {
 				return err
 			} else if !still {
 				continue
@@ -373,6 +377,66 @@ func (b *Book) keepLeavers(w *state.Writer, batch []decided) error {
 		}
 	}
 	return nil
+}
+
+// level puts those into the books who left, have their account still, and of whom nothing was written down: an operator may have ruled on their
+// hold while it was read. They wait for the next pass, which judges them again (R8).
+func (b *Book) level(ctx context.Context, left []people.Leaver) error {
+	for batch := range slices.Chunk(judged(left), batchSize) {
+		var missed []identity.Leaver
+		err := b.Ledger.View(ctx, func(v *state.Reader) (err error) {
+			missed, err = unbooked(v, batch)
+			return err
+		})
+		if err != nil {
+			return fmt.Errorf("read the state: %w", err)
+		}
+		if len(missed) == 0 {
+			continue
+		}
+		if err := b.update(ctx, func(w *state.Writer) error { return b.book(w, missed) }); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// book holds the steps of those who are in no books still.
+func (b *Book) book(w *state.Writer, missed []identity.Leaver) error {
+	missed, err := unbooked(&w.Reader, missed)
+	if err != nil {
+		return err
+	}
+	for _, l := range missed {
+		b.Log.Warn("left, and in no books: held until the next pass", "target", l.Target, "account", l.UserName, "person", l.Name, "cause", l.Cause)
+		a := identity.Account{ID: l.Account, UserName: l.UserName}
+		why := "nothing was decided about it: the next pass judges it again"
+		if err := sweep.Open(w, l, a, state.StepHeld, why, b.Now); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// unbooked are those of some leavers who are in no books.
+func unbooked(v *state.Reader, left []identity.Leaver) ([]identity.Leaver, error) {
+	books := map[guard.Account]guard.Booked{}
+	for _, l := range left {
+		link, linked, err := v.LinkByAccount(l.Target, l.Account)
+		if err != nil {
+			return nil, err
+		}
+		c, _, err := v.Case(l.Person)
+		if err != nil {
+			return nil, err
+		}
+		step := sweep.StepOf(c, l.Target, l.Account)
+		books[guard.Account{Target: l.Target, ID: l.Account}] = guard.Booked{
+			Active: linked && link.Person == l.Person && link.State == identity.LinkActive,
+			Step:   step != nil && (step.Status.Open() || step.Status == state.StepReported),
+		}
+	}
+	return guard.Unbooked(left, books), nil
 }
 
 // Size judges the size of a read (R2), and writes down what becomes of the holds over it.

@@ -3,6 +3,7 @@ package orders
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/dirsweep/dirsweep/state"
 	"github.com/dirsweep/dirsweep/sync/apply"
@@ -30,8 +31,20 @@ func (d *Desk) Release(ctx context.Context, o Order) error {
 		if err != nil {
 			return err
 		}
+		p, _, err := w.Person(id)
+		if err != nil {
+			return err
+		}
 		for _, s := range c.Steps {
-			if c.Cause != identity.Emergency || s.Status != state.StepOpen {
+			if c.Cause != identity.Emergency {
+				continue
+			}
+			if s.Status == state.StepProven && p.Active && slices.Contains(p.Scope, s.Target) {
+				if err := sweep.Unwatch(w, id, s.Target, s.Account, d.Now()); err != nil {
+					return err
+				}
+			}
+			if s.Status != state.StepOpen {
 				continue
 			}
 			c, err := sweep.Return(w, id, s.Target, "released", d.Now())

@@ -112,3 +112,45 @@ func TestR11AClosedAccountIsWatched(t *testing.T) {
 		t.Errorf("%d writes to an account that stayed closed, %v", app.Writes()-before, err)
 	}
 }
+
+// Whoever an order closed and no longer closes may have the account that somebody opens for them, before any pass too. Who has left all the same
+// may not.
+func TestR11WhoeverIsReleasedIsNotClosedAgain(t *testing.T) {
+	for name, c := range map[string]struct {
+		leaves bool
+		open   bool
+	}{
+		"in scope": {false, true},
+		"left":     {true, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			l, dir, app := company(t, 20, "", nil)
+			clock := time.Now()
+			l.now = func() time.Time { return clock }
+			who := slapdtest.UID(1)
+			if _, err := l.engine().Sweep(t.Context(), reconcile.Order{Person: who, Reason: "stolen laptop"}); err != nil {
+				t.Fatal(err)
+			}
+			if app.Users(t)[who]["active"] != false {
+				t.Fatal("the order closes nobody")
+			}
+			if c.leaves {
+				dir.Delete(t, dir.PersonDN(who))
+				l.full()
+			}
+			l.must(l.engine().Release(t.Context(), reconcile.Order{Person: who, Actor: "olga"}))
+			app.Patch(t, "/Users/"+app.Users(t)[who]["id"].(string), "replace", "active", true)
+			clock = clock.Add(time.Minute + time.Second)
+			if _, err := l.engine().Retry(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			if got := app.Users(t)[who]["active"] == true; got != c.open {
+				t.Errorf("open: %t, want %t", got, c.open)
+			}
+			if c.open {
+				l.full()
+				still(t, "after a pass", app, 20)
+			}
+		})
+	}
+}

@@ -8,6 +8,7 @@ import (
 	"github.com/dirsweep/dirsweep/state"
 	"github.com/dirsweep/dirsweep/sync/apply"
 	"github.com/dirsweep/dirsweep/sync/audit"
+	"github.com/dirsweep/dirsweep/sync/guard"
 	"github.com/dirsweep/dirsweep/sync/identity"
 	"github.com/dirsweep/dirsweep/sync/sweep/evidence"
 )
@@ -51,7 +52,8 @@ func (b *Books) NextDue(ctx context.Context, target string) (at time.Time, err e
 // mostAtOnce bounds one round, so that it holds no more than so many cases; what is left is due in the next.
 const mostAtOnce = 1000
 
-// due lists what a target's leavers have due now, the longest waiting first, but for what is under way.
+// due lists what a target's leavers have due now, the longest waiting first, but for what is under way. With which.all it looks beyond what the
+// order of stamps says, for those that a clock made which has gone back since: no try and no look is put off for longer than latest.
 func (b *Books) due(
 	ctx context.Context, target string, now time.Time, which Selection, underWay func(task) bool,
 ) (tasks []task, err error) {
@@ -60,7 +62,7 @@ func (b *Books) due(
 			switch {
 			case err != nil:
 				return err
-			case d.At.After(now) && !which.Now || len(tasks) == mostAtOnce:
+			case d.At.After(now) && !which.Now && !which.all || len(tasks) == mostAtOnce:
 				return nil
 			case which.Person != nil && d.Person != *which.Person:
 				continue
@@ -70,7 +72,8 @@ func (b *Books) due(
 				return err
 			}
 			step := StepOf(t.kase, target, d.Account)
-			if step == nil || d.At.After(now) && step.Status != state.StepOpen || which.Person != nil && d.Account == "" {
+			early := d.At.After(now) && step != nil && (step.Next.IsZero() || !guard.Due(step.Next, now, latest))
+			if step == nil || early && !(which.Now && step.Status == state.StepOpen) || which.Person != nil && d.Account == "" {
 				continue
 			}
 			t.step = *step
@@ -99,7 +102,8 @@ func (b *Books) stands(ctx context.Context, t task) (stands bool, err error) {
 	err = b.Ledger.View(ctx, func(r *state.Reader) error {
 		c, _, err := r.Case(t.kase.Person)
 		s := StepOf(c, t.step.Target, t.step.Account)
-		stands = s != nil && s.Status == t.step.Status && s.Attempts == t.step.Attempts && s.Delete.Equal(t.step.Delete)
+		stands = s != nil && s.Status == t.step.Status && s.Attempts == t.step.Attempts && s.Delete.Equal(t.step.Delete) &&
+			s.Next.Equal(t.step.Next)
 		return err
 	})
 	return stands, err

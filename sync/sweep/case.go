@@ -106,6 +106,11 @@ func Note(w *state.Writer, person identity.PersonID, target string, account iden
 	return w.PutCase(settled(c, now))
 }
 
+// Unwatch leaves an account that was proven closed to whoever enables it: its person may have it. What was taken away with it stays on record.
+func Unwatch(w *state.Writer, person identity.PersonID, target string, account identity.AccountID, now time.Time) error {
+	return Note(w, person, target, account, func(s *state.Step) { s.Next, s.Delete = time.Time{}, time.Time{} }, now)
+}
+
 // Return takes back what a person owes on one target, and why says why: they are in scope of it again, or were released. A case without steps is
 // forgotten; its history is in the audit trail. Where that ends a case that was open, it is returned as it ended, to be given to Books.End once
 // the transaction is done; else nil.

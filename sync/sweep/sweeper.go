@@ -65,9 +65,10 @@ type Sweeper struct {
 	// that hangs, or an account that is always refused, keeps nobody else's account open (R4).
 	first, rest, again chan struct{}
 
-	mu    sync.Mutex // guards what follows
-	probe time.Time  // the last attempt during a pause
-	busy  map[claimed]working
+	mu      sync.Mutex // guards what follows
+	probe   time.Time  // the last attempt during a pause
+	scanned time.Time  // when stamps were last looked for that a clock made which has gone back since
+	busy    map[claimed]working
 }
 
 // working is who is at work on an account.
@@ -173,6 +174,8 @@ func (t task) leaver() identity.Leaver {
 type Selection struct {
 	Person *identity.PersonID // only this person's; nil for everybody's
 	Now    bool               // also open steps whose next attempt is not due yet: somebody asked for it
+
+	all bool // also those whose stamps a clock made that has gone back since
 }
 
 // Drain tries once everything that is due now, and returns when all of it has ended; of a person's steps also what was under way already.
@@ -208,6 +211,7 @@ func (b *batch) add(did Round) {
 func (s *Sweeper) begin(ctx context.Context, which Selection) (*batch, error) {
 	b := &batch{}
 	now := s.Now()
+	which.all = s.mayScan(now)
 	tasks, err := s.Books.due(ctx, s.Target, now, which, s.underWay)
 	if err != nil {
 		return b, err
@@ -315,10 +319,21 @@ func (s *Sweeper) tryAgain(ctx context.Context, b *batch, rules Rules, t task, t
 func (s *Sweeper) mayProbe(which Selection, now time.Time) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if !which.Now && now.Sub(s.probe) < probeEvery {
+	if !which.Now && !guard.Due(s.probe.Add(probeEvery), now, probeEvery) {
 		return false
 	}
 	s.probe = now
+	return true
+}
+
+// mayScan reports whether stamps are looked for that a clock made which has gone back since.
+func (s *Sweeper) mayScan(now time.Time) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !guard.Due(s.scanned.Add(atLeast), now, atLeast) {
+		return false
+	}
+	s.scanned = now
 	return true
 }
 

@@ -279,6 +279,25 @@ func TestWhatARoundDoes(t *testing.T) {
 			sweep.Selection{Now: true},
 			"close 1", "proven 2 next never delete never",
 		},
+		{
+			"R04: the clock went back by two hours, and it was to be tried again",
+			state.Step{Account: "1", Status: state.StepOpen, Attempts: 1, Next: noon.Add(2 * time.Hour), Left: noon},
+			func(r *round) { r.target.closed["1"] = r.proven("inactive", time.Time{}) },
+			sweep.Selection{},
+			"close 1", "proven 2 next 1m0s delete never",
+		},
+		{
+			"R11: the clock went back by two hours, and it was to be looked at again", closed("1", noon, noon.Add(2*time.Hour), long),
+			func(r *round) { r.target.seen["1"] = "inactive" },
+			sweep.Selection{},
+			"look 1", "proven 0 next 1m0s delete 720h0m0s",
+		},
+		{
+			"R10: the clock went back, and grace ends later than any", closed("1", noon, time.Time{}, noon.Add(4*month)),
+			nil,
+			sweep.Selection{},
+			"", "proven 0 next never delete 2880h0m0s",
+		},
 		{"R06: held", state.Step{Account: "1", Status: state.StepHeld}, nil, sweep.Selection{Now: true}, "", "held 0 next never delete never"},
 		{"R05: disputed", state.Step{Account: "1", Status: state.StepDisputed}, nil, sweep.Selection{Now: true}, "", "disputed 0 next never delete never"},
 		{
@@ -497,5 +516,20 @@ func TestR10DeletesHaveALimit(t *testing.T) {
 	}
 	if len(holds) != 1 || holds[0].Kind != identity.HoldDelete || len(holds[0].Members) != 3 {
 		t.Errorf("%+v", holds)
+	}
+}
+
+// TestR04AClockThatGoesBackPutsNothingOff: what was put off by the clock as it was is due within a minute, and a paused target is probed on.
+func TestR04AClockThatGoesBackPutsNothingOff(t *testing.T) {
+	r := newRound(t)
+	r.step(open("1", 0))
+	r.target.paused = noon.Add(24 * time.Hour)
+	r.target.closed["1"] = sweep.Closed{Err: errors.New("503")}
+	if got := r.drain(sweep.Selection{}); got != "close 1" {
+		t.Fatal(got)
+	}
+	r.now = noon.Add(-2 * time.Hour)
+	if got := r.drain(sweep.Selection{}); got != "close 1" {
+		t.Errorf("after the clock went back: %q", got)
 	}
 }
