@@ -38,7 +38,7 @@ type generated struct {
 
 // runGenerated tries a sample of generated mutants, as many of each package. Those that do not compile are no mutants: the
 // next one takes their place.
-func runGenerated(ctx context.Context, r *runner, count int, seed uint64, out io.Writer) error {
+func runGenerated(ctx context.Context, r *runner, packages []string, count int, seed uint64, out io.Writer) error {
 	reasons, err := readReasons(filepath.Join(r.root, survivorsFile))
 	if err != nil {
 		return err
@@ -46,7 +46,6 @@ func runGenerated(ctx context.Context, r *runner, count int, seed uint64, out io
 	var tried []generated
 	var results []result
 	var failed []error
-	packages := generatedFrom()
 	for i, pkg := range packages {
 		candidates, err := generate(r.root, pkg)
 		if err != nil {

@@ -78,7 +78,7 @@ func run(ctx context.Context, args []string, out io.Writer) (err error) {
 		failed = append(failed, runNamed(ctx, &r, o.only, out))
 	}
 	if o.generate > 0 {
-		failed = append(failed, runGenerated(ctx, &r, o.generate, o.seed, out))
+		failed = append(failed, runGenerated(ctx, &r, generatedFrom(), o.generate, o.seed, out))
 	}
 	return errors.Join(failed...)
 }
@@ -87,6 +87,7 @@ func run(ctx context.Context, args []string, out io.Writer) (err error) {
 const (
 	dataFolder    = "cmd/internal/mutants/testdata"
 	survivorsFile = dataFolder + "/survivors.txt"
+	notBuiltFile  = dataFolder + "/without.txt"
 )
 
 func runNamed(ctx context.Context, r *runner, only string, out io.Writer) error {
@@ -112,7 +113,14 @@ func runNamed(ctx context.Context, r *runner, only string, out io.Writer) error 
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	return namedTable(out, mutants, results)
+	if err := namedTable(out, mutants, results); err != nil || only != "" {
+		return err
+	}
+	without, err := readReasons(filepath.Join(r.root, notBuiltFile))
+	if err != nil {
+		return err
+	}
+	return withoutTable(out, uncovered(mutants, nil), without)
 }
 
 func choose(mutants []mutant, only string) (chosen []mutant, err error) {

@@ -38,6 +38,44 @@ func namedTable(out io.Writer, mutants []mutant, results []result) error {
 	return errors.Join(failed...)
 }
 
+// subjects are what has to have a mutant: every rule, every line of ENGINE, and every break that was reported.
+func subjects() (list []string) {
+	for _, kind := range []struct {
+		letter string
+		last   int
+	}{{"R", 21}, {"S", 15}, {"D", 22}, {"B", 18}, {"F", 12}} {
+		for n := 1; n <= kind.last; n++ {
+			list = append(list, fmt.Sprint(kind.letter, n))
+		}
+	}
+	return append(list, "Batch", "Limits", "Anomaly", "Edited", "Holds", "Gone", "Second", "Watching", "Claims", "State", "Currency", "Pauses",
+		"Delete", "Cycles", "Protection", "Level", "Exit")
+}
+
+// uncovered are the subjects that have no mutant, and no reason for it.
+func uncovered(mutants []mutant, reasons map[string]string) (list []string) {
+	for _, subject := range subjects() {
+		_, argued := reasons[subject]
+		if !argued && !slices.ContainsFunc(mutants, func(m mutant) bool { return slices.Contains(m.rules, subject) }) {
+			list = append(list, subject)
+		}
+	}
+	return list
+}
+
+// withoutTable prints what has no mutant, and why; it fails where nobody says why.
+func withoutTable(out io.Writer, list []string, reasons map[string]string) error {
+	var failed []error
+	for _, subject := range list {
+		reason, known := reasons[subject]
+		if !known {
+			failed = append(failed, fmt.Errorf("%s has no mutant, and %s does not say why", subject, notBuiltFile))
+		}
+		fmt.Fprintf(out, "without a mutant: %s: %s\n", subject, reason)
+	}
+	return errors.Join(failed...)
+}
+
 func seconds(d time.Duration) string { return fmt.Sprintf("%.1f", d.Seconds()) }
 
 // generatedTable prints the share that was killed in each package, and who survives.
