@@ -178,7 +178,9 @@ func TestR08Seconds(t *testing.T) {
 // deaf is a memory that cannot be read.
 type deaf struct{ apply.Memory }
 
-func (deaf) Load(context.Context, string) (apply.Record, error) { return apply.Record{}, errors.New("disk") }
+func (deaf) Load(context.Context, string) (apply.Record, error) {
+	return apply.Record{}, errors.New("disk")
+}
 
 // Without its memory a session would forget a pause that the application asked for.
 func TestASessionWithoutItsMemoryBeginsNothing(t *testing.T) {

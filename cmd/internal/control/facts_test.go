@@ -43,7 +43,9 @@ func TestR21EveryOpenAccountIsAFact(t *testing.T) {
 // R21: every member of a hold is a fact until it is closed: one that was rejected is kept, and open.
 func TestR21EveryMemberOfAHoldIsAFact(t *testing.T) {
 	t.Parallel()
-	member := func(what identity.Verdict) identity.Member { return identity.Member{Ruling: identity.Ruling{What: what}} }
+	member := func(what identity.Verdict) identity.Member {
+		return identity.Member{Ruling: identity.Ruling{What: what}}
+	}
 	for _, c := range []struct {
 		name  string
 		hold  identity.Hold

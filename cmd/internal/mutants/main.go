@@ -42,7 +42,7 @@ type options struct {
 func parse(args []string) (o options, err error) {
 	flags := flag.NewFlagSet("mutants", flag.ContinueOnError)
 	flags.StringVar(&o.root, "root", ".", "folder of the module")
-	flags.StringVar(&o.only, "only", "", "named mutants whose rule or name fits this `pattern`, and no generated ones")
+	flags.StringVar(&o.only, "only", "", "only named mutants whose rule or name fits this `pattern`, R8 say")
 	flags.BoolVar(&o.named, "named", true, "the named mutants")
 	flags.IntVar(&o.generate, "generate", 200, "how many generated mutants")
 	flags.Uint64Var(&o.seed, "seed", 1, "which of them")
@@ -63,6 +63,9 @@ func parse(args []string) (o options, err error) {
 
 func run(ctx context.Context, args []string, out io.Writer) (err error) {
 	o, err := parse(args)
+	if errors.Is(err, flag.ErrHelp) {
+		return nil
+	}
 	if err != nil {
 		return err
 	}
