@@ -48,7 +48,8 @@ func TestR08WhatVanishesUnderAnUpdateIsNotDone(t *testing.T) {
 		d := newDesk(t, memory.New(), account("1", "a", "a"))
 		d.witness()
 		link := d.link(alice, "1")
-		d.app.Script("update", applytest.Answer{During: func() { d.app.Remove("1") }})
+		d.app.Always("find", applytest.Answer{Hollow: true})
+		d.app.Script("update", applytest.Answer{During: func() { d.app.About("account", "1", applytest.Answer{Err: targets.ErrNotFound}) }})
 		job := d.sweep(identity.Update, link)
 		job.Change.Delta = identity.Delta{Attributes: []identity.AttributeChange{{Path: "title", Before: `"t"`}}}
 		if r := d.x.Do(t.Context(), d.p, job); !errors.Is(r.Err, targets.ErrNotFound) || r.Seen != "" {
@@ -193,6 +194,24 @@ func TestASessionWithoutItsMemoryBeginsNothing(t *testing.T) {
 		t.Errorf("%v, %v: want an error", p, err)
 	}
 	if calls := app.Calls(); len(calls) > 0 {
+		t.Errorf("calls %q", calls)
+	}
+}
+
+// R9: a target that is left alone is not called at all.
+func TestR09WhatIsLeftAloneIsNotCalled(t *testing.T) {
+	d := newDesk(t, memory.New(), account("1", "a", "a"))
+	why := errors.New("its credentials lapsed")
+	d.p.Break(why)
+	if _, err := d.p.Account(t.Context(), "1"); !errors.Is(err, why) {
+		t.Errorf("error %v, want why it is left alone", err)
+	}
+	for _, err := range d.p.Accounts(t.Context()) {
+		if !errors.Is(err, why) {
+			t.Errorf("error %v of the list, want why it is left alone", err)
+		}
+	}
+	if calls := d.app.Calls(); len(calls) > 0 {
 		t.Errorf("calls %q", calls)
 	}
 }

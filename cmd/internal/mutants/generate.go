@@ -52,14 +52,14 @@ func runGenerated(ctx context.Context, r *runner, packages []string, count int, 
 			return err
 		}
 		shuffle(candidates, seed)
-		if res := r.test(ctx, edit{}, "./"+pkg, "."); res.err != nil || res.killer != "" {
+		if res := r.test(ctx, edit{}, "./"+pkg, ".", r.timeout); res.err != nil || res.killer != "" {
 			return fmt.Errorf("without any mutant, %s: %s fails: %w", pkg, res.killer, res.err)
 		}
 		want := (count - len(tried)) / (len(packages) - i) // what a small package lacks, the next ones give
 		for want > 0 && len(candidates) > 0 && ctx.Err() == nil {
 			batch := candidates[:min(want, len(candidates))]
 			candidates = candidates[len(batch):]
-			got := each(ctx, r.parallel, batch, func(g generated) result { return r.test(ctx, g.edit, "./"+g.pkg, ".") })
+			got := each(ctx, r.parallel, batch, func(g generated) result { return r.test(ctx, g.edit, "./"+g.pkg, ".", min(r.timeout, hanging)) })
 			for j, res := range got {
 				if !res.builds {
 					continue

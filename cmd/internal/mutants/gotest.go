@@ -48,10 +48,10 @@ type event struct {
 }
 
 // test runs the tests of a package over an edited file; the zero edit is none.
-func (r *runner) test(ctx context.Context, e edit, pkg, pattern string) (res result) {
+func (r *runner) test(ctx context.Context, e edit, pkg, pattern string, timeout time.Duration) (res result) {
 	began := time.Now()
 	defer func() { res.took = time.Since(began) }()
-	args := []string{"test", "-json", "-vet=off", "-count=1", "-failfast", "-timeout", r.timeout.String(), "-run", pattern}
+	args := []string{"test", "-json", "-vet=off", "-count=1", "-failfast", "-timeout", timeout.String(), "-run", pattern}
 	if e.file != "" {
 		overlay, err := r.overlay(e)
 		if err != nil {
@@ -166,7 +166,7 @@ func (r *runner) passWithout(ctx context.Context, mutants []mutant) error {
 		}
 	}
 	results := each(ctx, r.parallel, packages, func(pkg string) result {
-		return r.test(ctx, edit{}, "./"+pkg, "(?:"+strings.Join(patterns[pkg], ")|(?:")+")")
+		return r.test(ctx, edit{}, "./"+pkg, "(?:"+strings.Join(patterns[pkg], ")|(?:")+")", r.timeout)
 	})
 	var failed []error
 	for i, pkg := range packages {

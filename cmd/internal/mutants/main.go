@@ -111,7 +111,11 @@ func runNamed(ctx context.Context, r *runner, only string, out io.Writer) error 
 		if err != nil {
 			return result{err: err}
 		}
-		return r.test(ctx, edit, "./"+m.pkg, m.test)
+		timeout := r.timeout
+		if m.hangs {
+			timeout = min(timeout, hanging)
+		}
+		return r.test(ctx, edit, "./"+m.pkg, m.test, timeout)
 	})
 	if err := ctx.Err(); err != nil {
 		return err
@@ -125,6 +129,9 @@ func runNamed(ctx context.Context, r *runner, only string, out io.Writer) error 
 	}
 	return withoutTable(out, uncovered(mutants, nil), without)
 }
+
+// hanging is for a test that notices by not ending; without the mutant it has to end well before.
+const hanging = 15 * time.Second
 
 func choose(mutants []mutant, only string) (chosen []mutant, err error) {
 	fits, err := regexp.Compile("^(?:" + only + ")$")

@@ -30,7 +30,7 @@ func tinyModule(t *testing.T) *runner {
 			t.Fatal(err)
 		}
 	}
-	return &runner{root: root, dir: t.TempDir(), timeout: 5 * time.Second, parallel: 2}
+	return &runner{root: root, dir: t.TempDir(), timeout: 3 * time.Second, parallel: 2}
 }
 
 func TestWhatBecomesOfAMutant(t *testing.T) {
