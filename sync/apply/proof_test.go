@@ -3,10 +3,13 @@ package apply_test
 import (
 	"context"
 	"errors"
+	"os"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/dirsweep/dirsweep/state"
 	"github.com/dirsweep/dirsweep/state/memory"
 	"github.com/dirsweep/dirsweep/sync/apply"
 	"github.com/dirsweep/dirsweep/sync/apply/applytest"
@@ -214,4 +217,111 @@ func TestR09WhatIsLeftAloneIsNotCalled(t *testing.T) {
 	if calls := d.app.Calls(); len(calls) > 0 {
 		t.Errorf("calls %q", calls)
 	}
+}
+
+// R8: where others are linked and cannot be read now, it is not the last account: closing it is tried again.
+func TestR08AWitnessThatCannotBeReadIsStillOne(t *testing.T) {
+	d := newDesk(t, memory.New())
+	d.witness()
+	d.app.Remove("w")
+	r := d.x.Do(t.Context(), d.p, d.sweep(identity.Disable, d.link(alice, "1")))
+	var unproven *apply.UnprovenError
+	if !errors.As(r.Err, &unproven) || unproven.Last {
+		t.Errorf("%v: want that nothing is proven yet", r.Err)
+	}
+	if calls := d.app.Calls(); slices.ContainsFunc(calls, func(c string) bool { return strings.HasPrefix(c, "find") }) {
+		t.Errorf("calls %q: a search proves nothing without a witness", calls)
+	}
+}
+
+// R8: who may be a witness.
+func TestR08Witnesses(t *testing.T) {
+	d := newDesk(t, memory.New())
+	d.link(alice, "1")
+	d.link(bob, "2")
+	d.putLink(state.Link{Target: "wiki", Person: identity.PersonID{Directory: "corp", Anchor: "c"}, Account: "3", State: identity.LinkDisabled})
+	d.putLink(state.Link{Target: "chat", Person: alice, Account: "4"})
+	for except, want := range map[identity.AccountID][]identity.AccountID{"1": {"2"}, "2": {"1"}, "9": {"1", "2"}} {
+		links, err := apply.LedgerMemory{Ledger: d.ledger}.Witnesses(t.Context(), "wiki", except, 5)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []identity.AccountID
+		for _, link := range links {
+			got = append(got, link.Account)
+		}
+		d.want("but for "+string(except), want, got)
+	}
+	if links, err := (apply.LedgerMemory{Ledger: d.ledger}).Witnesses(t.Context(), "wiki", "", 1); err != nil || len(links) != 1 {
+		t.Errorf("%v, %v: want one", links, err)
+	}
+}
+
+// R4: who has left is closed, whatever is remembered of them.
+func TestR04WhoHasLeftIsClosed(t *testing.T) {
+	d := newDesk(t, memory.New(), account("1", "a", "a"))
+	link := d.link(alice, "1")
+	if err := d.ledger.Update(t.Context(), func(w *state.Writer) error { return w.PutPerson(state.Person{ID: alice, Name: "a"}) }); err != nil {
+		t.Fatal(err)
+	}
+	if r := d.x.Do(t.Context(), d.p, d.sweep(identity.Disable, link)); r.Err != nil || r.Seen != apply.SeenInactive {
+		t.Errorf("seen %q, %v", r.Seen, r.Err)
+	}
+}
+
+// R4, R16: during a pause nothing is begun, and so nothing is told as failed.
+func TestNothingIsBegunDuringAPause(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		d := newDesk(t, memory.New(), account("1", "a", "a"))
+		d.app.Script("account", applytest.Answer{Err: &targets.ThrottledError{RetryAfter: time.Hour, Err: errors.New("429")}})
+		if _, err := d.p.Account(t.Context(), "1"); err == nil {
+			t.Fatal("no pause")
+		}
+		if r := d.x.Do(t.Context(), d.p, creation()); !errors.Is(r.Err, apply.ErrPaused) {
+			t.Errorf("error %v, want the pause", r.Err)
+		}
+		d.want("told", 0, len(d.told()))
+		d.want("intents", 0, len(d.intents()))
+	})
+}
+
+// R16: a trail that is gone takes the target out of the pass.
+func TestR16ABrokenTrailEndsThePass(t *testing.T) {
+	d := newDesk(t, memory.New(), account("1", "a", "a"))
+	if err := os.Remove(d.path); err != nil {
+		t.Fatal(err)
+	}
+	if r := d.x.Do(t.Context(), d.p, creation()); r.Err == nil || d.p.Down() == nil {
+		t.Errorf("error %v, down %v: want that it goes no further", r.Err, d.p.Down())
+	}
+	d.want("writes", 0, len(d.writes()))
+}
+
+// R7: whether an account was made cannot be told where the application does not answer the search for it.
+func TestR07AnUnansweredSearchSettlesNothing(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		d := newDesk(t, memory.New())
+		if err := d.ledger.Update(t.Context(), func(w *state.Writer) error {
+			_, err := w.Begin(state.Intent{Pass: "before", Change: change(identity.Create, alice, ""), At: time.Now()})
+			return err
+		}); err != nil {
+			t.Fatal(err)
+		}
+		d.app.Always("find", unavailable)
+		if left := d.x.Recover(t.Context(), d.p, d.unfinished()); len(left) != 1 {
+			t.Errorf("%d are left, want one", len(left))
+		}
+		d.want("intents", 1, len(d.intents()))
+	})
+}
+
+// What the application's answer shows is not asked for again.
+func TestAnUpdateIsReadOnce(t *testing.T) {
+	d := newDesk(t, memory.New(), account("1", "a", "a"))
+	job := d.sweep(identity.Update, d.link(alice, "1"))
+	job.Change.Delta = identity.Delta{Attributes: []identity.AttributeChange{{Path: "title", Before: `"t"`, After: `"u"`}}}
+	if r := d.x.Do(t.Context(), d.p, job); r.Err != nil {
+		t.Fatal(r.Err)
+	}
+	d.want("calls", []string{"account 1", "update 1"}, d.app.Calls())
 }

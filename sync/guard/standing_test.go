@@ -88,3 +88,25 @@ func TestAHoldCountsWhoWaits(t *testing.T) {
 		t.Errorf("%+v", d.Holds)
 	}
 }
+
+// A percentage below one lets one go all the same; one of nothing nobody.
+func TestR06APercentageOfFewIsOne(t *testing.T) {
+	for percent, want := range map[float64]string{0.5: "1 go", 1: "1 go", 0: "0 go; held 1 moved"} {
+		b := company(100)
+		b.limits.MaxSweepPercent = percent
+		if got := said(b.pass(crowd(moved, "ou=a", 1))); got != want {
+			t.Errorf("%g percent of a hundred: %s, want %s", percent, got, want)
+		}
+	}
+}
+
+// A hold over a read says what more is known of those who are missing.
+func TestR02AShrinkSaysWhatIsKnown(t *testing.T) {
+	r := guard.Read{Now: morning, Limits: guard.Default(), Source: "corp", Before: 100, Count: 50, Missing: 50}
+	for words, want := range map[string]string{"": "before you approve", "7 of them deleted": "before you approve; 7 of them deleted"} {
+		r.Words = words
+		if b := guard.Believe(r); b.Hold == nil || !strings.HasSuffix(b.Hold.Reason, want) {
+			t.Errorf("%q: %+v, want that it ends in %q", words, b.Hold, want)
+		}
+	}
+}

@@ -358,3 +358,27 @@ func TestR08EntitlementsThatAreNotShown(t *testing.T) {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 }
+
+// A creation is named by its fingerprint: a pass that carries a plan out keeps no values of those that it makes.
+func TestR17ACreationIsNamedByItsFingerprint(t *testing.T) {
+	digest := func(value identity.Value, fingerprint uint64) string {
+		return plan.Digest([]identity.Change{{Op: identity.Create, Target: "wiki", UserName: "ann", WantPrint: fingerprint, Delta: identity.Delta{
+			Attributes: []identity.AttributeChange{{Path: "title", After: value}},
+		}}})
+	}
+	if digest(`"a"`, 1) != digest("", 1) {
+		t.Error("the digest depends on values that are not kept")
+	}
+	if digest(`"a"`, 1) == digest(`"a"`, 2) {
+		t.Error("another account has the same digest")
+	}
+}
+
+// R17: in whatever order an application shows entitlements, those that are taken away are sorted.
+func TestR17WhatIsTakenAwayIsSorted(t *testing.T) {
+	have := []identity.Entitlement{{Name: "d"}, {Name: "c"}}
+	d := plan.Diff(identity.Account{Entitlements: []identity.Entitlement{}}, identity.Account{Entitlements: have}, nil, identity.NamedEntitlements("c", "d"))
+	if diff := cmp.Diff(identity.NamedEntitlements("c", "d"), d.Withdraw); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
