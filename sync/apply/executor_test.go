@@ -112,6 +112,13 @@ func (d *desk) link(person identity.PersonID, account identity.AccountID) state.
 	return link
 }
 
+func (d *desk) putLink(link state.Link) {
+	d.t.Helper()
+	if err := d.ledger.Update(d.t.Context(), func(w *state.Writer) error { return w.PutLink(link) }); err != nil {
+		d.t.Fatal(err)
+	}
+}
+
 func (d *desk) recorded(person identity.PersonID) (link state.Link) {
 	d.t.Helper()
 	if err := d.ledger.View(d.t.Context(), func(r *state.Reader) (err error) {
@@ -671,6 +678,7 @@ func TestR07RecoverLooksAndRepeatsNothing(t *testing.T) {
 		{"gone instead", identity.Disable, nil, "disable found done gone", "", identity.LinkActive},
 		{"deleted", identity.Delete, nil, "delete found done gone", "", identity.LinkActive},
 		{"not deleted", identity.Delete, []identity.Account{inactive}, "delete found not done inactive", "1", identity.LinkActive},
+		{"not enabled", identity.Enable, []identity.Account{inactive}, "enable found not done inactive", "1", identity.LinkActive},
 		{"enabled", identity.Enable, []identity.Account{granted}, "enable found done active", "1", identity.LinkActive},
 		{"stripped", identity.Strip, []identity.Account{inactive}, "strip found done inactive", "1", identity.LinkActive},
 		{"not stripped", identity.Strip, []identity.Account{granted}, "strip found not done active", "1", identity.LinkActive},

@@ -57,6 +57,15 @@ func TestDiffSeesTheAccountsOwnFields(t *testing.T) {
 	}
 }
 
+// R17: in whatever order the mapping gives entitlements, the delta has them sorted.
+func TestR17ADeltaIsSorted(t *testing.T) {
+	want := []identity.Entitlement{{Name: "d"}, {Name: "c"}}
+	d := plan.Diff(identity.Account{Entitlements: want}, identity.Account{}, nil, nil)
+	if diff := cmp.Diff(identity.NamedEntitlements("c", "d"), d.Grant); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
 func TestDiffOfEntitlementsIsThreeWay(t *testing.T) {
 	list := func(names []string) []identity.Entitlement {
 		if names == nil {
@@ -194,6 +203,11 @@ func TestSteps(t *testing.T) {
 		{"R3: that is no drift, so it is not only reported", plan.Intended{Have: both, Known: true, Disabled: true, Ours: true, Unchanged: true}, "enable (rehired); update (rehired) title", ""},
 		{"R3: a rehire whose account somebody enabled before us is remembered as active", plan.Intended{Have: good, Known: true, Disabled: true, Unchanged: true}, "link (rehired)", ""},
 
+		{
+			"R11: drift of an account that somebody else closed, and enabled, is drift",
+			plan.Intended{Have: other, Known: true, Disabled: true, Unchanged: true},
+			"link (rehired)", "update (drifted) title",
+		},
 		{"the target's own spelling, seen after the last write", plan.Intended{Have: other, Known: true, Unchanged: true, Settled: true, Repair: true}, "", ""},
 		{"is no excuse for being disabled", plan.Intended{Have: both, Known: true, Unchanged: true, Settled: true, Repair: true}, "", "enable (drifted)"},
 	} {
@@ -341,6 +355,30 @@ func TestR08EntitlementsThatAreNotShown(t *testing.T) {
 	want := identity.Account{Entitlements: identity.NamedEntitlements("kept", "new")}
 	d := plan.Diff(want, have, nil, identity.NamedEntitlements("kept", "old"))
 	if diff := cmp.Diff(identity.Delta{Grant: identity.NamedEntitlements("new"), Withdraw: identity.NamedEntitlements("old")}, d); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+// A creation is named by its fingerprint: a pass that carries a plan out keeps no values of those that it makes.
+func TestR17ACreationIsNamedByItsFingerprint(t *testing.T) {
+	digest := func(value identity.Value, fingerprint uint64) string {
+		return plan.Digest([]identity.Change{{Op: identity.Create, Target: "wiki", UserName: "ann", WantPrint: fingerprint, Delta: identity.Delta{
+			Attributes: []identity.AttributeChange{{Path: "title", After: value}},
+		}}})
+	}
+	if digest(`"a"`, 1) != digest("", 1) {
+		t.Error("the digest depends on values that are not kept")
+	}
+	if digest(`"a"`, 1) == digest(`"a"`, 2) {
+		t.Error("another account has the same digest")
+	}
+}
+
+// R17: in whatever order an application shows entitlements, those that are taken away are sorted.
+func TestR17WhatIsTakenAwayIsSorted(t *testing.T) {
+	have := []identity.Entitlement{{Name: "d"}, {Name: "c"}}
+	d := plan.Diff(identity.Account{Entitlements: []identity.Entitlement{}}, identity.Account{Entitlements: have}, nil, identity.NamedEntitlements("c", "d"))
+	if diff := cmp.Diff(identity.NamedEntitlements("c", "d"), d.Withdraw); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 }

@@ -304,3 +304,21 @@ func TestR05TradedIdentifiers(t *testing.T) {
 		t.Errorf("active: %v", left)
 	}
 }
+
+// R4, S12: a leaver is closed before the target is listed, and so also where it cannot be.
+func TestR04AListThatFailsDelaysNoLeaver(t *testing.T) {
+	l, dir, app := company(t, 20, "", nil)
+	l.full()
+	dir.Delete(t, dir.PersonDN(slapdtest.UID(1)))
+	app.Inject(scimtest.Fault{
+		Match:   func(r *http.Request) bool { return r.URL.Query().Has("startIndex") && !r.URL.Query().Has("filter") },
+		Trouble: scimtest.Answer(http.StatusNotImplemented, `{"detail":"no lists today"}`),
+	})
+	report := l.run(reconcile.Pass{})
+	if report.Targets[0].Err == "" {
+		t.Fatal("the list was read, and should have failed")
+	}
+	if app.Users(t)[slapdtest.UID(1)]["active"] != false {
+		t.Errorf("the leaver waits for a list: %s", report.Targets[0].Err)
+	}
+}

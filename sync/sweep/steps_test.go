@@ -1,0 +1,236 @@
+package sweep_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+
+	"github.com/dirsweep/dirsweep/state"
+	"github.com/dirsweep/dirsweep/sync/identity"
+	"github.com/dirsweep/dirsweep/sync/sweep"
+)
+
+// R10: what somebody else had disabled is not disabled by dirsweep, whatever it takes away besides.
+func TestR10WhatSomebodyElseDisabledIsNotOurs(t *testing.T) {
+	d := newDesk(t, inactive("g"))
+	policy := strict
+	policy.DeleteAfter = month
+	got := sweep.Close(t.Context(), d.x, d.p, d.leaver(policy, identity.LinkActive, time.Time{}))
+	if got.Err != nil || !got.Proven || !got.Delete.IsZero() {
+		t.Errorf("%+v: it is closed, and no grace begins", got)
+	}
+	if err := d.ledger.View(t.Context(), func(r *state.Reader) error {
+		link, _, err := r.Link("wiki", alice)
+		if !link.Disabled.IsZero() || link.State != identity.LinkDisabled {
+			t.Errorf("link %s since %s: it is disabled, and not by us", link.State, link.Disabled)
+		}
+		return err
+	}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// D7: a target that could not be searched for somebody's accounts is searched again; what it answers by then is not closed as an account.
+func TestR08ASearchThatIsOwedIsMade(t *testing.T) {
+	r := newRound(t)
+	var searched []string
+	answer := errors.New("503")
+	r.sweeper = sweep.NewSweeper(sweep.Options{
+		Target: "wiki", Books: r.books, Closer: r.target, Log: hclog.NewNullLogger(), Now: func() time.Time { return r.now },
+		Rules: func() sweep.Rules { return r.rules },
+		Search: func(_ context.Context, c state.Case) error {
+			searched = append(searched, c.Name)
+			return answer
+		},
+	})
+	if err := r.books.Ledger.Update(t.Context(), func(w *state.Writer) error {
+		return w.PutCase(state.Case{
+			Person: identity.PersonID{Directory: "corp", Anchor: "of "}, Name: "ann", Cause: identity.Emergency, Left: noon,
+			Steps: []state.Step{{Target: "wiki", Status: state.StepOpen, Left: noon}},
+		})
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if calls := r.drain(sweep.Selection{}); calls != "" || len(searched) != 1 {
+		t.Errorf("calls %q, searched for %q: want one search alone", calls, searched)
+	}
+	if got := r.reads(""); got != "open 1 next 30s delete never" {
+		t.Errorf("the step reads %q", got)
+	}
+}
+
+// R11: often within a day, seldom within a month or while it waits to be deleted; what is gone is not there to be looked at.
+func TestR11WhenAClosedAccountIsLookedAt(t *testing.T) {
+	const day = 24 * time.Hour
+	for _, c := range []struct {
+		seen   string
+		age    time.Duration
+		delete bool
+		want   time.Duration // from now; 0 for never
+	}{
+		{"inactive", 0, false, time.Minute},
+		{"inactive", day - time.Second, false, time.Minute},
+		{"hidden", day - time.Second, false, time.Minute},
+		{"inactive", day, false, time.Hour},
+		{"inactive", 30*day - time.Second, false, time.Hour},
+		{"inactive", 30 * day, false, 0},
+		{"inactive", 300 * day, true, time.Hour},
+		{"gone", 0, false, 0},
+		{"gone", 0, true, 0},
+	} {
+		step := state.Step{Seen: c.seen, At: noon.Add(-c.age)}
+		if c.delete {
+			step.Delete = noon.Add(day)
+		}
+		want := time.Time{}
+		if c.want > 0 {
+			want = noon.Add(c.want)
+		}
+		if got := sweep.NextLook(step, noon); !got.Equal(want) {
+			t.Errorf("%s for %s, to be deleted %t: next look %s, want %s", c.seen, c.age, c.delete, got, want)
+		}
+	}
+}
+
+// again is a target that has everything due tried once more while it closes an account.
+type again struct {
+	*closer
+	drain func()
+}
+
+func (c again) Close(ctx context.Context, a sweep.Account) sweep.Closed {
+	closed := c.closer.Close(ctx, a)
+	if len(c.calls) == 1 {
+		c.drain()
+	}
+	return closed
+}
+
+// S4: one operation at a time on one account.
+func TestS4OneCloserOfAnAccount(t *testing.T) {
+	r := newRound(t)
+	r.step(open("1", 0))
+	r.target.closed["1"] = r.proven("inactive", time.Time{})
+	target := again{closer: r.target, drain: func() {
+		if _, err := r.sweeper.Drain(t.Context(), sweep.Selection{Now: true}); err != nil {
+			t.Error(err)
+		}
+	}}
+	r.sweeper = sweep.NewSweeper(sweep.Options{
+		Target: "wiki", Books: r.books, Closer: target, Log: hclog.NewNullLogger(), Now: func() time.Time { return r.now },
+		Rules: func() sweep.Rules { return r.rules },
+	})
+	if calls := r.drain(sweep.Selection{}); calls != "close 1" {
+		t.Errorf("calls %q: the account is being closed already", calls)
+	}
+}
+
+// S4: what was withdrawn since a round began is not done.
+func TestS4WhatWasWithdrawnIsNotDone(t *testing.T) {
+	r := newRound(t)
+	r.step(open("1", 0))
+	r.step(open("2", 0))
+	withdraw := func(anchor string) error {
+		return r.books.Ledger.Update(t.Context(), func(w *state.Writer) error {
+			_, err := sweep.Return(w, identity.PersonID{Directory: "corp", Anchor: anchor}, "wiki", "back", noon)
+			return err
+		})
+	}
+	r.target.during = func() {
+		if err := errors.Join(withdraw("of 1"), withdraw("of 2")); err != nil {
+			t.Error(err)
+		}
+	}
+	if calls := r.drain(sweep.Selection{}); calls != "close 1" && calls != "close 2" {
+		t.Errorf("calls %q: both are back while the first is closed", calls)
+	}
+	if calls := r.drain(sweep.Selection{Now: true}); calls != "" {
+		t.Errorf("calls %q after both are back", calls)
+	}
+}
+
+// S13: one round holds a thousand cases, and the next does the rest.
+func TestS13ARoundIsBounded(t *testing.T) {
+	r := newRound(t)
+	const most = 1000
+	if err := r.books.Ledger.Update(t.Context(), func(w *state.Writer) error {
+		for n := range most + 1 {
+			s := state.Step{Target: "wiki", Account: identity.AccountID(fmt.Sprint(n)), Status: state.StepReported, Left: noon}
+			if s.Status = state.StepOpen; n == 0 {
+				s.Attempts = 1
+			}
+			id := identity.PersonID{Directory: "corp", Anchor: fmt.Sprint(n)}
+			if err := w.PutCase(state.Case{Person: id, Cause: identity.Deleted, Left: noon, Steps: []state.Step{s}}); err != nil {
+				return err
+			}
+		}
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	r.rules.Policy.Action = sweep.ActionReport // what is due costs no call
+	for _, want := range []int{1, 0} {
+		if _, err := r.sweeper.Drain(t.Context(), sweep.Selection{}); err != nil {
+			t.Fatal(err)
+		}
+		left := 0
+		if err := r.books.Ledger.View(t.Context(), func(v *state.Reader) error {
+			for _, err := range v.Due("wiki") {
+				if err != nil {
+					return err
+				}
+				left++
+			}
+			return nil
+		}); err != nil {
+			t.Fatal(err)
+		}
+		if left != want {
+			t.Errorf("%d are due after a round, want %d", left, want)
+		}
+	}
+}
+
+// An operator's order is noted on a case that was open for another cause; no other cause takes an order's place.
+func TestAnOrderIsNotedOnACaseThatIsOpen(t *testing.T) {
+	b := newBook(t)
+	owe := func(cause identity.Cause) {
+		b.write(func(w *state.Writer) error {
+			c := state.Case{Person: alice, Name: "alice", Cause: cause, Left: at(0)}
+			return sweep.Owe(w, c, state.Step{Target: "wiki", Account: "1", Status: state.StepOpen, At: at(0)})
+		})
+	}
+	for _, c := range []struct{ next, want identity.Cause }{
+		{identity.Moved, identity.Moved},
+		{identity.Deleted, identity.Moved},
+		{identity.Emergency, identity.Emergency},
+		{identity.Deleted, identity.Emergency},
+	} {
+		owe(c.next)
+		if err := b.ledger.View(t.Context(), func(r *state.Reader) error {
+			known, _, err := r.Case(alice)
+			if known.Cause != c.want {
+				t.Errorf("after %s the case is %s, want %s", c.next, known.Cause, c.want)
+			}
+			return err
+		}); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// R19: how long a closing took counts from the leaving, not from the attempt that succeeded.
+func TestR19ClosingIsTimedFromTheLeaving(t *testing.T) {
+	r := newRound(t)
+	r.step(open("1", 3))
+	r.now = noon.Add(90 * time.Second)
+	r.target.closed["1"] = r.proven("inactive", time.Time{})
+	did, err := r.sweeper.Drain(t.Context(), sweep.Selection{})
+	if err != nil || len(did.Closed) != 1 || did.Closed[0].Took != 90*time.Second {
+		t.Errorf("%+v, %v: want one closed in 90 s", did.Closed, err)
+	}
+}
