@@ -281,7 +281,7 @@ func (d *decider) severity(p, q place) int {
 func (d *decider) boundElsewhere(l identity.Leaver) bool {
 	var binding []place
 	for _, p := range d.persons[l.Person] {
-		if _, m := d.at(p); l.Strength <= m.Strength && m.Ruling.What != identity.Approved {
+		if _, m := d.at(p); l.Strength <= m.Strength && m.Ruling.What != identity.Approved && !d.over(m) {
 			binding = append(binding, p)
 		}
 	}
@@ -299,6 +299,12 @@ func (d *decider) boundElsewhere(l identity.Leaver) bool {
 		reason: "waits with hold " + h.Digest + " of the same people: " + h.Reason,
 	}, l)
 	return true
+}
+
+// over reports whether a member is taken out of its hold because the person has returned there.
+func (d *decider) over(m identity.Member) bool {
+	ref := RefOf(m.Person, m.Target, m.Account)
+	return d.Ended[ref] == Returned && !d.here[ref]
 }
 
 // drop takes out of the holds whoever has nothing to be closed any more.
