@@ -3,6 +3,7 @@ package sweep
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/dirsweep/dirsweep/state"
@@ -65,6 +66,42 @@ func (b *Books) Returned(ctx context.Context, link state.Link, now time.Time, pe
 		}
 	}
 	return nil
+}
+
+// takenBack reports whether an account that was closed, and is active again, is so because its person is back, or because it is somebody else's by
+// now who should have it: enabling it may have been cut short before the books were told. The step is taken off the case then.
+func (b *Books) takenBack(ctx context.Context, t task, now time.Time) (back bool, err error) {
+	var ended *state.Case
+	err = b.write(ctx, func(w *state.Writer) (err error) {
+		if back, err = belongs(&w.Reader, t.step.Target, t.kase.Person, t.step.Account); err != nil || !back {
+			return err
+		}
+		ended, err = Return(w, t.kase.Person, t.step.Target, inScopeAgain(t.step.Target), now)
+		return err
+	})
+	if err == nil {
+		b.End(ctx, ended)
+	}
+	return back, err
+}
+
+// belongs reports whether an account is to be active: whoever it is linked to, else the person, is in the target's scope, and no operator has
+// ordered them closed.
+func belongs(r *state.Reader, target string, person identity.PersonID, account identity.AccountID) (bool, error) {
+	holder, linked, err := r.LinkByAccount(target, account)
+	if err != nil {
+		return false, err
+	}
+	for _, id := range []identity.PersonID{person, holder.Person} {
+		if _, ordered, err := r.Closure(id); err != nil || ordered {
+			return false, err
+		}
+	}
+	if linked {
+		person = holder.Person
+	}
+	p, known, err := r.Person(person)
+	return known && p.Active && slices.Contains(p.Scope, target), err
 }
 
 func (b *Books) returned(ctx context.Context, target string, person identity.PersonID, now time.Time) error {

@@ -547,6 +547,10 @@ func (s *Sweeper) look(ctx context.Context, rules Rules, t task) (round Round) {
 // closeAgain closes an account that was proven closed and is active again (R11).
 func (s *Sweeper) closeAgain(ctx context.Context, rules Rules, t task) (round Round) {
 	now := s.Now()
+	if back, err := s.Books.takenBack(ctx, t, now); err != nil || back {
+		s.failed("", err)
+		return round
+	}
 	s.Log.Warn("a leaver's account was enabled again outside dirsweep; it is closed again", "target", s.Target, "account", t.step.UserName)
 	if err := s.Books.reopen(ctx, &t, now); err != nil {
 		s.failed("", err)
