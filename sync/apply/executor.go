@@ -121,7 +121,7 @@ func (p *Pass) ready(ctx context.Context) error {
 func (x *Executor) begin(ctx context.Context, job Job) (intent state.Intent, err error) {
 	intent = state.Intent{Pass: x.Pass, Change: job.Change, At: x.Now()}
 	err = x.Ledger.Update(ctx, func(w *state.Writer) error {
-		if over, err := overtaken(w, job); err != nil || over {
+		if over, err := overtaken(&w.Reader, job); err != nil || over {
 			return errors.Join(err, ErrOvertaken)
 		}
 		begun, err := w.Begin(intent)
@@ -137,23 +137,6 @@ func (x *Executor) begin(ctx context.Context, job Job) (intent state.Intent, err
 		return intent, fmt.Errorf("write the intent: %w", err)
 	}
 	return intent, nil
-}
-
-// overtaken reports whether what a change rests on is over: passes overlap, and the people are judged anew while a target is still being listed.
-// Whoever is known by now to be inactive or out of the target's scope, or is swept by an operator, is given nothing.
-func overtaken(w *state.Writer, job Job) (bool, error) {
-	c := job.Change
-	if c.Op.Sweeps() || c.Op == identity.Link || c.Person.IsZero() {
-		return false, nil
-	}
-	if _, ordered, err := w.Closure(c.Person); err != nil || ordered {
-		return ordered, err
-	}
-	p, known, err := w.Person(c.Person)
-	if err != nil || !known {
-		return false, err
-	}
-	return !p.Active || !slices.Contains(p.Scope, c.Target), nil
 }
 
 // unknown reports whether nobody knows what came of a change. Its intent stays, and Recover looks: a call that was cut short may have had its

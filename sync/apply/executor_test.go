@@ -496,6 +496,9 @@ func TestR03ARehireUnderAnotherAnchorTakesTheLinkAlong(t *testing.T) {
 	d := newDesk(t, memory.New(), identity.Account{ID: "1", UserName: "a"})
 	link := d.link(bob, "1")
 	link.State, link.Disabled, link.UserName = identity.LinkDisabled, time.Now(), "a"
+	if err := d.ledger.Update(t.Context(), func(w *state.Writer) error { return w.PutLink(link) }); err != nil {
+		t.Fatal(err)
+	}
 	r := d.x.Do(t.Context(), d.p, apply.Job{Change: change(identity.Enable, alice, "1"), Have: identity.Account{ID: "1"}, Link: link})
 	if r.Err != nil {
 		t.Fatal(r.Err)

@@ -1,0 +1,73 @@
+package apply
+
+import (
+	"slices"
+
+	"github.com/dirsweep/dirsweep/state"
+	"github.com/dirsweep/dirsweep/sync/identity"
+)
+
+// grounds are what the state says now of the person and the account of a change.
+type grounds struct {
+	person  *state.Person // nil where nothing is remembered
+	ordered bool          // an operator has them swept
+	link    *state.Link   // of the account that was linked or, where none was, of the person; nil for none
+	step    *state.Step   // of the person's case, for the account; nil for none
+}
+
+// overtaken reports whether what a change rests on is over: passes overlap, and people are judged anew while a target is still being listed.
+func overtaken(r *state.Reader, job Job) (bool, error) {
+	c := job.Change
+	if c.Op.Sweeps() || c.Op == identity.Link || c.Person.IsZero() {
+		return false, nil
+	}
+	now, err := groundsOf(r, job)
+	return err == nil && now.overtake(job), err
+}
+
+// overtake says whether ordinary work is dropped and planned anew: it is given to whoever is in scope, as the link was when it was planned, while
+// nothing of theirs is to be closed or waits for a decision.
+func (now grounds) overtake(job Job) bool {
+	switch {
+	case now.ordered:
+		return true
+	case now.person != nil && (!now.person.Active || !slices.Contains(now.person.Scope, job.Change.Target)):
+		return true
+	case now.step != nil && (now.step.Status == state.StepOpen || now.step.Status == state.StepHeld):
+		return true
+	case job.Link.Account == "":
+		return now.link != nil
+	}
+	return now.link == nil || now.link.Account != job.Link.Account || now.link.State != job.Link.State || now.link.Person != job.Link.Person
+}
+
+func groundsOf(r *state.Reader, job Job) (now grounds, err error) {
+	c := job.Change
+	if _, now.ordered, err = r.Closure(c.Person); err != nil {
+		return now, err
+	}
+	p, known, err := r.Person(c.Person)
+	if err != nil {
+		return now, err
+	}
+	if known {
+		now.person = &p
+	}
+	link, linked, err := r.Link(c.Target, c.Person)
+	if err == nil && job.Link.Account != "" {
+		link, linked, err = r.LinkByAccount(c.Target, job.Link.Account)
+	}
+	if err != nil {
+		return now, err
+	}
+	if linked {
+		now.link = &link
+	}
+	kase, _, err := r.Case(c.Person)
+	if at := slices.IndexFunc(kase.Steps, func(s state.Step) bool {
+		return s.Target == c.Target && (s.Account == c.Account || s.Account == "")
+	}); at >= 0 {
+		now.step = &kase.Steps[at]
+	}
+	return now, err
+}
