@@ -93,28 +93,26 @@ func (s *Survey) doubtful(ctx context.Context, tomb state.Tombstone, have identi
 	return nil
 }
 
-// beforeUs makes a leaver of somebody whom the account's externalId names, and whom the directory says to be gone, though nothing is remembered of
-// them: the state was lost, or dirsweep is new here. The guard holds them at any size.
+// beforeUs makes a leaver of somebody whom the account's externalId names, and whom every directory that the target reads says to be gone, though
+// nothing is remembered of them: the state was lost, or dirsweep is new here. The guard holds them at any size.
 func (s *Survey) beforeUs(ctx context.Context, have identity.Account) (out people.Leaver, leaving bool, err error) {
 	named, err := s.people.Anchored(s.view, have.ExternalID)
-	if err != nil {
+	if err != nil || len(named) == 0 || s.asked >= mostAsked {
 		return out, false, err
 	}
 	for _, id := range named {
-		if s.asked++; s.asked > mostAsked {
-			return out, false, nil
-		}
-		out, leaving, err = s.people.Former(ctx, s.view, state.Link{
+		s.asked++
+		left, gone, err := s.people.Former(ctx, s.view, state.Link{
 			Target: s.Name, Person: id, Name: have.UserName, Account: have.ID, UserName: have.UserName, ExternalID: have.ExternalID,
 			State: identity.LinkActive,
 		})
-		if err != nil {
+		if err != nil || !gone {
 			return out, false, err
 		}
-		if leaving {
-			out.Cause, out.Link = identity.BeforeUs, state.Link{}
-			return out, true, nil
+		if out.Person.IsZero() || left.Strength < out.Strength {
+			out = left // whoever is known to be elsewhere was there
 		}
 	}
-	return out, false, nil
+	out.Cause, out.Link = identity.BeforeUs, state.Link{}
+	return out, true, nil
 }
