@@ -53,7 +53,7 @@ func runGenerated(ctx context.Context, r *runner, packages []string, count int, 
 		}
 		shuffle(candidates, seed)
 		if res := r.test(ctx, edit{}, "./"+pkg, ".", r.timeout); res.err != nil || res.killer != "" {
-			return fmt.Errorf("without any mutant, %s: %s fails: %w", pkg, res.killer, res.err)
+			return errors.Join(fmt.Errorf("without any mutant, %s fails: %s: %s", pkg, res.killer, res.details), res.err)
 		}
 		want := (count - len(tried)) / (len(packages) - i) // what a small package lacks, the next ones give
 		for want > 0 && len(candidates) > 0 && ctx.Err() == nil {

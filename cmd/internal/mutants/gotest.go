@@ -174,8 +174,8 @@ func (r *runner) passWithout(ctx context.Context, mutants []mutant) error {
 	for i, pkg := range packages {
 		res := results[i]
 		if res.err != nil || res.killer != "" {
-			failed = append(failed, fmt.Errorf("without any mutant, %s: %s fails: %w: %s",
-				pkg, res.killer, res.err, res.details))
+			failed = append(failed, errors.Join(
+				fmt.Errorf("without any mutant, %s fails: %s: %s", pkg, res.killer, res.details), res.err))
 			continue
 		}
 		for _, pattern := range patterns[pkg] {
