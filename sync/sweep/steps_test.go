@@ -115,6 +115,7 @@ func TestS4OneCloserOfAnAccount(t *testing.T) {
 	r := newRound(t)
 	r.step(open("1", 0))
 	r.target.closed["1"] = r.proven("inactive", time.Time{})
+	r.rules.Parallel = 2 // so that a second one would have a place
 	target := again{closer: r.target, drain: func() {
 		if _, err := r.sweeper.Drain(t.Context(), sweep.Selection{Now: true}); err != nil {
 			t.Error(err)

@@ -36,8 +36,8 @@ type generated struct {
 	edit edit
 }
 
-// runGenerated tries a sample of generated mutants, as many of each package. Those that do not compile are no mutants: the
-// next one takes their place.
+// runGenerated tries a sample of generated mutants, as many of each package. Those that do not compile are no mutants:
+// the next one takes their place.
 func runGenerated(ctx context.Context, r *runner, packages []string, count int, seed uint64, out io.Writer) error {
 	reasons, err := readReasons(filepath.Join(r.root, survivorsFile))
 	if err != nil {
@@ -53,13 +53,15 @@ func runGenerated(ctx context.Context, r *runner, packages []string, count int, 
 		}
 		shuffle(candidates, seed)
 		if res := r.test(ctx, edit{}, "./"+pkg, ".", r.timeout); res.err != nil || res.killer != "" {
-			return fmt.Errorf("without any mutant, %s: %s fails: %w", pkg, res.killer, res.err)
+			return errors.Join(fmt.Errorf("without any mutant, %s fails: %s: %s", pkg, res.killer, res.details), res.err)
 		}
 		want := (count - len(tried)) / (len(packages) - i) // what a small package lacks, the next ones give
 		for want > 0 && len(candidates) > 0 && ctx.Err() == nil {
 			batch := candidates[:min(want, len(candidates))]
 			candidates = candidates[len(batch):]
-			got := each(ctx, r.parallel, batch, func(g generated) result { return r.test(ctx, g.edit, "./"+g.pkg, ".", min(r.timeout, hanging)) })
+			got := each(ctx, r.parallel, batch, func(g generated) result {
+				return r.test(ctx, g.edit, "./"+g.pkg, ".", min(r.timeout, hanging))
+			})
 			for j, res := range got {
 				if !res.builds {
 					continue
@@ -76,12 +78,14 @@ func runGenerated(ctx context.Context, r *runner, packages []string, count int, 
 		return err
 	}
 	killed := generatedTable(out, tried, results, reasons)
-	fmt.Fprintf(out, "%d generated mutants, %d killed: %.1f %%\n", len(tried), killed, 100*float64(killed)/float64(max(1, len(tried))))
+	rate := 100 * float64(killed) / float64(max(1, len(tried)))
+	fmt.Fprintf(out, "%d generated mutants, %d killed: %.1f %%\n", len(tried), killed, rate)
 	if len(tried) < count {
 		failed = append(failed, fmt.Errorf("there are only %d mutants to generate", len(tried)))
 	}
 	if killed*100 < leastKilled*len(tried) {
-		failed = append(failed, fmt.Errorf("%d of %d generated mutants are killed, and %d %% have to be", killed, len(tried), leastKilled))
+		failed = append(failed, fmt.Errorf("%d of %d generated mutants are killed, and %d %% have to be",
+			killed, len(tried), leastKilled))
 	}
 	return errors.Join(failed...)
 }
@@ -118,7 +122,9 @@ func shuffle(list []generated, seed uint64) {
 		fmt.Fprint(h, seed, " ", g.id)
 		return mix(h.Sum64())
 	}
-	slices.SortFunc(list, func(a, b generated) int { return cmp.Or(cmp.Compare(rank(a), rank(b)), cmp.Compare(a.id, b.id)) })
+	slices.SortFunc(list, func(a, b generated) int {
+		return cmp.Or(cmp.Compare(rank(a), rank(b)), cmp.Compare(a.id, b.id))
+	})
 }
 
 // mix spreads a hash whose last bytes decide over all its bits.

@@ -51,7 +51,9 @@ type event struct {
 func (r *runner) test(ctx context.Context, e edit, pkg, pattern string, timeout time.Duration) (res result) {
 	began := time.Now()
 	defer func() { res.took = time.Since(began) }()
-	args := []string{"test", "-json", "-vet=off", "-count=1", "-failfast", "-timeout", timeout.String(), "-run", pattern}
+	args := []string{
+		"test", "-json", "-vet=off", "-count=1", "-failfast", "-timeout", timeout.String(), "-run", pattern,
+	}
 	if e.file != "" {
 		overlay, err := r.overlay(e)
 		if err != nil {
@@ -100,8 +102,8 @@ func (r *runner) overlay(e edit) (name string, err error) {
 	return name, os.WriteFile(name, text, 0o600)
 }
 
-// read finds in the output of go test -json which test failed first. A test that panics on another goroutine, or is stopped
-// because its time is over, has no end of its own: those that were running then are meant.
+// read finds in the output of go test -json which test failed first. A test that panics on another goroutine, or is
+// stopped because its time is over, has no end of its own: those that were running then are meant.
 func read(out []byte) (res result) {
 	res.builds = true
 	running := []string{}
@@ -172,7 +174,8 @@ func (r *runner) passWithout(ctx context.Context, mutants []mutant) error {
 	for i, pkg := range packages {
 		res := results[i]
 		if res.err != nil || res.killer != "" {
-			failed = append(failed, fmt.Errorf("without any mutant, %s: %s fails: %w: %s", pkg, res.killer, res.err, res.details))
+			failed = append(failed, errors.Join(
+				fmt.Errorf("without any mutant, %s fails: %s: %s", pkg, res.killer, res.details), res.err))
 			continue
 		}
 		for _, pattern := range patterns[pkg] {

@@ -1,8 +1,8 @@
-// Command mutants breaks the program on purpose and sees whether a test notices: one named mutant or more for each rule,
-// and a sample of generated ones over the packages that decide.
+// Command mutants breaks the program on purpose and sees whether a test notices: one named mutant or more for each
+// rule, and a sample of generated ones over the packages that decide.
 //
-// No file of the tree is changed: each mutant is handed to go test as an overlay. Only a test that fails kills; a mutant that
-// does not compile, that no longer applies, or whose test does not pass without it, is an error.
+// No file of the tree is changed: each mutant is handed to go test as an overlay. Only a test that fails kills; a
+// mutant that does not compile, that no longer applies, or whose test does not pass without it, is an error.
 package main
 
 import (

@@ -34,7 +34,8 @@ func (m mutant) fits(pattern *regexp.Regexp) bool {
 	return pattern.MatchString(m.name) || slices.ContainsFunc(m.rules, pattern.MatchString)
 }
 
-// readMutants reads every file of mutants in a folder. A file holds one mutant after the other, each begun by its rules:
+// readMutants reads every file of mutants in a folder. A file holds one mutant after the other, each begun by its
+// rules:
 //
 //	R8 D1 B1: not-found-is-gone
 //	a proxy's 404 proves that an account is gone
@@ -43,8 +44,8 @@ func (m mutant) fits(pattern *regexp.Regexp) bool {
 //	+ case false:
 //	test sync/apply TestR08Absence
 //
-// Lines of "-" and "+" are compared and written without their indentation. What comes after "#" at a line's beginning is a
-// comment.
+// Lines of "-" and "+" are compared and written without their indentation. What comes after "#" at a line's beginning
+// is a comment.
 func readMutants(folder string) ([]mutant, error) {
 	files, err := filepath.Glob(filepath.Join(folder, "*.mutants"))
 	if err != nil {
@@ -156,7 +157,8 @@ func (m mutant) apply(root string) (edit, error) {
 	}
 	found := m.pattern().FindAllIndex(text[from:to], -1)
 	if len(found) != 1 {
-		return edit{}, fmt.Errorf("%s: the mutant no longer applies: what it replaces is %d times in %s", m.at, len(found), m.place())
+		return edit{}, fmt.Errorf("%s: the mutant no longer applies: what it replaces is %d times in %s",
+			m.at, len(found), m.place())
 	}
 	content := slices.Concat(text[:from+found[0][0]], []byte(m.new), text[from+found[0][1]:])
 	return edit{file: name, content: content}, nil

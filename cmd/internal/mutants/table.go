@@ -27,7 +27,8 @@ func namedTable(out io.Writer, mutants []mutant, results []result) error {
 			failed = append(failed, fmt.Errorf("%s survives %s in %s", m.name, m.test, m.pkg))
 		case res.hung && !m.hangs:
 			by = "HANGS"
-			failed = append(failed, fmt.Errorf("%s: %s does not end; say `hangs` instead of `test` where that is meant", m.name, res.killer))
+			failed = append(failed, fmt.Errorf("%s: %s does not end; say `hangs` instead of `test` where that is meant",
+				m.name, res.killer))
 		}
 		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", strings.Join(m.rules, " "), m.name, m.says, by, seconds(res.took))
 	}
@@ -48,8 +49,8 @@ func subjects() (list []string) {
 			list = append(list, fmt.Sprint(kind.letter, n))
 		}
 	}
-	return append(list, "Batch", "Limits", "Anomaly", "Edited", "Holds", "Gone", "Second", "Watching", "Claims", "State", "Currency", "Pauses",
-		"Delete", "Cycles", "Protection", "Level", "Exit")
+	return append(list, "Batch", "Limits", "Anomaly", "Edited", "Holds", "Gone", "Second", "Watching", "Claims",
+		"State", "Currency", "Pauses", "Delete", "Cycles", "Protection", "Level", "Exit")
 }
 
 // uncovered are the subjects that have no mutant, and no reason for it.
