@@ -69,7 +69,14 @@ type Link struct {
 	ExternalID string `cbor:"14,keyasint,omitempty"`
 	// Unmet is what is wanted and the application does not take or have: paths of attributes, and "group NAME". Each full pass tells of it.
 	Unmet []string `cbor:"15,keyasint,omitempty"`
+	// Asked is when the application was last asked to disable the account and gave no answer, AskedName the userName that it was asked to give
+	// it and gave no answer: what is seen of either later is dirsweep's own doing. Zero where nothing is open.
+	Asked     time.Time `cbor:"18,keyasint,omitzero"`
+	AskedName string    `cbor:"19,keyasint,omitempty"`
 }
+
+// OwnDisable reports whether an account that is seen inactive was disabled by dirsweep, as far as anybody can tell.
+func (l Link) OwnDisable() bool { return !l.Disabled.IsZero() || !l.Asked.IsZero() }
 
 // An Intent is a change that may be under way at the target (R7).
 type Intent struct {

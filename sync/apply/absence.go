@@ -300,7 +300,7 @@ func (x *Executor) Successor(ctx context.Context, p *Pass, link state.Link) (a i
 }
 
 // Bears reports whether a is the account that link remembers: the same identifier, and the same externalId where both have one, else the same
-// userName. Identifiers alone are given to somebody else, or traded, by applications that are restored or migrated (R5).
+// userName, be it the one that dirsweep asked for and had no answer about. Identifiers alone are given to somebody else, or traded, by applications that are restored or migrated (R5).
 func Bears(link state.Link, a identity.Account) bool {
 	switch {
 	case a.ID != link.Account:
@@ -308,7 +308,8 @@ func Bears(link state.Link, a identity.Account) bool {
 	case link.ExternalID != "" && a.ExternalID != "":
 		return link.ExternalID == a.ExternalID
 	}
-	return link.UserName == "" || strings.EqualFold(norm.NFC.String(link.UserName), norm.NFC.String(a.UserName))
+	same := func(name string) bool { return strings.EqualFold(norm.NFC.String(name), norm.NFC.String(a.UserName)) }
+	return link.UserName == "" || same(link.UserName) || link.AskedName != "" && same(link.AskedName)
 }
 
 // An IdentityError says that an identifier names another account now than the one that is linked. Nothing was written.

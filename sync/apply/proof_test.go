@@ -325,3 +325,29 @@ func TestAnUpdateIsReadOnce(t *testing.T) {
 	}
 	d.want("calls", []string{"account 1", "update 1"}, d.app.Calls())
 }
+
+// TestR05ANameThatWasAskedForIsKnown: a rename without an answer leaves the account under its old name or under its new one; it is the person's
+// by both.
+func TestR05ANameThatWasAskedForIsKnown(t *testing.T) {
+	link := state.Link{Account: "1", UserName: "old", AskedName: "new"}
+	for name, bears := range map[string]bool{"old": true, "NEW": true, "other": false} {
+		if got := apply.Bears(link, identity.Account{ID: "1", UserName: name}); got != bears {
+			t.Errorf("%s: %t", name, got)
+		}
+	}
+	inBubble(t, func(t *testing.T) {
+		d := newDesk(t, memory.New(), identity.Account{ID: "1", UserName: "old", Active: true})
+		had := d.link(alice, "1")
+		had.UserName, had.ExternalID = "old", ""
+		d.putLink(had)
+		d.app.Always("update", applytest.Answer{Err: targets.ErrUnavailable})
+		rename := identity.Delta{Attributes: []identity.AttributeChange{{Path: "userName", Before: `"old"`, After: `"new"`}}}
+		r := d.x.Do(t.Context(), d.p, apply.Job{
+			Change: identity.Change{Op: identity.Update, Target: "wiki", Person: alice, Account: "1", UserName: "old", Delta: rename},
+			Have:   identity.Account{ID: "1", UserName: "old", Active: true}, Link: had,
+		})
+		if r.Err == nil || d.recorded(alice).AskedName != "new" {
+			t.Errorf("%v, and on record is %+v", r.Err, d.recorded(alice))
+		}
+	})
+}

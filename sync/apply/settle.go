@@ -29,6 +29,8 @@ func (x *Executor) settle(ctx context.Context, p *Pass, intent state.Intent, job
 	link := job.Link
 	if r.Err == nil {
 		link = after(p, job, r)
+	} else if errors.Is(r.Err, targets.ErrUnavailable) {
+		link = asked(job, r.At)
 	}
 	if err := x.conclude(ctx, intent, job, link, r.Err == nil, r.At, head); err != nil {
 		r.Err = errors.Join(r.Err, fmt.Errorf("settle: %w", err))
@@ -44,13 +46,43 @@ func (x *Executor) conclude(ctx context.Context, intent state.Intent, job Job, l
 		if err := w.Settle(intent.Seq); err != nil {
 			return err
 		}
+		var err error
 		if done {
-			if err := putLink(w, job, link); err != nil {
-				return err
+			err = putLink(w, job, link)
+		} else {
+			err = noteAsked(w, link)
+		}
+		return errors.Join(err, advanceHead(w, head))
+	})
+}
+
+// asked is a job's link with what the application was asked for and gave no answer about: it may have been done.
+func asked(job Job, at time.Time) state.Link {
+	link := job.Link
+	switch job.Change.Op {
+	case identity.Disable:
+		link.Asked = at
+	case identity.Update:
+		for _, a := range job.Change.Delta.Attributes {
+			if a.Path == "userName" {
+				link.AskedName = a.After.Text()
 			}
 		}
-		return advanceHead(w, head)
-	})
+	}
+	return link
+}
+
+// noteAsked remembers of a link, where it still leads to that account, what was asked of the application.
+func noteAsked(w *state.Writer, link state.Link) error {
+	if link.Target == "" || link.Asked.IsZero() && link.AskedName == "" {
+		return nil
+	}
+	now, ok, err := w.Link(link.Target, link.Person)
+	if err != nil || !ok || now.Account != link.Account || now.Asked.Equal(link.Asked) && now.AskedName == link.AskedName {
+		return err
+	}
+	now.Asked, now.AskedName = link.Asked, link.AskedName
+	return w.PutLink(now)
 }
 
 // advanceHead never moves the head back: appends and commits of several goroutines may pass each other.
@@ -143,14 +175,19 @@ func after(p *Pass, job Job, r Result) state.Link {
 	link.FirstName = cmp.Or(job.Link.FirstName, job.Link.UserName, link.UserName)
 	switch c.Op {
 	case identity.Disable:
-		link.State, link.Disabled = identity.LinkDisabled, r.At
+		link.State, link.Disabled, link.Asked = identity.LinkDisabled, r.At, time.Time{}
 	case identity.Enable, identity.Create:
-		link.State, link.Disabled = identity.LinkActive, time.Time{}
+		link.State, link.Disabled, link.Asked = identity.LinkActive, time.Time{}, time.Time{}
 	case identity.Link:
 		link.State = identity.LinkDisabled
 		if r.Account.Active {
 			link.State, link.Disabled = identity.LinkActive, time.Time{}
+		} else if link.Disabled.IsZero() && !link.Asked.IsZero() {
+			link.Disabled = r.At // it was dirsweep, which had no answer
 		}
+		link.Asked = time.Time{}
+	case identity.Update:
+		link.AskedName = ""
 	}
 	switch c.Op {
 	case identity.Create:

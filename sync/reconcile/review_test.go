@@ -184,14 +184,15 @@ func TestARenamedTargetIsJudgedAnew(t *testing.T) {
 	}
 }
 
-func TestR05ALeaversSecondAccountIsNobodys(t *testing.T) {
+// What bears a leaver's own externalId is theirs, under whatever identifier.
+func TestR11ALeaversSecondAccountIsClosedToo(t *testing.T) {
 	l, dir, app := company(t, 40, "", nil)
 	dn := dir.PersonDN(slapdtest.UID(1))
 	app.AddUser(t, "second", map[string]any{"externalId": dir.Anchor(t, dn), "active": true})
 	dir.Disable(t, dn)
 	for range 2 {
 		report := l.full()
-		if got := app.Users(t); got["second"]["active"] != true || got[slapdtest.UID(1)]["active"] != false {
+		if got := app.Users(t); got["second"]["active"] != false || got[slapdtest.UID(1)]["active"] != false {
 			t.Fatalf("second %v, first %v: %+v", got["second"]["active"], got[slapdtest.UID(1)]["active"], report.Findings)
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/dirsweep/dirsweep/state"
 	"github.com/dirsweep/dirsweep/sync/apply"
@@ -135,7 +136,7 @@ func (s *Survey) compare(ctx context.Context, v *state.Reader, link state.Link, 
 		return out, false, nil
 	}
 	print := s.people.Roster.Row(i).Fingerprint
-	if people.Current(s.view, link, print, s.people.ScopePrint(s.view, s.people.Roster.Source(i)), id) && have.Active && link.Have == have.Fingerprint(s.paths) && len(link.Unmet) == 0 {
+	if people.Current(s.view, link, print, s.people.ScopePrint(s.view, s.people.Roster.Source(i)), id) && have.Active && link.Have == have.Fingerprint(s.paths) && len(link.Unmet) == 0 && link.Asked.IsZero() && link.AskedName == "" {
 		return out, false, nil
 	}
 	return out, false, s.planLinked(ctx, i, link, have)
@@ -161,8 +162,8 @@ func (s *Survey) planLinked(ctx context.Context, i int, link state.Link, have id
 	}
 	steps, reported := plan.Steps(plan.Intended{
 		Want: want, Have: have, Paths: s.paths, Granted: link.Entitlements, Known: true,
-		Disabled:  link.State == identity.LinkDisabled,
-		Ours:      !link.Disabled.IsZero(),
+		Disabled:  link.State == identity.LinkDisabled || !have.Active && !link.Asked.IsZero(),
+		Ours:      link.OwnDisable(),
 		Unchanged: unchanged,
 		Settled:   unchanged && link.Have == havePrint,
 		Repair:    s.OnDrift != "report",
@@ -211,6 +212,7 @@ func describe(step plan.Step) string {
 
 // refreshed is a link as it is remembered of an account that is as wanted.
 func (s *Survey) refreshed(i int, link state.Link, e roster.Entry, have identity.Account, want, got uint64) state.Link {
+	link.Asked, link.AskedName = time.Time{}, ""
 	link.Name, link.UserName, link.Container = e.Person.Name, have.UserName, e.Person.Container()
 	link.PersonPrint, link.Want, link.Have = s.people.Roster.Row(i).Fingerprint, want, got
 	link.Mapping, link.ScopePrint = s.Mapping.Print(), s.people.ScopePrint(s.view, s.people.Roster.Source(i))

@@ -133,8 +133,8 @@ func (s *Survey) linkAgain(ctx context.Context, link state.Link, have identity.A
 		})
 	}
 	steps, left := plan.Steps(plan.Intended{
-		Want: want, Have: have, Paths: s.paths, Granted: link.Entitlements, Known: true, Disabled: link.State == identity.LinkDisabled,
-		Ours: !link.Disabled.IsZero(), Repair: true, Enforce: s.OnDrift == "enforce",
+		Want: want, Have: have, Paths: s.paths, Granted: link.Entitlements, Known: true,
+		Disabled: link.State == identity.LinkDisabled || !have.Active && !link.Asked.IsZero(), Ours: link.OwnDisable(), Repair: true, Enforce: s.OnDrift == "enforce",
 	})
 	s.reportDrift(e.Person.ID, have, left)
 	if len(steps) == 0 || steps[0].Op != identity.Link {

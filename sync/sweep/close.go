@@ -196,8 +196,15 @@ func closeLinked(ctx context.Context, x *apply.Executor, p *apply.Pass, a *Accou
 			"%w: it cannot disable accounts; set leaver { action = \"delete\" } or \"report\"", targets.ErrRejected)}
 	}
 	r := x.Look(ctx, p, apply.Job{Change: a.change(identity.Disable), Have: a.last(), Link: a.Link})
+	ours, err := x.Asked(ctx, a.Link)
+	if r.Err == nil {
+		r.Err = err
+	}
+	if ours && a.Link.Asked.IsZero() {
+		a.Link.Asked = x.Now()
+	}
 	if r.Err == nil && r.Seen == apply.SeenInactive && a.Link.Account != "" && a.Link.State == identity.LinkActive {
-		// Somebody else closed it, and what dirsweep did not disable it does not delete (R10).
+		// Somebody else closed it, and what dirsweep did not disable it does not delete (R10); or it did, and had no answer.
 		r = x.Do(ctx, p, apply.Job{Change: a.change(identity.Link), Have: r.Account, Link: a.Link, Scope: a.Link.ScopePrint})
 		a.Link, r.Seen = r.Link, apply.SeenInactive
 	}

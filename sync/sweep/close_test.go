@@ -354,3 +354,39 @@ func TestDefaultPolicy(t *testing.T) {
 		}
 	}
 }
+
+// TestR11WhatWasAskedForIsOurOwn: an application that disables the account and does not answer. Whoever finds it disabled later has found
+// dirsweep's own doing: it counts for grace, and whoever is back is enabled.
+func TestR11WhatWasAskedForIsOurOwn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDesk(t, identity.Account{ID: "1", UserName: "alice", Active: true})
+		a := d.leaver(sweep.Policy{Action: sweep.ActionDisable, DeleteAfter: month}, identity.LinkActive, time.Time{})
+		d.app.Always("disable", applytest.Answer{Err: targets.ErrUnavailable, During: func() {
+			d.app.Put(identity.Account{ID: "1", UserName: "alice"})
+		}})
+		if closed := sweep.Close(t.Context(), d.x, d.p, a); closed.Err == nil {
+			t.Fatalf("nothing was answered: %+v", closed)
+		}
+		link := d.recorded()
+		if link.Asked.IsZero() || !link.OwnDisable() {
+			t.Fatalf("that it was asked for is forgotten: %+v", link)
+		}
+		a.Link = link
+		closed := sweep.Close(t.Context(), d.x, d.p, a)
+		if link = d.recorded(); !closed.Proven || closed.Delete.IsZero() || link.Disabled.IsZero() || !link.Asked.IsZero() {
+			t.Errorf("somebody else is taken to have disabled it: %+v, %+v", closed, link)
+		}
+	})
+}
+
+// recorded is alice's link.
+func (d *desk) recorded() (link state.Link) {
+	d.t.Helper()
+	if err := d.ledger.View(d.t.Context(), func(r *state.Reader) (err error) {
+		link, _, err = r.Link("wiki", alice)
+		return err
+	}); err != nil {
+		d.t.Fatal(err)
+	}
+	return link
+}
