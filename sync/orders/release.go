@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/dirsweep/dirsweep/state"
 	"github.com/dirsweep/dirsweep/sync/apply"
@@ -26,34 +27,18 @@ func (d *Desk) Release(ctx context.Context, o Order) error {
 		} else if !ok {
 			return fmt.Errorf("%q was not swept by an operator, so there is nothing to release", o.Person)
 		}
-		// What could not be closed yet is not owed any more. Where the person has left all the same, the next pass says so.
-		c, _, err := w.Case(id)
+		whom, err := alsoOrdered(w, id)
 		if err != nil {
 			return err
 		}
-		p, _, err := w.Person(id)
-		if err != nil {
-			return err
-		}
-		for _, s := range c.Steps {
-			if c.Cause != identity.Emergency {
-				continue
-			}
-			if s.Status == state.StepProven && p.Active && slices.Contains(p.Scope, s.Target) {
-				if err := sweep.Unwatch(w, id, s.Target, s.Account, d.Now()); err != nil {
-					return err
-				}
-			}
-			if s.Status != state.StepOpen {
-				continue
-			}
-			c, err := sweep.Return(w, id, s.Target, "released", d.Now())
+		for _, one := range whom {
+			cases, err := release(w, one, d.Now())
 			if err != nil {
 				return err
 			}
-			ended = append(ended, c)
+			ended = append(ended, cases...)
 		}
-		return w.DeleteClosure(id)
+		return nil
 	})
 	if err != nil {
 		return err
@@ -61,4 +46,55 @@ func (d *Desk) Release(ctx context.Context, o Order) error {
 	err = apply.Told(ctx, d.Ledger, d.Trail, audit.Record{At: d.Now(), Kind: audit.Release, Person: id.String(), Outcome: "released", Actor: o.Actor})
 	d.Books.End(ctx, ended...)
 	return err
+}
+
+// alsoOrdered are all who are swept with a person: the same one under other anchors, by the rehire key.
+func alsoOrdered(w *state.Writer, id identity.PersonID) ([]identity.PersonID, error) {
+	p, _, err := w.Person(id)
+	whom := []identity.PersonID{id}
+	if err != nil || p.Rehire == "" {
+		return whom, err
+	}
+	orders, err := state.Collect(w.Closures())
+	if err != nil {
+		return nil, err
+	}
+	for _, c := range orders {
+		other, _, err := w.Person(c.Person)
+		if err != nil {
+			return nil, err
+		}
+		if c.Person != id && other.Rehire == p.Rehire {
+			whom = append(whom, c.Person)
+		}
+	}
+	return whom, nil
+}
+
+// release takes the order back. What could not be closed yet is not owed any more; where the person has left all the same, the next pass says so.
+func release(w *state.Writer, id identity.PersonID, now time.Time) (ended []*state.Case, err error) {
+	c, _, err := w.Case(id)
+	if err != nil {
+		return nil, err
+	}
+	p, _, err := w.Person(id)
+	if err != nil {
+		return nil, err
+	}
+	for _, s := range c.Steps {
+		switch {
+		case c.Cause != identity.Emergency:
+		case s.Status == state.StepProven && p.Active && slices.Contains(p.Scope, s.Target):
+			if err := sweep.Unwatch(w, id, s.Target, s.Account, now); err != nil {
+				return nil, err
+			}
+		case s.Status == state.StepOpen:
+			over, err := sweep.Return(w, id, s.Target, "released", now)
+			if err != nil {
+				return nil, err
+			}
+			ended = append(ended, over)
+		}
+	}
+	return ended, w.DeleteClosure(id)
 }

@@ -165,6 +165,56 @@ func (r *Read) ReadOrders(ctx context.Context) error {
 	return nil
 }
 
+// FollowOrders lets orders go with people who are back under another anchor, by their rehire key: who is swept stays closed until released, whatever
+// the sources say, and under whatever name they say it.
+func (r *Read) FollowOrders(ctx context.Context) error {
+	reasons := map[uint64]string{} // by rehire key
+	err := r.o.Ledger.View(ctx, func(v *state.Reader) error {
+		for id, reason := range r.orders {
+			p, _, err := v.Person(id)
+			if err != nil {
+				return err
+			}
+			if key := roster.HashOf(p.Rehire); key != 0 {
+				reasons[key] = reason
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("read the state: %w", err)
+	}
+	if len(reasons) == 0 {
+		return nil
+	}
+	var followed []state.Closure
+	for i := range r.Roster.Len() {
+		reason, ordered := reasons[r.Roster.Row(i).Key]
+		if !ordered {
+			continue
+		}
+		e, err := r.Roster.Entry(i)
+		if err != nil {
+			return err
+		}
+		if r.orders[e.Person.ID] == "" {
+			r.orders[e.Person.ID] = reason
+			followed = append(followed, state.Closure{Person: e.Person.ID, Reason: reason, At: r.now})
+		}
+	}
+	if !r.write || len(followed) == 0 {
+		return nil
+	}
+	return r.update(ctx, func(w *state.Writer) error {
+		for _, c := range followed {
+			if err := w.PutClosure(c); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
 // Ordered is why an operator has somebody's accounts closed; "" where none has.
 func (r *Read) Ordered(id identity.PersonID) string { return r.orders[id] }
 

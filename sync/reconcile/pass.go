@@ -141,6 +141,7 @@ func (r *run) judge(ctx context.Context) error {
 	for _, step := range []func(context.Context) error{
 		r.people.ReadOrders,    // who is swept by an operator
 		r.people.ReadSources,   // R2: whole or not at all
+		r.people.FollowOrders,  // who is swept is so under another anchor too
 		r.people.JudgePeople,   // R1: who left, with proof
 		r.rememberPeople,       // and who is back
 		r.judgeLeavers,         // R6: what of it waits
