@@ -147,7 +147,7 @@ func (w *world) updates(one write, s *share, what string) {
 		}
 	}
 	for _, e := range one.delta.Withdraw {
-		if s.always[e.Name] && !s.leaves && !w.model.ordered[one.owner] {
+		if s.always[e.Name] && !s.leaves && !w.model.ordered[one.owner] && !w.released[place{one.owner, one.target}] {
 			w.broken(StripsNobody, "%s: %s is withdrawn", what, e.Name)
 		}
 	}
@@ -177,7 +177,7 @@ func (w *world) closes(one write, what string) {
 	}
 	again := w.closedBefore[p] // enabled in the application since; closing it again never counts
 	switch {
-	case !s.leaves:
+	case !s.leaves && !w.released[p]: // an operator may take for true what is not
 		w.broken(ClosesNobody, "%s", what)
 		return
 	case w.released[p]:
@@ -428,11 +428,14 @@ func (w *world) decide(ctx context.Context, digest string, approve bool) error {
 			}
 		}
 	}
-	if approve {
-		_, err = w.engine.Approve(ctx, digest, "test")
-	} else {
+	if !approve {
 		_, err = w.engine.Reject(ctx, digest, "test")
+		return err
 	}
+	if _, err = w.engine.Approve(ctx, digest, "test"); err != nil {
+		return err
+	}
+	_, err = w.engine.Retry(ctx) // what is approved is due at once
 	return err
 }
 
