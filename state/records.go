@@ -85,6 +85,7 @@ type Intent struct {
 	Pass   string          `cbor:"1,keyasint,omitempty"`
 	Change identity.Change `cbor:"2,keyasint"`
 	At     time.Time       `cbor:"3,keyasint,omitzero"`
+	Scope  uint64          `cbor:"5,keyasint,omitempty"` // fingerprint of what had the person in scope when it was planned (R14)
 }
 
 // A Case is an open or closed leaver.

@@ -119,7 +119,7 @@ func (p *Pass) ready(ctx context.Context) error {
 }
 
 func (x *Executor) begin(ctx context.Context, job Job) (intent state.Intent, err error) {
-	intent = state.Intent{Pass: x.Pass, Change: job.Change, At: x.Now()}
+	intent = state.Intent{Pass: x.Pass, Change: job.Change, At: x.Now(), Scope: job.Scope}
 	err = x.Ledger.Update(ctx, func(w *state.Writer) error {
 		if over, err := overtaken(&w.Reader, job); err != nil || over {
 			return errors.Join(err, ErrOvertaken)

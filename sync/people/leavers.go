@@ -254,19 +254,6 @@ func (r *Read) ScopePrint(l *View, n int) uint64 {
 	return mix(l.Mapping.ScopePrint(), r.o.Sources[n].Mapping.Print(), selection)
 }
 
-// ScopePrintOf is the ScopePrint for a person, wherever they were read.
-func (r *Read) ScopePrintOf(l *View, id identity.PersonID) uint64 {
-	if i, here := r.Roster.Find(id); here {
-		return r.ScopePrint(l, r.Roster.Source(i))
-	}
-	for _, n := range r.readersOf(id.Directory) {
-		if slices.Contains(l.Sources, r.o.Sources[n].Name) {
-			return r.ScopePrint(l, n)
-		}
-	}
-	return 0
-}
-
 // anchorEdited reports whether a source knows people by another attribute than in its last accepted read.
 func (r *Read) anchorEdited(n int) bool {
 	g := r.readings[n]

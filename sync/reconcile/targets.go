@@ -358,7 +358,7 @@ func (r *run) recover(ctx context.Context, s *side) error {
 			if intent.Change.Target != s.Name || r.e.underWay(intent.Pass) {
 				continue // another pass, or a sweep, settles its own
 			}
-			job, err := survey.Reopen(v, intent.Change, r.people.ScopePrintOf(s.view, intent.Change.Person))
+			job, err := survey.Reopen(v, intent)
 			if err != nil {
 				return err
 			}

@@ -212,10 +212,11 @@ func (s *Survey) Job(ctx context.Context, w Work, c identity.Change, have identi
 	return job, nil
 }
 
-// Reopen makes of a recorded change the job it was. Under which mapping it was planned is not known any more, so that the account is looked at
+// Reopen makes of an intent the job it was, under the scope that had the person then: what was edited since is judged as an edit. Under which mapping it was planned is not known any more, so that the account is looked at
 // again.
-func Reopen(v *state.Reader, c identity.Change, scope uint64) (job apply.Job, err error) {
-	job = apply.Job{Change: c, Have: identity.Account{ID: c.Account, UserName: c.UserName}, Scope: scope}
+func Reopen(v *state.Reader, intent state.Intent) (job apply.Job, err error) {
+	c := intent.Change
+	job = apply.Job{Change: c, Have: identity.Account{ID: c.Account, UserName: c.UserName}, Scope: intent.Scope}
 	if c.Op != identity.Create {
 		job.Link, _, err = v.LinkByAccount(c.Target, c.Account)
 		return job, err
