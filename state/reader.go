@@ -257,6 +257,27 @@ func (r *Reader) Names() (Names, error) {
 // Targets returns what is remembered of every target, also of those that the config no longer has.
 func (r *Reader) Targets() iter.Seq2[TargetRecord, error] { return scan(r, targets, nil, decodeTarget) }
 
+// Own returns the accounts that sources and targets sign in as, as far as they have told (R5).
+func (r *Reader) Own() (own []identity.Own, err error) {
+	for s, err := range r.Sources() {
+		if err != nil {
+			return nil, err
+		}
+		if s.Own != "" {
+			own = append(own, identity.Own{Source: s.Name, Person: identity.PersonID{Directory: s.Directory, Anchor: s.Own}})
+		}
+	}
+	for t, err := range r.Targets() {
+		if err != nil {
+			return nil, err
+		}
+		if t.OwnID != "" || t.OwnName != "" {
+			own = append(own, identity.Own{Target: t.Name, ID: t.OwnID, Name: t.OwnName})
+		}
+	}
+	return own, nil
+}
+
 // Spent returns what went ahead and counts for a guard's window, as far back as it is kept.
 func (r *Reader) Spent() iter.Seq2[identity.Spent, error] { return scan(r, spent, nil, decodeSpent) }
 

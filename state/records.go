@@ -117,7 +117,7 @@ const (
 	StepOpen       StepStatus = "open"       // not yet seen closed, and tried again until it is
 	StepHeld       StepStatus = "held"       // the guard holds it until an operator decides
 	StepKept       StepStatus = "kept"       // an operator rejected closing it
-	StepProtected  StepStatus = "protected"  // guard { protect } names the account
+	StepProtected  StepStatus = "protected"  // guard { protect } names the account, or dirsweep itself signs in as it
 	StepDisputed   StepStatus = "disputed"   // whose the account is has to be settled first
 	StepUnprovable StepStatus = "unprovable" // done as far as can be, but nothing proves it
 	StepReported   StepStatus = "reported"   // leaver { action = "report" } leaves it to the operator
@@ -197,6 +197,8 @@ type SourceRecord struct {
 	// read it, whatever sources read it now.
 	DirectoryID string `cbor:"11,keyasint,omitempty"`
 	Directory   string `cbor:"12,keyasint,omitempty"`
+	// Own is the anchor of the person as whom the source signs in; "" where that is nobody whom it reads, or not known (R5).
+	Own string `cbor:"14,keyasint,omitempty"`
 }
 
 // Names are the attributes and groups that expressions name or have named. They only grow, so that the bits and numbers in people's records
@@ -228,6 +230,9 @@ type TargetRecord struct {
 	PausedUntil time.Time `cbor:"6,keyasint,omitzero"`
 	// HidesInactive: an account that dirsweep disabled was seen to be invisible, with a witness.
 	HidesInactive bool `cbor:"7,keyasint,omitempty"`
+	// OwnID and OwnName are the account that the target is signed in to as, as far as it tells (R5).
+	OwnID   identity.AccountID `cbor:"8,keyasint,omitempty"`
+	OwnName string             `cbor:"9,keyasint,omitempty"`
 }
 
 // A Tombstone is what is remembered of a leaver's account that is gone, so that it is known again should it come back (R11).

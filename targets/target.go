@@ -77,6 +77,18 @@ type Missing struct {
 	Why         string // "the application has no group of that name"
 }
 
+// An Identifier is a Pass that can tell which account we are signed in as. That account is never closed (R5).
+type Identifier interface {
+	// Own asks for it. The zero Own is for one that the application does not tell, or that is none of its accounts.
+	Own(ctx context.Context) (Own, error)
+}
+
+// An Own is the account that we are signed in as.
+type Own struct {
+	ID       identity.AccountID // "" where only the name is known
+	UserName string
+}
+
 // A Checker tells before the first pass whether a pass can work.
 type Checker interface {
 	// Check connects, signs in and tries each right that can be tried without changing an account: a write to one that is not there may show

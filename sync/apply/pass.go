@@ -25,7 +25,9 @@ type Pass struct {
 	s  *Session
 	in targets.Pass
 
-	mu   sync.Mutex
+	mu    sync.Mutex
+	asked sync.Once
+
 	row  int // calls without an answer since the last that had one
 	down error
 }
@@ -35,6 +37,45 @@ func (p *Pass) Session() *Session { return p.s }
 
 // Capabilities say what the target can do.
 func (p *Pass) Capabilities() identity.Capabilities { return p.in.Capabilities() }
+
+// ownWait bounds the question which account we are signed in as: closing a leaver does not wait for long to be told.
+const ownWait = 5 * time.Second
+
+// Own is the account that we are signed in as at the target, as far as it has told, now or before. It is asked once a pass.
+func (p *Pass) Own(ctx context.Context) identity.Own {
+	p.asked.Do(func() { p.askOwn(ctx) })
+	p.s.mu.Lock()
+	defer p.s.mu.Unlock()
+	own := p.s.record.Own
+	if own == (targets.Own{}) {
+		return identity.Own{}
+	}
+	return identity.Own{Target: p.s.o.Target, ID: own.ID, Name: own.UserName}
+}
+
+func (p *Pass) askOwn(ctx context.Context) {
+	tells, ok := p.in.(targets.Identifier)
+	if !ok {
+		return
+	}
+	asking, cancel := context.WithTimeout(ctx, ownWait)
+	defer cancel()
+	own, err := tells.Own(asking)
+	if err != nil {
+		p.s.o.Log.Debug("the target does not tell which account we are signed in as", "target", p.s.o.Target, "error", err)
+	}
+	p.s.mu.Lock()
+	if err != nil && p.s.record.Own.ID != "" {
+		own = p.s.record.Own // what it told before holds
+	}
+	changed := p.s.record.Own != own
+	p.s.record.Own = own
+	record := p.s.record
+	p.s.mu.Unlock()
+	if changed {
+		p.s.save(ctx, record)
+	}
+}
 
 // Down returns why the target is left alone, nil while it is not.
 func (p *Pass) Down() error {

@@ -29,8 +29,9 @@ var ErrPaused = errors.New("the application asked for a pause that is not over y
 
 // A Record is what a session remembers of its target beyond the process.
 type Record struct {
-	PausedUntil   time.Time // the target asked to be left alone until then; zero for not
-	HidesInactive bool      // an account that dirsweep disabled was invisible afterwards, while others could be read
+	PausedUntil   time.Time   // the target asked to be left alone until then; zero for not
+	HidesInactive bool        // an account that dirsweep disabled was invisible afterwards, while others could be read
+	Own           targets.Own // the account that we are signed in as, as far as the target has told
 }
 
 // Memory is what a session needs of the state. Its methods may be called from several goroutines.
@@ -316,7 +317,7 @@ var _ Memory = LedgerMemory{}
 func (m LedgerMemory) Load(ctx context.Context, target string) (r Record, err error) {
 	err = m.Ledger.View(ctx, func(v *state.Reader) error {
 		known, _, err := v.Target(target)
-		r = Record{PausedUntil: known.PausedUntil, HidesInactive: known.HidesInactive}
+		r = Record{PausedUntil: known.PausedUntil, HidesInactive: known.HidesInactive, Own: targets.Own{ID: known.OwnID, UserName: known.OwnName}}
 		return err
 	})
 	return r, err
@@ -330,6 +331,7 @@ func (m LedgerMemory) Save(ctx context.Context, target string, r Record) error {
 			return err
 		}
 		known.Name, known.PausedUntil, known.HidesInactive = target, r.PausedUntil, r.HidesInactive
+		known.OwnID, known.OwnName = r.Own.ID, r.Own.UserName
 		return w.PutTarget(known)
 	})
 }

@@ -2,6 +2,7 @@ package guard
 
 import (
 	"cmp"
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -26,6 +27,8 @@ type Facts struct {
 	Reports   map[string]bool // targets whose leaver block says action = "report"
 	// FirstNames are the userNames that accounts had when they were first seen, where they have another now.
 	FirstNames map[Account]string
+	// Own are the accounts that dirsweep itself signs in as.
+	Own []identity.Own
 	// Leavers are those of every target that have no open step yet: all of them are judged before the first is closed.
 	Leavers []identity.Leaver
 }
@@ -119,7 +122,16 @@ type Keeping struct {
 // Protection is a leaver that may not be closed.
 type Protection struct {
 	identity.Leaver
-	Glob string
+	Glob string       // of guard { protect }
+	Own  identity.Own // where dirsweep itself signs in as the account (R5)
+}
+
+// Why says what keeps it from being closed.
+func (p Protection) Why() string {
+	if !p.Own.IsZero() {
+		return p.Own.String()
+	}
+	return fmt.Sprintf("guard { protect } names it: %q", p.Glob)
 }
 
 // A Place is one member of one hold.
@@ -212,8 +224,10 @@ func (d *decider) mine(h identity.Hold) bool {
 // settle decides about those who need no limit, and returns the others.
 func (d *decider) settle() (fresh []identity.Leaver) {
 	for _, l := range slices.SortedFunc(slices.Values(d.Leavers), compare) {
-		if glob, ok := d.limits(l.Target).Protected(l.UserName, d.FirstNames[Account{l.Target, l.Account}]); ok {
-			d.out.Protected = append(d.out.Protected, Protection{l, glob})
+		if own, ok := identity.OwnOf(d.Own, l.Person, l.Target, l.Account, l.UserName); ok && d.kind != identity.HoldEnable {
+			d.out.Protected = append(d.out.Protected, Protection{Leaver: l, Own: own})
+		} else if glob, ok := d.limits(l.Target).Protected(l.UserName, d.FirstNames[Account{l.Target, l.Account}]); ok {
+			d.out.Protected = append(d.out.Protected, Protection{Leaver: l, Glob: glob})
 		} else if l.Strength == identity.ByOrder || l.Cause == identity.Emergency {
 			d.out.Go = append(d.out.Go, Going{Leaver: l})
 		} else if d.Reports[l.Target] && !l.Person.IsZero() {

@@ -157,6 +157,7 @@ func judged(leavers []people.Leaver) []identity.Leaver {
 type decided struct {
 	people.Leaver
 	status state.StepStatus
+	own    bool            // dirsweep itself signs in as it
 	why    string          // for the step: what it waits for
 	counts bool            // for the guard's window
 	leaves []guard.Place   // holds that it is taken out of
@@ -195,7 +196,7 @@ func match(leavers []people.Leaver, d guard.Decision, standing []identity.Hold) 
 	}
 	for _, l := range d.Protected {
 		out := find(l.Leaver)
-		out.status, out.why = state.StepProtected, fmt.Sprintf("guard { protect } names it: %q", l.Glob)
+		out.status, out.why, out.own = state.StepProtected, l.Why(), !l.Own.IsZero()
 	}
 	for _, l := range d.Reported {
 		find(l).status = state.StepReported
@@ -244,6 +245,9 @@ func (b *Book) tell(list []decided, v *Verdict) {
 			f.Detail = fmt.Sprintf("left (%s) and still has an account; leaver { action = \"report\" } leaves it to you", out.Cause)
 			v.Findings = append(v.Findings, f)
 		case state.StepProtected:
+			if out.own {
+				f = sweep.OwnFinding(out.Leaver.Leaver, out.why)
+			}
 			v.Findings = append(v.Findings, f)
 		}
 	}

@@ -77,7 +77,7 @@ func (d *Desk) Sweep(ctx context.Context, o Order) (out Swept, err error) {
 	}
 	now := d.Now()
 	err = d.Ledger.Update(ctx, func(w *state.Writer) error {
-		return w.PutClosure(state.Closure{Person: person.ID, Reason: o.Reason, At: now})
+		return errors.Join(w.PutClosure(state.Closure{Person: person.ID, Reason: o.Reason, At: now}), noteOwn(w, person))
 	})
 	if err != nil {
 		return out, fmt.Errorf("write the state: %w", err)
@@ -102,6 +102,16 @@ func (d *Desk) Sweep(ctx context.Context, o Order) (out Swept, err error) {
 	wg.Wait()
 	slices.SortFunc(out.Open, func(a, b Open) int { return strings.Compare(a.Target+a.UserName, b.Target+b.UserName) })
 	return out, context.Cause(ctx)
+}
+
+// noteOwn remembers that a source signs in as this person, whose accounts are not closed then (R5).
+func noteOwn(w *state.Writer, person identity.Person) error {
+	rec, known, err := w.Source(person.Source)
+	if err != nil || !known || !person.Own {
+		return err
+	}
+	rec.Own = person.ID.Anchor
+	return w.PutSource(rec)
 }
 
 // whom finds the person that an operator names: in the state, else in the sources as they are now.

@@ -311,6 +311,11 @@ func (r *Read) sighting(ctx context.Context, n int, p state.Person) judge.Sighti
 	if err != nil {
 		return judge.Sighting{Source: s.Name, Trouble: err.Error()}
 	}
+	if seen.Person.Own {
+		r.mu.Lock()
+		r.noteOwn(n, p.ID)
+		r.mu.Unlock()
+	}
 	out := judge.Sighting{
 		Source: s.Name, Where: judge.Where(seen.Where), Now: seen.Person.DN, Proof: seen.Proof, Changed: seen.Changed, At: seen.At,
 		Order: order(seen.Currency, g.facts.Until), Same: seen.Server == g.facts.Server, Witness: seen.Witness != "",
@@ -359,6 +364,7 @@ func (r *Read) accept(ctx context.Context, n int) error {
 		record.Anchor = anchor
 	}
 	record.Directory, record.DirectoryID = r.directories[n].name, r.directories[n].id
+	record.Own = r.ownOf(n)
 	return r.update(ctx, func(w *state.Writer) error {
 		return errors.Join(w.PutNames(r.names.all()), w.PutSource(record))
 	})

@@ -323,7 +323,29 @@ func (r *Read) Unconfigured(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("read the state: %w", err)
 	}
-	return nil
+	return r.forgetOwn(ctx)
+}
+
+// forgetOwn forgets as whom sources signed in that are not in the config any more.
+func (r *Read) forgetOwn(ctx context.Context) error {
+	if !r.write {
+		return nil
+	}
+	return r.update(ctx, func(w *state.Writer) error {
+		for s, err := range w.Sources() {
+			if err != nil {
+				return err
+			}
+			if s.Own == "" || slices.ContainsFunc(r.o.Sources, func(here Source) bool { return here.Name == s.Name }) {
+				continue
+			}
+			s.Own = ""
+			if err := w.PutSource(s); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
 }
 
 // Relink looks again at who is linked, where somebody has been at work on the target since that was judged.

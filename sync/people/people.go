@@ -112,6 +112,7 @@ type Read struct {
 	mu      sync.Mutex                         // guards what follows, and the views' bits while sources are read
 	gone    map[identity.PersonID]judge.Absent // what became of people whom the reads lack
 	records []state.Person
+	own     []identity.Own // people as whom sources sign in
 }
 
 // New begins a read.

@@ -18,6 +18,7 @@ type Populations struct {
 	Linked   map[string]guard.Population // by directory: people with an account in any state
 	Accounts map[string]guard.Population // by target: active accounts
 	Names    map[guard.Account]string    // userNames that accounts had first, where they have others now
+	Own      []identity.Own              // what dirsweep itself signs in as
 }
 
 // Populations counts those who are linked now, and those of them who were when the window began. They are counted once a read, before anything is
@@ -44,6 +45,11 @@ func (r *Read) Populations(ctx context.Context, spent []identity.Spent) (Populat
 			}
 			p.Accounts[l.Name] = guard.Population{Start: n, Now: n}
 		}
+		own, err := v.Own()
+		if err != nil {
+			return err
+		}
+		p.Own = append(own, r.own...)
 		gone := map[identity.PersonID]bool{}
 		for _, s := range spent {
 			if s.Kind != identity.HoldCohort || s.At.Before(r.now.Add(-r.window(s.Target))) {

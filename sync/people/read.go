@@ -29,6 +29,7 @@ type reading struct {
 	facts    *sources.ReadFacts // valid once the read has ended
 	tells    bool               // the kind fills the facts in
 	unnamed  int                // entries without a readable anchor
+	own      string             // the anchor of the person as whom the source signs in, where it tells
 	complete bool               // read to its end, from a server that is believed
 	vocabulary
 	survey     judge.Survey
@@ -203,8 +204,27 @@ func (r *Read) enterOne(v *state.Reader, n int, p present) error {
 	if r.o.Person != "" {
 		r.meant.Consider(p.Fits(r.o.Person), p.ID, p.DN)
 	}
+	if p.Own {
+		r.noteOwn(n, p.ID)
+	}
 	r.mark(n, i, rec, unsure)
 	return nil
+}
+
+// noteOwn notes as whom a source signs in. The caller holds r.mu.
+func (r *Read) noteOwn(n int, id identity.PersonID) {
+	r.readings[n].own = id.Anchor
+	r.own = append(r.own, identity.Own{Source: r.o.Sources[n].Name, Person: id})
+}
+
+// ownOf is the anchor of the person as whom a source signs in. Who is not read any more is still signed in as.
+func (r *Read) ownOf(n int) string {
+	known := r.readings[n]
+	_, read := r.Roster.Find(identity.PersonID{Directory: r.directories[n].name, Anchor: known.record.Own})
+	if known.own == "" && !read {
+		return known.record.Own
+	}
+	return known.own
 }
 
 // mark notes at the targets that read source n whether they hold the person of row i.

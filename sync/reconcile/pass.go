@@ -199,7 +199,7 @@ func (r *run) guard(ctx context.Context, leavers []people.Leaver, late *side) er
 		p, err := r.people.Populations(ctx, spent)
 		f := guard.Facts{
 			Limits: r.o.Guard, Targets: map[string]guard.Limits{}, Reports: map[string]bool{}, People: p.People, Accounts: p.Accounts,
-			FirstNames: p.Names, Anomalies: r.people.Suspect(leavers),
+			FirstNames: p.Names, Own: p.Own, Anomalies: r.people.Suspect(leavers),
 		}
 		if err != nil {
 			return f, err

@@ -193,6 +193,9 @@ func (r *run) sweep(ctx context.Context, s *side) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	for _, f := range round.Findings {
+		r.find(f)
+	}
 	for _, op := range round.Ops {
 		s.tally(op)
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/dirsweep/dirsweep/sync/people"
 	"github.com/dirsweep/dirsweep/sync/plan"
 	"github.com/dirsweep/dirsweep/sync/roster"
+	"github.com/dirsweep/dirsweep/sync/sweep"
 )
 
 // matchUnlinked correlates the people without a link with the accounts without one.
@@ -161,12 +162,15 @@ func (s *Survey) orphan(ctx context.Context, have identity.Account) (out people.
 	if s.OnOrphan != "disable" || !have.Active {
 		return out, false, nil
 	}
-	return people.Leaver{
-		Leaver: identity.Leaver{
-			Target: s.Name, Account: have.ID, UserName: have.UserName, Name: have.UserName, Cause: identity.Orphaned,
-			Rule: "on_orphan = \"disable\"", Noticed: s.o.Now,
-		},
-	}, true, nil
+	l := identity.Leaver{
+		Target: s.Name, Account: have.ID, UserName: have.UserName, Name: have.UserName, Cause: identity.Orphaned,
+		Rule: "on_orphan = \"disable\"", Noticed: s.o.Now,
+	}
+	if own := s.o.App.Own(ctx); own.Is(l.Person, s.Name, have.ID, have.UserName) {
+		s.o.Find(sweep.OwnFinding(l, own.String()))
+		return out, false, nil
+	}
+	return people.Leaver{Leaver: l}, true, nil
 }
 
 // planJoiners plans an account for everybody in scope who has none.

@@ -208,6 +208,9 @@ func closeLinked(ctx context.Context, x *apply.Executor, p *apply.Pass, a *Accou
 		r = x.Do(ctx, p, apply.Job{Change: a.change(identity.Link), Have: r.Account, Link: a.Link, Scope: a.Link.ScopePrint})
 		a.Link, r.Seen = r.Link, apply.SeenInactive
 	}
+	if r.Err == nil && r.Seen == apply.SeenActive {
+		r.Err = a.notOwn(ctx, p, r.Account)
+	}
 	if r.Err != nil {
 		return Closed{Failed: a.change(identity.Disable), Err: r.Err}
 	}
@@ -309,6 +312,9 @@ func Delete(ctx context.Context, x *apply.Executor, p *apply.Pass, a Account) Cl
 		return Closed{Proven: true, Seen: r.Seen, At: r.At}
 	case r.Seen == apply.SeenActive:
 		closed.Err = fmt.Errorf("%w: it was enabled again since", targets.ErrConflict)
+		return closed
+	}
+	if closed.Err = a.notOwn(ctx, p, r.Account); closed.Err != nil {
 		return closed
 	}
 	r = x.Do(ctx, p, apply.Job{Change: closed.Failed, Have: r.Account, Fresh: true, Link: a.Link})

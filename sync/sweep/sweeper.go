@@ -137,6 +137,8 @@ type Round struct {
 	Closed []ClosedAccount // newly proven
 	Failed []FailedAccount // still open
 	Ops    []identity.Op   // done, one by one
+	// Findings are about accounts that may not be closed.
+	Findings []identity.Finding
 }
 
 // A ClosedAccount is one leaver's account, proven closed.
@@ -204,6 +206,7 @@ func (b *batch) add(did Round) {
 	b.round.Closed = append(b.round.Closed, did.Closed...)
 	b.round.Failed = append(b.round.Failed, did.Failed...)
 	b.round.Ops = append(b.round.Ops, did.Ops...)
+	b.round.Findings = append(b.round.Findings, did.Findings...)
 }
 
 // begin begins everything that is due now and not under way. What is tried for the first time does not share its places with what is repeated
@@ -377,9 +380,16 @@ func (s *Sweeper) do(ctx context.Context, rules Rules, t task) (round Round) {
 	now := s.Now()
 	emergency := t.kase.Cause == identity.Emergency
 	glob, protected := rules.Protected(t.step.UserName)
+	own, isOwn, err := s.Books.own(ctx, t)
+	if err != nil {
+		s.failed("", err)
+		return round
+	}
 	switch {
 	case t.step.Status == state.StepOpen && t.step.Account == "":
 		return s.search(ctx, t)
+	case t.step.Status == state.StepOpen && isOwn:
+		return s.spare(ctx, t, own.String())
 	case t.step.Status == state.StepOpen && protected:
 		err = s.Books.set(ctx, t, state.StepProtected, fmt.Sprintf("guard { protect } names it: %q", glob), now)
 	case t.step.Status == state.StepOpen && rules.Policy.Action == ActionReport && !emergency:
@@ -467,6 +477,9 @@ func (s *Sweeper) close(ctx context.Context, rules Rules, t task) (round Round) 
 		return round // a stop is nobody's failure: it stays due
 	}
 	round.Ops = closed.Ops
+	if own := (*OwnError)(nil); errors.As(closed.Err, &own) {
+		return s.spare(ctx, t, own.Own.String())
+	}
 	took, err := s.Books.note(ctx, t, closed, s.Now())
 	if err = errors.Join(closed.Err, err); err != nil {
 		c := closed.Failed
@@ -496,7 +509,8 @@ func (s *Sweeper) search(ctx context.Context, t task) (round Round) {
 }
 
 func (s *Sweeper) delete(ctx context.Context, rules Rules, t task) (round Round) {
-	if _, protected := rules.Protected(t.step.UserName); protected {
+	_, isOwn, err := s.Books.own(ctx, t)
+	if _, protected := rules.Protected(t.step.UserName); protected || isOwn || err != nil {
 		s.failed("", s.Books.postpone(ctx, t, s.Now().Add(24*time.Hour), s.Now()))
 		return round
 	}
@@ -519,7 +533,7 @@ func (s *Sweeper) delete(ctx context.Context, rules Rules, t task) (round Round)
 		return round
 	}
 	round.Ops = closed.Ops
-	_, err := s.Books.note(ctx, t, closed, s.Now())
+	_, err = s.Books.note(ctx, t, closed, s.Now())
 	if err = errors.Join(closed.Err, err); err != nil {
 		round.Failed = append(round.Failed, FailedAccount{Change: a.Change, Err: err})
 		s.failed("not deleted", err)

@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"github.com/hashicorp/go-hclog"
 
@@ -40,6 +41,7 @@ type target struct {
 	shown      memberships
 	rewriting  turn // of a group: passes overlap
 	oddActive  sync.Once
+	nameless   atomic.Bool // it does not tell whom we are signed in as
 }
 
 // A pass is one use of the target, with what is learned in it of filters and groups.

@@ -11,7 +11,6 @@ import (
 // expectedFailures are the cases that go wrong today, and why. A case that holds has to be taken off this list.
 var expectedFailures = map[string]string{
 	"TestObservedApplicationIsNotListedInEachDelta": "who is not linked is looked for in each delta (R18)",
-	"TestOwnIdentityIsNeverClosed":                  "dirsweep's own accounts are not known (R5)",
 }
 
 // A case that was renamed or removed must not stay on the list.
