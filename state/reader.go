@@ -420,7 +420,7 @@ func memberKey(digest string, m identity.Member) key {
 }
 
 func decodeSpent(k key, s *identity.Spent) error {
-	return k.split((*string)(&s.Kind), &s.Target, (*string)(&s.Account))
+	return k.split((*string)(&s.Kind), &s.Target, (*string)(&s.Account), &s.Entitlement)
 }
 
 func decodeTombstone(k key, t *Tombstone) error {

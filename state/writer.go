@@ -406,7 +406,11 @@ func (w *Writer) PutTarget(t TargetRecord) error { return w.put(targets, makeKey
 
 // PutSpent remembers what went ahead and counts for a guard's window; an account counts once for each kind, when it last did.
 func (w *Writer) PutSpent(s identity.Spent) error {
-	return w.put(spent, makeKey(string(s.Kind), s.Target, string(s.Account)), s)
+	return w.put(spent, spentKey(s), s)
+}
+
+func spentKey(s identity.Spent) key {
+	return makeKey(string(s.Kind), s.Target, string(s.Account), s.Entitlement)
 }
 
 // PruneSpent forgets what went ahead before cutoff.
@@ -417,7 +421,7 @@ func (w *Writer) PruneSpent(cutoff time.Time) error {
 			return err
 		}
 		if s.At.Before(cutoff) {
-			old = append(old, makeKey(string(s.Kind), s.Target, string(s.Account)))
+			old = append(old, spentKey(s))
 		}
 	}
 	for _, k := range old {

@@ -24,21 +24,26 @@ type Edit struct {
 	// Withdrawn is who would lose an entitlement, by its name.
 	Withdrawn map[string]Withdrawal
 	Holds     []identity.Hold
+	Spent     []identity.Spent // what went ahead
 }
 
-// A Withdrawal is how many of those who had an entitlement within the window lose it, or have lost it within the window.
-type Withdrawal struct{ Losers, Holders int }
+// A Withdrawal is which accounts would lose an entitlement now, and how many have it.
+type Withdrawal struct {
+	Losers  []identity.AccountID
+	Holders int
+}
 
 // EditDecision says what may not be sent.
 type EditDecision struct {
 	Attributes map[string]string // those that may not be changed, by the digest of the hold
 	Withdrawn  map[string]string // entitlements that may not be taken away
 	Holds      []identity.Hold   // new ones
+	Spent      []identity.Spent  // what goes ahead and counts: withdrawals that nobody had to approve
 	Over       []string          // digests of holds that stand for nothing any more: carried out, or the config is another
 }
 
 // Changes judges an Edit: one attribute that would change at more than max_change_percent of the linked accounts, and at more than twenty, is
-// held; so is an entitlement that more than that share of its holders would lose. A hold stands until it is decided, or nothing would change
+// held; so is an entitlement that more than that share of its holders would lose, or have lost within the window. A hold stands until it is decided, or nothing would change
 // any more. An approval holds for the mapping for which it was given.
 func Changes(e Edit) EditDecision {
 	out := EditDecision{Attributes: map[string]string{}, Withdrawn: map[string]string{}}
@@ -49,7 +54,7 @@ func Changes(e Edit) EditDecision {
 		}
 		n := e.Attributes[h.Attribute]
 		if h.Cause == identity.Withdrawn {
-			n = e.Withdrawn[h.Attribute].Losers
+			n = len(e.Withdrawn[h.Attribute].Losers)
 		} else if h.Mapping != e.Mapping {
 			n = 0
 		}
@@ -66,15 +71,53 @@ func Changes(e Edit) EditDecision {
 	}
 	for _, name := range slices.Sorted(maps.Keys(e.Withdrawn)) {
 		w := e.Withdrawn[name]
-		h := e.hold(identity.Withdrawn, name, w.Losers, w.Holders, "holders would lose it")
-		out.judge(h, standing, e.Limits, w.Losers, w.Holders, out.Withdrawn)
+		before := e.withdrawn(name, w.Losers)
+		n, of := len(w.Losers)+before, max(w.Holders, len(w.Losers))+before
+		what := "holders would lose it"
+		if before > 0 {
+			what = fmt.Sprintf("holders would lose it or have lost it (%d) within %s", before, hours(e.Limits.Window))
+		}
+		h := e.hold(identity.Withdrawn, name, n, of, what)
+		if counts := out.judge(h, standing, e.Limits, n, of, out.Withdrawn); counts {
+			out.Spent = append(out.Spent, e.spend(name, w.Losers)...)
+		}
 	}
 	slices.Sort(out.Over)
 	return out
 }
 
-// judge notes in held what may not be sent: what a standing hold binds, or what is over the limit now.
-func (out *EditDecision) judge(h identity.Hold, standing map[string][]identity.Hold, l Limits, n, of int, held map[string]string) {
+// withdrawn is how many other accounts than losers have lost an entitlement within the window.
+func (e Edit) withdrawn(name string, losers []identity.AccountID) (n int) {
+	counted := make(map[identity.AccountID]bool, len(losers))
+	for _, id := range losers {
+		counted[id] = true
+	}
+	since := e.Now.Add(-e.Limits.Window)
+	for _, s := range e.Spent {
+		mine := s.Kind == identity.HoldWithdrawal && s.Target == e.Target && s.Entitlement == name
+		if mine && s.At.After(since) && !counted[s.Account] {
+			counted[s.Account] = true
+			n++
+		}
+	}
+	return n
+}
+
+func (e Edit) spend(name string, losers []identity.AccountID) []identity.Spent {
+	out := make([]identity.Spent, 0, len(losers))
+	for _, id := range losers {
+		out = append(out, identity.Spent{
+			Kind: identity.HoldWithdrawal, Target: e.Target, Account: id, Entitlement: name, Cause: identity.Withdrawn, At: e.Now,
+		})
+	}
+	return out
+}
+
+// judge notes in held what may not be sent: what a standing hold binds, or what is over the limit now. What goes ahead counts for the window
+// unless it was approved.
+func (out *EditDecision) judge(
+	h identity.Hold, standing map[string][]identity.Hold, l Limits, n, of int, held map[string]string,
+) (counts bool) {
 	known := standing[string(h.Cause)+"\x00"+h.Attribute]
 	slices.SortFunc(known, func(a, b identity.Hold) int { return cmp.Compare(a.Digest, b.Digest) })
 	approved := slices.ContainsFunc(known, func(k identity.Hold) bool { return k.Ruling.What == identity.Approved && n <= k.Count })
@@ -90,7 +133,10 @@ func (out *EditDecision) judge(h identity.Hold, standing map[string][]identity.H
 	case n > l.changes(of):
 		held[h.Attribute] = h.Digest
 		out.Holds = append(out.Holds, h)
+	default:
+		return true
 	}
+	return false
 }
 
 // changes is how many of base an edit may change. An explicit nothing allows none.

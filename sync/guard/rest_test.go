@@ -1,6 +1,7 @@
 package guard_test
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -101,6 +102,52 @@ func TestR02AShrinkIsOneHold(t *testing.T) {
 	}
 }
 
+// losing are so many accounts.
+func losing(n int) (list []identity.AccountID) {
+	for i := range n {
+		list = append(list, identity.AccountID(fmt.Sprint(i)))
+	}
+	return list
+}
+
+// TestR06WithdrawalsCountOverTheWindow: an entitlement that trickles away is held when too many of its holders have lost it, however few do in
+// one pass. What was approved does not count, and what is tried again counts once.
+func TestR06WithdrawalsCountOverTheWindow(t *testing.T) {
+	all := losing(100)
+	now := morning
+	var spent []identity.Spent
+	var holds []identity.Hold
+	pass := func(losers []identity.AccountID, holders int) (held bool) {
+		d := guard.Changes(guard.Edit{
+			Now: now, Limits: guard.Default(), Target: "wiki", Holds: holds, Spent: spent,
+			Withdrawn: map[string]guard.Withdrawal{"editors": {Losers: losers, Holders: holders}},
+		})
+		holds = append(holds, d.Holds...)
+		spent = append(spent, d.Spent...)
+		return d.Withdrawn["editors"] != ""
+	}
+	for i := range 6 { // five at a time, up to 30 of 100
+		if pass(all[5*i:5*i+5], 100-5*i) {
+			t.Fatalf("held after %d", 5*i)
+		}
+	}
+	if pass(all[25:30], 75) {
+		t.Error("the same five again are held")
+	}
+	if !pass(all[30:31], 70) || len(holds) != 1 || holds[0].Count != 31 || !strings.Contains(holds[0].Reason, "31 of 100 holders") {
+		t.Errorf("one more is not held: %+v", holds)
+	}
+	holds[0].Ruling.What = identity.Approved
+	if before := len(spent); pass(all[30:31], 70) || len(spent) != before {
+		t.Error("what was approved is held, or counts")
+	}
+	holds = nil
+	now = now.Add(24 * time.Hour)
+	if pass(all[40:60], 69) {
+		t.Error("held though the window is over")
+	}
+}
+
 // TestR14Changes: an edited mapping, by attribute; ENGINE: withdrawals of one entitlement, in its holders.
 func TestR14Changes(t *testing.T) {
 	for _, c := range []struct {
@@ -119,7 +166,7 @@ func TestR14Changes(t *testing.T) {
 			e := guard.Edit{
 				Now: morning, Limits: guard.Default(), Target: "wiki", Mapping: 7, Linked: c.linked,
 				Attributes: map[string]int{"title": c.change, "mail": 1},
-				Withdrawn:  map[string]guard.Withdrawal{"editors": {Losers: c.change, Holders: c.linked}, "all": {Losers: 1, Holders: 1}},
+				Withdrawn:  map[string]guard.Withdrawal{"editors": {Losers: losing(c.change), Holders: c.linked}, "all": {Losers: losing(1), Holders: 1}},
 			}
 			d := guard.Changes(e)
 			if held := d.Attributes["title"] != ""; held != c.held || d.Attributes["mail"] != "" {
@@ -144,7 +191,7 @@ func TestR14Changes(t *testing.T) {
 func TestR14AChangeOnHoldStands(t *testing.T) {
 	e := guard.Edit{
 		Now: morning, Limits: guard.Default(), Target: "wiki", Mapping: 7, Linked: 100, Attributes: map[string]int{"title": 60},
-		Withdrawn: map[string]guard.Withdrawal{"editors": {Losers: 60, Holders: 100}},
+		Withdrawn: map[string]guard.Withdrawal{"editors": {Losers: losing(60), Holders: 100}},
 	}
 	first := guard.Changes(e)
 	e.Holds = first.Holds
@@ -164,11 +211,11 @@ func TestR14AChangeOnHoldStands(t *testing.T) {
 		return strings.TrimSpace(out + strings.Repeat("new ", len(d.Holds)) + strings.Repeat("over ", len(d.Over)))
 	}
 	few := e
-	few.Attributes, few.Withdrawn = map[string]int{"title": 3}, map[string]guard.Withdrawal{"editors": {Losers: 3, Holders: 100}}
+	few.Attributes, few.Withdrawn = map[string]int{"title": 3}, map[string]guard.Withdrawal{"editors": {Losers: losing(3), Holders: 100}}
 	nothing := e
 	nothing.Attributes, nothing.Withdrawn = nil, nil
 	more := e
-	more.Attributes, more.Withdrawn = map[string]int{"title": 61}, map[string]guard.Withdrawal{"editors": {Losers: 61, Holders: 100}}
+	more.Attributes, more.Withdrawn = map[string]int{"title": 61}, map[string]guard.Withdrawal{"editors": {Losers: losing(61), Holders: 100}}
 	another := e
 	another.Mapping = 8
 	for _, c := range []struct {

@@ -50,6 +50,17 @@ func (b *Book) keepEnables(ctx context.Context, d guard.Decision) error {
 	if err := b.putMembers(ctx, d.Holds); err != nil {
 		return err
 	}
+	if err := b.putSpent(ctx, spent); err != nil {
+		return err
+	}
+	if err := b.putHolds(ctx, d.Holds, nil); err != nil {
+		return err
+	}
+	return b.dropMembers(ctx, d.Dropped)
+}
+
+// putSpent writes down what goes ahead and counts for the window, before it is done.
+func (b *Book) putSpent(ctx context.Context, spent []identity.Spent) error {
 	for batch := range slices.Chunk(spent, batchSize) {
 		err := b.update(ctx, func(w *state.Writer) error {
 			for _, s := range batch {
@@ -63,10 +74,7 @@ func (b *Book) keepEnables(ctx context.Context, d guard.Decision) error {
 			return err
 		}
 	}
-	if err := b.putHolds(ctx, d.Holds, nil); err != nil {
-		return err
-	}
-	return b.dropMembers(ctx, d.Dropped)
+	return nil
 }
 
 // Changes decides what of an edited mapping's changes may not be sent (R14), and writes that down. listed says that the whole target was
@@ -81,7 +89,7 @@ func (b *Book) Changes(
 			return held, err
 		}
 	}
-	edit.Now, edit.Holds = b.Now, b.standing
+	edit.Now, edit.Holds, edit.Spent = b.Now, b.standing, b.spent
 	standing := slices.ContainsFunc(edit.Holds, func(h identity.Hold) bool {
 		return h.Kind == identity.HoldChange && h.Target == edit.Target
 	})
@@ -99,7 +107,11 @@ func (b *Book) Changes(
 		held.Over = nil
 	}
 	if !b.Write {
+		b.spent = append(b.spent, held.Spent...)
 		return held, nil
+	}
+	if err := b.putSpent(ctx, held.Spent); err != nil {
+		return held, err
 	}
 	return held, b.putHolds(ctx, held.Holds, held.Over)
 }

@@ -17,7 +17,9 @@ const (
 	HoldShrink  HoldKind = "shrink" // believing a read that lacks people, or a listing that lacks accounts (R2)
 	HoldChange  HoldKind = "change" // what an edited mapping would change (R14)
 	HoldDelete  HoldKind = "delete" // deletes after grace (R10)
-	HoldRelink  HoldKind = "relink" // linking accounts to the anchors of an edited config (R14)
+	// HoldWithdrawal is of what was spent alone: taking an entitlement away is held as a change (R6).
+	HoldWithdrawal HoldKind = "withdrawal"
+	HoldRelink     HoldKind = "relink" // linking accounts to the anchors of an edited config (R14)
 )
 
 // A Hold is what waits for an operator: these accounts, for this reason. Its members are named when it is made; they may drop out, and
@@ -100,13 +102,15 @@ const (
 // Spent is one account that went ahead within a guard's window, as later decisions count it. What an operator approved or ordered, and what was
 // only closed again, is not kept.
 type Spent struct {
-	Kind     HoldKind  `cbor:"-"` // what was done
-	Target   string    `cbor:"-"`
-	Account  AccountID `cbor:"-"`
-	Person   PersonID  `cbor:"1,keyasint,omitzero"`
-	Name     string    `cbor:"2,keyasint,omitempty"`
-	Cause    Cause     `cbor:"3,keyasint,omitempty"`
-	Group    string    `cbor:"4,keyasint,omitempty"`
-	Strength Strength  `cbor:"5,keyasint,omitempty"`
-	At       time.Time `cbor:"6,keyasint,omitzero"`
+	Kind    HoldKind  `cbor:"-"` // what was done
+	Target  string    `cbor:"-"`
+	Account AccountID `cbor:"-"`
+	// Entitlement is what was taken away, where that was one.
+	Entitlement string    `cbor:"-"`
+	Person      PersonID  `cbor:"1,keyasint,omitzero"`
+	Name        string    `cbor:"2,keyasint,omitempty"`
+	Cause       Cause     `cbor:"3,keyasint,omitempty"`
+	Group       string    `cbor:"4,keyasint,omitempty"`
+	Strength    Strength  `cbor:"5,keyasint,omitempty"`
+	At          time.Time `cbor:"6,keyasint,omitzero"`
 }

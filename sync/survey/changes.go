@@ -92,7 +92,7 @@ func (s *Survey) countEdit(edit *guard.Edit, w Work, c identity.Change) {
 	}
 	for _, e := range c.Delta.Withdraw {
 		lost := edit.Withdrawn[e.String()]
-		lost.Losers++
+		lost.Losers = append(lost.Losers, c.Account)
 		edit.Withdrawn[e.String()] = lost
 	}
 }
@@ -118,10 +118,6 @@ func (s *Survey) countHolders(ctx context.Context, lost map[string]guard.Withdra
 	})
 	if err != nil {
 		return fmt.Errorf("read the state: %w", err)
-	}
-	for name, w := range lost {
-		w.Holders = max(w.Holders, w.Losers)
-		lost[name] = w
 	}
 	return nil
 }
