@@ -59,6 +59,10 @@ source "ldap" "corp" {
   # Who returns under a new anchor is known by this key, and gets the old account back. Left out, only the anchor counts.
   rehire = person.employeeNumber
 
+  # Absence is "proven" by asking for that very person. "leaves" is for a kind of source that cannot be asked: whoever a complete read of
+  # it lacks has left. LDAP can be asked, and always is.
+  absence = "proven"
+
   groups {
     base_dn = "ou=groups,dc=example,dc=org" # makes member_of() and person.groups work, nested groups included
   }

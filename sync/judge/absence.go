@@ -83,6 +83,8 @@ const (
 	Elsewhere Where = "elsewhere" // they exist outside of what is read
 	Tombstone Where = "tombstone" // it says that they were deleted
 	Gone      Where = "gone"      // it knows nobody by that anchor
+	// Unlisted: it cannot be asked for one person, and the config says that whoever a whole read of it lacks has left.
+	Unlisted Where = "unlisted"
 )
 
 // A Place is what is to be seen of the container that held a person.
@@ -134,14 +136,18 @@ type Absent struct {
 	// Emptied: their container was emptied with them. They are held at any size, unless a tombstone says that they were
 	// deleted.
 	Emptied bool
+	// Unlisted: nothing says that they left but a read that lacks them, of a source that cannot be asked. They count as missing without an
+	// explanation (R2), and no floor lets them go (R6).
+	Unlisted bool
 }
 
 // Absence judges somebody whom a read lacks by what each source of their directory says when asked for that very anchor
 // (R1). The strongest word counts: who is in scope of one is there, and who is anywhere else has moved; gone has to be
 // the answer of all. Without an answer of every source, from a server that is current, with a witness and the place
-// where they were, nobody is a leaver.
+// where they were, nobody is a leaver. A source that cannot be asked answers by its read alone where the config says so, and that is
+// the weakest proof of all.
 func Absence(read Read, sightings []Sighting) Absent {
-	var elsewhere, tombstone, gone *Sighting
+	var elsewhere, tombstone, gone, unlisted *Sighting
 	if len(sightings) == 0 {
 		return unproven("", "no source of their directory is read")
 	}
@@ -159,6 +165,8 @@ func Absence(read Read, sightings []Sighting) Absent {
 			tombstone = s
 		case Gone:
 			gone = s
+		case Unlisted:
+			unlisted = s
 		case NoAnswer:
 		default:
 			return unproven(s.Source, "it gave an answer that nobody knows: "+string(s.Where))
@@ -174,6 +182,10 @@ func Absence(read Read, sightings []Sighting) Absent {
 		return left(*elsewhere, identity.Moved, identity.ByScope)
 	case tombstone != nil:
 		return left(*tombstone, identity.Deleted, identity.ByAbsence)
+	case unlisted != nil:
+		a := left(*unlisted, identity.Deleted, identity.ByScope)
+		a.Unlisted = true
+		return a
 	}
 	a := left(*gone, identity.Deleted, identity.ByAbsence)
 	a.Emptied = gone.Place == PlaceEmpty
@@ -200,10 +212,12 @@ func doubt(read Read, s Sighting) string {
 		return "the server that answered lacks changes that were read before"
 	case s.Order == Undated && !s.Same:
 		return "the server that answered is not the one that was read, and does not tell how current it is"
-	case s.Where != Gone:
+	case s.Where != Gone && s.Where != Unlisted:
 		return ""
 	case read.Unnamed > 0:
 		return fmt.Sprintf("%d entries of the read have no readable anchor, and each of them may be this person", read.Unnamed)
+	case s.Where == Unlisted:
+		return ""
 	case !s.Witness:
 		return "it showed nobody whom it should show"
 	case s.Place == PlaceUnknown && read.Nowhere:

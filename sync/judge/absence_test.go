@@ -225,3 +225,33 @@ func TestR01NobodyLeavesOnHalfAProof(t *testing.T) {
 		}
 	})
 }
+
+// TestR01AbsenceAlone: of a source that cannot be asked, where the config takes absence for leaving. It is the weakest word.
+func TestR01AbsenceAlone(t *testing.T) {
+	unlisted := judge.Sighting{Source: "hr", Where: judge.Unlisted, Order: judge.Current, Same: true, At: noon}
+	gone := judge.Sighting{
+		Source: "corp", Where: judge.Gone, Order: judge.Current, Same: true, Witness: true, Place: judge.PlacePeopled, At: noon,
+	}
+	here := judge.Sighting{Source: "corp", Where: judge.InScope}
+	silent := judge.Sighting{Source: "corp", Trouble: "no answer"}
+	for name, c := range map[string]struct {
+		read    judge.Read
+		said    []judge.Sighting
+		outcome judge.Outcome
+		alone   bool
+	}{
+		"alone":                                  {judge.Read{}, []judge.Sighting{unlisted}, judge.Left, true},
+		"another source knows nobody":            {judge.Read{}, []judge.Sighting{gone, unlisted}, judge.Left, true},
+		"another source has them":                {judge.Read{}, []judge.Sighting{unlisted, here}, judge.Missed, false},
+		"another source does not answer":         {judge.Read{}, []judge.Sighting{unlisted, silent}, judge.Unproven, false},
+		"an entry without an anchor may be them": {judge.Read{Unnamed: 1}, []judge.Sighting{unlisted}, judge.Unproven, false},
+	} {
+		a := judge.Absence(c.read, c.said)
+		if a.Outcome != c.outcome || a.Unlisted != c.alone {
+			t.Errorf("%s: %+v", name, a)
+		}
+		if c.alone && (a.Cause != identity.Deleted || a.Strength != identity.ByScope) {
+			t.Errorf("%s: %s with strength %d", name, a.Cause, a.Strength)
+		}
+	}
+}

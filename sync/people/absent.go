@@ -277,7 +277,7 @@ func (r *Read) prove(ctx context.Context, m missing) {
 	if p.Noticed.IsZero() {
 		p.Noticed, p.Left = r.now, a.Left
 	}
-	p.Proven, p.Active, p.Scope, p.Print = a.Cause == identity.Deleted && !a.Emptied, false, nil, 0
+	p.Proven, p.Active, p.Scope, p.Print = a.Cause == identity.Deleted && !a.Emptied && !a.Unlisted, false, nil, 0
 	r.records = append(r.records, p)
 }
 
@@ -304,8 +304,15 @@ func (r *Read) askAs(ctx context.Context, p state.Person, read judge.Read) judge
 func (r *Read) sighting(ctx context.Context, n int, p state.Person) judge.Sighting {
 	s, g := r.o.Sources[n], r.readings[n]
 	finder, ok := s.Source.(sources.Finder)
+	if !ok && s.AbsenceLeaves {
+		return judge.Sighting{
+			Source: s.Name, Where: judge.Unlisted, Order: judge.Current, Same: true, At: r.now,
+			Proof: fmt.Sprintf("a complete read of source %s, with %d people, lacks them; it cannot be asked for one person, and "+
+				"absence = \"leaves\" takes that for leaving", s.Name, r.Roster.Count(n)),
+		}
+	}
 	if !ok {
-		return judge.Sighting{Source: s.Name, Trouble: "the source cannot look one person up"}
+		return judge.Sighting{Source: s.Name, Trouble: "the source cannot look one person up; absence = \"leaves\" takes absence for leaving"}
 	}
 	seen, err := finder.Find(ctx, sources.Lookup{Anchor: p.ID.Anchor, DN: p.DN})
 	if err != nil {
@@ -337,6 +344,17 @@ func (r *Read) sighting(ctx context.Context, n int, p state.Person) judge.Sighti
 	return out
 }
 
+// listAgain makes nobody a leaver whom nothing but a read proves to have left that is not believed.
+func (r *Read) listAgain(n int) {
+	for id, a := range r.gone {
+		if !a.Unlisted || id.Directory != r.directories[n].name {
+			continue
+		}
+		r.gone[id] = judge.Absent{Outcome: judge.Unproven, Why: "the read that lacks them is not believed"}
+		r.records = slices.DeleteFunc(r.records, func(p state.Person) bool { return p.ID == id })
+	}
+}
+
 // accept believes a read of which not more is missing, and not explained one by one, than may be (R2). Who is
 // explained goes on all the same.
 func (r *Read) accept(ctx context.Context, n int) error {
@@ -349,6 +367,7 @@ func (r *Read) accept(ctx context.Context, n int) error {
 			Now: r.now, Limits: r.o.Limits, Source: name, Before: before, Count: count, Missing: max(0, before-count), Words: words,
 		})
 		if err != nil || !belief.Believed {
+			r.listAgain(n)
 			return err
 		}
 	}
@@ -384,6 +403,8 @@ func (r *Read) explained(n int) (count int, words string) {
 		case id.Directory != directory:
 		case a.Outcome != judge.Left:
 			why[a.Why]++
+		case a.Unlisted:
+			why["the source cannot be asked for them"]++
 		default:
 			if noticed[id] || a.At.After(since) {
 				count++

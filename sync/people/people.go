@@ -25,10 +25,12 @@ import (
 
 // A Source is one source block, opened.
 type Source struct {
-	Name      string
-	Source    sources.Source
-	Mapping   *mapping.Source
-	Directory string // declared: that it reads, by which people are known whatever source read them (R3); "" for what the source says
+	Name    string
+	Source  sources.Source
+	Mapping *mapping.Source
+	// AbsenceLeaves: of a source that cannot look one person up, whoever a whole read lacks has left.
+	AbsenceLeaves bool
+	Directory     string // declared: that it reads, by which people are known whatever source read them (R3); "" for what the source says
 }
 
 // A View is what one target holds of the people of a read.

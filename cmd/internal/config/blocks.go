@@ -33,9 +33,10 @@ func (l *loader) partial(b *hcl.Block, attributes, blocks []string) (reader, map
 func (l *loader) env() mapping.Env { return mapping.Env{Files: l.config.files, Clock: l.clock} }
 
 func (l *loader) source(b *hcl.Block) {
-	common := []string{"active", "rehire", "directory"}
+	common := []string{"absence", "active", "rehire", "directory"}
 	r, _, rest := l.partial(b, common, nil)
 	s := Source{Kind: b.Labels[0], Name: b.Labels[1], At: place(b.DefRange), Directory: r.text("directory", "")}
+	s.AbsenceLeaves = r.choice("absence", "proven", "proven", "leaves") == "leaves"
 	names := make([]string, 0, len(l.kinds.sources))
 	schema := mapping.Schema{Open: true} // where the block could not be decoded: one mistake is enough
 	for _, k := range l.kinds.sources {
