@@ -89,6 +89,12 @@ type Own struct {
 	UserName string
 }
 
+// A Dated target knows what the application's own clock says.
+type Dated interface {
+	// Date is what it said in its last answer, and when that came by this machine's clock; zero where it has not said.
+	Date() (said, came time.Time)
+}
+
 // A Checker tells before the first pass whether a pass can work.
 type Checker interface {
 	// Check connects, signs in and tries each right that can be tried without changing an account: a write to one that is not there may show

@@ -106,6 +106,24 @@ func (s *Session) Check(ctx context.Context) ([]string, error) {
 	return []string{"answers"}, err
 }
 
+// Clock is what the application's clock says now, zero where it has not said so lately: what it said before this machine's clock jumped is no
+// word about the clock as it is now.
+func (s *Session) Clock() time.Time {
+	dated, ok := s.target.(targets.Dated)
+	if !ok {
+		return time.Time{}
+	}
+	said, came := dated.Date()
+	since := s.o.Now().Round(0).Sub(came.Round(0)) // by the clock's face: that is what may jump
+	if said.IsZero() || since < 0 || since > clockLife {
+		return time.Time{}
+	}
+	return said.Add(since)
+}
+
+// clockLife is how long it counts what an application's clock said.
+const clockLife = 2 * time.Minute
+
 // Begin begins a pass. In a pause that is too long to sit out it asks nothing and returns ErrPaused. Where closing leavers cannot begin one,
 // it goes on with what the last one knew.
 func (s *Session) Begin(ctx context.Context) (*Pass, error) {

@@ -89,6 +89,9 @@ func (d Door) Look(ctx context.Context, a Account) (string, error) {
 	return r.Seen, r.Err
 }
 
+// Clock implements Closer.
+func (d Door) Clock() time.Time { return d.Session.Clock() }
+
 // Paused implements Closer.
 func (d Door) Paused() time.Time { return d.Session.Paused() }
 

@@ -24,6 +24,8 @@ type Closer interface {
 	Delete(ctx context.Context, a Account) Closed
 	// Look reads an account that was proven closed: Seen is "inactive", "gone" or "active". It writes nothing.
 	Look(ctx context.Context, a Account) (seen string, err error)
+	// Clock is what the target's own clock says now; the zero time where it has not said so lately. It asks nothing.
+	Clock() time.Time
 	// Paused says until when the target wants to be left alone; the zero time for not.
 	Paused() time.Time
 }
@@ -59,7 +61,8 @@ type Sweeper struct {
 	wake  chan struct{}
 	looks *rate.Limiter
 
-	doubted time.Time // when it was last told that the clock is in doubt
+	doubted    time.Time // when it was last told that the clock is in doubt
+	clockAsked time.Time // when the target's own was last asked for
 
 	// Places for calls under way: until an account is seen inactive, for what comes after that, and for what is repeated or looked at. A search
 	// that hangs, or an account that is always refused, keeps nobody else's account open (R4).
@@ -160,6 +163,8 @@ type task struct {
 	kase state.Case
 	step state.Step
 	link state.Link // zero for none
+
+	looked bool // only looked at, whatever is due
 
 	refused func() // called once the account is seen inactive and more is to be done; nil for nobody
 }
@@ -396,6 +401,8 @@ func (s *Sweeper) do(ctx context.Context, rules Rules, t task) (round Round) {
 		err = s.Books.set(ctx, t, state.StepReported, "leaver { action = \"report\" } leaves it to you", now)
 	case t.step.Status == state.StepOpen:
 		return s.close(ctx, rules, t)
+	case t.looked:
+		return s.look(ctx, rules, t)
 	case !t.step.Delete.IsZero() && !t.step.Delete.After(now):
 		return s.delete(ctx, rules, t)
 	case s.looks.AllowN(now, 1):

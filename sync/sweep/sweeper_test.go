@@ -29,6 +29,7 @@ type closer struct {
 	closed map[identity.AccountID]sweep.Closed
 	seen   map[identity.AccountID]string
 	paused time.Time
+	clock  time.Time
 	during func()
 	proof  func(ctx context.Context, account identity.AccountID) // what closing waits for once sign-in is refused
 }
@@ -74,6 +75,8 @@ func (c *closer) Look(_ context.Context, a sweep.Account) (string, error) {
 }
 
 func (c *closer) Paused() time.Time { return c.paused }
+
+func (c *closer) Clock() time.Time { return c.clock }
 
 // A round is a sweeper with its books, its clock and its target.
 type round struct {
@@ -486,6 +489,45 @@ func TestR10DeletesWaitForAClock(t *testing.T) {
 	}
 	if calls := strings.Join(r.target.calls, ", "); !strings.Contains(calls, "delete 1") {
 		t.Errorf("a pass has ended by that clock: %s", calls)
+	}
+}
+
+// TestR10ASecondClockSettlesAJump: an account is deleted after a jump as soon as the target's clock agrees, and never while it does not, however
+// many passes have ended. The target is asked for its time, by a look at one account a minute.
+func TestR10ASecondClockSettlesAJump(t *testing.T) {
+	jump := noon.Add(40 * 24 * time.Hour)
+	for name, c := range map[string]struct {
+		clock  time.Time
+		delete bool
+	}{
+		"it agrees":                 {jump, true},
+		"it agrees, within minutes": {jump.Add(-4 * time.Minute), true},
+		"it does not":               {noon, false},
+
+		"it does not tell": {time.Time{}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newRound(t)
+			for _, account := range []identity.AccountID{"1", "2"} {
+				r.step(state.Step{
+					Account: account, Status: state.StepProven, Seen: "inactive", At: noon.Add(-time.Minute), Delete: noon.Add(month - time.Minute),
+				})
+				r.target.seen[account] = "inactive"
+			}
+			r.now = jump
+			if first := r.drain(sweep.Selection{}); strings.Count(first, "look") != 1 || strings.Contains(first, "delete") {
+				t.Errorf("at first: %s", first)
+			}
+			r.target.clock = c.clock // told by that look
+			if got := r.drain(sweep.Selection{}); strings.Contains(got, "delete 1") != c.delete || !c.delete && got != "" {
+				t.Errorf("within the minute: %q", got)
+			}
+			r.ended(r.now)
+			told := c.clock.IsZero() // then another pass by the same clock has to do
+			if got := r.drain(sweep.Selection{}); !c.delete && strings.Contains(got, "delete 1") != told {
+				t.Errorf("after a pass: %q", got)
+			}
+		})
 	}
 }
 

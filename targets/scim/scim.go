@@ -15,6 +15,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/hashicorp/go-hclog"
 
@@ -55,6 +56,7 @@ type pass struct {
 var (
 	_ targets.Target  = (*target)(nil)
 	_ targets.Checker = (*target)(nil)
+	_ targets.Dated   = (*target)(nil)
 	_ targets.Pass    = (*pass)(nil)
 )
 
@@ -359,5 +361,8 @@ func (t *pass) Delete(ctx context.Context, have identity.Account) (targets.Recei
 	}
 	return targets.Receipt{RequestID: resp.RequestID()}, nil
 }
+
+// Date is what the application's clock said last.
+func (t *target) Date() (said, came time.Time) { return t.rest.Date() }
 
 func (t *target) Close() error { return t.rest.Close() }

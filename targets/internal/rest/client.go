@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
@@ -54,6 +55,9 @@ type Client struct {
 	fault   func(body []byte) Fault
 	secrets []identity.Secret
 	now     func() time.Time
+
+	mu    sync.Mutex
+	dated struct{ said, came time.Time }
 }
 
 // A Response is an answer that says yes, read to its end.
@@ -287,5 +291,27 @@ func (c *Client) send(ctx context.Context, method, path string, query url.Values
 	}
 	// Some applications refuse requests without it (GitHub).
 	req.Header.Set("User-Agent", c.opts.UserAgent)
-	return c.http.Do(req)
+	resp, err := c.http.Do(req)
+	if err == nil {
+		c.noteDate(resp.Header)
+	}
+	return resp, err
+}
+
+// noteDate remembers what the application's clock says. What comes out of a cache tells the time at which it went in.
+func (c *Client) noteDate(h http.Header) {
+	said, err := http.ParseTime(h.Get("Date"))
+	if err != nil || h.Get("Age") != "" {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.dated.said, c.dated.came = said, c.now()
+}
+
+// Date is what the application's clock said in its last answer, and when that came.
+func (c *Client) Date() (said, came time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.dated.said, c.dated.came
 }
