@@ -198,7 +198,8 @@ type SourceRecord struct {
 	// read it, whatever sources read it now.
 	DirectoryID string `cbor:"11,keyasint,omitempty"`
 	Directory   string `cbor:"12,keyasint,omitempty"`
-	// Own is the anchor of the person as whom the source signs in; "" where that is nobody whom it reads, or not known (R5).
+	// Own is the anchor of the person as whom the source signs in; "" where that is nobody whom it reads, or not known
+	// (R5).
 	Own string `cbor:"14,keyasint,omitempty"`
 }
 

@@ -18,7 +18,8 @@ type dated struct {
 
 func (d dated) Date() (said, came time.Time) { return d.said, d.came }
 
-// R10: what an application's clock said goes on from there, for a short while; before a jump of our clock it said nothing about it.
+// R10: what an application's clock said goes on from there, for a short while; before a jump of our clock it said
+// nothing about it.
 func TestClock(t *testing.T) {
 	now := time.Date(2026, 3, 2, 8, 0, 0, 0, time.UTC)
 	for name, c := range map[string]struct{ said, came, want time.Time }{

@@ -41,7 +41,8 @@ func (p *Pass) Capabilities() identity.Capabilities { return p.in.Capabilities()
 // ownWait bounds the question which account we are signed in as: closing a leaver does not wait for long to be told.
 const ownWait = 5 * time.Second
 
-// Own is the account that we are signed in as at the target, as far as it has told, now or before. It is asked once a pass.
+// Own is the account that we are signed in as at the target, as far as it has told, now or before. It is asked once a
+// pass.
 func (p *Pass) Own(ctx context.Context) identity.Own {
 	p.asked.Do(func() { p.askOwn(ctx) })
 	p.s.mu.Lock()

@@ -106,8 +106,8 @@ func (s *Session) Check(ctx context.Context) ([]string, error) {
 	return []string{"answers"}, err
 }
 
-// Clock is what the application's clock says now, zero where it has not said so lately: what it said before this machine's clock jumped is no
-// word about the clock as it is now.
+// Clock is what the application's clock says now, zero where it has not said so lately: what it said before this
+// machine's clock jumped is no word about the clock as it is now.
 func (s *Session) Clock() time.Time {
 	dated, ok := s.target.(targets.Dated)
 	if !ok {
@@ -335,7 +335,10 @@ var _ Memory = LedgerMemory{}
 func (m LedgerMemory) Load(ctx context.Context, target string) (r Record, err error) {
 	err = m.Ledger.View(ctx, func(v *state.Reader) error {
 		known, _, err := v.Target(target)
-		r = Record{PausedUntil: known.PausedUntil, HidesInactive: known.HidesInactive, Own: targets.Own{ID: known.OwnID, UserName: known.OwnName}}
+		r = Record{
+			PausedUntil: known.PausedUntil, HidesInactive: known.HidesInactive,
+			Own: targets.Own{ID: known.OwnID, UserName: known.OwnName},
+		}
 		return err
 	})
 	return r, err

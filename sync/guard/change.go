@@ -43,8 +43,9 @@ type EditDecision struct {
 }
 
 // Changes judges an Edit: one attribute that would change at more than max_change_percent of the linked accounts, and at more than twenty, is
-// held; so is an entitlement that more than that share of its holders would lose, or have lost within the window. A hold stands until it is decided, or nothing would change
-// any more. An approval holds for the mapping for which it was given.
+// held; so is an entitlement that more than that share of its holders would lose, or have lost within the window. A
+// hold stands until it is decided, or nothing would change any more. An approval holds for the mapping for which it was
+// given.
 func Changes(e Edit) EditDecision {
 	out := EditDecision{Attributes: map[string]string{}, Withdrawn: map[string]string{}}
 	standing := map[string][]identity.Hold{}
@@ -107,14 +108,15 @@ func (e Edit) spend(name string, losers []identity.AccountID) []identity.Spent {
 	out := make([]identity.Spent, 0, len(losers))
 	for _, id := range losers {
 		out = append(out, identity.Spent{
-			Kind: identity.HoldWithdrawal, Target: e.Target, Account: id, Entitlement: name, Cause: identity.Withdrawn, At: e.Now,
+			Kind: identity.HoldWithdrawal, Target: e.Target, Account: id, Entitlement: name,
+			Cause: identity.Withdrawn, At: e.Now,
 		})
 	}
 	return out
 }
 
-// judge notes in held what may not be sent: what a standing hold binds, or what is over the limit now. What goes ahead counts for the window
-// unless it was approved.
+// judge notes in held what may not be sent: what a standing hold binds, or what is over the limit now. What goes ahead
+// counts for the window unless it was approved.
 func (out *EditDecision) judge(
 	h identity.Hold, standing map[string][]identity.Hold, l Limits, n, of int, held map[string]string,
 ) (counts bool) {

@@ -8,7 +8,8 @@ import (
 	"github.com/dirsweep/dirsweep/sync/identity"
 )
 
-// TestR05OwnIdentityIsNeverClosed: as whom a source or a target is signed in, by an order neither. Enabling it does no harm.
+// TestR05OwnIdentityIsNeverClosed: as whom a source or a target is signed in, by an order neither. Enabling it does no
+// harm.
 func TestR05OwnIdentityIsNeverClosed(t *testing.T) {
 	robot, admin, order := one(deleted, "ou=a", "wiki", "robot"), one(orphan, "", "wiki", "admin"), one(ordered, "ou=a", "chat", "boss")
 	facts := company(100).facts([]identity.Leaver{robot, admin, order, one(deleted, "ou=a", "wiki", "alice")})

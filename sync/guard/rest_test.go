@@ -110,8 +110,8 @@ func losing(n int) (list []identity.AccountID) {
 	return list
 }
 
-// TestR06WithdrawalsCountOverTheWindow: an entitlement that trickles away is held when too many of its holders have lost it, however few do in
-// one pass. What was approved does not count, and what is tried again counts once.
+// TestR06WithdrawalsCountOverTheWindow: an entitlement that trickles away is held when too many of its holders have
+// lost it, however few do in one pass. What was approved does not count, and what is tried again counts once.
 func TestR06WithdrawalsCountOverTheWindow(t *testing.T) {
 	all := losing(100)
 	now := morning

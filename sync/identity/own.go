@@ -5,7 +5,8 @@ import (
 	"strings"
 )
 
-// An Own is an account that dirsweep itself signs in as: never closed, since nothing could be read or written after that (R5).
+// An Own is an account that dirsweep itself signs in as: never closed, since nothing could be read or written after
+// that (R5).
 type Own struct {
 	Source string   // that signs in as Person; "" where a target signs in as one of its accounts
 	Person PersonID //
@@ -33,9 +34,9 @@ func (o Own) Is(person PersonID, target string, account AccountID, userName stri
 // String says who signs in as it, and what to do.
 func (o Own) String() string {
 	if o.Source != "" {
-		return fmt.Sprintf("dirsweep itself signs in to source %s as this person: give the source another account first", o.Source)
+		return fmt.Sprintf("dirsweep itself signs in to source %s as this person: give it another account first", o.Source)
 	}
-	return fmt.Sprintf("dirsweep itself signs in to target %s as this account: give the target another account first", o.Target)
+	return fmt.Sprintf("dirsweep itself signs in to target %s as this account: give it another one first", o.Target)
 }
 
 // OwnOf is the one of own that an account is, false for none.

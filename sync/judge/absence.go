@@ -136,16 +136,16 @@ type Absent struct {
 	// Emptied: their container was emptied with them. They are held at any size, unless a tombstone says that they were
 	// deleted.
 	Emptied bool
-	// Unlisted: nothing says that they left but a read that lacks them, of a source that cannot be asked. They count as missing without an
-	// explanation (R2), and no floor lets them go (R6).
+	// Unlisted: nothing says that they left but a read that lacks them, of a source that cannot be asked. They count as
+	// missing without an explanation (R2), and no floor lets them go (R6).
 	Unlisted bool
 }
 
 // Absence judges somebody whom a read lacks by what each source of their directory says when asked for that very anchor
 // (R1). The strongest word counts: who is in scope of one is there, and who is anywhere else has moved; gone has to be
 // the answer of all. Without an answer of every source, from a server that is current, with a witness and the place
-// where they were, nobody is a leaver. A source that cannot be asked answers by its read alone where the config says so, and that is
-// the weakest proof of all.
+// where they were, nobody is a leaver. A source that cannot be asked answers by its read alone where the config says
+// so, and that is the weakest proof of all.
 func Absence(read Read, sightings []Sighting) Absent {
 	var elsewhere, tombstone, gone, unlisted *Sighting
 	if len(sightings) == 0 {

@@ -226,7 +226,8 @@ func TestR01NobodyLeavesOnHalfAProof(t *testing.T) {
 	})
 }
 
-// TestR01AbsenceAlone: of a source that cannot be asked, where the config takes absence for leaving. It is the weakest word.
+// TestR01AbsenceAlone: of a source that cannot be asked, where the config takes absence for leaving. It is the weakest
+// word.
 func TestR01AbsenceAlone(t *testing.T) {
 	unlisted := judge.Sighting{Source: "hr", Where: judge.Unlisted, Order: judge.Current, Same: true, At: noon}
 	gone := judge.Sighting{

@@ -307,12 +307,15 @@ func (r *Read) sighting(ctx context.Context, n int, p state.Person) judge.Sighti
 	if !ok && s.AbsenceLeaves {
 		return judge.Sighting{
 			Source: s.Name, Where: judge.Unlisted, Order: judge.Current, Same: true, At: r.now,
-			Proof: fmt.Sprintf("a complete read of source %s, with %d people, lacks them; it cannot be asked for one person, and "+
-				"absence = \"leaves\" takes that for leaving", s.Name, r.Roster.Count(n)),
+			Proof: fmt.Sprintf("a complete read of source %s, with %d people, lacks them; it cannot be asked for one "+
+				"person, and absence = \"leaves\" takes that for leaving", s.Name, r.Roster.Count(n)),
 		}
 	}
 	if !ok {
-		return judge.Sighting{Source: s.Name, Trouble: "the source cannot look one person up; absence = \"leaves\" takes absence for leaving"}
+		return judge.Sighting{
+			Source:  s.Name,
+			Trouble: "the source cannot look one person up; absence = \"leaves\" takes absence for leaving",
+		}
 	}
 	seen, err := finder.Find(ctx, sources.Lookup{Anchor: p.ID.Anchor, DN: p.DN})
 	if err != nil {

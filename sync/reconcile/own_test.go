@@ -14,7 +14,8 @@ import (
 	"github.com/dirsweep/dirsweep/targets/scim/scimtest"
 )
 
-// The account that a target is signed in to as is not closed, whoever asks for it: a pass, an order, on_orphan. It is told, with what to do.
+// The account that a target is signed in to as is not closed, whoever asks for it: a pass, an order, on_orphan. It is
+// told, with what to do.
 func TestR05TheTargetsOwnAccountIsNeverClosed(t *testing.T) {
 	signedInAs := func(t *testing.T, app *scimtest.Server, who string) {
 		body := fmt.Sprintf(`{"id": %q, "userName": %q}`, app.Users(t)[who]["id"], who)

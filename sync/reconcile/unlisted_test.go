@@ -20,18 +20,19 @@ func (s listing) People(ctx context.Context) iter.Seq2[identity.Person, error] {
 	return s.real.People(ctx)
 }
 
-// A source that cannot be asked makes nobody leave, unless the config says that absence leaves: then whoever is missing does, within the limits
-// and without a floor, and of too many nobody does.
+// A source that cannot be asked makes nobody leave, unless the config says that absence leaves: then whoever is missing
+// does, within the limits and without a floor, and of too many nobody does.
 func TestR01AbsenceLeavesOnlyWhereTheConfigSaysSo(t *testing.T) {
 	l, dir, app := company(t, 40, "", nil)
 	l.sources[0].Source = listing{l.sources[0].Source}
+	full := reconcile.Pass{Mode: reconcile.Full}
 	one := slapdtest.UID(1)
 	dir.Delete(t, dir.PersonDN(one))
-	if report := l.run(reconcile.Pass{Mode: reconcile.Full}); app.Users(t)[one]["active"] != true || len(findings(report, "unproven")) != 1 {
+	if report := l.run(full); app.Users(t)[one]["active"] != true || len(findings(report, "unproven")) != 1 {
 		t.Fatalf("%v, %+v", app.Users(t)[one]["active"], report.Findings)
 	}
 	l.sources[0].AbsenceLeaves = true
-	if report := l.run(reconcile.Pass{Mode: reconcile.Full}); app.Users(t)[one]["active"] != false || len(findings(report, "unproven")) != 0 {
+	if report := l.run(full); app.Users(t)[one]["active"] != false || len(findings(report, "unproven")) != 0 {
 		t.Fatalf("%v, %+v", app.Users(t)[one]["active"], report.Findings)
 	}
 	before := len(active(t, app))
@@ -39,7 +40,8 @@ func TestR01AbsenceLeavesOnlyWhereTheConfigSaysSo(t *testing.T) {
 		dir.Delete(t, dir.PersonDN(slapdtest.UID(n)))
 	}
 	for range 2 {
-		if report := l.run(reconcile.Pass{Mode: reconcile.Full}); len(active(t, app)) != before || len(report.Held) != 1 || report.Held[0].Kind != identity.HoldShrink {
+		if report := l.run(full); len(active(t, app)) != before ||
+			len(report.Held) != 1 || report.Held[0].Kind != identity.HoldShrink {
 			t.Fatalf("%d of %d are active, held %+v", len(active(t, app)), before, report.Held)
 		}
 	}

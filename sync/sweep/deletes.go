@@ -67,7 +67,8 @@ func (s *Sweeper) judgeDeletes(ctx context.Context, rules Rules, tasks []task, n
 	}
 	return slices.DeleteFunc(tasks, func(t task) bool {
 		_, judged := at[t.step.Account]
-		return judged && !t.looked && !goes[t.step.Account] && !slices.ContainsFunc(d.Protected, func(p guard.Protection) bool { return p.Account == t.step.Account })
+		protected := func(p guard.Protection) bool { return p.Account == t.step.Account }
+		return judged && !t.looked && !goes[t.step.Account] && !slices.ContainsFunc(d.Protected, protected)
 	}), nil
 }
 

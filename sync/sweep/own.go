@@ -37,7 +37,8 @@ func (b *Books) own(ctx context.Context, t task) (own identity.Own, is bool, err
 
 // spare leaves a leaver's account open that dirsweep itself signs in as.
 func (s *Sweeper) spare(ctx context.Context, t task, why string) (round Round) {
-	s.Log.Warn("not closed: an account of dirsweep's own", "target", s.Target, "account", t.step.UserName, "person", t.kase.Name, "reason", why)
+	s.Log.Warn("not closed: an account of dirsweep's own", "target", s.Target, "account", t.step.UserName,
+		"person", t.kase.Name, "reason", why)
 	if err := s.Books.set(ctx, t, state.StepProtected, why, s.Now()); err != nil {
 		s.failed("", err)
 	}

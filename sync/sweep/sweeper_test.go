@@ -492,8 +492,9 @@ func TestR10DeletesWaitForAClock(t *testing.T) {
 	}
 }
 
-// TestR10ASecondClockSettlesAJump: an account is deleted after a jump as soon as the target's clock agrees, and never while it does not, however
-// many passes have ended. The target is asked for its time, by a look at one account a minute.
+// TestR10ASecondClockSettlesAJump: an account is deleted after a jump as soon as the target's clock agrees, and never
+// while it does not, however many passes have ended. The target is asked for its time, by a look at one account a
+// minute.
 func TestR10ASecondClockSettlesAJump(t *testing.T) {
 	jump := noon.Add(40 * 24 * time.Hour)
 	for name, c := range map[string]struct {

@@ -12,8 +12,8 @@ import (
 
 var _ targets.Identifier = (*pass)(nil)
 
-// Own asks for the account that we are signed in as, RFC 7644 §3.11, which many applications do not know of. Where one does not tell, the name
-// that is signed in with is all that is known.
+// Own asks for the account that we are signed in as, RFC 7644 §3.11, which many applications do not know of. Where one
+// does not tell, the name that is signed in with is all that is known.
 func (t *pass) Own(ctx context.Context) (targets.Own, error) {
 	own := targets.Own{}
 	if t.spec.auth.Basic != nil {

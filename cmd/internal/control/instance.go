@@ -144,7 +144,9 @@ func (p *parts) addSource(s config.Source, log hclog.Logger) error {
 	if err != nil {
 		return err
 	}
-	p.sources = append(p.sources, reconcile.Source{Name: s.Name, Source: opened, Mapping: s.Mapping, Directory: s.Directory, AbsenceLeaves: s.AbsenceLeaves})
+	p.sources = append(p.sources, reconcile.Source{
+		Name: s.Name, Source: opened, Mapping: s.Mapping, Directory: s.Directory, AbsenceLeaves: s.AbsenceLeaves,
+	})
 	return nil
 }
 
