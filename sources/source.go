@@ -55,18 +55,19 @@ type Finder interface {
 	Find(ctx context.Context, who Lookup) (Sighting, error)
 }
 
-// An Identified source knows which directory it reads, so that a person whom two sources of one directory read is one person (R3), and a source
-// that has been given another name reads the people that it did.
+// An Identified source knows which directory it reads, so that a person whom two sources of one directory read is one
+// person (R3), and a source that has been given another name reads the people that it did.
 type Identified interface {
-	// Directory returns the directory's own immutable identifier, the same whatever server answers and wherever in the tree the source
-	// reads; "" where it has none that can be read. It is called once before each read.
+	// Directory returns the directory's own immutable identifier, the same whatever server answers and wherever in the
+	// tree the source reads; "" where it has none that can be read. It is called once before each read.
 	Directory(ctx context.Context) (string, error)
 }
 
-// A Selective source tells by which settings of its block it selects people, so that an edit of them is not taken for people's leaving (R14).
+// A Selective source tells by which settings of its block it selects people, so that an edit of them is not taken for
+// people's leaving (R14).
 type Selective interface {
-	// Selection returns the attribute by which people are known, and a fingerprint of every other setting by which somebody is read or
-	// not, or is in a group or not.
+	// Selection returns the attribute by which people are known, and a fingerprint of every other setting by which
+	// somebody is read or not, or is in a group or not.
 	Selection() (anchor string, fingerprint uint64)
 }
 

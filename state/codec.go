@@ -7,9 +7,10 @@ import (
 	"github.com/fxamacker/cbor/v2"
 )
 
-// A codec turns records into bytes and back: canonical CBOR (RFC 8949, section 4.2.1) with small integers for field names. What a key says
-// is not repeated in the record. A record with a field that this version does not know was written by a newer one and is refused with
-// ErrVersion: passing it on would need a place to keep it in, and dropping it would lose what the newer version relies on.
+// A codec turns records into bytes and back: canonical CBOR (RFC 8949, section 4.2.1) with small integers for field
+// names. What a key says is not repeated in the record. A record with a field that this version does not know was
+// written by a newer one and is refused with ErrVersion: passing it on would need a place to keep it in, and dropping
+// it would lose what the newer version relies on.
 type codec struct {
 	enc cbor.EncMode
 	dec cbor.DecMode

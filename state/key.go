@@ -8,9 +8,10 @@ import (
 	"github.com/dirsweep/dirsweep/sync/identity"
 )
 
-// A key is a sequence of components, each of which may hold any byte. A component is its length doubled, as a uvarint, and its bytes; no
-// component is a prefix of another, so a sequence of components is a safe prefix for Range. A UUID in its canonical spelling, what most
-// anchors and account identifiers are, is packed into 17 bytes: the mark 1, which no doubled length is, and its 16 bytes.
+// A key is a sequence of components, each of which may hold any byte. A component is its length doubled, as a uvarint,
+// and its bytes; no component is a prefix of another, so a sequence of components is a safe prefix for Range. A UUID in
+// its canonical spelling, what most anchors and account identifiers are, is packed into 17 bytes: the mark 1, which no
+// doubled length is, and its 16 bytes.
 type key []byte
 
 const uuidMark = 1

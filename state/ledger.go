@@ -9,7 +9,8 @@ import (
 	"github.com/dirsweep/dirsweep/sync/identity"
 )
 
-// Schema is the version of the tables and records below. A store keeps it beside them, refuses a newer one, and upgrades an older one.
+// Schema is the version of the tables and records below. A store keeps it beside them, refuses a newer one, and
+// upgrades an older one.
 const Schema = 1
 
 // The tables. "a·b" is a key of the components a and b; a number is eight bytes, the most significant first.
@@ -79,15 +80,16 @@ type Ledger struct {
 // NewLedger returns the ledger in store, which it owns from then on.
 func NewLedger(store Store) *Ledger { return &Ledger{store: store, codec: newCodec()} }
 
-// View runs fn on a consistent snapshot. The Reader and its sequences are good until fn returns; the records are the caller's to keep.
-// fn must not call View, Update or Backup: the store may wait for the view to end.
+// View runs fn on a consistent snapshot. The Reader and its sequences are good until fn returns; the records are the
+// caller's to keep. fn must not call View, Update or Backup: the store may wait for the view to end.
 func (l *Ledger) View(ctx context.Context, fn func(*Reader) error) error {
 	return l.store.View(ctx, func(tx Tx) error { return fn(&Reader{tx: tx, codec: l.codec}) })
 }
 
-// Update runs fn and puts what it wrote on disk, or nothing where fn returns an error. fn may run more than once, also on another
-// goroutine, and must have no effect but on its Writer, or only effects that running again repeats. An update costs one wait for the disk
-// and a copy of every page it touches: a thousand to ten thousand records in one are cheap, each on its own is not.
+// Update runs fn and puts what it wrote on disk, or nothing where fn returns an error. fn may run more than once, also
+// on another goroutine, and must have no effect but on its Writer, or only effects that running again repeats. An
+// update costs one wait for the disk and a copy of every page it touches: a thousand to ten thousand records in one are
+// cheap, each on its own is not.
 func (l *Ledger) Update(ctx context.Context, fn func(*Writer) error) error {
 	return l.store.Update(ctx, func(tx Tx) error { return fn(&Writer{Reader{tx: tx, codec: l.codec}}) })
 }
@@ -98,7 +100,8 @@ func (l *Ledger) Backup(ctx context.Context, w io.Writer) error { return l.store
 // Close waits for transactions under way and closes the store.
 func (l *Ledger) Close() error { return l.store.Close() }
 
-// Verify reads the store and every record, and reports the first damage: what cannot be decoded, and indexes that disagree.
+// Verify reads the store and every record, and reports the first damage: what cannot be decoded, and indexes that
+// disagree.
 func (l *Ledger) Verify(ctx context.Context) error {
 	if err := l.store.Verify(ctx); err != nil {
 		return err
@@ -164,7 +167,8 @@ func (r *Reader) verifySteps() error {
 	return nil
 }
 
-// verifyLinks checks that each link is found by its account, that each account leads to a link, and that the counts are true.
+// verifyLinks checks that each link is found by its account, that each account leads to a link, and that the counts are
+// true.
 func (r *Reader) verifyLinks() error {
 	type tally struct{ links, active, accounts uint64 }
 	seen := map[string]tally{}

@@ -12,8 +12,8 @@ import (
 	"github.com/dirsweep/dirsweep/sync/identity"
 )
 
-// A Reader reads records within one transaction. Look-ups return false where there is no such record; sequences are in the order of keys
-// and end after their first error.
+// A Reader reads records within one transaction. Look-ups return false where there is no such record; sequences are in
+// the order of keys and end after their first error.
 type Reader struct {
 	tx    Tx
 	codec codec
@@ -123,7 +123,8 @@ type DueStep struct {
 	At      time.Time // since when
 }
 
-// Due returns a target's steps in the order in which they are due. It costs what is asked of it, however many cases there are.
+// Due returns a target's steps in the order in which they are due. It costs what is asked of it, however many cases
+// there are.
 func (r *Reader) Due(target string) iter.Seq2[DueStep, error] {
 	return func(yield func(DueStep, error) bool) {
 		prefix := makeKey(target)

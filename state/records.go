@@ -7,33 +7,37 @@ import (
 	"github.com/dirsweep/dirsweep/sync/identity"
 )
 
-// A Person is what dirsweep remembers of one person between passes: no attributes, only what it takes to see that they changed or left.
+// A Person is what dirsweep remembers of one person between passes: no attributes, only what it takes to see that they
+// changed or left.
 type Person struct {
 	ID    identity.PersonID `cbor:"-"`
 	Name  string            `cbor:"1,keyasint,omitempty"`
 	DN    string            `cbor:"2,keyasint,omitempty"`
 	Print uint64            `cbor:"3,keyasint,omitempty"` // identity.Person.Fingerprint when last evaluated
-	// Program is the fingerprint of every expression in the config then; together with Print it tells that nothing has to be evaluated.
+	// Program is the fingerprint of every expression in the config then; together with Print it tells that nothing has
+	// to be evaluated.
 	Program uint64   `cbor:"4,keyasint,omitempty"`
 	Active  bool     `cbor:"5,keyasint,omitempty"`
 	Scope   []string `cbor:"6,keyasint,omitempty"` // the targets whose scope holds them, sorted
 	Rehire  string   `cbor:"7,keyasint,omitempty"` // the declared rehire key's value, "" where none
-	// Noticed is when the person was first seen to have left (by absence, inactivity or a move); zero for one who has not. Left is when
-	// they did by the directory's own clock; zero where it does not say. Where Proven is set, absence has been proven and is not asked for
-	// again.
+	// Noticed is when the person was first seen to have left (by absence, inactivity or a move); zero for one who has
+	// not. Left is when they did by the directory's own clock; zero where it does not say. Where Proven is set, absence
+	// has been proven and is not asked for again.
 	Noticed time.Time `cbor:"10,keyasint,omitzero"`
 	Left    time.Time `cbor:"8,keyasint,omitzero"`
 	Proven  bool      `cbor:"9,keyasint,omitempty"`
-	// What the entry showed when it was last believed (R1): when it was last changed, in microseconds of Unix time by the directory's own
-	// clock; whether it said itself that the person is not active; a bit for each of Names.Attributes that it had; the numbers in
-	// Names.Groups of those that they were in, sorted.
+	// What the entry showed when it was last believed (R1): when it was last changed, in microseconds of Unix time by
+	// the directory's own clock; whether it said itself that the person is not active; a bit for each of
+	// Names.Attributes that it had; the numbers in Names.Groups of those that they were in, sorted.
 	Changed    int64    `cbor:"11,keyasint,omitempty"`
 	Inactive   bool     `cbor:"12,keyasint,omitempty"`
 	Attributes []byte   `cbor:"13,keyasint,omitempty"`
 	Groups     []uint32 `cbor:"14,keyasint,omitempty"`
-	// Lost are the groups that they were in last and are no longer, sorted: the reason, where a scope no longer holds them.
+	// Lost are the groups that they were in last and are no longer, sorted: the reason, where a scope no longer holds
+	// them.
 	Lost []uint32 `cbor:"16,keyasint,omitempty"`
-	// Unanchored: the source has come to know people by another attribute, so that nobody can be asked for under this anchor (R14).
+	// Unanchored: the source has come to know people by another attribute, so that nobody can be asked for under this
+	// anchor (R14).
 	Unanchored bool `cbor:"17,keyasint,omitempty"`
 	// Former are names that they had before, by which a group still lists them (R3).
 	Former []Former `cbor:"15,keyasint,omitempty"`
@@ -57,20 +61,23 @@ type Link struct {
 	State     identity.LinkState `cbor:"5,keyasint,omitempty"`
 	Created   bool               `cbor:"6,keyasint,omitempty"` // dirsweep created the account (else it adopted it)
 	Disabled  time.Time          `cbor:"7,keyasint,omitzero"`  // when dirsweep itself disabled it and read that back; zero where it did not (R10)
-	// Want and Have fingerprint the account as it was wanted and as the target then held it, and Person the person it was wanted for;
-	// while all of them stay as they are nothing has to be looked at.
+	// Want and Have fingerprint the account as it was wanted and as the target then held it, and Person the person it
+	// was wanted for; while all of them stay as they are nothing has to be looked at.
 	PersonPrint  uint64                 `cbor:"8,keyasint,omitempty"`
 	Want         uint64                 `cbor:"9,keyasint,omitempty"`
 	Have         uint64                 `cbor:"10,keyasint,omitempty"`
 	Mapping      uint64                 `cbor:"11,keyasint,omitempty"` // fingerprint of the target's expressions
 	ScopePrint   uint64                 `cbor:"12,keyasint,omitempty"` // fingerprint of the target's scope expression when the person was last in scope (R14)
 	Entitlements []identity.Entitlement `cbor:"13,keyasint,omitempty"` // what dirsweep granted, sorted
-	// ExternalID is the mark that the account was last seen to carry: with the identifier it tells whose the account is (R5).
+	// ExternalID is the mark that the account was last seen to carry: with the identifier it tells whose the account is
+	// (R5).
 	ExternalID string `cbor:"14,keyasint,omitempty"`
-	// Unmet is what is wanted and the application does not take or have: paths of attributes, and "group NAME". Each full pass tells of it.
+	// Unmet is what is wanted and the application does not take or have: paths of attributes, and "group NAME". Each
+	// full pass tells of it.
 	Unmet []string `cbor:"15,keyasint,omitempty"`
-	// Asked is when the application was last asked to disable the account and gave no answer, AskedName the userName that it was asked to give
-	// it and gave no answer: what is seen of either later is dirsweep's own doing. Zero where nothing is open.
+	// Asked is when the application was last asked to disable the account and gave no answer, AskedName the userName
+	// that it was asked to give it and gave no answer: what is seen of either later is dirsweep's own doing. Zero where
+	// nothing is open.
 	Asked     time.Time `cbor:"18,keyasint,omitzero"`
 	AskedName string    `cbor:"19,keyasint,omitempty"`
 }
@@ -98,7 +105,8 @@ type Case struct {
 	Proof  string            `cbor:"5,keyasint,omitempty"` // of absence: the source's answer
 	Left   time.Time         `cbor:"6,keyasint,omitzero"`
 	Closed time.Time         `cbor:"7,keyasint,omitzero"` // zero while any step is open
-	// Noticed is when dirsweep saw that they left; Left is when it happened, where the directory says so, else the same.
+	// Noticed is when dirsweep saw that they left; Left is when it happened, where the directory says so, else the
+	// same.
 	Noticed time.Time `cbor:"9,keyasint,omitzero"`
 	// Opened names the case together with the person: somebody who leaves twice has two.
 	Opened time.Time `cbor:"10,keyasint,omitzero"`
@@ -184,8 +192,8 @@ type SourceRecord struct {
 	Failures int       `cbor:"20,keyasint,omitempty"`
 	Reason   string    `cbor:"21,keyasint,omitempty"`
 	Since    time.Time `cbor:"22,keyasint,omitzero"`
-	// Server answered the last accepted read, and Currency is how current it then was, where it says so. Rival is another server, which
-	// does not say, and which has answered since RivalSince.
+	// Server answered the last accepted read, and Currency is how current it then was, where it says so. Rival is
+	// another server, which does not say, and which has answered since RivalSince.
 	Server     string            `cbor:"4,keyasint,omitempty"`
 	Currency   map[string]string `cbor:"5,keyasint,omitempty"`
 	Rival      string            `cbor:"6,keyasint,omitempty"`
@@ -194,8 +202,8 @@ type SourceRecord struct {
 	Groups     []GroupRecord     `cbor:"9,keyasint,omitempty"`  // those that expressions name, by name
 	// Counts says how many entries showed each attribute that was asked for, while it was believed.
 	Counts map[string]int `cbor:"13,keyasint,omitempty"`
-	// DirectoryID is what the directory calls itself, and Directory the name by which its people are known: that of the first source which
-	// read it, whatever sources read it now.
+	// DirectoryID is what the directory calls itself, and Directory the name by which its people are known: that of the
+	// first source which read it, whatever sources read it now.
 	DirectoryID string `cbor:"11,keyasint,omitempty"`
 	Directory   string `cbor:"12,keyasint,omitempty"`
 	// Own is the anchor of the person as whom the source signs in; "" where that is nobody whom it reads, or not known
@@ -203,8 +211,8 @@ type SourceRecord struct {
 	Own string `cbor:"14,keyasint,omitempty"`
 }
 
-// Names are the attributes and groups that expressions name or have named. They only grow, so that the bits and numbers in people's records
-// keep their meaning.
+// Names are the attributes and groups that expressions name or have named. They only grow, so that the bits and numbers
+// in people's records keep their meaning.
 type Names struct {
 	Attributes []string `cbor:"1,keyasint,omitempty"`
 	Groups     []string `cbor:"2,keyasint,omitempty"`
@@ -225,7 +233,8 @@ type TargetRecord struct {
 	Reason   string    `cbor:"3,keyasint,omitempty"` // of the last failure
 	Since    time.Time `cbor:"4,keyasint,omitzero"`
 	Next     time.Time `cbor:"5,keyasint,omitzero"` // quarantined until then; zero when healthy (R9)
-	// Refused is how many changes failed in the last pass in which the target was read, and RefusedReason what was said about one of them.
+	// Refused is how many changes failed in the last pass in which the target was read, and RefusedReason what was said
+	// about one of them.
 	Refused       int    `cbor:"20,keyasint,omitempty"`
 	RefusedReason string `cbor:"21,keyasint,omitempty"`
 	// PausedUntil is until when the target asked to be left alone (Retry-After); zero for not.
@@ -237,7 +246,8 @@ type TargetRecord struct {
 	OwnName string             `cbor:"9,keyasint,omitempty"`
 }
 
-// A Tombstone is what is remembered of a leaver's account that is gone, so that it is known again should it come back (R11).
+// A Tombstone is what is remembered of a leaver's account that is gone, so that it is known again should it come back
+// (R11).
 type Tombstone struct {
 	Target     string             `cbor:"-"`
 	Person     identity.PersonID  `cbor:"1,keyasint,omitzero"`

@@ -125,8 +125,8 @@ func TestAFieldOfANewerVersionIsRefused(t *testing.T) {
 
 var update = flag.Bool("update", false, "write testdata/records.golden anew")
 
-// TestStoredBytes pins how records are written: once there is a release, a field renamed or numbered anew would make what customers have
-// unreadable. Until then `go test ./state -update` writes the file anew.
+// TestStoredBytes pins how records are written: once there is a release, a field renamed or numbered anew would make
+// what customers have unreadable. Until then `go test ./state -update` writes the file anew.
 func TestStoredBytes(t *testing.T) {
 	at := time.Date(2026, 3, 1, 8, 0, 0, 5, time.FixedZone("elsewhere", 3600))
 	alice := identity.PersonID{Directory: "corp", Anchor: "a"}

@@ -1,5 +1,5 @@
-// Package state is dirsweep's memory between passes: links, fingerprints, intents, cases, holds, findings, cursors and runs. A Store keeps
-// bytes in tables, in transactions; the Ledger above it knows the records.
+// Package state is dirsweep's memory between passes: links, fingerprints, intents, cases, holds, findings, cursors and
+// runs. A Store keeps bytes in tables, in transactions; the Ledger above it knows the records.
 package state
 
 import (
@@ -12,13 +12,13 @@ import (
 // A Table is one ordered set of keys in a Store.
 type Table string
 
-// A Store keeps tables of bytes. Transactions are serialisable; when Update returns nil, everything it wrote is on disk.
-// statetest is the suite that every store passes.
+// A Store keeps tables of bytes. Transactions are serialisable; when Update returns nil, everything it wrote is on
+// disk. statetest is the suite that every store passes.
 type Store interface {
 	// View runs fn on a consistent snapshot. What fn's Tx returns is valid until fn returns.
 	View(ctx context.Context, fn func(Tx) error) error
-	// Update runs fn and commits what it wrote, or nothing where fn returns an error. Calls from several goroutines may share one
-	// commit, so fn may run more than once and must have no effect but on its Tx.
+	// Update runs fn and commits what it wrote, or nothing where fn returns an error. Calls from several goroutines may
+	// share one commit, so fn may run more than once and must have no effect but on its Tx.
 	Update(ctx context.Context, fn func(Tx) error) error
 	// Backup writes a consistent copy that can be opened as a store.
 	Backup(ctx context.Context, w io.Writer) error

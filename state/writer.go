@@ -34,8 +34,8 @@ func (w *Writer) DeletePerson(id identity.PersonID) error {
 	return w.tx.Delete(people, key(nil).withPerson(id))
 }
 
-// PutLink remembers link, with the userName that its account had when it was first put. ErrLinked where its account belongs to another person, or its person has another account in that target: such a
-// link has to be deleted first.
+// PutLink remembers link, with the userName that its account had when it was first put. ErrLinked where its account
+// belongs to another person, or its person has another account in that target: such a link has to be deleted first.
 func (w *Writer) PutLink(link Link) error {
 	if link.Target == "" || link.Account == "" || link.Person.Directory == "" || link.Person.Anchor == "" {
 		return fmt.Errorf("%s: link %q: no account or no person", link.Target, link.Name)
@@ -122,7 +122,8 @@ func (w *Writer) Begin(begun ...Intent) ([]Intent, error) {
 	return out, w.tx.Put(single, makeKey("intent"), makeNumber(last))
 }
 
-// Settle removes an intent: its outcome is known, and what it means for links and cases is written in the same transaction.
+// Settle removes an intent: its outcome is known, and what it means for links and cases is written in the same
+// transaction.
 func (w *Writer) Settle(seq uint64) error { return w.tx.Delete(Intents, makeNumber(seq)) }
 
 // PutCase remembers a leaver's case and exactly these steps of it.
@@ -205,7 +206,8 @@ func (w *Writer) NextEpoch() (uint64, error) {
 	return last + 1, w.tx.Put(single, makeKey("epoch"), makeNumber(last+1))
 }
 
-// PutHold remembers a hold, not its members: those are put before it, in as many transactions as it takes, and count from when it is there.
+// PutHold remembers a hold, not its members: those are put before it, in as many transactions as it takes, and count
+// from when it is there.
 func (w *Writer) PutHold(h identity.Hold) error { return w.put(holds, makeKey(h.Digest), h) }
 
 // PutMembers remembers members of a hold.
@@ -218,8 +220,8 @@ func (w *Writer) PutMembers(digest string, list ...identity.Member) error {
 	return nil
 }
 
-// DeleteMember takes a member out of a hold. A hold that has lost its last one is forgotten, but for one over an anomaly: what its members lost
-// others lost too.
+// DeleteMember takes a member out of a hold. A hold that has lost its last one is forgotten, but for one over an
+// anomaly: what its members lost others lost too.
 func (w *Writer) DeleteMember(digest string, m identity.Member) error {
 	if err := w.tx.Delete(members, memberKey(digest, m)); err != nil {
 		return err
@@ -284,7 +286,8 @@ func (w *Writer) SetFindings(fs []identity.Finding, now time.Time) error {
 	return w.SetFindingsWhere(func(identity.Finding) bool { return true }, fs, now)
 }
 
-// SetFindingsWhere is SetFindings for a pass in which not every source and target took part: findings for which took is false stay.
+// SetFindingsWhere is SetFindings for a pass in which not every source and target took part: findings for which took is
+// false stay.
 func (w *Writer) SetFindingsWhere(took func(identity.Finding) bool, fs []identity.Finding, now time.Time) error {
 	first := map[string]time.Time{} // by exact finding, and by all but the detail
 	var gone []key
@@ -324,8 +327,8 @@ func (w *Writer) SetFindingsWhere(took func(identity.Finding) bool, fs []identit
 	return nil
 }
 
-// findingKey is a digest of what makes two findings the same, and one of the detail: it may count or quote, and so change from pass to
-// pass, without being a new finding; and one subject may have several.
+// findingKey is a digest of what makes two findings the same, and one of the detail: it may count or quote, and so
+// change from pass to pass, without being a new finding; and one subject may have several.
 func findingKey(f identity.Finding) key {
 	subject := sha256.Sum256(makeKey(f.Kind, f.Target, f.Source, f.Subject, string(f.Account)).withPerson(f.Person))
 	detail := sha256.Sum256([]byte(f.Detail))
@@ -404,7 +407,8 @@ func (w *Writer) PutSource(s SourceRecord) error { return w.put(sources, makeKey
 // PutTarget remembers a target as a whole.
 func (w *Writer) PutTarget(t TargetRecord) error { return w.put(targets, makeKey(t.Name), t) }
 
-// PutSpent remembers what went ahead and counts for a guard's window; an account counts once for each kind, when it last did.
+// PutSpent remembers what went ahead and counts for a guard's window; an account counts once for each kind, when it
+// last did.
 func (w *Writer) PutSpent(s identity.Spent) error {
 	return w.put(spent, spentKey(s), s)
 }

@@ -1,5 +1,5 @@
-// Package targets is the contract between dirsweep and the applications that hold accounts. Each kind of target is one folder below this
-// one, plus one line in targets/all; targettest is the suite that every kind passes.
+// Package targets is the contract between dirsweep and the applications that hold accounts. Each kind of target is one
+// folder below this one, plus one line in targets/all; targettest is the suite that every kind passes.
 package targets
 
 import (
@@ -15,40 +15,48 @@ import (
 	"github.com/dirsweep/dirsweep/sync/identity"
 )
 
-// A Target holds accounts. It repeats nothing but pages of a listing (apply.Session does) and decides nothing (plan does). Its methods, and
-// those of its passes, are safe to call from several goroutines. Errors are of the classes below, wrapped with what was tried.
+// A Target holds accounts. It repeats nothing but pages of a listing (apply.Session does) and decides nothing (plan
+// does). Its methods, and those of its passes, are safe to call from several goroutines. Errors are of the classes
+// below, wrapped with what was tried.
 type Target interface {
-	// Begin opens one pass: what is learned of the application in it (groups, which filters it understands) is forgotten with it. It is
-	// cheap: it may ask what the application can do, and lists nothing. Passes may overlap.
+	// Begin opens one pass: what is learned of the application in it (groups, which filters it understands) is
+	// forgotten with it. It is cheap: it may ask what the application can do, and lists nothing. Passes may overlap.
 	Begin(ctx context.Context) (Pass, error)
 	// Close ends every connection. It is called once, when nothing else is under way.
 	Close() error
 }
 
-// A Pass is one use of a target: a pass over everybody, or the closing of one leaver. Every method is safe to repeat. None of those that
-// take sign-in away (Disable, Revoke, Delete) needs a list of anything; groups are read when they are first asked for.
+// A Pass is one use of a target: a pass over everybody, or the closing of one leaver. Every method is safe to repeat.
+// None of those that take sign-in away (Disable, Revoke, Delete) needs a list of anything; groups are read when they
+// are first asked for.
 type Pass interface {
 	Capabilities() identity.Capabilities
-	// Accounts streams every account, inactive ones included, in any order. A sequence that ends without an error was complete; anything
-	// less ends in an error (R2). Accounts carry the attributes of Need.Paths and, where asked, entitlements.
+	// Accounts streams every account, inactive ones included, in any order. A sequence that ends without an error was
+	// complete; anything less ends in an error (R2). Accounts carry the attributes of Need.Paths and, where asked,
+	// entitlements.
 	Accounts(ctx context.Context) iter.Seq2[identity.Account, error]
-	// Account reads one account, less its entitlements; ErrNotFound where the application itself says that it has none of that id.
+	// Account reads one account, less its entitlements; ErrNotFound where the application itself says that it has none
+	// of that id.
 	Account(ctx context.Context, id identity.AccountID) (identity.Account, error)
-	// Entitlements returns account with the entitlements that it has now, or with EntitlementsUnknown where the application shows nobody's.
-	// Those that account has already are what it is remembered to have: they are looked at by themselves where a list says nothing. Where
-	// entitlements are neither mapped nor stripped it returns account as it is. It may have to list the application's groups.
+	// Entitlements returns account with the entitlements that it has now, or with EntitlementsUnknown where the
+	// application shows nobody's. Those that account has already are what it is remembered to have: they are looked at
+	// by themselves where a list says nothing. Where entitlements are neither mapped nor stripped it returns account as
+	// it is. It may have to list the application's groups.
 	Entitlements(ctx context.Context, account identity.Account) (identity.Account, error)
-	// Find returns the accounts, less their entitlements, whose attribute equals value. attribute is "id", "userName", "externalId" or a mapped path. An empty
-	// answer is believed only where the application is known to understand the filter; otherwise Find looks through all accounts.
+	// Find returns the accounts, less their entitlements, whose attribute equals value. attribute is "id", "userName",
+	// "externalId" or a mapped path. An empty answer is believed only where the application is known to understand the
+	// filter; otherwise Find looks through all accounts.
 	Find(ctx context.Context, attribute, value string) ([]identity.Account, error)
-	// Resolve names the application's own entitlements for those wanted, with their identifiers, in their order. What it lacks, or has
-	// more than one of, is in missing, with the reason. Names are compared as the application does.
+	// Resolve names the application's own entitlements for those wanted, with their identifiers, in their order. What
+	// it lacks, or has more than one of, is in missing, with the reason. Names are compared as the application does.
 	Resolve(ctx context.Context, want []identity.Entitlement) (known []identity.Entitlement, missing []Missing, err error)
-	// Create makes an account with its entitlements and returns it as the target holds it. ErrConflict where one with a unique value of it
-	// exists. Where the account was made and its entitlements could not be given, it returns both the account and the error.
+	// Create makes an account with its entitlements and returns it as the target holds it. ErrConflict where one with a
+	// unique value of it exists. Where the account was made and its entitlements could not be given, it returns both
+	// the account and the error.
 	Create(ctx context.Context, want identity.Account) (identity.Account, Receipt, error)
-	// Update writes delta, nothing else (R12), and returns the account as the application shows it then. An attribute that the application
-	// refuses does not keep the others back: it is in Receipt.Refused. ErrConflict where another account has a value that has to be unique.
+	// Update writes delta, nothing else (R12), and returns the account as the application shows it then. An attribute
+	// that the application refuses does not keep the others back: it is in Receipt.Refused. ErrConflict where another
+	// account has a value that has to be unique.
 	Update(ctx context.Context, have identity.Account, delta identity.Delta) (identity.Account, Receipt, error)
 	Enable(ctx context.Context, have identity.Account) (Receipt, error)
 	// Disable makes the account unusable and keeps it. Disabled already: no error. Gone: ErrNotFound.
@@ -97,8 +105,9 @@ type Dated interface {
 
 // A Checker tells before the first pass whether a pass can work.
 type Checker interface {
-	// Check connects, signs in and tries each right that can be tried without changing an account: a write to one that is not there may show
-	// whether writing is allowed. It returns what it saw and what it could not try, one line a step, and the first failure.
+	// Check connects, signs in and tries each right that can be tried without changing an account: a write to one that
+	// is not there may show whether writing is allowed. It returns what it saw and what it could not try, one line a
+	// step, and the first failure.
 	Check(ctx context.Context) ([]string, error)
 }
 
@@ -110,7 +119,8 @@ var (
 	ErrConflict = errors.New("the target's account has changed")
 	// ErrUnauthorized: our credentials are refused, everywhere.
 	ErrUnauthorized = errors.New("the target refused our credentials")
-	// ErrForbidden: this one record may not be read or written (an administrator's, a restricted one). Others are not affected.
+	// ErrForbidden: this one record may not be read or written (an administrator's, a restricted one). Others are not
+	// affected.
 	ErrForbidden = errors.New("the target forbids it for this account")
 	// ErrRejected: the application does not take this change, now or later; see RejectedError.
 	ErrRejected = errors.New("the target rejected the change")
@@ -148,7 +158,8 @@ func (e *ThrottledError) Unwrap() []error { return []error{ErrUnavailable, e.Err
 type Kind struct {
 	Name   string // the first label of its block: target "scim" "wiki"
 	Sample string // a complete target block in HCL, as `dirsweep sample KIND` prints it
-	// Decode reads the kind's own part of a target block. It touches no network and opens no file but those that expressions name.
+	// Decode reads the kind's own part of a target block. It touches no network and opens no file but those that
+	// expressions name.
 	Decode func(body hcl.Body, env Env) (Spec, hcl.Diagnostics)
 }
 
@@ -161,7 +172,8 @@ type Env struct {
 
 // A Spec is a decoded target block.
 type Spec interface {
-	// Accepts reports, without the network, why path cannot be mapped on this kind ("" is fine). It is called for each mapped path at check time.
+	// Accepts reports, without the network, why path cannot be mapped on this kind ("" is fine). It is called for each
+	// mapped path at check time.
 	Accepts(path string) error
 	// Required are the paths that must be mapped.
 	Required() []string
@@ -175,8 +187,8 @@ type Spec interface {
 type Need struct {
 	Paths        []string // mapped and correlated paths, sorted: what Account.Attributes is to carry
 	Entitlements bool     // whether entitlements are mapped or stripped, and so have to be read
-	// Pace waits until one more request may go out, and is called before each, whatever it is for. Its error says that none may: it is
-	// returned as it is. nil for no limit.
+	// Pace waits until one more request may go out, and is called before each, whatever it is for. Its error says that
+	// none may: it is returned as it is. nil for no limit.
 	Pace func(ctx context.Context) error
 	Log  hclog.Logger
 }

@@ -108,7 +108,8 @@ func await(t *testing.T, what string, come func() bool) {
 	}
 }
 
-// TestR20StopsCleanly: SIGTERM amid a pass, with every call to the application hanging, ends within 10 s; nothing is lost or made twice.
+// TestR20StopsCleanly: SIGTERM amid a pass, with every call to the application hanging, ends within 10 s; nothing is
+// lost or made twice.
 func TestR20StopsCleanly(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {

@@ -127,7 +127,8 @@ func stop(ts *testscript.TestScript, _ bool, _ []string) {
 	}
 }
 
-// until repeats a command until its standard output matches: until 'open leaver' dirsweep status. With ! until it fails or does not match.
+// until repeats a command until its standard output matches: until 'open leaver' dirsweep status. With ! until it fails
+// or does not match.
 func until(ts *testscript.TestScript, neg bool, args []string) {
 	want := regexp.MustCompile("(?m)" + args[0])
 	deadline, tick := time.After(30*time.Second), time.NewTicker(50*time.Millisecond)
@@ -177,8 +178,8 @@ func (w *world) edit(ts *testscript.TestScript, _ bool, args []string) {
 	}
 }
 
-// expect looks at the application: application holds N M (accounts, of them active), application writes N; application down|up; application token T; application account USERNAME MAIL;
-// application renumber; application readonly.
+// expect looks at the application: application holds N M (accounts, of them active), application writes N; application
+// down|up; application token T; application account USERNAME MAIL; application renumber; application readonly.
 func (w *world) expect(ts *testscript.TestScript, _ bool, args []string) {
 	switch args[0] {
 	case "holds":

@@ -37,8 +37,8 @@ func (p pkg) ours() []string {
 	return list
 }
 
-// listPackages reads every package of the module. It reads folders and files itself, where `go list` would see one platform only, and in a
-// process of its own, behind the back of go test's cache.
+// listPackages reads every package of the module. It reads folders and files itself, where `go list` would see one
+// platform only, and in a process of its own, behind the back of go test's cache.
 func listPackages(t *testing.T) []pkg {
 	t.Helper()
 	root := filepath.Join("..", "..")
@@ -137,7 +137,8 @@ func mayImport(from, to string) bool {
 	case from == "sources" || from == "targets" || from == "state":
 		return false
 	}
-	// What is left is below sources/, targets/ or state/: a kind, which sees its parent, the parent's internal/ and itself.
+	// What is left is below sources/, targets/ or state/: a kind, which sees its parent, the parent's internal/ and
+	// itself.
 	parent, kind, _ := strings.Cut(from, "/")
 	kind, _, _ = strings.Cut(kind, "/")
 	if kind == "all" {
@@ -159,7 +160,8 @@ func TestImportsFlowOneWay(t *testing.T) {
 	}
 }
 
-// TestReconcileDecidesNothing: package reconcile owns order and isolation. Whoever names a cause, or what became of an account, decides.
+// TestReconcileDecidesNothing: package reconcile owns order and isolation. Whoever names a cause, or what became of an
+// account, decides.
 func TestReconcileDecidesNothing(t *testing.T) {
 	packages := listPackages(t)
 	decisions := map[string]bool{}
@@ -287,8 +289,8 @@ func TestEveryPackageHasOneComment(t *testing.T) {
 	}
 }
 
-// TestNoGlobals refuses init functions and package variables that change: one that anything assigns, takes the address of, or could assign
-// from outside (an exported one that is no error).
+// TestNoGlobals refuses init functions and package variables that change: one that anything assigns, takes the address
+// of, or could assign from outside (an exported one that is no error).
 func TestNoGlobals(t *testing.T) {
 	for _, p := range listPackages(t) {
 		if testOnly(p.Folder) {
@@ -432,7 +434,8 @@ func root(e ast.Expr) *ast.Ident {
 	}
 }
 
-// Each rule of the design that is kept has a test that bears its name. R13, expiry on time, comes with the sources that know it.
+// Each rule of the design that is kept has a test that bears its name. R13, expiry on time, comes with the sources that
+// know it.
 func TestEveryRuleHasItsTest(t *testing.T) {
 	named := map[string]bool{}
 	rule := regexp.MustCompile(`(?m)^func Test(R\d\d)[A-Z]`)

@@ -36,7 +36,8 @@ func TestR03ADirectoryIsKnownByItsSuffix(t *testing.T) {
 	}
 }
 
-// TestR14WhatSelectsPeople: every setting by which somebody is read or not makes a difference, and how it is spelled makes none.
+// TestR14WhatSelectsPeople: every setting by which somebody is read or not makes a difference, and how it is spelled
+// makes none.
 func TestR14WhatSelectsPeople(t *testing.T) {
 	selection := func(lines ...string) (string, uint64) {
 		t.Helper()

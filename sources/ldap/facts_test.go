@@ -478,7 +478,8 @@ func TestDomainController(t *testing.T) {
 	}
 }
 
-// TestR01EmptyGroupsAreHiddenWhereTheSchemaSaysSo: 389 Directory Server lets a groupOfNames be empty, the standard does not.
+// TestR01EmptyGroupsAreHiddenWhereTheSchemaSaysSo: 389 Directory Server lets a groupOfNames be empty, the standard does
+// not.
 func TestR01EmptyGroupsAreHiddenWhereTheSchemaSaysSo(t *testing.T) {
 	for name, c := range map[string]struct {
 		classes []string // of the schema; nil for one that cannot be read

@@ -1,5 +1,6 @@
-// Package bolt keeps the state in one bbolt file. bbolt itself trusts its file and panics, or worse, where it should not have; so the
-// file is read whole and proven before bbolt maps it, every record carries a checksum, and what still goes wrong becomes an error.
+// Package bolt keeps the state in one bbolt file. bbolt itself trusts its file and panics, or worse, where it should
+// not have; so the file is read whole and proven before bbolt maps it, every record carries a checksum, and what still
+// goes wrong becomes an error.
 package bolt
 
 import (
@@ -43,14 +44,14 @@ type Store struct {
 
 var _ state.Store = (*Store)(nil)
 
-// Open opens the state at path, or makes an empty one (0600, in a folder of 0700) where there is no such file. It reads the whole file:
-// less than a second for a hundred thousand people.
+// Open opens the state at path, or makes an empty one (0600, in a folder of 0700) where there is no such file. It reads
+// the whole file: less than a second for a hundred thousand people.
 //
-// Errors: state.ErrLocked, which names the process that holds the file; state.ErrDamaged; state.ErrVersion. A file of an older schema is
-// copied to path.v<version> before it is upgraded.
+// Errors: state.ErrLocked, which names the process that holds the file; state.ErrDamaged; state.ErrVersion. A file of
+// an older schema is copied to path.v<version> before it is upgraded.
 //
-// bbolt keeps the roots of the last two commits. Where the newer one cannot be read, it is taken for a commit that a power failure cut
-// off, as it is meant to be, and the older one counts.
+// bbolt keeps the roots of the last two commits. Where the newer one cannot be read, it is taken for a commit that a
+// power failure cut off, as it is meant to be, and the older one counts.
 func Open(path string, opts Options) (*Store, error) {
 	return open(path, opts, schema{version: state.Schema, upgrade: func(state.Tx, uint64) error { return nil }})
 }
@@ -125,8 +126,8 @@ func openProven(path string, timeout time.Duration) (db *bbolt.DB, err error) {
 
 const growth = 1 << 20 // bytes the file grows by
 
-// mapSize is how much address space is mapped in advance: growing the map waits for every view to end. Windows would make the file as
-// large as its map.
+// mapSize is how much address space is mapped in advance: growing the map waits for every view to end. Windows would
+// make the file as large as its map.
 func mapSize() int {
 	if runtime.GOOS == "windows" || ^uint(0)>>32 == 0 {
 		return 0
@@ -205,8 +206,8 @@ func (w contextWriter) Write(p []byte) (int, error) {
 	return w.w.Write(p)
 }
 
-// Verify proves the file as Open does, but for the list of free pages: that is in memory while others write. A view keeps the pages from
-// being used again meanwhile.
+// Verify proves the file as Open does, but for the list of free pages: that is in memory while others write. A view
+// keeps the pages from being used again meanwhile.
 func (s *Store) Verify(ctx context.Context) error {
 	err := s.View(ctx, func(t state.Tx) (err error) {
 		f, err := os.Open(s.path)

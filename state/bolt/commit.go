@@ -20,8 +20,8 @@ type job struct {
 	panic any // what fn panicked with: raised again where it was called
 }
 
-// A queue lets calls of Update that come while a commit is being written share the next one. Whoever gets the turn commits for all who
-// wait, so a caller on its own waits for nothing.
+// A queue lets calls of Update that come while a commit is being written share the next one. Whoever gets the turn
+// commits for all who wait, so a caller on its own waits for nothing.
 type queue struct {
 	turn sync.Mutex // held while committing
 	mu   sync.Mutex // guards jobs
@@ -68,8 +68,8 @@ func (s *Store) Update(ctx context.Context, fn func(state.Tx) error) error {
 // errAbandoned: the goroutine that committed for others ended within its own fn, as a failing test does.
 var errAbandoned = errors.New("the commit was given up")
 
-// commitAll commits jobs together. One that fails is taken out and run again on its own, since it may have failed on what a job before
-// it wrote and did not keep.
+// commitAll commits jobs together. One that fails is taken out and run again on its own, since it may have failed on
+// what a job before it wrote and did not keep.
 func (s *Store) commitAll(jobs []*job) {
 	defer func() {
 		for _, j := range jobs {
@@ -129,7 +129,8 @@ func (s *Store) commit(jobs []*job) (failed int, err error) {
 	return -1, s.outcome(fault, err)
 }
 
-// errBroken: bbolt gave up within a commit. What it holds in memory is not to be used; opening the file again tells what was committed.
+// errBroken: bbolt gave up within a commit. What it holds in memory is not to be used; opening the file again tells
+// what was committed.
 var errBroken = fmt.Errorf("%w: an earlier commit failed within it; restart dirsweep", state.ErrDamaged)
 
 func (s *Store) outcome(fault, err error) error {

@@ -25,8 +25,8 @@ const schemaTable state.Table = "schema"
 
 var versionKey = []byte("version")
 
-// create makes an empty state beside path and then gives it its name, so that a crash never leaves half of one there, and of two
-// processes that do this at once the second opens what the first has made.
+// create makes an empty state beside path and then gives it its name, so that a crash never leaves half of one there,
+// and of two processes that do this at once the second opens what the first has made.
 func create(path string, s schema) error {
 	dir := filepath.Dir(path)
 	if err := os.MkdirAll(dir, 0o700); err != nil {

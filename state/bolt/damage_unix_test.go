@@ -13,7 +13,8 @@ import (
 	"github.com/dirsweep/dirsweep/state/statetest"
 )
 
-// TestDamageWhileOpen takes the file away from under a store: each call then fails with ErrDamaged, and the process lives.
+// TestDamageWhileOpen takes the file away from under a store: each call then fails with ErrDamaged, and the process
+// lives.
 func TestDamageWhileOpen(t *testing.T) {
 	for name, damage := range map[string]func(path string, size int64) error{
 		"cut off": func(path string, _ int64) error { return os.Truncate(path, 8192) },

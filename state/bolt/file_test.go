@@ -145,8 +145,8 @@ func filled(t testing.TB) []byte {
 	return whole.Bytes()
 }
 
-// wantFilled opens b and reports whether it was accepted. What is accepted must hold all that filled wrote, save the last commit where
-// lastLost: bbolt cannot tell a meta page that was damaged from one that a power failure cut off.
+// wantFilled opens b and reports whether it was accepted. What is accepted must hold all that filled wrote, save the
+// last commit where lastLost: bbolt cannot tell a meta page that was damaged from one that a power failure cut off.
 func wantFilled(t *testing.T, b []byte, what string, lastLost bool) (accepted bool) {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "state.db")

@@ -19,7 +19,8 @@ func tryLock(f *os.File) (bool, error) {
 	return err == nil, err
 }
 
-// release lets go of the lock, since bbolt could not take it a second time. Who takes it in between has opened a proven file too.
+// release lets go of the lock, since bbolt could not take it a second time. Who takes it in between has opened a proven
+// file too.
 func release(f *os.File) {
 	_ = windows.UnlockFileEx(windows.Handle(f.Fd()), 0, 1, 0, &windows.Overlapped{Offset: lockOffset, OffsetHigh: lockOffset})
 }

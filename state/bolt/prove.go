@@ -13,9 +13,10 @@ import (
 	"github.com/dirsweep/dirsweep/state"
 )
 
-// The file format, as bbolt writes it in the byte order of the machine: pages, each with a header of 16 bytes (its own number, flags, how
-// many elements, how many pages it overflows into), then elements of 16 bytes, then their keys and values without a gap. Pages 0 and 1
-// are the metas of the last two commits; the one with the higher transaction that matches its checksum counts.
+// The file format, as bbolt writes it in the byte order of the machine: pages, each with a header of 16 bytes (its own
+// number, flags, how many elements, how many pages it overflows into), then elements of 16 bytes, then their keys and
+// values without a gap. Pages 0 and 1 are the metas of the last two commits; the one with the higher transaction that
+// matches its checksum counts.
 const (
 	headerSize = 16
 	metaSize   = 64
@@ -32,9 +33,9 @@ const (
 	maxDepth   = 32 // of the tree of pages
 )
 
-// prove reads f whole and reports the first thing that bbolt would not have written, so that bbolt can map it without harm: every page that
-// can be reached is read once and is sound, its keys are in order, every record matches its checksum, and every other page is on the
-// list of free ones. No change of a byte that counts goes unseen.
+// prove reads f whole and reports the first thing that bbolt would not have written, so that bbolt can map it without
+// harm: every page that can be reached is read once and is sound, its keys are in order, every record matches its
+// checksum, and every other page is on the list of free ones. No change of a byte that counts goes unseen.
 func prove(f *os.File) error {
 	info, err := f.Stat()
 	if err == nil && !info.Mode().IsRegular() {
@@ -98,7 +99,8 @@ func (p *prover) tree() error {
 	return p.page(p.meta.root, 0, true, nil, nil)
 }
 
-// findMeta looks for the second meta at every page size there may be, as the first one, which tells, may be the damaged one.
+// findMeta looks for the second meta at every page size there may be, as the first one, which tells, may be the damaged
+// one.
 func (p *prover) findMeta() error {
 	found := false
 	for _, at := range []int64{0, 1 << 10, 1 << 11, 1 << 12, 1 << 13, 1 << 14, 1 << 15, 1 << 16} {
@@ -167,8 +169,8 @@ func (p *prover) load(id uint64, depth int) ([]byte, error) {
 	return b, nil
 }
 
-// page proves page id and all below it. Its keys are at least low, and less than high unless that is nil. In the root bucket every element
-// is a table.
+// page proves page id and all below it. Its keys are at least low, and less than high unless that is nil. In the root
+// bucket every element is a table.
 func (p *prover) page(id uint64, depth int, root bool, low, high []byte) error {
 	b, err := p.load(id, depth)
 	if err == nil {

@@ -14,7 +14,8 @@ import (
 	"github.com/dirsweep/dirsweep/state"
 )
 
-// fill is how full a page is left when it is split: most records are written in the order of their keys, by a first pass.
+// fill is how full a page is left when it is split: most records are written in the order of their keys, by a first
+// pass.
 const fill = 0.9
 
 // A tx is one transaction. Its calls into bbolt are guarded one by one, so that fn may panic as it likes.

@@ -1,5 +1,5 @@
-// Package failing makes a store fail where a test wants it to: before a commit, or after one, when the caller cannot know whether it
-// happened.
+// Package failing makes a store fail where a test wants it to: before a commit, or after one, when the caller cannot
+// know whether it happened.
 package failing
 
 import (
@@ -60,7 +60,8 @@ func (s *Store) FailView(nth int, err error) { s.add(view, nth, Before, err) }
 // FailBegin makes the nth Update from now that begins an intent fail: After leaves the intent in the store.
 func (s *Store) FailBegin(nth int, at Moment, err error) { s.FailPut(state.Intents, nth, at, err) }
 
-// FailPut makes the nth Update from now that writes to table fail. Before is as Within: the write shows only when fn runs.
+// FailPut makes the nth Update from now that writes to table fail. Before is as Within: the write shows only when fn
+// runs.
 func (s *Store) FailPut(table state.Table, nth int, at Moment, err error) {
 	s.add(put(table), nth, at, err)
 }

@@ -16,7 +16,8 @@ import (
 	"github.com/dirsweep/dirsweep/state"
 )
 
-// A Store is a state.Store in memory. Its tables are persistent trees: a view keeps the roots it began with and delays nobody.
+// A Store is a state.Store in memory. Its tables are persistent trees: a view keeps the roots it began with and delays
+// nobody.
 type Store struct {
 	updating sync.Mutex   // held by the one Update under way
 	mu       sync.RWMutex // guards the fields below

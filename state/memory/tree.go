@@ -6,8 +6,8 @@ import (
 	"github.com/cespare/xxhash/v2"
 )
 
-// A node is the root of a treap that is never changed: put and remove return a new root and share what they did not touch. Its
-// priorities are hashes of the keys, so equal contents make equal trees. The nil node is the empty tree.
+// A node is the root of a treap that is never changed: put and remove return a new root and share what they did not
+// touch. Its priorities are hashes of the keys, so equal contents make equal trees. The nil node is the empty tree.
 type node struct {
 	key, value  []byte
 	priority    uint64

@@ -22,7 +22,8 @@ const (
 	SeenHidden   = "hidden" // invisible since dirsweep disabled it
 )
 
-// A Witness says whether another linked account of the target could be read by the same path, bearing its own link's identity.
+// A Witness says whether another linked account of the target could be read by the same path, bearing its own link's
+// identity.
 type Witness uint8
 
 // The witnesses, from none to the best.
@@ -60,9 +61,9 @@ type Verdict struct {
 	Why    string // where nothing is proven: what is missing
 }
 
-// Absence judges an account that cannot be read (R8). It is gone only by the application's own word, or a whole listing that lacks it, with a
-// witness, and where a search for the person finds nobody: an id is not the person. What was active before our write and is invisible after
-// it is hidden.
+// Absence judges an account that cannot be read (R8). It is gone only by the application's own word, or a whole listing
+// that lacks it, with a witness, and where a search for the person finds nobody: an id is not the person. What was
+// active before our write and is invisible after it is hidden.
 func Absence(f Facts) Verdict {
 	switch {
 	case !f.Own && !f.Unlisted:
@@ -133,8 +134,8 @@ func describe(a identity.Account) string {
 // mostSuspects bounds what is remembered of accounts that could not be read.
 const mostSuspects = 10_000
 
-// suspect notes an account that could not be read, and reports whether a whole listing that began since lacks it. Nothing of ours is written to
-// it meanwhile: it would have to be read first.
+// suspect notes an account that could not be read, and reports whether a whole listing that began since lacks it.
+// Nothing of ours is written to it meanwhile: it would have to be read first.
 func (s *Session) suspect(id identity.AccountID) (unlisted bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -286,8 +287,8 @@ func (x *Executor) Seconds(ctx context.Context, p *Pass, link state.Link) (out [
 	return out, err
 }
 
-// Successor is the one account that bears the person's own externalId, under another identifier than the linked one: the application was
-// restored, or the account made anew. ok is false where there is none, or more than one.
+// Successor is the one account that bears the person's own externalId, under another identifier than the linked one:
+// the application was restored, or the account made anew. ok is false where there is none, or more than one.
 func (x *Executor) Successor(ctx context.Context, p *Pass, link state.Link) (a identity.Account, ok bool, err error) {
 	hits, err := x.search(ctx, p, link)
 	n := 0
@@ -299,8 +300,9 @@ func (x *Executor) Successor(ctx context.Context, p *Pass, link state.Link) (a i
 	return a, n == 1, err
 }
 
-// Bears reports whether a is the account that link remembers: the same identifier, and the same externalId where both have one, else the same
-// userName, be it the one that dirsweep asked for and had no answer about. Identifiers alone are given to somebody else, or traded, by applications that are restored or migrated (R5).
+// Bears reports whether a is the account that link remembers: the same identifier, and the same externalId where both
+// have one, else the same userName, be it the one that dirsweep asked for and had no answer about. Identifiers alone
+// are given to somebody else, or traded, by applications that are restored or migrated (R5).
 func Bears(link state.Link, a identity.Account) bool {
 	switch {
 	case a.ID != link.Account:

@@ -219,7 +219,8 @@ func TestR08AListThatLacksIt(t *testing.T) {
 	})
 }
 
-// An application may hide what is inactive: that is proven, the link stays, and enabling is the one write that needs no look.
+// An application may hide what is inactive: that is proven, the link stays, and enabling is the one write that needs no
+// look.
 func TestR08Hidden(t *testing.T) {
 	d := newDesk(t, memory.New(), account("1", "a", "a"))
 	d.witness()

@@ -34,8 +34,8 @@ type Executor struct {
 type Job struct {
 	Change identity.Change
 	Want   identity.Account // of a Create
-	// Have is the account as last observed; at least its ID, but for a Create. Fresh says that it was read, and found to be the one linked,
-	// just before: by the step before this one.
+	// Have is the account as last observed; at least its ID, but for a Create. Fresh says that it was read, and found
+	// to be the one linked, just before: by the step before this one.
 	Have    identity.Account
 	Fresh   bool
 	Link    state.Link // as recorded; zero for none
@@ -62,9 +62,10 @@ var ErrTaken = errors.New("the name is taken")
 // ErrOvertaken says that a change rests on a judgement that is over. Nothing was done; the next pass plans anew.
 var ErrOvertaken = errors.New("the person has been judged anew since this was planned")
 
-// Do carries one change out: it looks at the account, writes the intent, calls, repeats where the target did not answer, reads back, and settles
-// with an audit record. Its Err is an IdentityError where the identifier names another account than the linked one, an UnprovenError where the
-// account cannot be read, and a SecondError where the person has another; nothing is written then.
+// Do carries one change out: it looks at the account, writes the intent, calls, repeats where the target did not
+// answer, reads back, and settles with an audit record. Its Err is an IdentityError where the identifier names another
+// account than the linked one, an UnprovenError where the account cannot be read, and a SecondError where the person
+// has another; nothing is written then.
 func (x *Executor) Do(ctx context.Context, p *Pass, job Job) Result {
 	if job.Change.Op.Sweeps() {
 		ctx = ForLeavers(ctx)
@@ -97,7 +98,8 @@ func (x *Executor) Do(ctx context.Context, p *Pass, job Job) Result {
 	return x.settle(settling, p, intent, job, r)
 }
 
-// ready returns why nothing can be done now: the target is not to be called, or what would be done could not be told (R16).
+// ready returns why nothing can be done now: the target is not to be called, or what would be done could not be told
+// (R16).
 func (x *Executor) ready(ctx context.Context, p *Pass) error {
 	if err := p.ready(ctx); err != nil {
 		return err
@@ -139,8 +141,8 @@ func (x *Executor) begin(ctx context.Context, job Job) (intent state.Intent, err
 	return intent, nil
 }
 
-// unknown reports whether nobody knows what came of a change. Its intent stays, and Recover looks: a call that was cut short may have had its
-// effect, and an account may have been made that nothing points to yet.
+// unknown reports whether nobody knows what came of a change. Its intent stays, and Recover looks: a call that was cut
+// short may have had its effect, and an account may have been made that nothing points to yet.
 func unknown(ctx context.Context, job Job, err error) bool {
 	if err == nil {
 		return false
@@ -155,9 +157,10 @@ func outcome(err error) string {
 	return audit.Done
 }
 
-// Look reads the account that a change is about to be made to. It has to be the one that is linked (R5): Err is an IdentityError where it is
-// not, an UnprovenError where it cannot be read, a SecondError where the person has another one instead. Seen is "gone" or "hidden" where
-// that is proven (R8); a change that takes nothing away has ErrNotFound then.
+// Look reads the account that a change is about to be made to. It has to be the one that is linked (R5): Err is an
+// IdentityError where it is not, an UnprovenError where it cannot be read, a SecondError where the person has another
+// one instead. Seen is "gone" or "hidden" where that is proven (R8); a change that takes nothing away has ErrNotFound
+// then.
 func (x *Executor) Look(ctx context.Context, p *Pass, job Job) Result {
 	r := Result{Account: job.Have, Link: job.Link, At: x.Now()}
 	link := expected(job)
@@ -184,8 +187,8 @@ func (x *Executor) Look(ctx context.Context, p *Pass, job Job) Result {
 	return r
 }
 
-// Asked reports whether dirsweep asked for the account of a link to be disabled, and never learned what came of it: it had no answer, or was cut
-// short. Who finds such an account disabled has found dirsweep's own doing.
+// Asked reports whether dirsweep asked for the account of a link to be disabled, and never learned what came of it: it
+// had no answer, or was cut short. Who finds such an account disabled has found dirsweep's own doing.
 func (x *Executor) Asked(ctx context.Context, link state.Link) (asked bool, err error) {
 	if link.Account == "" || link.State != identity.LinkActive || !link.Asked.IsZero() {
 		return !link.Asked.IsZero(), nil
@@ -211,8 +214,8 @@ func (p *Pass) hidden(link state.Link) bool {
 	return link.State == identity.LinkDisabled && p.s.HidesInactive()
 }
 
-// absent reports whether err may mean that there is no such account: the application's own word, or no answer about one that whole lists have
-// lacked since.
+// absent reports whether err may mean that there is no such account: the application's own word, or no answer about one
+// that whole lists have lacked since.
 func (p *Pass) absent(id identity.AccountID, err error) bool {
 	return errors.Is(err, targets.ErrNotFound) || errors.Is(err, targets.ErrUnavailable) && !errors.Is(err, ErrPaused) && p.s.suspect(id)
 }
@@ -278,7 +281,8 @@ func (x *Executor) perform(ctx context.Context, p *Pass, job Job) Result {
 	return r
 }
 
-// create makes an account. Whatever goes wrong between the call and its answer, the account that is made in the end is the one returned.
+// create makes an account. Whatever goes wrong between the call and its answer, the account that is made in the end is
+// the one returned.
 func (x *Executor) create(ctx context.Context, p *Pass, job Job, r *Result) {
 	unanswered := false
 	r.Err = p.call(ctx, "", func(ctx context.Context) (err error) {
@@ -321,13 +325,15 @@ func (x *Executor) create(ctx context.Context, p *Pass, job Job, r *Result) {
 		return err
 	})
 	if err != nil {
-		// The account exists: it is linked, and the next pass, finding the entitlements missing, repeats this part alone.
+		// The account exists: it is linked, and the next pass, finding the entitlements missing, repeats this part
+		// alone.
 		x.Log.Warn("created without entitlements", "target", p.s.o.Target, "account", made.UserName, "error", err)
 	}
 }
 
-// Own finds the account that a Create of want would make, or has made: one that carries its mark, or its name and no mark, and that is nobody
-// else's. The zero account says that there is none; ErrTaken that the name is another person's.
+// Own finds the account that a Create of want would make, or has made: one that carries its mark, or its name and no
+// mark, and that is nobody else's. The zero account says that there is none; ErrTaken that the name is another
+// person's.
 func (x *Executor) Own(ctx context.Context, p *Pass, person identity.PersonID, want identity.Account) (identity.Account, error) {
 	for _, key := range [][2]string{{"externalId", want.ExternalID}, {"userName", want.UserName}} {
 		if key[1] == "" {
@@ -363,8 +369,8 @@ func (x *Executor) holder(ctx context.Context, target string, id identity.Accoun
 	return link, linked, err
 }
 
-// afterUpdate sees to what an update has to have done. What it took away is read back (R8): an answer of 200 is no proof, and what the
-// application shows must never be more than what was asked for.
+// afterUpdate sees to what an update has to have done. What it took away is read back (R8): an answer of 200 is no
+// proof, and what the application shows must never be more than what was asked for.
 func (x *Executor) afterUpdate(ctx context.Context, p *Pass, job Job, r *Result) {
 	if r.Err != nil {
 		return
@@ -413,7 +419,8 @@ func bearing(job Job) state.Link {
 	return link
 }
 
-// readBack reads the account until proof holds, a few times. What cannot be read any more has to be proven gone, or hidden.
+// readBack reads the account until proof holds, a few times. What cannot be read any more has to be proven gone, or
+// hidden.
 func (x *Executor) readBack(ctx context.Context, p *Pass, job Job, r *Result, proof func(identity.Account) error) {
 	if r.Err != nil && !errors.Is(r.Err, targets.ErrNotFound) {
 		return

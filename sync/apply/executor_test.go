@@ -457,7 +457,8 @@ func TestR03CreateTakesNobodysAccount(t *testing.T) {
 	}
 }
 
-// TestALostCreateWithoutMarks: some applications keep no externalId. One that was not answered is then known by its name.
+// TestALostCreateWithoutMarks: some applications keep no externalId. One that was not answered is then known by its
+// name.
 func TestALostCreateWithoutMarks(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		d := newDesk(t, memory.New())

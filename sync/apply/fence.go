@@ -15,7 +15,8 @@ type grounds struct {
 	step    *state.Step   // of the person's case, for the account; nil for none
 }
 
-// overtaken reports whether what a change rests on is over: passes overlap, and people are judged anew while a target is still being listed.
+// overtaken reports whether what a change rests on is over: passes overlap, and people are judged anew while a target
+// is still being listed.
 func overtaken(r *state.Reader, job Job) (bool, error) {
 	c := job.Change
 	if c.Op.Sweeps() || c.Op == identity.Link || c.Person.IsZero() {
@@ -25,8 +26,8 @@ func overtaken(r *state.Reader, job Job) (bool, error) {
 	return err == nil && now.overtake(job), err
 }
 
-// overtake says whether ordinary work is dropped and planned anew: it is given to whoever is in scope, as the link was when it was planned, while
-// nothing of theirs is to be closed or waits for a decision.
+// overtake says whether ordinary work is dropped and planned anew: it is given to whoever is in scope, as the link was
+// when it was planned, while nothing of theirs is to be closed or waits for a decision.
 func (now grounds) overtake(job Job) bool {
 	switch {
 	case now.ordered:

@@ -11,8 +11,8 @@ const leaverShare = 0.2
 
 type classKey struct{}
 
-// ForLeavers returns a context whose requests, reads included, are made to close leavers: they have a share of the target's rate that nothing
-// else may use (R4), and may try a target that asked for a pause.
+// ForLeavers returns a context whose requests, reads included, are made to close leavers: they have a share of the
+// target's rate that nothing else may use (R4), and may try a target that asked for a pause.
 func ForLeavers(ctx context.Context) context.Context { return context.WithValue(ctx, classKey{}, true) }
 
 func forLeavers(ctx context.Context) bool {
@@ -20,7 +20,8 @@ func forLeavers(ctx context.Context) bool {
 	return leaver
 }
 
-// A Pacer keeps a target's requests within its rate. Leavers may use all of it, everything else the rate less the leavers' share.
+// A Pacer keeps a target's requests within its rate. Leavers may use all of it, everything else the rate less the
+// leavers' share.
 type Pacer struct {
 	all, rest *rate.Limiter
 }

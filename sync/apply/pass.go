@@ -14,13 +14,14 @@ import (
 	"github.com/dirsweep/dirsweep/targets"
 )
 
-// failuresInARow is how many calls may fail for want of an answer before somebody else's account is read, to tell whether it is the target
-// that does not answer; where that is not answered either, the target is left alone for the rest of the pass (R9).
+// failuresInARow is how many calls may fail for want of an answer before somebody else's account is read, to tell
+// whether it is the target that does not answer; where that is not answered either, the target is left alone for the
+// rest of the pass (R9).
 const failuresInARow = 5
 
-// A Pass is one use of a session: a pass over everybody, or the closing of one account. Trouble with one account stays that account's: a pass
-// is down only where the target refuses our credentials, or where somebody else's account cannot be read either. It is safe for concurrent
-// use.
+// A Pass is one use of a session: a pass over everybody, or the closing of one account. Trouble with one account stays
+// that account's: a pass is down only where the target refuses our credentials, or where somebody else's account cannot
+// be read either. It is safe for concurrent use.
 type Pass struct {
 	s  *Session
 	in targets.Pass
@@ -240,8 +241,8 @@ func (p *Pass) noteRefusal(err error) {
 	}
 }
 
-// witness reads another linked account of the target, to tell whether the target answers at all. who names the account that was, or was not,
-// read.
+// witness reads another linked account of the target, to tell whether the target answers at all. who names the account
+// that was, or was not, read.
 func (p *Pass) witness(ctx context.Context, except identity.AccountID) (seen Witness, who string) {
 	candidates, err := p.s.candidates(ctx, except)
 	if err != nil {

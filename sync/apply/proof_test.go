@@ -326,8 +326,8 @@ func TestAnUpdateIsReadOnce(t *testing.T) {
 	d.want("calls", []string{"account 1", "update 1"}, d.app.Calls())
 }
 
-// TestR05ANameThatWasAskedForIsKnown: a rename without an answer leaves the account under its old name or under its new one; it is the person's
-// by both.
+// TestR05ANameThatWasAskedForIsKnown: a rename without an answer leaves the account under its old name or under its new
+// one; it is the person's by both.
 func TestR05ANameThatWasAskedForIsKnown(t *testing.T) {
 	link := state.Link{Account: "1", UserName: "old", AskedName: "new"}
 	for name, bears := range map[string]bool{"old": true, "NEW": true, "other": false} {

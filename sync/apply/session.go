@@ -24,7 +24,8 @@ const (
 	mostWitnesses = 5 // accounts that are tried to find one that can be read
 )
 
-// ErrPaused says that the target asked for a pause that is not over. It comes in a ThrottledError that says how long it still lasts.
+// ErrPaused says that the target asked for a pause that is not over. It comes in a ThrottledError that says how long it
+// still lasts.
 var ErrPaused = errors.New("the application asked for a pause that is not over yet")
 
 // A Record is what a session remembers of its target beyond the process.
@@ -54,9 +55,10 @@ type SessionOptions struct {
 	Now    func() time.Time // nil for time.Now
 }
 
-// A Session is the only way in which the rest of sync sees a target. It lives as long as the target's config does, and is safe for concurrent
-// use: its requests are paced, each in the class of its context; reads and writes are repeated where the target did not answer; a pause that
-// the target asks for holds for everybody, across passes and restarts; and nothing is written to an account that is not the one linked.
+// A Session is the only way in which the rest of sync sees a target. It lives as long as the target's config does, and
+// is safe for concurrent use: its requests are paced, each in the class of its context; reads and writes are repeated
+// where the target did not answer; a pause that the target asks for holds for everybody, across passes and restarts;
+// and nothing is written to an account that is not the one linked.
 type Session struct {
 	o      SessionOptions
 	target targets.Target
@@ -74,7 +76,8 @@ type Session struct {
 	good         []state.Link                // whose accounts were read lately: witnesses
 }
 
-// OpenSession opens a session over the target that open makes. open is given what paces the target's requests (targets.Need.Pace).
+// OpenSession opens a session over the target that open makes. open is given what paces the target's requests
+// (targets.Need.Pace).
 func OpenSession(o SessionOptions, open func(pace func(context.Context) error) (targets.Target, error)) (*Session, error) {
 	if o.Now == nil {
 		o.Now = time.Now
@@ -124,8 +127,8 @@ func (s *Session) Clock() time.Time {
 // clockLife is how long it counts what an application's clock said.
 const clockLife = 2 * time.Minute
 
-// Begin begins a pass. In a pause that is too long to sit out it asks nothing and returns ErrPaused. Where closing leavers cannot begin one,
-// it goes on with what the last one knew.
+// Begin begins a pass. In a pause that is too long to sit out it asks nothing and returns ErrPaused. Where closing
+// leavers cannot begin one, it goes on with what the last one knew.
 func (s *Session) Begin(ctx context.Context) (*Pass, error) {
 	if err := s.load(ctx); err != nil {
 		return nil, err
@@ -157,7 +160,8 @@ const (
 	downLife = 10 * time.Second
 )
 
-// Recent is Begin for closing one account: those that are closed within a minute share a pass, and what was learned in it.
+// Recent is Begin for closing one account: those that are closed within a minute share a pass, and what was learned in
+// it.
 func (s *Session) Recent(ctx context.Context) (*Pass, error) {
 	s.mu.Lock()
 	p, at := s.recent, s.recentAt

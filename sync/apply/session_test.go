@@ -18,7 +18,8 @@ func throttled(d time.Duration) applytest.Answer {
 	return applytest.Answer{Err: &targets.ThrottledError{RetryAfter: d, Err: errors.New("429")}}
 }
 
-// R4, R9: a pause that the target asks for holds for everybody, across passes and restarts. Leavers probe once a minute.
+// R4, R9: a pause that the target asks for holds for everybody, across passes and restarts. Leavers probe once a
+// minute.
 func TestR04APauseOutlivesThePassAndTheProcess(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		d := newDesk(t, memory.New(), account("1", "a", "a"))

@@ -15,8 +15,8 @@ import (
 	"github.com/dirsweep/dirsweep/targets"
 )
 
-// settle tells the audit trail first and then, in one transaction, removes the intent and records the link: a crash between the two
-// repeats the telling, never loses it.
+// settle tells the audit trail first and then, in one transaction, removes the intent and records the link: a crash
+// between the two repeats the telling, never loses it.
 func (x *Executor) settle(ctx context.Context, p *Pass, intent state.Intent, job Job, r Result) Result {
 	head, err := x.Trail.Append(ctx, x.record(job.Change, r, outcome(r.Err)))
 	if err != nil {
@@ -131,8 +131,8 @@ func putLink(w *state.Writer, job Job, link state.Link) error {
 	return w.PutLink(displaced)
 }
 
-// displace takes another person's link off an account that is proven to be this one's: identifiers that were traded. The other gets the
-// identifier that this one had; whether it is theirs is seen before anything is written there.
+// displace takes another person's link off an account that is proven to be this one's: identifiers that were traded.
+// The other gets the identifier that this one had; whether it is theirs is seen before anything is written there.
 func displace(w *state.Writer, job Job, link state.Link) (displaced state.Link, err error) {
 	if job.Change.Op != identity.Link || link.Target == "" {
 		return displaced, nil
@@ -150,7 +150,8 @@ func displace(w *state.Writer, job Job, link state.Link) (displaced state.Link, 
 	return holder, w.DeleteLink(holder.Target, holder.Person)
 }
 
-// after is what is remembered of the account once a change has succeeded; the zero link where there is nothing left to remember.
+// after is what is remembered of the account once a change has succeeded; the zero link where there is nothing left to
+// remember.
 func after(p *Pass, job Job, r Result) state.Link {
 	c := job.Change
 	link := job.Link
@@ -213,8 +214,8 @@ func after(p *Pass, job Job, r Result) state.Link {
 // Waiting is what those of Link.Unmet begin with that are no attributes: entitlements that the application lacks.
 const Waiting = "entitlement "
 
-// unmet is what is wanted and the application does not take or have: what it lacks, attributes that it refused now, and those from before that
-// were not tried again.
+// unmet is what is wanted and the application does not take or have: what it lacks, attributes that it refused now, and
+// those from before that were not tried again.
 func unmet(before []string, d identity.Delta, refused []targets.Refusal, waiting []string) (now []string) {
 	now = slices.Clone(waiting)
 	for _, path := range before {
@@ -298,9 +299,9 @@ type Unsettled struct {
 	Err    error
 }
 
-// Recover looks into what a crash, a stop or a lost answer left open (R7): for each intent it asks the target whether the change is there, and
-// settles it as found done or found not done. Nothing is repeated here: what follows plans again from what is. Those that could not be looked
-// into are returned: each delays its account, and nothing else.
+// Recover looks into what a crash, a stop or a lost answer left open (R7): for each intent it asks the target whether
+// the change is there, and settles it as found done or found not done. Nothing is repeated here: what follows plans
+// again from what is. Those that could not be looked into are returned: each delays its account, and nothing else.
 func (x *Executor) Recover(ctx context.Context, p *Pass, open []Unfinished) (left []Unsettled) {
 	for _, u := range open {
 		if err := x.recover(ctx, p, u); err != nil {
@@ -335,14 +336,16 @@ func (x *Executor) settleFound(ctx context.Context, p *Pass, intent state.Intent
 	}
 	err = x.conclude(ctx, intent, job, after(p, job, r), done, r.At, head)
 	if errors.Is(err, state.ErrLinked) {
-		// The account or the person has been linked otherwise since. What is remembered stands, or this intent would be looked into for ever.
+		// The account or the person has been linked otherwise since. What is remembered stands, or this intent would be
+		// looked into for ever.
 		x.Log.Error("a change found done is not remembered", "target", p.s.o.Target, "account", job.Change.UserName, "error", err)
 		err = x.conclude(ctx, intent, job, state.Link{}, false, r.At, head)
 	}
 	return err
 }
 
-// inspect asks the target whether an intended change is there. One to an identifier that names another account now is not.
+// inspect asks the target whether an intended change is there. One to an identifier that names another account now is
+// not.
 func (x *Executor) inspect(ctx context.Context, p *Pass, job Job) (r Result, done bool, err error) {
 	c := job.Change
 	if c.Op == identity.Create {

@@ -9,8 +9,8 @@ import (
 	"github.com/dirsweep/dirsweep/sync/identity"
 )
 
-// The bounds of a record, in bytes of JSON (R18). Whoever can make an attribute long must not be able to stop a target by that: what exceeds
-// them is replaced, never refused.
+// The bounds of a record, in bytes of JSON (R18). Whoever can make an attribute long must not be able to stop a target
+// by that: what exceeds them is replaced, never refused.
 const (
 	MaxRecord = 64 << 10 // a line, newline included
 	MaxValue  = 4 << 10  // one attribute's value; a longer one becomes {"bytes": …, "sha256": …}

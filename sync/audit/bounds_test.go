@@ -101,8 +101,8 @@ func TestR18LongValuesBecomeLengthAndHash(t *testing.T) {
 	}
 }
 
-// TestR18NoRecordIsTooLarge fills every text of a record with anything, control characters first: nothing is refused, nothing exceeds MaxRecord,
-// and what is short is kept as it is.
+// TestR18NoRecordIsTooLarge fills every text of a record with anything, control characters first: nothing is refused,
+// nothing exceeds MaxRecord, and what is short is kept as it is.
 func TestR18NoRecordIsTooLarge(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "audit.jsonl")
 	trail := open(t, path, audit.Head{}, 0)

@@ -124,8 +124,9 @@ type standing struct {
 	size int64
 }
 
-// intact says whether the file at its path is still the one that was there: the same one, no shorter and no longer. It is opened for that, since
-// some systems tell an old size by name only. Nothing but a proven difference is ErrBroken or ErrCut.
+// intact says whether the file at its path is still the one that was there: the same one, no shorter and no longer. It
+// is opened for that, since some systems tell an old size by name only. Nothing but a proven difference is ErrBroken or
+// ErrCut.
 func (s standing) intact() error {
 	there, err := os.Open(s.path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -149,8 +150,9 @@ func (s standing) intact() error {
 	return nil
 }
 
-// Read verifies the trail at path, with the files that were rotated away from it, while another process may append to it, and calls each
-// with every line, without its newline, oldest first. A last line that is being written does not count. An error of each ends it.
+// Read verifies the trail at path, with the files that were rotated away from it, while another process may append to
+// it, and calls each with every line, without its newline, oldest first. A last line that is being written does not
+// count. An error of each ends it.
 func Read(ctx context.Context, path string, each func(line []byte) error) (Summary, error) {
 	files, err := openFiles(path)
 	if err != nil {
@@ -194,7 +196,8 @@ func closeLast(files []file) {
 	}
 }
 
-// WriteNew writes a new file whole or not at all, for its owner only, and waits for the disk. fs.ErrExist says that there is one already.
+// WriteNew writes a new file whole or not at all, for its owner only, and waits for the disk. fs.ErrExist says that
+// there is one already.
 func WriteNew(path string, content []byte) (err error) {
 	if _, err := os.Lstat(path); err == nil {
 		return fmt.Errorf("%s: %w", path, fs.ErrExist)

@@ -10,9 +10,10 @@ import (
 	"time"
 )
 
-// Prune removes what the trail has kept long enough: files of which every record is older than before, the current one never, and broken
-// trails that were set aside before that. It returns how many. A record tells first how far the trail is gone and with which hash it ended
-// there, so that what remains still proves that nothing else was removed. It may be called beside Append, once at a time.
+// Prune removes what the trail has kept long enough: files of which every record is older than before, the current one
+// never, and broken trails that were set aside before that. It returns how many. A record tells first how far the trail
+// is gone and with which hash it ended there, so that what remains still proves that nothing else was removed. It may
+// be called beside Append, once at a time.
 func (t *Trail) Prune(ctx context.Context, before time.Time) (removed int, err error) {
 	old, last, err := t.olderThan(before)
 	if err == nil && len(old) > 0 {
@@ -55,7 +56,8 @@ func (t *Trail) olderThan(before time.Time) (old []file, last edge, err error) {
 	return old, last, nil
 }
 
-// remove takes files away, oldest first, so that a crash leaves a trail that only begins earlier than its last Prune says.
+// remove takes files away, oldest first, so that a crash leaves a trail that only begins earlier than its last Prune
+// says.
 func (t *Trail) remove(old []file) error {
 	t.turn.Lock()
 	defer t.turn.Unlock()

@@ -1,5 +1,6 @@
-// Package audit keeps the trail of everything that dirsweep wrote, decided or was told (R16): lines of JSON, each with a hash over itself
-// and the one before, so that a cut, an edit or another order is found by anyone who has the file and its head.
+// Package audit keeps the trail of everything that dirsweep wrote, decided or was told (R16): lines of JSON, each with
+// a hash over itself and the one before, so that a cut, an edit or another order is found by anyone who has the file
+// and its head.
 package audit
 
 import (
@@ -86,8 +87,8 @@ func (v *Values) UnmarshalJSON(b []byte) error {
 	return nil
 }
 
-// A Record is one line of at most MaxRecord bytes. Append fills in Seq, Prev and Hash, and At where it is zero; what is too long it
-// replaces by its length and its hash (R18).
+// A Record is one line of at most MaxRecord bytes. Append fills in Seq, Prev and Hash, and At where it is zero; what is
+// too long it replaces by its length and its hash (R18).
 type Record struct {
 	Seq       uint64    `json:"seq"` // 1 for the first, without a gap
 	At        time.Time `json:"at"`
@@ -126,8 +127,8 @@ type Record struct {
 	Hash      string    `json:"hash,omitempty"`      // SHA-256 in hex over the line without this member
 }
 
-// About reports whether who names the person of the record: their identity or anchor, name, DN, or the user name of the account; letter case
-// does not count.
+// About reports whether who names the person of the record: their identity or anchor, name, DN, or the user name of the
+// account; letter case does not count.
 func (r Record) About(who string) bool {
 	_, anchor, _ := strings.Cut(r.Person, "/")
 	return who != "" && slices.ContainsFunc([]string{r.Person, anchor, r.Name, r.DN, r.UserName}, func(s string) bool { return strings.EqualFold(s, who) })
@@ -221,8 +222,8 @@ type link struct {
 	prev, hash string
 }
 
-// parseLink takes a link from its fixed places in a line, seq first, prev and hash last, and checks the hash: nothing else has to be
-// decoded to follow the chain.
+// parseLink takes a link from its fixed places in a line, seq first, prev and hash last, and checks the hash: nothing
+// else has to be decoded to follow the chain.
 func parseLink(line []byte) (l link, err error) {
 	bad := fmt.Errorf("%w: not a record", ErrBroken)
 	rest, ok := bytes.CutPrefix(line, []byte(`{"seq":`))

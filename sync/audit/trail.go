@@ -15,15 +15,16 @@ import (
 	"github.com/dirsweep/dirsweep/sync/identity"
 )
 
-// The bounds of a file of the trail, after which the next one begins: by its bytes, by default, and by the time between its first record
-// and a new one, so that what is pruned by age goes month by month.
+// The bounds of a file of the trail, after which the next one begins: by its bytes, by default, and by the time between
+// its first record and a new one, so that what is pruned by age goes month by month.
 const (
 	MaxFile = 16 << 20
 	MaxAge  = 31 * 24 * time.Hour
 )
 
-// A Trail is open for appending. Its methods may be called from several goroutines; only one process may have it open, which the state's
-// lock sees to. A file of it that is cut, replaced, emptied or removed stops it: nothing more is appended until it is opened again (R16).
+// A Trail is open for appending. Its methods may be called from several goroutines; only one process may have it open,
+// which the state's lock sees to. A file of it that is cut, replaced, emptied or removed stops it: nothing more is
+// appended until it is opened again (R16).
 type Trail struct {
 	path    string
 	maxFile int64
@@ -51,10 +52,10 @@ type job struct {
 	err     error
 }
 
-// Open opens the trail at path for appending, and makes it (0600) where there is none. maxFile is when to rotate, in bytes; 0 for MaxFile.
-// It verifies the newest file, and older ones back to head, the last record that the state knows of. A last line without a newline was
-// never acknowledged: it is cut off, and a record tells so. ErrCut where the trail ends before head; ErrBroken, as a *LineError, where it
-// does not hold together.
+// Open opens the trail at path for appending, and makes it (0600) where there is none. maxFile is when to rotate, in
+// bytes; 0 for MaxFile. It verifies the newest file, and older ones back to head, the last record that the state knows
+// of. A last line without a newline was never acknowledged: it is cut off, and a record tells so. ErrCut where the
+// trail ends before head; ErrBroken, as a *LineError, where it does not hold together.
 func Open(path string, head Head, maxFile int64) (*Trail, error) {
 	if maxFile == 0 {
 		maxFile = MaxFile
@@ -157,8 +158,9 @@ func (t *Trail) follow(head Head) (torn int, err error) {
 	return torn, c.end()
 }
 
-// StartOver sets a broken or cut trail aside, under names that end in the time and ".broken", and opens a new one that goes on after head,
-// the last record that the state knows of. Its first record says who did it and why. What was set aside is kept as long as the trail (Prune).
+// StartOver sets a broken or cut trail aside, under names that end in the time and ".broken", and opens a new one that
+// goes on after head, the last record that the state knows of. Its first record says who did it and why. What was set
+// aside is kept as long as the trail (Prune).
 func StartOver(path string, head Head, maxFile int64, actor, note string) (*Trail, error) {
 	files, err := trailFiles(path)
 	if err != nil {
@@ -188,15 +190,17 @@ func (t *Trail) Head() Head {
 	return t.head
 }
 
-// Check reports why nothing can be appended: a failed disk, or files that are not as this process left them, as an ErrBroken or ErrCut. It is
-// cheap, and to be asked before anything is done that has to be told (R16): a trail that is gone must stop the deed, not only its record.
+// Check reports why nothing can be appended: a failed disk, or files that are not as this process left them, as an
+// ErrBroken or ErrCut. It is cheap, and to be asked before anything is done that has to be told (R16): a trail that is
+// gone must stop the deed, not only its record.
 func (t *Trail) Check() error {
 	t.turn.Lock()
 	defer t.turn.Unlock()
 	return t.intact()
 }
 
-// intact looks at the current file and at one of the older ones in turn. What it finds stays until the trail is opened again.
+// intact looks at the current file and at one of the older ones in turn. What it finds stays until the trail is opened
+// again.
 func (t *Trail) intact() error {
 	t.mu.Lock()
 	err, size := t.err, t.size
@@ -217,9 +221,10 @@ func (t *Trail) intact() error {
 	return err
 }
 
-// Append writes records in one piece and returns the last of them, once they are on disk. No record is too large for it: what is too long is
-// shortened. Calls that come while others are being written share the next write. After an error of the disk, and once the files are found
-// not to be as this process left them (ErrBroken, ErrCut), nothing more is appended until the trail is opened again.
+// Append writes records in one piece and returns the last of them, once they are on disk. No record is too large for
+// it: what is too long is shortened. Calls that come while others are being written share the next write. After an
+// error of the disk, and once the files are found not to be as this process left them (ErrBroken, ErrCut), nothing more
+// is appended until the trail is opened again.
 func (t *Trail) Append(ctx context.Context, records ...Record) (Head, error) {
 	if err := ctx.Err(); err != nil {
 		return Head{}, err
@@ -244,7 +249,8 @@ func (t *Trail) Append(ctx context.Context, records ...Record) (Head, error) {
 	return j.head, j.err
 }
 
-// write puts jobs on disk together. One whose records cannot be written as JSON, or whose context is done, fails by itself.
+// write puts jobs on disk together. One whose records cannot be written as JSON, or whose context is done, fails by
+// itself.
 func (t *Trail) write(jobs []*job, head Head, err error) {
 	var out []byte
 	var first, last time.Time
@@ -285,8 +291,8 @@ func (t *Trail) write(jobs []*job, head Head, err error) {
 	}
 }
 
-// flush writes out behind what is there and waits for the disk. What part of it a failing disk took is cut off when the trail is opened
-// again, or is whole records.
+// flush writes out behind what is there and waits for the disk. What part of it a failing disk took is cut off when the
+// trail is opened again, or is whole records.
 func (t *Trail) flush(out []byte, head Head, first, last time.Time) error {
 	if t.size >= t.maxFile || t.size > 0 && last.Sub(t.began) >= MaxAge {
 		if err := t.rotate(); err != nil {
@@ -324,8 +330,8 @@ func (t *Trail) seekEnd() error {
 	return err
 }
 
-// rotate gives the current file the name of its first record and begins another. Windows may refuse, as long as somebody reads the file:
-// then it grows on.
+// rotate gives the current file the name of its first record and begins another. Windows may refuse, as long as
+// somebody reads the file: then it grows on.
 func (t *Trail) rotate() error {
 	first, err := firstRecord(file{path: t.path, open: t.out, limit: t.size})
 	if err != nil {
@@ -349,8 +355,8 @@ func (t *Trail) rotate() error {
 	return syncDir(filepath.Dir(t.path))
 }
 
-// snapshot returns the files as they are now at their paths, never what is only open. The current one is opened, since it may get another
-// name, and counts as far as it is acknowledged.
+// snapshot returns the files as they are now at their paths, never what is only open. The current one is opened, since
+// it may get another name, and counts as far as it is acknowledged.
 func (t *Trail) snapshot() ([]file, Head, error) {
 	t.turn.Lock()
 	defer t.turn.Unlock()
@@ -408,8 +414,8 @@ func records(lines iter.Seq2[Line, error]) iter.Seq2[Record, error] {
 	}
 }
 
-// About returns the lines about one person, oldest first. Files that ended before since are not read; of those that are read it returns older
-// records too.
+// About returns the lines about one person, oldest first. Files that ended before since are not read; of those that are
+// read it returns older records too.
 func (t *Trail) About(id identity.PersonID, since time.Time) iter.Seq2[Line, error] {
 	person := shorten(id.String())
 	text, err := encode(person)

@@ -72,7 +72,8 @@ func (c *chain) end() error {
 	return fmt.Errorf("%w: record %d is missing", ErrBroken, c.wanted.Seq)
 }
 
-// lines calls fn with each line of r, without its newline, and its number. What follows the last newline is returned as its length.
+// lines calls fn with each line of r, without its newline, and its number. What follows the last newline is returned as
+// its length.
 func lines(r io.Reader, fn func(line []byte, number int) error) (torn int, err error) {
 	in := bufio.NewReaderSize(r, 1<<16)
 	var long []byte
@@ -174,8 +175,8 @@ func (v *verifier) end() error {
 	return v.chain.end()
 }
 
-// Verify reads a whole trail and reports the first cut, edit, repetition or change of order, as a *LineError where it has a line. A cut at
-// the very end shows only where head, kept elsewhere, is given; the trail may be longer than head.
+// Verify reads a whole trail and reports the first cut, edit, repetition or change of order, as a *LineError where it
+// has a line. A cut at the very end shows only where head, kept elsewhere, is given; the trail may be longer than head.
 func Verify(r io.Reader, head *Head) (Summary, error) {
 	v := &verifier{chain: chain{wanted: head}}
 	err := v.read(context.Background(), r, "", true)

@@ -10,8 +10,8 @@ import (
 	"github.com/dirsweep/dirsweep/sync/identity"
 )
 
-// A Matcher fits unlinked people to the unlinked accounts of one target: first every account is added, then every person, then Result
-// settles who gets what. It keeps identifiers and attribute values, no accounts.
+// A Matcher fits unlinked people to the unlinked accounts of one target: first every account is added, then every
+// person, then Result settles who gets what. It keeps identifiers and attribute values, no accounts.
 type Matcher struct {
 	attributes []string
 	index      []map[string][]int // by attribute: value → accounts
@@ -69,7 +69,8 @@ func (m *Matcher) Account(a identity.Account) {
 	}
 }
 
-// Person adds one unlinked person by the account that the mapping wants for them. The first attribute that finds any account decides.
+// Person adds one unlinked person by the account that the mapping wants for them. The first attribute that finds any
+// account decides.
 func (m *Matcher) Person(id identity.PersonID, want identity.Account) {
 	for rank, attribute := range m.attributes {
 		var found []int
@@ -94,8 +95,9 @@ func (m *Matcher) Person(id identity.PersonID, want identity.Account) {
 	}
 }
 
-// Result settles the claims, sorted by account and person. The strongest claim on an account wins, the earlier attribute being stronger; two
-// equally strong ones, a person with several candidates, and an account marked as another's are disputed.
+// Result settles the claims, sorted by account and person. The strongest claim on an account wins, the earlier
+// attribute being stronger; two equally strong ones, a person with several candidates, and an account marked as
+// another's are disputed.
 func (m *Matcher) Result() []Match {
 	byAccount := make([][]claim, len(m.accounts))
 	for _, c := range m.claims {
@@ -149,8 +151,8 @@ func (m *Matcher) settle(match *Match, claims []claim) {
 	match.People = slices.Compact(match.People)
 }
 
-// Keys are the values of an account's attribute as correlation compares them: letter case ignored unless the attribute is an identifier
-// (RFC 7643 §2.2: userName is not caseExact, externalId is).
+// Keys are the values of an account's attribute as correlation compares them: letter case ignored unless the attribute
+// is an identifier (RFC 7643 §2.2: userName is not caseExact, externalId is).
 func Keys(attribute string, a identity.Account) []string {
 	keys := Values(attribute, a)
 	if attribute != "externalId" && attribute != "id" {

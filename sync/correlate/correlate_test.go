@@ -31,7 +31,8 @@ func account(line string) identity.Account {
 	return a
 }
 
-// match runs a matcher over accounts and people, each person a line whose first field is the anchor, and renders what it says.
+// match runs a matcher over accounts and people, each person a line whose first field is the anchor, and renders what
+// it says.
 func match(attributes, accounts, people []string) []string {
 	m := correlate.New(attributes)
 	for _, line := range accounts {
@@ -164,7 +165,8 @@ func TestValues(t *testing.T) {
 	}
 }
 
-// TestR05EachAccountToOnePersonOrToNobody draws crowded targets, with few names for many, and holds what comes out against the rule.
+// TestR05EachAccountToOnePersonOrToNobody draws crowded targets, with few names for many, and holds what comes out
+// against the rule.
 func TestR05EachAccountToOnePersonOrToNobody(t *testing.T) {
 	attributes := []string{"externalId", "userName", "emails"}
 	few := rapid.SampledFrom([]string{"-", "a", "b", "c", "d", "A"})

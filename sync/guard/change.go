@@ -10,16 +10,16 @@ import (
 	"github.com/dirsweep/dirsweep/sync/identity"
 )
 
-// An Edit is how much would change at one target: by attribute where its mapping was edited, and by entitlement (R6, R14). Numbers alone, so that
-// an edit that concerns a million accounts costs nothing.
+// An Edit is how much would change at one target: by attribute where its mapping was edited, and by entitlement (R6,
+// R14). Numbers alone, so that an edit that concerns a million accounts costs nothing.
 type Edit struct {
 	Now     time.Time
 	Limits  Limits
 	Target  string
 	Mapping uint64 // fingerprint of the target's expressions, as edited
 	Linked  int    // accounts
-	// Attributes is how many linked accounts would get another value of an attribute because the mapping was edited, those included that have got
-	// it already.
+	// Attributes is how many linked accounts would get another value of an attribute because the mapping was edited,
+	// those included that have got it already.
 	Attributes map[string]int
 	// Withdrawn is who would lose an entitlement, by its name.
 	Withdrawn map[string]Withdrawal
@@ -42,10 +42,10 @@ type EditDecision struct {
 	Over       []string          // digests of holds that stand for nothing any more: carried out, or the config is another
 }
 
-// Changes judges an Edit: one attribute that would change at more than max_change_percent of the linked accounts, and at more than twenty, is
-// held; so is an entitlement that more than that share of its holders would lose, or have lost within the window. A
-// hold stands until it is decided, or nothing would change any more. An approval holds for the mapping for which it was
-// given.
+// Changes judges an Edit: one attribute that would change at more than max_change_percent of the linked accounts, and
+// at more than twenty, is held; so is an entitlement that more than that share of its holders would lose, or have lost
+// within the window. A hold stands until it is decided, or nothing would change any more. An approval holds for the
+// mapping for which it was given.
 func Changes(e Edit) EditDecision {
 	out := EditDecision{Attributes: map[string]string{}, Withdrawn: map[string]string{}}
 	standing := map[string][]identity.Hold{}

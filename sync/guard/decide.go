@@ -20,8 +20,8 @@ type Facts struct {
 	Spent    []identity.Spent      // what went ahead within the longest window, at least an hour
 	Holds    []identity.Hold       // that stand, with their members
 
-	// Ended are members of holds of whom it is known that there is nothing to be closed now. Of whom nothing is known (a source that was not
-	// read, a pass for one person or target) nothing is said.
+	// Ended are members of holds of whom it is known that there is nothing to be closed now. Of whom nothing is known
+	// (a source that was not read, a pass for one person or target) nothing is said.
 	Ended     map[Ref]End
 	Anomalies []Anomaly
 	Reports   map[string]bool // targets whose leaver block says action = "report"
@@ -71,19 +71,21 @@ const (
 	NoAccount                // the account is closed, gone or no longer linked; a rejected person stays rejected
 )
 
-// An Anomaly is a state of a source in which people seem to leave and cannot be believed to: as long as it lasts whoever leaves by it is held,
-// however few they are and in whatever pass (R1, R2, R14).
+// An Anomaly is a state of a source in which people seem to leave and cannot be believed to: as long as it lasts
+// whoever leaves by it is held, however few they are and in whatever pass (R1, R2, R14).
 type Anomaly struct {
 	What      string // "group wiki-users", "attribute nsAccountLock", "container ou=lab,dc=example,dc=org"
 	Detail    string // "lost all its 40 members at once"
 	Directory string
 	Remedy    string // "check that dirsweep may read member of it"
-	// Strength is the strongest proof that it may feign: who is known to have left by a stronger one does not leave by this.
+	// Strength is the strongest proof that it may feign: who is known to have left by a stronger one does not leave by
+	// this.
 	Strength identity.Strength
 	People   []identity.PersonID
 }
 
-// A Decision has each leaver in exactly one of Go, Held, Kept, Protected and Reported, sorted by target, person and account.
+// A Decision has each leaver in exactly one of Go, Held, Kept, Protected and Reported, sorted by target, person and
+// account.
 type Decision struct {
 	Go        []Going
 	Held      []Waiting
@@ -142,14 +144,16 @@ type Place struct {
 
 // Decide says of every leaver whether it goes now (R6). Order counts in none of the facts.
 //
-// What an operator orders goes, and what a hold binds stays bound. Of the rest, whoever leaves by an anomaly or an edited config is held at any
-// size. Then causes that arise in a source are judged once, in people of that source, and what is left of each target's share in its accounts:
-// a cause that is over the limit by itself is held whole, with everybody else who leaves by it until the window is over; where all causes
-// together are, the largest cohorts of one cause and container are, until the rest is within the limit.
+// What an operator orders goes, and what a hold binds stays bound. Of the rest, whoever leaves by an anomaly or an
+// edited config is held at any size. Then causes that arise in a source are judged once, in people of that source, and
+// what is left of each target's share in its accounts: a cause that is over the limit by itself is held whole, with
+// everybody else who leaves by it until the window is over; where all causes together are, the largest cohorts of one
+// cause and container are, until the rest is within the limit.
 func Decide(f Facts) Decision { return decide(f, identity.HoldCohort) }
 
-// Enables says of everybody whose account would be enabled whether it is (R6): as leavers are judged, in the linked accounts and people of any
-// state, against what was enabled within the window and the holds of that kind. f.Leavers are those who are back, with the cause of that.
+// Enables says of everybody whose account would be enabled whether it is (R6): as leavers are judged, in the linked
+// accounts and people of any state, against what was enabled within the window and the holds of that kind. f.Leavers
+// are those who are back, with the cause of that.
 func Enables(f Facts) Decision { return decide(f, identity.HoldEnable) }
 
 func decide(f Facts, kind identity.HoldKind) Decision {
@@ -245,8 +249,8 @@ func (d *decider) settle() (fresh []identity.Leaver) {
 	})
 }
 
-// bound decides about a leaver whom a standing hold binds. A stronger proof than the one that was held is another departure: the leaver is taken
-// out of the hold and judged like anybody else.
+// bound decides about a leaver whom a standing hold binds. A stronger proof than the one that was held is another
+// departure: the leaver is taken out of the hold and judged like anybody else.
 func (d *decider) bound(l identity.Leaver) bool {
 	places := d.standing[RefOf(l.Person, l.Target, l.Account)]
 	if len(places) == 0 && arises(d.kind, l) {
@@ -290,8 +294,8 @@ func (d *decider) severity(p, q place) int {
 	return cmp.Or(cmp.Compare(rank(m), rank(n)), cmp.Compare(h.Digest, i.Digest))
 }
 
-// boundElsewhere keeps a person whose leaving is held, or was rejected, at other targets from being closed at this one: what arises in the
-// source is one departure. The approval of the one covers its members alone.
+// boundElsewhere keeps a person whose leaving is held, or was rejected, at other targets from being closed at this one:
+// what arises in the source is one departure. The approval of the one covers its members alone.
 func (d *decider) boundElsewhere(l identity.Leaver) bool {
 	var binding []place
 	for _, p := range d.persons[l.Person] {

@@ -97,7 +97,8 @@ func TestR06OneBatch(t *testing.T) {
 	}
 }
 
-// TestR06TheSourceOnceTheTargetItsShare: what arises in a source is judged in its people, a target's limits hold its share alone.
+// TestR06TheSourceOnceTheTargetItsShare: what arises in a source is judged in its people, a target's limits hold its
+// share alone.
 func TestR06TheSourceOnceTheTargetItsShare(t *testing.T) {
 	leave := crowd(deleted, "ou=a", 10)
 	t.Run("ten people at three targets are ten", func(t *testing.T) {
@@ -366,7 +367,8 @@ func TestR06AStrongerProofIsAnotherDeparture(t *testing.T) {
 	})
 }
 
-// TestR06AHoldBindsThePersonEverywhere: what arises in the source is one departure, also at a target that shows it later.
+// TestR06AHoldBindsThePersonEverywhere: what arises in the source is one departure, also at a target that shows it
+// later.
 func TestR06AHoldBindsThePersonEverywhere(t *testing.T) {
 	leave := crowd(deleted, "ou=a", 20)
 	b := company(100)
@@ -447,7 +449,8 @@ func TestR01AnAnomalyHoldsAtAnySize(t *testing.T) {
 	}
 }
 
-// TestR14AnEditedConfigStands: B7. Held at any size, in any number of passes, also when the edit has been accepted and the cause looks plain.
+// TestR14AnEditedConfigStands: B7. Held at any size, in any number of passes, also when the edit has been accepted and
+// the cause looks plain.
 func TestR14AnEditedConfigStands(t *testing.T) {
 	edit := way{identity.ConfigEdited, identity.ByState, ""} // `active` was edited
 	b := company(60)
@@ -468,7 +471,8 @@ func TestR14AnEditedConfigStands(t *testing.T) {
 	}
 }
 
-// TestR05ProtectedIsNeverClosed: by the name that it has, and by the one that it had when it was first seen; an order does not change that.
+// TestR05ProtectedIsNeverClosed: by the name that it has, and by the one that it had when it was first seen; an order
+// does not change that.
 func TestR05ProtectedIsNeverClosed(t *testing.T) {
 	limits := guard.Default()
 	limits.Protect = []string{"svc-*"}

@@ -19,8 +19,8 @@ const (
 	drift      = 5 * time.Minute // between two clocks that agree
 )
 
-// doubt says why the clock cannot be believed; "" where it can. After a jump it is believed again when a second clock agrees, or when another
-// pass finds that it has gone on from there.
+// doubt says why the clock cannot be believed; "" where it can. After a jump it is believed again when a second clock
+// agrees, or when another pass finds that it has gone on from there.
 func (c Clock) doubt(now time.Time) string {
 	switch {
 	case !c.Second.IsZero() && c.Second.Sub(now).Abs() > drift:
@@ -37,7 +37,8 @@ func (c Clock) doubt(now time.Time) string {
 	return ""
 }
 
-// usual is how long there may be between two passes: a day and some or, where they are made less often, twice as long as between the last two.
+// usual is how long there may be between two passes: a day and some or, where they are made less often, twice as long
+// as between the last two.
 func (c Clock) usual() time.Duration {
 	if c.Before.IsZero() {
 		return longestGap
@@ -51,9 +52,9 @@ type Deletion struct {
 	Why string // nothing is deleted now, since the clock is in doubt; "" where it is not
 }
 
-// Deletes says which accounts are deleted (R10), where f.Leavers are those whose grace is over and f.Spent is what was deleted within the window.
-// While the clock is in doubt nothing is. Whoever was disabled in what is the future now, since the clock went back, has not begun their grace:
-// the caller leaves them out.
+// Deletes says which accounts are deleted (R10), where f.Leavers are those whose grace is over and f.Spent is what was
+// deleted within the window. While the clock is in doubt nothing is. Whoever was disabled in what is the future now,
+// since the clock went back, has not begun their grace: the caller leaves them out.
 func Deletes(f Facts, c Clock) (out Deletion) {
 	if out.Why = c.doubt(f.Now); out.Why != "" {
 		return out
@@ -62,8 +63,9 @@ func Deletes(f Facts, c Clock) (out Deletion) {
 	return out
 }
 
-// Due reports whether the time of a stamp has come, where no stamp is made for later than longest from when it is made: one beyond that was made
-// by a clock that has gone back since. It is for attempts: what is irrevocable is never due for that reason.
+// Due reports whether the time of a stamp has come, where no stamp is made for later than longest from when it is made:
+// one beyond that was made by a clock that has gone back since. It is for attempts: what is irrevocable is never due
+// for that reason.
 func Due(stamp, now time.Time, longest time.Duration) bool {
 	return !stamp.After(now) || stamp.After(now.Add(longest))
 }

@@ -1,5 +1,6 @@
-// Package guard decides what waits for an operator: leavers, returns, changes and deletes, against limits, what does not look right, and the
-// holds that stand. It is pure: everything that it knows is given to it as values, and what it says is carried out by others.
+// Package guard decides what waits for an operator: leavers, returns, changes and deletes, against limits, what does
+// not look right, and the holds that stand. It is pure: everything that it knows is given to it as values, and what it
+// says is carried out by others.
 package guard
 
 import (
@@ -28,16 +29,18 @@ func Default() Limits {
 }
 
 const (
-	// floor is how many leavers, proven one by one, go within a window whatever their percentage: a small company never waits for one.
+	// floor is how many leavers, proven one by one, go within a window whatever their percentage: a small company never
+	// waits for one.
 	floor = 3
 	// floorWindow is the shortest window over which floor counts.
 	floorWindow = time.Hour
-	// fewChanges is how many accounts an edited mapping may always change, and how many holders may always lose an entitlement.
+	// fewChanges is how many accounts an edited mapping may always change, and how many holders may always lose an
+	// entitlement.
 	fewChanges = 20
 )
 
-// allowed is how many of base may go within the window, and which setting says so. A percentage of few allows at least one; a setting of
-// nothing allows nobody.
+// allowed is how many of base may go within the window, and which setting says so. A percentage of few allows at least
+// one; a setting of nothing allows nobody.
 func (l Limits) allowed(base int) (n int, setting string) {
 	byPercent := int(l.MaxSweepPercent * float64(base) / 100)
 	if l.MaxSweepPercent > 0 {
@@ -57,9 +60,9 @@ func (l Limits) floor() int {
 	return max(0, min(floor, l.MaxSweepCount))
 }
 
-// Protected reports whether one of an account's names (when it was first seen, now, as it is wanted) fits one of the globs that name accounts
-// never written (R5), and which one. A slash and a backslash are letters like any other in them: logins such as CORP\svc-1 and host/db-1
-// have them.
+// Protected reports whether one of an account's names (when it was first seen, now, as it is wanted) fits one of the
+// globs that name accounts never written (R5), and which one. A slash and a backslash are letters like any other in
+// them: logins such as CORP\svc-1 and host/db-1 have them.
 func (l Limits) Protected(names ...string) (glob string, ok bool) {
 	letters := strings.NewReplacer("/", "\x00", `\`, "\x01")
 	for _, glob := range l.Protect {

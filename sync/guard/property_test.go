@@ -157,7 +157,8 @@ func TestR17AnotherOrderSameVerdict(t *testing.T) {
 	})
 }
 
-// TestR06NothingDrains: the same leavers, pass after pass, whatever the time: whoever does not go in the first never does, orders excepted.
+// TestR06NothingDrains: the same leavers, pass after pass, whatever the time: whoever does not go in the first never
+// does, orders excepted.
 func TestR06NothingDrains(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		b := drawBooks(t)

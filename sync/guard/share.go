@@ -73,8 +73,8 @@ func (d *decider) limits(target string) Limits {
 	return d.Limits
 }
 
-// waiting are the members of holds over a limit that were made within the window and that nobody has decided. What is held at any size, because
-// it does not look right, is no measure of a cause.
+// waiting are the members of holds over a limit that were made within the window and that nobody has decided. What is
+// held at any size, because it does not look right, is no measure of a cause.
 func (d *decider) waiting(window time.Duration, of func(identity.Hold) bool) (list []identity.Leaver) {
 	for _, h := range d.Facts.Holds {
 		if h.Kind != d.kind || !of(h) || h.Anomaly != "" || atAnySize(h.Cause) || h.Since.Before(d.Now.Add(-window)) {
@@ -113,8 +113,8 @@ func (d *decider) judge(s share, leavers []identity.Leaver) (goes []identity.Lea
 	return append(proven, rest...)
 }
 
-// cause says whether all who leave by one cause are over the limit by themselves, together with those who have left by it within the window and
-// those who wait for the same.
+// cause says whether all who leave by one cause are over the limit by themselves, together with those who have left by
+// it within the window and those who wait for the same.
 func (s share) cause(leavers []identity.Leaver) (c cohort, held bool) {
 	same := func(l identity.Leaver) bool { return causeKey(l) == causeKey(leavers[0]) }
 	waiting, _ := divide(s.waiting, same)
@@ -206,8 +206,8 @@ func (s share) units(leavers []identity.Leaver) int {
 	return len(seen)
 }
 
-// proven reports whether a leaver is known to have left one by one: the directory says that they are gone, or their own entry that they are not
-// active. Lost memberships, moves, edits and what only a listing shows are not.
+// proven reports whether a leaver is known to have left one by one: the directory says that they are gone, or their own
+// entry that they are not active. Lost memberships, moves, edits and what only a listing shows are not.
 func (s share) proven(l identity.Leaver) bool {
 	if s.kind != identity.HoldCohort {
 		return s.kind == identity.HoldEnable

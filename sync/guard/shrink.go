@@ -17,7 +17,8 @@ type Read struct {
 	Target string
 	Before int // people of the last accepted read; linked active accounts
 	Count  int // people read; those of the linked active accounts that were listed
-	// Missing is how many of Before nothing explains: people who are neither elsewhere, gone nor inactive; linked active accounts not listed.
+	// Missing is how many of Before nothing explains: people who are neither elsewhere, gone nor inactive; linked
+	// active accounts not listed.
 	Missing int
 	Words   string // more about them, for the reason; "" for nothing
 	Holds   []identity.Hold
@@ -32,8 +33,9 @@ type Belief struct {
 	Over     []string       // digests of holds that stand for nothing any more
 }
 
-// Believe judges a Read: more than max_shrink_percent missing, and more than three, is not believed until it is approved; nor is a source that
-// returns nobody, however few they were. An approval is for so many missing and no more, and so is a hold.
+// Believe judges a Read: more than max_shrink_percent missing, and more than three, is not believed until it is
+// approved; nor is a source that returns nobody, however few they were. An approval is for so many missing and no more,
+// and so is a hold.
 func Believe(r Read) (b Belief) {
 	allowed := int(r.Limits.MaxShrinkPercent * float64(r.Before) / 100)
 	if r.Limits.MaxShrinkPercent > 0 {

@@ -9,7 +9,8 @@ import (
 	"github.com/dirsweep/dirsweep/sync/identity"
 )
 
-// R6: of several holds that bind one leaver, a rejection counts before one that is undecided, and that before an approval.
+// R6: of several holds that bind one leaver, a rejection counts before one that is undecided, and that before an
+// approval.
 func TestR06TheSeverestRulingBinds(t *testing.T) {
 	leave := crowd(moved, "ou=a", 1)
 	hold := func(digest string, what identity.Verdict) identity.Hold {

@@ -1,5 +1,5 @@
-// Package holds keeps what waits for an operator: it asks the guard what goes ahead, writes the answer down before anything is done, and carries
-// out what the operator says. It is the only writer of holds.
+// Package holds keeps what waits for an operator: it asks the guard what goes ahead, writes the answer down before
+// anything is done, and carries out what the operator says. It is the only writer of holds.
 package holds
 
 import (
@@ -23,7 +23,8 @@ import (
 // batchSize is how many records share one transaction.
 const batchSize = 256
 
-// A Book is what one pass knows of holds and of what was spent of limits. Its methods may be called from several goroutines.
+// A Book is what one pass knows of holds and of what was spent of limits. Its methods may be called from several
+// goroutines.
 type Book struct {
 	Ledger *state.Ledger
 	Trail  *audit.Trail
@@ -31,7 +32,8 @@ type Book struct {
 	Now    time.Time
 	Pass   string // its id, for the trail
 	Write  bool   // write down what is decided; else it is kept for what is decided next
-	// Turn is the passes' own: one decision at a time, since each has to know the holds and what was spent of the one before.
+	// Turn is the passes' own: one decision at a time, since each has to know the holds and what was spent of the one
+	// before.
 	Turn *sync.Mutex
 
 	read     bool
@@ -69,7 +71,8 @@ type Verdict struct {
 	Findings []identity.Finding
 }
 
-// Leavers decides which leavers go ahead (R6) and writes that down before any of them is closed: holds, steps, and what counts for the window.
+// Leavers decides which leavers go ahead (R6) and writes that down before any of them is closed: holds, steps, and what
+// counts for the window.
 func (b *Book) Leavers(
 	ctx context.Context, leavers []people.Leaver, observes func(target string) bool, ask Facts,
 ) (v Verdict, err error) {
@@ -142,7 +145,8 @@ func (b *Book) load(ctx context.Context) error {
 	return nil
 }
 
-// judged are leavers as the guard sees them: what dirsweep closed before and somebody enabled again is no new departure.
+// judged are leavers as the guard sees them: what dirsweep closed before and somebody enabled again is no new
+// departure.
 func judged(leavers []people.Leaver) []identity.Leaver {
 	out := make([]identity.Leaver, len(leavers))
 	for i, l := range leavers {
@@ -270,7 +274,8 @@ func (d decided) spent(now time.Time) identity.Spent {
 	}
 }
 
-// keep writes a decision down. A hold is there when all of it is: its members and the steps that wait for it come before it.
+// keep writes a decision down. A hold is there when all of it is: its members and the steps that wait for it come
+// before it.
 func (b *Book) keep(ctx context.Context, d guard.Decision, list []decided) error {
 	if err := b.putMembers(ctx, d.Holds); err != nil {
 		return err
@@ -383,8 +388,8 @@ func (b *Book) keepLeavers(w *state.Writer, batch []decided) error {
 	return nil
 }
 
-// level puts those into the books who left, have their account still, and of whom nothing was written down: an operator may have ruled on their
-// hold while it was read. They wait for the next pass, which judges them again (R8).
+// level puts those into the books who left, have their account still, and of whom nothing was written down: an operator
+// may have ruled on their hold while it was read. They wait for the next pass, which judges them again (R8).
 func (b *Book) level(ctx context.Context, left []people.Leaver) error {
 	for batch := range slices.Chunk(judged(left), batchSize) {
 		var missed []identity.Leaver
@@ -480,8 +485,8 @@ func (b *Book) Size(ctx context.Context, read guard.Read) (belief guard.Belief, 
 	return belief, err
 }
 
-// Hold puts something on hold that is no matter of numbers, unless an operator has approved it: of its kind, source, target and anomaly there is
-// one. An approval is used up by it. It returns the hold as it stands.
+// Hold puts something on hold that is no matter of numbers, unless an operator has approved it: of its kind, source,
+// target and anomaly there is one. An approval is used up by it. It returns the hold as it stands.
 func (b *Book) Hold(ctx context.Context, h identity.Hold) (standing identity.Hold, released bool, err error) {
 	b.Turn.Lock()
 	defer b.Turn.Unlock()

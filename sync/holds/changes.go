@@ -10,8 +10,8 @@ import (
 	"github.com/dirsweep/dirsweep/sync/identity"
 )
 
-// Enables decides which of those who are back get their accounts enabled (R6), writes that down, and returns the accounts that wait. An
-// approval is used up when its account is seen active, not when that is tried.
+// Enables decides which of those who are back get their accounts enabled (R6), writes that down, and returns the
+// accounts that wait. An approval is used up when its account is seen active, not when that is tried.
 func (b *Book) Enables(ctx context.Context, back []identity.Leaver, ask Facts) (waiting map[identity.AccountID]bool, err error) {
 	b.Turn.Lock()
 	defer b.Turn.Unlock()
@@ -77,8 +77,9 @@ func (b *Book) putSpent(ctx context.Context, spent []identity.Spent) error {
 	return nil
 }
 
-// Changes decides what of an edited mapping's changes may not be sent (R14), and writes that down. listed says that the whole target was
-// looked at: only then is known which holds are over. What else has to be counted about the edit is asked of count, where it matters.
+// Changes decides what of an edited mapping's changes may not be sent (R14), and writes that down. listed says that the
+// whole target was looked at: only then is known which holds are over. What else has to be counted about the edit is
+// asked of count, where it matters.
 func (b *Book) Changes(
 	ctx context.Context, edit guard.Edit, listed bool, count func(*guard.Edit) error,
 ) (held guard.EditDecision, err error) {

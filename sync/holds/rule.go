@@ -22,9 +22,10 @@ type Ruled struct {
 	Staying  []identity.Member // no longer leaving, so that nothing was to be decided about them
 }
 
-// Rule writes an operator's ruling down on one hold, exactly as its digest names it: first on the hold, where it counts for every member, and
-// then on the steps of those of its members who still leave. Approved ones are released, once. Rejected ones are kept as they are until they
-// have returned and left again, or leave by a stronger proof; so is, of an approved hold, who is named by except, by login, name, DN or anchor.
+// Rule writes an operator's ruling down on one hold, exactly as its digest names it: first on the hold, where it counts
+// for every member, and then on the steps of those of its members who still leave. Approved ones are released, once.
+// Rejected ones are kept as they are until they have returned and left again, or leave by a stronger proof; so is, of
+// an approved hold, who is named by except, by login, name, DN or anchor.
 func Rule(
 	ctx context.Context, ledger *state.Ledger, trail *audit.Trail, digest string, ruling identity.Ruling, except ...string,
 ) (out Ruled, err error) {

@@ -85,11 +85,13 @@ type Change struct {
 	// Container is where the person is or last was in the source; with Cause and Target it makes the cohort.
 	Container string
 	Delta     Delta // of an Update; of a Create all attributes, their Before empty
-	// PersonPrint and WantPrint fingerprint the person and the account this change was planned from; Settle records them in the link.
+	// PersonPrint and WantPrint fingerprint the person and the account this change was planned from; Settle records
+	// them in the link.
 	PersonPrint, WantPrint uint64
 }
 
-// Compare orders changes as a plan runs them: what sweeps before everything else (R4), then by target, person, account and operation.
+// Compare orders changes as a plan runs them: what sweeps before everything else (R4), then by target, person, account
+// and operation.
 func (c Change) Compare(d Change) int {
 	if a, b := c.Op.Sweeps(), d.Op.Sweeps(); a != b {
 		if a {

@@ -13,7 +13,8 @@ type Entitlement struct {
 	Name string `json:"name" cbor:"3,keyasint,omitempty"`           // what people call it; letter case does not count (RFC 7643 §8.7.1)
 }
 
-// Same reports whether e and o are one entitlement: by their identifiers where both have one, else by name and, where both have one, kind.
+// Same reports whether e and o are one entitlement: by their identifiers where both have one, else by name and, where
+// both have one, kind.
 func (e Entitlement) Same(o Entitlement) bool {
 	switch {
 	case e.Kind != "" && o.Kind != "" && e.Kind != o.Kind:

@@ -22,8 +22,9 @@ const (
 	HoldRelink     HoldKind = "relink" // linking accounts to the anchors of an edited config (R14)
 )
 
-// A Hold is what waits for an operator: these accounts, for this reason. Its members are named when it is made; they may drop out, and
-// whoever else leaves later is another hold. It binds its members, person by person and target by target, until an operator rules.
+// A Hold is what waits for an operator: these accounts, for this reason. Its members are named when it is made; they
+// may drop out, and whoever else leaves later is another hold. It binds its members, person by person and target by
+// target, until an operator rules.
 type Hold struct {
 	Digest    string   `cbor:"-"` // 64 bits in hex over kind, cause and members
 	Kind      HoldKind `cbor:"1,keyasint,omitempty"`
@@ -99,8 +100,8 @@ const (
 	Rejected Verdict = "rejected" // is kept until the person has returned and left again
 )
 
-// Spent is one account that went ahead within a guard's window, as later decisions count it. What an operator approved or ordered, and what was
-// only closed again, is not kept.
+// Spent is one account that went ahead within a guard's window, as later decisions count it. What an operator approved
+// or ordered, and what was only closed again, is not kept.
 type Spent struct {
 	Kind    HoldKind  `cbor:"-"` // what was done
 	Target  string    `cbor:"-"`

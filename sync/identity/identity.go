@@ -1,5 +1,5 @@
-// Package identity is the vocabulary that every part of dirsweep speaks: people, accounts, links between them, and changes.
-// It holds data and the rules of comparing it, does no I/O and imports nothing of ours.
+// Package identity is the vocabulary that every part of dirsweep speaks: people, accounts, links between them, and
+// changes. It holds data and the rules of comparing it, does no I/O and imports nothing of ours.
 package identity
 
 import (
@@ -9,9 +9,9 @@ import (
 	"time"
 )
 
-// A PersonID names one human for life: the directory that is authoritative for them, and the anchor by which it knows them whatever
-// their login, name, mail or place in the tree becomes (objectGUID, entryUUID, an employee number). Several sources may read one
-// directory: the same anchor in another of them is the same person (R3).
+// A PersonID names one human for life: the directory that is authoritative for them, and the anchor by which it knows
+// them whatever their login, name, mail or place in the tree becomes (objectGUID, entryUUID, an employee number).
+// Several sources may read one directory: the same anchor in another of them is the same person (R3).
 type PersonID struct {
 	Directory string // the domain's SID, the suffix entry's UUID, or what the config declares; else the source's name
 	Anchor    string // canonical text; binary anchors are rendered by the source kind
@@ -32,8 +32,8 @@ func ParsePersonID(s string) (PersonID, error) {
 	return PersonID{Directory: directory, Anchor: anchor}, nil
 }
 
-// Attributes are a directory entry's values by attribute name, spelled as the config spells them. Every value is text: a source
-// renders binary ones (base64, or the canonical text form of a GUID or SID used as anchor).
+// Attributes are a directory entry's values by attribute name, spelled as the config spells them. Every value is text:
+// a source renders binary ones (base64, or the canonical text form of a GUID or SID used as anchor).
 type Attributes map[string][]string
 
 // A Group is a group that a person belongs to, directly or through other groups.
@@ -51,8 +51,8 @@ type Person struct {
 	Active     bool       // the kind's own judgement; a config's `active` expression overrides it
 	Inactive   string     // why that judgement says no: "nsAccountLock is TRUE"; "" where it says yes
 	Attributes Attributes // exactly those that the config names, absent ones missing
-	// Unreadable are those of them whose value is there and cannot be read as text, sorted. They are missing from Attributes and yet not
-	// absent: what depends on one is neither written nor cleared.
+	// Unreadable are those of them whose value is there and cannot be read as text, sorted. They are missing from
+	// Attributes and yet not absent: what depends on one is neither written nor cleared.
 	Unreadable []string
 	Groups     []Group   // nested ones included, sorted by DN, without duplicates
 	Own        bool      // the account that the source itself signs in as: never to be closed (R5)
@@ -88,13 +88,14 @@ type Account struct {
 	Attributes   map[string]Value // by path, as the config spells it (userName and externalId included where they are mapped); absent ones missing
 	Entitlements []Entitlement    // sorted, without duplicates; nil where the config does not map them, or they were not asked for
 	Version      string           // ETag, where the target has one
-	// EntitlementsUnknown: the application shows nobody's entitlements, so that what was granted is remembered, and what is taken away
-	// is sent and cannot be proven.
+	// EntitlementsUnknown: the application shows nobody's entitlements, so that what was granted is remembered, and
+	// what is taken away is sent and cannot be proven.
 	EntitlementsUnknown bool
-	// ActiveShown is what the application shows where it tells neither true nor false: "the number 2"; such an account counts as active.
+	// ActiveShown is what the application shows where it tells neither true nor false: "the number 2"; such an account
+	// counts as active.
 	ActiveShown string
-	// Withheld are mapped paths, "entitlements" among them, that have no value to write now; of an account that is only wanted, sorted by
-	// path. Absence from Attributes then does not ask for clearing.
+	// Withheld are mapped paths, "entitlements" among them, that have no value to write now; of an account that is only
+	// wanted, sorted by path. Absence from Attributes then does not ask for clearing.
 	Withheld []Withheld
 }
 

@@ -2,7 +2,8 @@ package identity
 
 import "time"
 
-// A Strength orders the ways in which somebody is known to have left; a stronger one is another departure, judged afresh.
+// A Strength orders the ways in which somebody is known to have left; a stronger one is another departure, judged
+// afresh.
 type Strength uint8
 
 // The strengths, weakest first.

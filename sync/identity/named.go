@@ -2,8 +2,8 @@ package identity
 
 import "strings"
 
-// A Fit is how a name that somebody typed fits a person. A smaller one, but for NoFit, is more certain: where one fits somebody, weaker fits
-// of others do not count.
+// A Fit is how a name that somebody typed fits a person. A smaller one, but for NoFit, is more certain: where one fits
+// somebody, weaker fits of others do not count.
 type Fit uint8
 
 // The fits.
@@ -18,8 +18,8 @@ const (
 // Better reports whether f is a more certain fit than g.
 func (f Fit) Better(g Fit) bool { return f != NoFit && (g == NoFit || f < g) }
 
-// FitsOf says how who fits a person of whom these are known. Logins are also names of accounts and mail addresses. Letter case does not count
-// but in anchors.
+// FitsOf says how who fits a person of whom these are known. Logins are also names of accounts and mail addresses.
+// Letter case does not count but in anchors.
 func FitsOf(who string, id PersonID, dn string, logins ...string) Fit {
 	who = strings.TrimSpace(who)
 	switch {
@@ -59,7 +59,8 @@ func (p Person) Fits(who string) Fit {
 	return found
 }
 
-// fitOf is what a value of an attribute names somebody by: RFC 4519 (uid, cn), RFC 4524 (mail), RFC 2798 (displayName), and Active Directory's own.
+// fitOf is what a value of an attribute names somebody by: RFC 4519 (uid, cn), RFC 4524 (mail), RFC 2798 (displayName),
+// and Active Directory's own.
 func fitOf(attribute string) Fit {
 	switch strings.ToLower(attribute) {
 	case "uid", "mail", "samaccountname", "userprincipalname", "employeenumber", "employeeid":
@@ -70,8 +71,8 @@ func fitOf(attribute string) Fit {
 	return NoFit
 }
 
-// FoldDN returns a distinguished name in a form in which letter case and blanks around "," and "=" do not count. Escaped characters stay as
-// they are.
+// FoldDN returns a distinguished name in a form in which letter case and blanks around "," and "=" do not count.
+// Escaped characters stay as they are.
 func FoldDN(dn string) string {
 	var b strings.Builder
 	pending := 0 // blanks that are kept only if something follows

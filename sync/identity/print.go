@@ -8,8 +8,8 @@ import (
 	"github.com/cespare/xxhash/v2"
 )
 
-// Fingerprint is a 64-bit hash of everything about the person that a mapping can see: attributes, groups, DN and the kind's judgement of
-// active. Equal people have equal fingerprints, in every process and on every platform.
+// Fingerprint is a 64-bit hash of everything about the person that a mapping can see: attributes, groups, DN and the
+// kind's judgement of active. Equal people have equal fingerprints, in every process and on every platform.
 func (p Person) Fingerprint() uint64 {
 	var h printer
 	h.text(p.Name, p.DN)
@@ -27,8 +27,9 @@ func (p Person) Fingerprint() uint64 {
 	return h.sum()
 }
 
-// Fingerprint is a 64-bit hash of the attributes named by paths, the entitlements and the state of an account: what dirsweep manages
-// of it, whatever else the target returns. The order of paths counts, pass them sorted; that of a list's elements does not.
+// Fingerprint is a 64-bit hash of the attributes named by paths, the entitlements and the state of an account: what
+// dirsweep manages of it, whatever else the target returns. The order of paths counts, pass them sorted; that of a
+// list's elements does not.
 func (a Account) Fingerprint(paths []string) uint64 {
 	var h printer
 	h.bool(a.Active)
@@ -42,7 +43,8 @@ func (a Account) Fingerprint(paths []string) uint64 {
 	return h.sum()
 }
 
-// printer hashes length-prefixed fields, so that no two different sequences of fields read alike. Its zero value is ready.
+// printer hashes length-prefixed fields, so that no two different sequences of fields read alike. Its zero value is
+// ready.
 type printer struct {
 	digest *xxhash.Digest
 	buf    [8]byte

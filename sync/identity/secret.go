@@ -5,7 +5,8 @@ import "fmt"
 // Secret is a text that must never be shown: whatever prints, formats or
 // marshals it writes "(secret)". The zero value is no secret at all.
 type Secret struct {
-	// A func, because fmt reaches into unexported fields of other structs without asking their methods: there it finds an address.
+	// A func, because fmt reaches into unexported fields of other structs without asking their methods: there it finds
+	// an address.
 	reveal func() string
 }
 

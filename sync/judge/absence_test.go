@@ -11,7 +11,8 @@ import (
 	"github.com/dirsweep/dirsweep/sync/judge"
 )
 
-// TestR01OnlyACurrentReadProves: what a server says that is older than the last accepted read, or that nobody can compare with it, is not believed.
+// TestR01OnlyACurrentReadProves: what a server says that is older than the last accepted read, or that nobody can
+// compare with it, is not believed.
 func TestR01OnlyACurrentReadProves(t *testing.T) {
 	last := judge.Accepted{Server: "one"}
 	for _, c := range []struct {

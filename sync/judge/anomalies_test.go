@@ -309,7 +309,8 @@ func TestR03RenamesKeepTheirGroups(t *testing.T) {
 	}
 }
 
-// TestR17AnomaliesHaveNoOrder: the order in which people are counted makes no difference, and nobody is bound who lost nothing.
+// TestR17AnomaliesHaveNoOrder: the order in which people are counted makes no difference, and nobody is bound who lost
+// nothing.
 func TestR17AnomaliesHaveNoOrder(t *testing.T) {
 	type pair struct{ Before, Now judge.Traits }
 	rapid.Check(t, func(t *rapid.T) {

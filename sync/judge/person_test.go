@@ -16,7 +16,8 @@ var (
 	dawn  = noon.Add(-6 * time.Hour)
 )
 
-// TestR01TroubleIsNotAbsence: an entry that cannot be read, and an expression that gives no answer, make nobody a leaver (M15).
+// TestR01TroubleIsNotAbsence: an entry that cannot be read, and an expression that gives no answer, make nobody a
+// leaver (M15).
 func TestR01TroubleIsNotAbsence(t *testing.T) {
 	targets := []string{"crm", "wiki"}
 	was := judge.Known{Active: true, Scope: []string{"wiki"}, Changed: dawn}

@@ -70,7 +70,8 @@ func TestR03Returns(t *testing.T) {
 	}
 }
 
-// TestR17ReturnsHaveNoOrder: nobody gets two accounts, no account goes to two, and the order of the facts makes no difference.
+// TestR17ReturnsHaveNoOrder: nobody gets two accounts, no account goes to two, and the order of the facts makes no
+// difference.
 func TestR17ReturnsHaveNoOrder(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		key := rapid.SampledFrom([]string{"", "a", "b", "c"})

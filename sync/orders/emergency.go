@@ -1,4 +1,5 @@
-// Package orders carries out what an operator orders about a person or a target: an emergency sweep and its release, and whose account is whose.
+// Package orders carries out what an operator orders about a person or a target: an emergency sweep and its release,
+// and whose account is whose.
 package orders
 
 import (
@@ -33,7 +34,8 @@ type Order struct {
 	Account string // of links: its id or userName
 }
 
-// An Open is one account of somebody swept that was not seen closed, or a target that did not say which accounts they have.
+// An Open is one account of somebody swept that was not seen closed, or a target that did not say which accounts they
+// have.
 type Open struct {
 	Target   string
 	Account  identity.AccountID // "" where the target did not answer
@@ -68,8 +70,9 @@ func (d *Desk) remembered(ctx context.Context, who string) (identity.PersonID, e
 	return people.Remembered(ctx, d.Ledger, d.Sources, targets, who)
 }
 
-// Sweep closes every account that a person has anywhere, now, whatever the sources say and whether or not dirsweep knows of it, and keeps them
-// closed until Release. Every target is searched live. What was not seen closed is in Report.Open; its case stays open and is tried again.
+// Sweep closes every account that a person has anywhere, now, whatever the sources say and whether or not dirsweep
+// knows of it, and keeps them closed until Release. Every target is searched live. What was not seen closed is in
+// Report.Open; its case stays open and is tried again.
 func (d *Desk) Sweep(ctx context.Context, o Order) (out Swept, err error) {
 	person, err := d.whom(ctx, o.Person)
 	if err != nil {
@@ -161,7 +164,8 @@ func (d *Desk) present(ctx context.Context, s people.Source, anchor string) (ide
 	return identity.Person{}, false
 }
 
-// unknown finds somebody whom the state does not know, by reading every source. One that cannot be read is told only where nobody is found.
+// unknown finds somebody whom the state does not know, by reading every source. One that cannot be read is told only
+// where nobody is found.
 func (d *Desk) unknown(ctx context.Context, who string) (identity.Person, error) {
 	names, err := people.DirectoryNames(ctx, d.Ledger, d.Sources)
 	if err != nil {
@@ -199,7 +203,8 @@ func (d *Desk) sweepTarget(ctx context.Context, t survey.Target, person identity
 	return d.closeOwned(ctx, t, person, reason, own, disputed, unsearched)
 }
 
-// closeOwned closes what was found of a person's accounts, and notes what was not; unsearched is why the target could not tell of all.
+// closeOwned closes what was found of a person's accounts, and notes what was not; unsearched is why the target could
+// not tell of all.
 func (d *Desk) closeOwned(
 	ctx context.Context, t survey.Target, person identity.Person, reason string, own, disputed []sweep.Hit, unsearched error,
 ) (out Swept) {
@@ -284,7 +289,8 @@ func (d *Desk) open(ctx context.Context, id identity.PersonID, target string) (o
 	return out, err
 }
 
-// owned asks a target for the accounts that are, or may be, a person's: those linked to them, and those that any of their traits finds.
+// owned asks a target for the accounts that are, or may be, a person's: those linked to them, and those that any of
+// their traits finds.
 func (d *Desk) owned(ctx context.Context, t survey.Target, person identity.Person) (own, disputed []sweep.Hit, err error) {
 	traits, hits, err := d.traits(ctx, t, person)
 	if err != nil {

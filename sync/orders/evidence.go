@@ -12,8 +12,8 @@ import (
 	"github.com/dirsweep/dirsweep/sync/people"
 )
 
-// Evidence returns a leaver's file: of an open case as it stands, else the last one that was written about them, also when they have returned
-// since.
+// Evidence returns a leaver's file: of an open case as it stands, else the last one that was written about them, also
+// when they have returned since.
 func (d *Desk) Evidence(ctx context.Context, who string) ([]byte, error) {
 	if d.Folder == nil {
 		return nil, errors.New("there is no evidence yet: nobody was ever closed here")

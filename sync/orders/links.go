@@ -25,9 +25,10 @@ func (d *Desk) target(name string) (survey.Target, error) {
 	return d.Targets[i], nil
 }
 
-// Link settles whose an account is: Order.Account, an id or a userName at Order.Target, is the person's from now on. An account that is
-// linked to somebody else, or a person who has another one there, is refused: Unlink comes first. Nothing is written to the target; what the
-// account should be like, or that it has to be closed, is the next pass's business, and an emergency's at once.
+// Link settles whose an account is: Order.Account, an id or a userName at Order.Target, is the person's from now on. An
+// account that is linked to somebody else, or a person who has another one there, is refused: Unlink comes first.
+// Nothing is written to the target; what the account should be like, or that it has to be closed, is the next pass's
+// business, and an emergency's at once.
 func (d *Desk) Link(ctx context.Context, o Order) (link state.Link, err error) {
 	t, err := d.target(o.Target)
 	if err != nil {
@@ -120,8 +121,9 @@ func settleDispute(w *state.Writer, link state.Link, now time.Time) error {
 	}, now)
 }
 
-// Unlink forgets that Order.Person's account at Order.Target is theirs, and takes it off their case: nobody is closed there for them, and
-// whose it is the next pass looks for anew. An operator who has seen to an account that nothing can prove closed ends the case with it.
+// Unlink forgets that Order.Person's account at Order.Target is theirs, and takes it off their case: nobody is closed
+// there for them, and whose it is the next pass looks for anew. An operator who has seen to an account that nothing can
+// prove closed ends the case with it.
 func (d *Desk) Unlink(ctx context.Context, o Order) (link state.Link, err error) {
 	person, err := d.remembered(ctx, o.Person)
 	if err != nil {
@@ -173,9 +175,9 @@ type Relinked struct {
 	Missing []state.Link // links without an account that is surely theirs; they stay as they are
 }
 
-// Relink finds the accounts of a target anew after it was rebuilt or moved and its identifiers are others: each link whose identifier is gone
-// leads from now on to the one account that bears the person's externalId, else their userName, and that nobody is linked to. Nothing is
-// written to the target, and nobody's link is lost.
+// Relink finds the accounts of a target anew after it was rebuilt or moved and its identifiers are others: each link
+// whose identifier is gone leads from now on to the one account that bears the person's externalId, else their
+// userName, and that nobody is linked to. Nothing is written to the target, and nobody's link is lost.
 func (d *Desk) Relink(ctx context.Context, o Order) (out Relinked, err error) {
 	t, err := d.target(o.Target)
 	if err != nil {
@@ -279,8 +281,8 @@ func (i *accountIndex) one(link state.Link) (identity.AccountID, bool) {
 	return "", false
 }
 
-// Forget forgets everything about a target that is no more: links, orphan accounts and findings. While a leaver's account there is open in
-// the books it refuses: Unlink says of each that somebody has seen to it.
+// Forget forgets everything about a target that is no more: links, orphan accounts and findings. While a leaver's
+// account there is open in the books it refuses: Unlink says of each that somebody has seen to it.
 func (d *Desk) Forget(ctx context.Context, o Order) (forgotten int, err error) {
 	err = d.Ledger.Update(ctx, func(w *state.Writer) error {
 		forgotten = 0

@@ -71,7 +71,8 @@ func alsoOrdered(w *state.Writer, id identity.PersonID) ([]identity.PersonID, er
 	return whom, nil
 }
 
-// release takes the order back. What could not be closed yet is not owed any more; where the person has left all the same, the next pass says so.
+// release takes the order back. What could not be closed yet is not owed any more; where the person has left all the
+// same, the next pass says so.
 func release(w *state.Writer, id identity.PersonID, now time.Time) (ended []*state.Case, err error) {
 	c, _, err := w.Case(id)
 	if err != nil {

@@ -10,8 +10,9 @@ import (
 	"github.com/dirsweep/dirsweep/sync/roster"
 )
 
-// anchored holds a source whose anchor was edited (R14): everybody in it has another name for dirsweep, so that nobody can be told to have left,
-// stayed or joined. Once an operator approves, who is remembered becomes who was read, one to one by the DN of their entry.
+// anchored holds a source whose anchor was edited (R14): everybody in it has another name for dirsweep, so that nobody
+// can be told to have left, stayed or joined. Once an operator approves, who is remembered becomes who was read, one to
+// one by the DN of their entry.
 func (r *Read) anchored(ctx context.Context, n int) (believed bool, err error) {
 	name, g := r.o.Sources[n].Name, r.readings[n]
 	anchor, _ := r.o.Sources[n].selection()
@@ -44,7 +45,8 @@ func (r *Read) anchored(ctx context.Context, n int) (believed bool, err error) {
 	return true, nil
 }
 
-// successors are the people with accounts who are known by the old anchor, and who they are by the new one; lost is how many nobody is known for.
+// successors are the people with accounts who are known by the old anchor, and who they are by the new one; lost is how
+// many nobody is known for.
 func (r *Read) successors(ctx context.Context, n int) (now map[identity.PersonID]identity.PersonID, lost int, err error) {
 	entries := map[uint64][]int{}
 	for i := range r.Roster.Of(n) {

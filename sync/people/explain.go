@@ -38,7 +38,8 @@ func (r *Read) Whereabouts(ctx context.Context, id identity.PersonID, known stat
 	return fmt.Sprintf("%s (%s)", a.Cause, a.Proof)
 }
 
-// Because says whether a person is in a target's scope, and the config line, or the source's word in where, that decides.
+// Because says whether a person is in a target's scope, and the config line, or the source's word in where, that
+// decides.
 func (r *Read) Because(l *View, id identity.PersonID, where string) (inScope bool, why string) {
 	i, here := r.Roster.Find(id)
 	switch {

@@ -17,9 +17,10 @@ func (r *Read) absentOf(id identity.PersonID) (a judge.Absent, asked bool) {
 	return a, asked
 }
 
-// Former says whether, and why, somebody may not keep an account that turned up at a target, and that their link does not lead to: because it has
-// another identifier, because it was gone, or because nothing is remembered of them. Who is not among those read is asked for. What is not known
-// for sure is not a departure; of whom nothing is remembered, nobody knows the place, and they have to wait for an operator.
+// Former says whether, and why, somebody may not keep an account that turned up at a target, and that their link does
+// not lead to: because it has another identifier, because it was gone, or because nothing is remembered of them. Who is
+// not among those read is asked for. What is not known for sure is not a departure; of whom nothing is remembered,
+// nobody knows the place, and they have to wait for an operator.
 func (r *Read) Former(ctx context.Context, l *View, link state.Link) (out Leaver, leaving bool, err error) {
 	if _, here := r.Roster.Find(link.Person); !here && r.completely(link.Person.Directory) {
 		if err := r.lookFor(ctx, link); err != nil {
@@ -59,7 +60,8 @@ func (r *Read) lookFor(ctx context.Context, link state.Link) error {
 	return nil
 }
 
-// Anchored are the people whose anchor a text may be: one a directory that a target reads, where the text looks like the anchors there.
+// Anchored are the people whose anchor a text may be: one a directory that a target reads, where the text looks like
+// the anchors there.
 func (r *Read) Anchored(l *View, text string) (list []identity.PersonID, err error) {
 	seen := map[string]bool{}
 	for n := range r.o.Sources {

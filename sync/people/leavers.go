@@ -139,7 +139,8 @@ func (r *Read) Leavers(ctx context.Context, l *View) (leavers []Leaver, err erro
 	return leavers, nil
 }
 
-// Recall fills in what the state knows of a leaver: what became of the account in earlier passes, and when the person left.
+// Recall fills in what the state knows of a leaver: what became of the account in earlier passes, and when the person
+// left.
 func (r *Read) Recall(v *state.Reader, out *Leaver) error {
 	c, _, err := v.Case(out.Person)
 	if err != nil {
@@ -162,7 +163,8 @@ func (r *Read) Recall(v *state.Reader, out *Leaver) error {
 	return nil
 }
 
-// stay notes of a link whose person is in scope that it is there, and whether anything about the person or the config changed since.
+// stay notes of a link whose person is in scope that it is there, and whether anything about the person or the config
+// changed since.
 func (r *Read) stay(l *View, link state.Link) {
 	id := l.Heir(link.Person)
 	i, ok := r.Roster.Find(id)
@@ -182,7 +184,8 @@ func Current(l *View, link state.Link, print, scope uint64, id identity.PersonID
 		link.Mapping == l.Mapping.Print() && link.ScopePrint == scope && !l.Mapping.Timed()
 }
 
-// Departure says whether, and why, a linked person may not keep the account. What is not known for sure is not a departure.
+// Departure says whether, and why, a linked person may not keep the account. What is not known for sure is not a
+// departure.
 func (r *Read) Departure(l *View, link state.Link) (out Leaver, leaving bool) {
 	asked := judge.Link{
 		Target: l.Name, Person: link.Person, Name: link.Name, Account: link.Account, UserName: link.UserName, Container: link.Container,
@@ -274,7 +277,8 @@ func (r *Read) watches(l *View, directory string) bool {
 	return slices.ContainsFunc(r.readersOf(directory), func(n int) bool { return slices.Contains(l.Sources, r.o.Sources[n].Name) })
 }
 
-// Unconfigured tells of targets that are not in the config any more and still have accounts of people, or steps of leavers.
+// Unconfigured tells of targets that are not in the config any more and still have accounts of people, or steps of
+// leavers.
 func (r *Read) Unconfigured(ctx context.Context) error {
 	err := r.o.Ledger.View(ctx, func(v *state.Reader) error {
 		for t, err := range v.Targets() {

@@ -1,5 +1,6 @@
-// Package people reads the sources and finds out what became of everybody: who is there and in scope where, who left, with which proof, who
-// is back, and of whom nobody can tell. It asks judge, and is the only writer of people's records. No target is asked for anything.
+// Package people reads the sources and finds out what became of everybody: who is there and in scope where, who left,
+// with which proof, who is back, and of whom nobody can tell. It asks judge, and is the only writer of people's
+// records. No target is asked for anything.
 package people
 
 import (
@@ -51,8 +52,8 @@ type View struct {
 
 // A Keeper keeps holds over what a source shows. An error is one of the state.
 type Keeper interface {
-	// Hold puts something on hold that is no matter of numbers, unless an operator has approved it. An approval is used up by it. It returns
-	// the hold as it stands.
+	// Hold puts something on hold that is no matter of numbers, unless an operator has approved it. An approval is used
+	// up by it. It returns the hold as it stands.
 	Hold(ctx context.Context, h identity.Hold) (standing identity.Hold, released bool, err error)
 	// Size judges the size of a read (R2), and keeps what becomes of the holds over it.
 	Size(ctx context.Context, read guard.Read) (guard.Belief, error)
@@ -167,8 +168,8 @@ func (r *Read) ReadOrders(ctx context.Context) error {
 	return nil
 }
 
-// FollowOrders lets orders go with people who are back under another anchor, by their rehire key: who is swept stays closed until released, whatever
-// the sources say, and under whatever name they say it.
+// FollowOrders lets orders go with people who are back under another anchor, by their rehire key: who is swept stays
+// closed until released, whatever the sources say, and under whatever name they say it.
 func (r *Read) FollowOrders(ctx context.Context) error {
 	reasons := map[uint64]string{} // by rehire key
 	err := r.o.Ledger.View(ctx, func(v *state.Reader) error {
@@ -259,8 +260,8 @@ func (r *Read) AllWhole(l *View) bool {
 	return !slices.ContainsFunc(l.Sources, func(name string) bool { return !r.SourceWhole(name) })
 }
 
-// Claimable reports whether every source of the target was read and is believed, under the config that it was accepted under: only then can
-// be told who else has a claim to an account, and so whose it is (R2).
+// Claimable reports whether every source of the target was read and is believed, under the config that it was accepted
+// under: only then can be told who else has a claim to an account, and so whose it is (R2).
 func (r *Read) Claimable(l *View) bool {
 	return !slices.ContainsFunc(r.o.Sources, func(s Source) bool {
 		return slices.Contains(l.Sources, s.Name) && !r.SourceWhole(s.Name)

@@ -21,8 +21,8 @@ type Populations struct {
 	Own      []identity.Own              // what dirsweep itself signs in as
 }
 
-// Populations counts those who are linked now, and those of them who were when the window began. They are counted once a read, before anything is
-// decided.
+// Populations counts those who are linked now, and those of them who were when the window began. They are counted once
+// a read, before anything is decided.
 func (r *Read) Populations(ctx context.Context, spent []identity.Spent) (Populations, error) {
 	if r.populations != nil {
 		return *r.populations, nil
@@ -137,9 +137,9 @@ func (c *crowd) has(people *roster.Roster, id identity.PersonID) bool {
 	return c.others[id]
 }
 
-// Ended tells of the members of holds over leavers whose accounts have nothing to be closed any more. Of those whose source was not read, or
-// whom the pass is not about, it says nothing; nor, before a target is listed, of accounts that nobody is linked to. late is the only target
-// that is asked about, nil for all.
+// Ended tells of the members of holds over leavers whose accounts have nothing to be closed any more. Of those whose
+// source was not read, or whom the pass is not about, it says nothing; nor, before a target is listed, of accounts that
+// nobody is linked to. late is the only target that is asked about, nil for all.
 func (r *Read) Ended(ctx context.Context, holds []identity.Hold, late *View, listed bool) (map[guard.Ref]guard.End, error) {
 	ended := map[guard.Ref]guard.End{}
 	listed = listed && late != nil && r.AllWhole(late)
@@ -156,8 +156,8 @@ func (r *Read) Ended(ctx context.Context, holds []identity.Hold, late *View, lis
 	return ended, err
 }
 
-// Settled tells of the members of holds over enabling who are not to be enabled now: their account is active, or they have left again. Those in
-// waiting are.
+// Settled tells of the members of holds over enabling who are not to be enabled now: their account is active, or they
+// have left again. Those in waiting are.
 func (r *Read) Settled(
 	ctx context.Context, holds []identity.Hold, at *View, waiting map[guard.Ref]bool,
 ) (map[guard.Ref]guard.End, error) {

@@ -61,7 +61,8 @@ func (c *Candidates) One() (identity.PersonID, error) {
 	return identity.PersonID{}, fmt.Errorf("%q fits %d people; name one by its anchor:\n  %s", c.Who, len(c.people), strings.Join(lines, "\n  "))
 }
 
-// Remembered looks a person up in the state: among the people of the sources, and among those with links at the targets of these names.
+// Remembered looks a person up in the state: among the people of the sources, and among those with links at the targets
+// of these names.
 func Remembered(
 	ctx context.Context, ledger *state.Ledger, sources []Source, targets []string, who string,
 ) (identity.PersonID, error) {

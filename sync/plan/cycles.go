@@ -12,9 +12,9 @@ type Rename struct {
 	Now, Next string
 }
 
-// Cycles finds the accounts that cannot be renamed one after the other, because each wants a login that the next one still has: swapped
-// logins, and longer rings. Letter case is no difference. Each cycle lists indices of renames, from the lowest, in the order in which the
-// logins are handed on.
+// Cycles finds the accounts that cannot be renamed one after the other, because each wants a login that the next one
+// still has: swapped logins, and longer rings. Letter case is no difference. Each cycle lists indices of renames, from
+// the lowest, in the order in which the logins are handed on.
 func Cycles(renames []Rename) (cycles [][]int) {
 	holder := map[string]int{}
 	for i, r := range renames {

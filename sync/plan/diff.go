@@ -7,8 +7,9 @@ import (
 	"github.com/dirsweep/dirsweep/sync/identity"
 )
 
-// Diff says what leads from have to want: the attributes at paths that have does not hold as wanted (R12: no others), and, where
-// want maps entitlements, those to grant and those to withdraw. What want withholds stays as it is. Only entitlements that dirsweep granted are withdrawn.
+// Diff says what leads from have to want: the attributes at paths that have does not hold as wanted (R12: no others),
+// and, where want maps entitlements, those to grant and those to withdraw. What want withholds stays as it is. Only
+// entitlements that dirsweep granted are withdrawn.
 func Diff(want, have identity.Account, paths []string, granted []identity.Entitlement) identity.Delta {
 	var d identity.Delta
 	for _, path := range paths {
@@ -55,18 +56,21 @@ type Intended struct {
 	Disabled bool                   // recorded as closed
 	Ours     bool                   // and dirsweep itself closed it
 	Known    bool                   // recorded as linked
-	// Unchanged: the person and the mapping are as they were when the account was last written, so a difference is drift.
+	// Unchanged: the person and the mapping are as they were when the account was last written, so a difference is
+	// drift.
 	Unchanged bool
-	// Settled: Unchanged, and the target holds what it held after the last write, so a difference is the target's own spelling.
+	// Settled: Unchanged, and the target holds what it held after the last write, so a difference is the target's own
+	// spelling.
 	Settled bool
 	// Repair: drift is put back (on_drift = "repair" and "enforce").
 	Repair bool
-	// Enforce: an account that somebody else disabled is enabled too (on_drift = "enforce"); otherwise it stays disabled (R11).
+	// Enforce: an account that somebody else disabled is enabled too (on_drift = "enforce"); otherwise it stays
+	// disabled (R11).
 	Enforce bool
 }
 
-// Steps returns the operations that bring one account of an active person in scope to what is wanted, with their cause and delta; and
-// the drift that is only reported.
+// Steps returns the operations that bring one account of an active person in scope to what is wanted, with their cause
+// and delta; and the drift that is only reported.
 func Steps(a Intended) (steps []Step, reported *Step) {
 	cause := identity.Changed
 	switch {
@@ -78,7 +82,8 @@ func Steps(a Intended) (steps []Step, reported *Step) {
 	}
 	switch {
 	case a.Have.Active && a.Disabled:
-		// Somebody was faster than we at enabling it; what is remembered of it must not stay "disabled", or leaving again would go unseen.
+		// Somebody was faster than we at enabling it; what is remembered of it must not stay "disabled", or leaving
+		// again would go unseen.
 		steps = append(steps, Step{Op: identity.Link, Cause: identity.Rehired})
 	case !a.Have.Active:
 		enable := Step{Op: identity.Enable, Cause: cause}

@@ -1,5 +1,5 @@
-// Package plan compares what an account should be, what dirsweep remembers of it and what the target holds, and says which changes lead from
-// one to the other. It is pure: same inputs, same plan, same digest (R17).
+// Package plan compares what an account should be, what dirsweep remembers of it and what the target holds, and says
+// which changes lead from one to the other. It is pure: same inputs, same plan, same digest (R17).
 package plan
 
 import (
@@ -24,9 +24,9 @@ func New(changes []identity.Change) Plan {
 	return Plan{Changes: changes, Digest: Digest(changes)}
 }
 
-// Digest names exactly these changes in this order, their values included: 16 hex digits of SHA-256, "" where there is none. What closes a
-// leaver's accounts is outside it: that never waits for a plan to be agreed to. A creation is named by its fingerprint, since a pass that
-// carries plans out keeps no values of a hundred thousand of them.
+// Digest names exactly these changes in this order, their values included: 16 hex digits of SHA-256, "" where there is
+// none. What closes a leaver's accounts is outside it: that never waits for a plan to be agreed to. A creation is named
+// by its fingerprint, since a pass that carries plans out keeps no values of a hundred thousand of them.
 func Digest(changes []identity.Change) string {
 	h := sha256.New()
 	enc := json.NewEncoder(h)

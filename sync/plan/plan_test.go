@@ -114,7 +114,8 @@ func drawNames(t *rapid.T, label string) []identity.Entitlement {
 	return identity.NamedEntitlements(names...)
 }
 
-// TestAPlanOnceAppliedLeavesNothingToPlan also shows that nothing but mapped attributes and our own entitlements is changed (R12).
+// TestAPlanOnceAppliedLeavesNothingToPlan also shows that nothing but mapped attributes and our own entitlements is
+// changed (R12).
 func TestAPlanOnceAppliedLeavesNothingToPlan(t *testing.T) {
 	paths := []string{"a", "b", "c"}
 	rapid.Check(t, func(t *rapid.T) {

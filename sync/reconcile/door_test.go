@@ -25,7 +25,8 @@ func pliant(t *testing.T, people int, quirks scimtest.Quirks, extra string) (*la
 	return l, dir, app, fast
 }
 
-// R2: an application that lists far fewer accounts than are linked there is held. Nothing is made again there, and nothing counts as gone.
+// R2: an application that lists far fewer accounts than are linked there is held. Nothing is made again there, and
+// nothing counts as gone.
 func TestR02AnEmptyTenantIsHeld(t *testing.T) {
 	l, dir, app, fast := pliant(t, 30, scimtest.Quirks{}, "")
 	fast.Empty()

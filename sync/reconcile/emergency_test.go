@@ -10,7 +10,8 @@ import (
 	"github.com/dirsweep/dirsweep/targets/scim/scimtest"
 )
 
-// An order closes what a person really has, whether or not dirsweep knows of it, and says what it did not see closed (R21).
+// An order closes what a person really has, whether or not dirsweep knows of it, and says what it did not see closed
+// (R21).
 func TestAnOrderReadsLive(t *testing.T) {
 	who := slapdtest.UID(1)
 	for name, c := range map[string]struct {
@@ -113,8 +114,8 @@ func TestR11AClosedAccountIsWatched(t *testing.T) {
 	}
 }
 
-// Whoever an order closed and no longer closes may have the account that somebody opens for them, before any pass too. Who has left all the same
-// may not.
+// Whoever an order closed and no longer closes may have the account that somebody opens for them, before any pass too.
+// Who has left all the same may not.
 func TestR11WhoeverIsReleasedIsNotClosedAgain(t *testing.T) {
 	for name, c := range map[string]struct {
 		leaves bool

@@ -1,5 +1,5 @@
-// Package reconcile runs one pass, end to end: read the sources, judge the people, sweep the leavers, read the targets, plan, guard, apply.
-// It owns order and isolation, nothing else; each step has a package of its own.
+// Package reconcile runs one pass, end to end: read the sources, judge the people, sweep the leavers, read the targets,
+// plan, guard, apply. It owns order and isolation, nothing else; each step has a package of its own.
 package reconcile
 
 import (
@@ -51,9 +51,10 @@ type Options struct {
 	Now      func() time.Time // nil for time.Now
 }
 
-// An Engine runs passes, and carries out orders beside them. A pass has two sides that do not wait for each other's slowness: the source side
-// reads the people, judges them and hands leavers over to the targets' sweepers; each target's side lists, plans and applies for itself.
-// Passes may overlap: of the source side there is one at a time, and of each target's.
+// An Engine runs passes, and carries out orders beside them. A pass has two sides that do not wait for each other's
+// slowness: the source side reads the people, judges them and hands leavers over to the targets' sweepers; each
+// target's side lists, plans and applies for itself. Passes may overlap: of the source side there is one at a time, and
+// of each target's.
 type Engine struct {
 	*orders.Desk
 
@@ -174,8 +175,8 @@ func (e *Engine) NextDue(ctx context.Context) (next time.Time, err error) {
 	return next, nil
 }
 
-// Retry does what is due for leavers: open steps, looks at closed accounts, and deletes whose grace is over, all targets side by side (R8, R10,
-// R11). It may run while a pass does.
+// Retry does what is due for leavers: open steps, looks at closed accounts, and deletes whose grace is over, all
+// targets side by side (R8, R10, R11). It may run while a pass does.
 func (e *Engine) Retry(ctx context.Context) (Report, error) {
 	var report Report
 	var mu sync.Mutex
@@ -208,14 +209,14 @@ func (e *Engine) Sweep(ctx context.Context, o Order) (Report, error) {
 	return report, err
 }
 
-// Approve releases one hold, exactly as its digest names it, once: those of its members who still leave. Who is named by except, by login,
-// name, DN or anchor, is kept instead, as Reject keeps people.
+// Approve releases one hold, exactly as its digest names it, once: those of its members who still leave. Who is named
+// by except, by login, name, DN or anchor, is kept instead, as Reject keeps people.
 func (e *Engine) Approve(ctx context.Context, digest, actor string, except ...string) (Ruled, error) {
 	return e.rule(ctx, digest, identity.Ruling{What: identity.Approved, By: actor, At: e.o.Now()}, except...)
 }
 
-// Reject says that a hold is not to be released: its members are kept as they are until they have returned and left again, or leave by a
-// stronger proof.
+// Reject says that a hold is not to be released: its members are kept as they are until they have returned and left
+// again, or leave by a stronger proof.
 func (e *Engine) Reject(ctx context.Context, digest, actor string) (Ruled, error) {
 	return e.rule(ctx, digest, identity.Ruling{What: identity.Rejected, By: actor, At: e.o.Now()})
 }

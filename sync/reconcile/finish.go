@@ -120,8 +120,8 @@ func (r *run) tellObserved() {
 	}
 }
 
-// remember writes the findings, orphans and health of those that took part. A pass that was stopped says nothing about anybody's health:
-// a stop is nobody's failure (R20).
+// remember writes the findings, orphans and health of those that took part. A pass that was stopped says nothing about
+// anybody's health: a stop is nobody's failure (R20).
 func (r *run) remember(w *state.Writer, stopped bool) error {
 	if err := w.SetFindingsWhere(r.solved, r.findings, r.now); err != nil {
 		return err
@@ -161,8 +161,8 @@ func (r *run) remember(w *state.Writer, stopped bool) error {
 	return w.AddRun(r.report.Run)
 }
 
-// solved reports whether a finding of an earlier pass would have been found again by this one, were it still true: everything that it depends
-// on was looked at. What was not looked at stays as it was.
+// solved reports whether a finding of an earlier pass would have been found again by this one, were it still true:
+// everything that it depends on was looked at. What was not looked at stays as it was.
 func (r *run) solved(f identity.Finding) bool {
 	if f.Source != "" && !r.people.SourceWhole(f.Source) {
 		return false
@@ -210,7 +210,8 @@ func (r *run) sourcesHealth(w *state.Writer) error {
 	return nil
 }
 
-// setOrphans writes a target's orphans down. Without one of its sources nobody can tell who is one, so what was known stands.
+// setOrphans writes a target's orphans down. Without one of its sources nobody can tell who is one, so what was known
+// stands.
 func (r *run) setOrphans(w *state.Writer, s *side) error {
 	if !r.people.Claimable(s.view) {
 		return nil

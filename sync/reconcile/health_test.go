@@ -46,7 +46,8 @@ func TestR20AStopIsNobodysFailure(t *testing.T) {
 	l.full()
 }
 
-// TestR21HealthIsNotGoodWhileWritesAreRefused: who could not be read, and whose writes are refused, is told until it is over.
+// TestR21HealthIsNotGoodWhileWritesAreRefused: who could not be read, and whose writes are refused, is told until it is
+// over.
 func TestR21HealthIsNotGoodWhileWritesAreRefused(t *testing.T) {
 	l, dir, app := company(t, 20, "", nil)
 	dir.Set(t, dir.PersonDN(slapdtest.UID(1)), "sn", "Changed")

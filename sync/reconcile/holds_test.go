@@ -59,7 +59,8 @@ func members(h identity.Hold) (names []string) {
 	return names
 }
 
-// nextSecond waits until the directory, whose clock knows seconds, dates what is changed from now on later than what was.
+// nextSecond waits until the directory, whose clock knows seconds, dates what is changed from now on later than what
+// was.
 func nextSecond(t *testing.T) {
 	t.Helper()
 	tick := time.NewTicker(10 * time.Millisecond)
@@ -234,7 +235,8 @@ func TestR06TheTargetsShareWaitsAlone(t *testing.T) {
 	}
 }
 
-// TestR14AnEditOfTheSourceIsHeldAtAnySize: B7, D4. While it is undecided nobody is closed by it, whatever the day, and a true leaver goes at once.
+// TestR14AnEditOfTheSourceIsHeldAtAnySize: B7, D4. While it is undecided nobody is closed by it, whatever the day, and
+// a true leaver goes at once.
 func TestR14AnEditOfTheSourceIsHeldAtAnySize(t *testing.T) {
 	for _, c := range []struct {
 		name  string
@@ -287,7 +289,8 @@ func TestR14AnEditOfTheSourceIsHeldAtAnySize(t *testing.T) {
 	}
 }
 
-// TestR14AnEditedAnchorIsApproved: who was known by the old one is known by the new one, and nobody has a second account.
+// TestR14AnEditedAnchorIsApproved: who was known by the old one is known by the new one, and nobody has a second
+// account.
 func TestR14AnEditedAnchorIsApproved(t *testing.T) {
 	l, dir, app := company(t, 40, "", nil)
 	dir.Delete(t, dir.PersonDN(slapdtest.UID(10)))
@@ -313,7 +316,8 @@ func TestR14AnEditedAnchorIsApproved(t *testing.T) {
 	}
 }
 
-// TestR06ManyReturnsAreHeld: F4. Enabling many is judged as closing many, and an approval is used up when the accounts are active.
+// TestR06ManyReturnsAreHeld: F4. Enabling many is judged as closing many, and an approval is used up when the accounts
+// are active.
 func TestR06ManyReturnsAreHeld(t *testing.T) {
 	l, dir, app := company(t, 40, "", nil)
 	for i := 1; i <= 12; i++ {

@@ -11,8 +11,9 @@ import (
 	"github.com/dirsweep/dirsweep/targets/scim/scimtest"
 )
 
-// What happened to the users of other tools must end well here. Each trouble of the directory below ends with no write at all, a reason that
-// names it, and an outcome that is not "converged"; once it is over, the next pass goes on as if nothing had been.
+// What happened to the users of other tools must end well here. Each trouble of the directory below ends with no write
+// at all, a reason that names it, and an outcome that is not "converged"; once it is over, the next pass goes on as if
+// nothing had been.
 func TestIncidentsOfTheDirectory(t *testing.T) {
 	const people = 1000
 	dir := slapdtest.Start(t, slapdtest.Options{People: people})

@@ -148,7 +148,8 @@ func (l *lab) directory(name string, s *slapdtest.Server, extra string) {
 	`, s.URL(), s.ReaderDN(), s.Password(), s.PeopleDN(), extra))
 }
 
-// attributes are what this package's mappings may name; the sources are asked for all of them, as a config that names them would.
+// attributes are what this package's mappings may name; the sources are asked for all of them, as a config that names
+// them would.
 func attributes() []string {
 	return []string{"cn", "departmentNumber", "displayName", "employeeNumber", "givenName", "mail", "sn", "title", "uid"}
 }

@@ -22,9 +22,10 @@ import (
 	"github.com/dirsweep/dirsweep/sync/reconcile/modeltest"
 )
 
-// How many histories TestModel plays, of how many steps. DIRSWEEP_MODEL_HISTORIES names another number; CI's is fullRun, and only then is it
-// looked at what came up how often. DIRSWEEP_MODEL_SEED is where to begin; DIRSWEEP_MODEL_WITHOUT leaves out what it names, as in
-// "edit anchor,id reused"; DIRSWEEP_MODEL_SURVEY=1 breaks nothing and shows the smallest history for each invariant that is broken.
+// How many histories TestModel plays, of how many steps. DIRSWEEP_MODEL_HISTORIES names another number; CI's is
+// fullRun, and only then is it looked at what came up how often. DIRSWEEP_MODEL_SEED is where to begin;
+// DIRSWEEP_MODEL_WITHOUT leaves out what it names, as in "edit anchor,id reused"; DIRSWEEP_MODEL_SURVEY=1 breaks
+// nothing and shows the smallest history for each invariant that is broken.
 const (
 	fewHistories = 150
 	fullRun      = 10_000
@@ -32,8 +33,9 @@ const (
 	often        = 50 // how often each fault, in each kind of step, with each crash has to come up in a full run
 )
 
-// TestModel plays random histories against a reference model (modeltest). With DIRSWEEP_MODEL_HISTORIES it fails on whatever is not on the list
-// of what is expected; without, it plays a few and tells what they break, until the engine has no such history left.
+// TestModel plays random histories against a reference model (modeltest). With DIRSWEEP_MODEL_HISTORIES it fails on
+// whatever is not on the list of what is expected; without, it plays a few and tells what they break, until the engine
+// has no such history left.
 func TestModel(t *testing.T) {
 	l := newModelLab(t)
 	l.tells = os.Getenv("DIRSWEEP_MODEL_HISTORIES") == ""
@@ -206,7 +208,8 @@ func (l *modelLab) note(seed int, found []modeltest.Violation) {
 	}
 }
 
-// smallest tells the smallest history found that breaks an invariant unexpectedly, as what happens and as JSON for testdata/model.
+// smallest tells the smallest history found that breaks an invariant unexpectedly, as what happens and as JSON for
+// testdata/model.
 func (l *modelLab) smallest(t *testing.T, h modeltest.History, i modeltest.Invariant) string {
 	t.Helper()
 	breaks := func(h modeltest.History, tell io.Writer) bool {

@@ -31,12 +31,14 @@ type Pass struct {
 	Targets  []string // only these; nil for all
 	Person   string   // only this one: a login, DN, anchor or source/anchor; "" for everyone
 	Progress Progress // nil for none
-	// Beside leaves out targets that another pass is at work on, rather than wait for them: leavers are closed there all the same.
+	// Beside leaves out targets that another pass is at work on, rather than wait for them: leavers are closed there
+	// all the same.
 	Beside bool
-	// Judged is called when the source side has ended: everybody's leavers are on the books, and another pass may begin. nil for nobody.
+	// Judged is called when the source side has ended: everybody's leavers are on the books, and another pass may
+	// begin. nil for nobody.
 	Judged func()
-	// Expect, where it is not nil, are the digests by target of the only plan that may be carried out (plan.Digests); a target whose plan is
-	// another one by now is left as it is. Leavers are closed all the same.
+	// Expect, where it is not nil, are the digests by target of the only plan that may be carried out (plan.Digests); a
+	// target whose plan is another one by now is left as it is. Leavers are closed all the same.
 	Expect map[string]string
 }
 
@@ -48,8 +50,8 @@ type Progress interface {
 	Applying(target string, done, total int)
 }
 
-// Run makes one pass. Its error says that the pass could not be made at all (the state cannot be used, ctx is done, nobody fits Pass.Person);
-// trouble with a source, a target or a change is in the report.
+// Run makes one pass. Its error says that the pass could not be made at all (the state cannot be used, ctx is done,
+// nobody fits Pass.Person); trouble with a source, a target or a change is in the report.
 func (e *Engine) Run(ctx context.Context, p Pass) (Report, error) {
 	return e.pass(ctx, p, true)
 }
@@ -126,8 +128,8 @@ func (e *Engine) begin(p Pass, write bool) (*run, error) {
 	return r, nil
 }
 
-// judge is the source side of a pass: it ends with every leaver's steps and holds on disk, and with the sweepers at work. No target is asked
-// for anything.
+// judge is the source side of a pass: it ends with every leaver's steps and holds on disk, and with the sweepers at
+// work. No target is asked for anything.
 func (r *run) judge(ctx context.Context) error {
 	if r.write {
 		if err := r.e.judging.Acquire(ctx, 1); err != nil {
@@ -176,8 +178,9 @@ func (r *run) rememberPeople(ctx context.Context) error {
 	}, r.now)
 }
 
-// judgeLeavers goes through every link: who stays in scope, and whose account has to be closed. No target has to be asked for that, so the
-// guard sees the leavers of all targets before any of them is touched, and a target that cannot be read delays nobody's closing.
+// judgeLeavers goes through every link: who stays in scope, and whose account has to be closed. No target has to be
+// asked for that, so the guard sees the leavers of all targets before any of them is touched, and a target that cannot
+// be read delays nobody's closing.
 func (r *run) judgeLeavers(ctx context.Context) error {
 	var all []people.Leaver
 	for _, s := range r.sides {
@@ -192,8 +195,8 @@ func (r *run) judgeLeavers(ctx context.Context) error {
 	return r.guard(ctx, all, nil)
 }
 
-// guard decides which leavers go ahead. It is called once for the leavers of all targets that are known from links, and then for each target
-// with those that only its listing shows: late is that target's side.
+// guard decides which leavers go ahead. It is called once for the leavers of all targets that are known from links, and
+// then for each target with those that only its listing shows: late is that target's side.
 func (r *run) guard(ctx context.Context, leavers []people.Leaver, late *side) error {
 	observes := func(target string) bool { return r.side(target).Observe }
 	v, err := r.book.Leavers(ctx, leavers, observes, func(standing []identity.Hold, spent []identity.Spent) (guard.Facts, error) {

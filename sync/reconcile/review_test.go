@@ -198,7 +198,8 @@ func TestR11ALeaversSecondAccountIsClosedToo(t *testing.T) {
 	}
 }
 
-// overlapping is somebody who is in the directory twice for a while, under one rehire key, and then leaves as the first.
+// overlapping is somebody who is in the directory twice for a while, under one rehire key, and then leaves as the
+// first.
 func overlapping(t *testing.T) (*lab, *slapdtest.Server, *scimtest.Server) {
 	t.Helper()
 	dir := slapdtest.Start(t, slapdtest.Options{People: 40})

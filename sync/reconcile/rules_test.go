@@ -331,7 +331,8 @@ func TestR06AllPlansBeforeAnyChange(t *testing.T) {
 
 func TestR07IntentBeforeAction(t *testing.T) {
 	l, dir, app := company(t, 20, "", nil)
-	// The answers to these writes never arrive, as if the process had died after sending: what was done is found, not done twice.
+	// The answers to these writes never arrive, as if the process had died after sending: what was done is found, not
+	// done twice.
 	dir.AddPerson(t, "newcomer", nil)
 	dir.Delete(t, dir.PersonDN(slapdtest.UID(1)))
 	ctx, cancel := context.WithCancel(t.Context())

@@ -105,7 +105,8 @@ func (r *run) serve(ctx context.Context, s *side) error {
 	return context.Cause(ctx)
 }
 
-// enterTarget waits for the pass that is at work on the target. One that is to go on beside it leaves the target out instead.
+// enterTarget waits for the pass that is at work on the target. One that is to go on beside it leaves the target out
+// instead.
 func (r *run) enterTarget(ctx context.Context, s *side) (busy bool, err error) {
 	if r.pass.Beside && !r.e.serving[s.Name].TryAcquire(1) {
 		r.o.Log.Debug("another pass is at work on the target", "target", s.Name)
@@ -147,7 +148,8 @@ func (s *side) planClosings(lists ...[]people.Leaver) {
 	}
 }
 
-// read reads the target and plans what is to be done there; the leavers that only now show themselves are judged like any.
+// read reads the target and plans what is to be done there; the leavers that only now show themselves are judged like
+// any.
 func (r *run) read(ctx context.Context, s *side) error {
 	s.survey = survey.New(survey.Options{
 		Target: s.Target, View: s.view, People: r.people, App: s.app, Executor: r.exec, Book: r.book, Ledger: r.o.Ledger, Spool: r.spool,
@@ -177,7 +179,8 @@ func (r *run) quarantined(ctx context.Context, s *side) error {
 	})
 }
 
-// sweep closes what the target's leavers still have. Whoever started the pass by hand does not wait for the time of a retry.
+// sweep closes what the target's leavers still have. Whoever started the pass by hand does not wait for the time of a
+// retry.
 func (r *run) sweep(ctx context.Context, s *side) {
 	if !r.write {
 		return
@@ -342,8 +345,8 @@ func (s *side) failed(c identity.Change, err error) {
 	s.failures = append(s.failures, Failure{Change: c, Err: err.Error()})
 }
 
-// recover settles what an earlier process left open at one target (R7). Accounts that turn out to have been made are judged as every link is:
-// their people may have left meanwhile.
+// recover settles what an earlier process left open at one target (R7). Accounts that turn out to have been made are
+// judged as every link is: their people may have left meanwhile.
 func (r *run) recover(ctx context.Context, s *side) error {
 	if !r.write || s.Observe {
 		return nil
@@ -401,7 +404,8 @@ func (s *side) begin(ctx context.Context) (err error) {
 	return err
 }
 
-// delay leaves an account, or a person whose account may have been made, alone until it can be told what came of a change to it (R7).
+// delay leaves an account, or a person whose account may have been made, alone until it can be told what came of a
+// change to it (R7).
 func (r *run) delay(s *side, left apply.Unsettled) {
 	c := left.Intent.Change
 	s.mu.Lock()

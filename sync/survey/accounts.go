@@ -78,8 +78,8 @@ func (s *Survey) meet(ctx context.Context, batch []identity.Account) (late []peo
 				continue
 			}
 			if !apply.Bears(link, a) {
-				// The identifier is somebody else's now: whoever bears the account's mark is linked to it, and the person's own account is
-				// looked for.
+				// The identifier is somebody else's now: whoever bears the account's mark is linked to it, and the
+				// person's own account is looked for.
 				if s.parked[a.ID], err = s.o.Spool.Add(a); err != nil {
 					return err
 				}
@@ -104,7 +104,8 @@ func (s *Survey) meet(ctx context.Context, batch []identity.Account) (late []peo
 	return late, err
 }
 
-// compare plans one linked account. It returns a leaver where the account of one was enabled again by somebody else (R11).
+// compare plans one linked account. It returns a leaver where the account of one was enabled again by somebody else
+// (R11).
 func (s *Survey) compare(ctx context.Context, v *state.Reader, link state.Link, have identity.Account) (out people.Leaver, reopened bool, err error) {
 	id := s.view.Heir(link.Person)
 	i, here := s.people.Roster.Find(id)

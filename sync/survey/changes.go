@@ -10,8 +10,8 @@ import (
 	"github.com/dirsweep/dirsweep/sync/identity"
 )
 
-// limitChanges takes out of the work what has to wait for an operator: enabling many accounts (R6), what an edited mapping would change of many,
-// and an entitlement that many would lose (R14).
+// limitChanges takes out of the work what has to wait for an operator: enabling many accounts (R6), what an edited
+// mapping would change of many, and an entitlement that many would lose (R14).
 func (s *Survey) limitChanges(ctx context.Context) error {
 	if s.Observe {
 		return nil
@@ -127,8 +127,9 @@ func (s *Survey) edited(w Work) bool {
 	return w.there != nil && w.there.link.Mapping != 0 && w.there.link.Mapping != s.Mapping.Print()
 }
 
-// postpone takes what waits out of the work: accounts that may not be enabled whole, of others the attributes and entitlements that may not be
-// changed. Who is not made as is wanted by that keeps the old mapping on record, so that they are looked at again.
+// postpone takes what waits out of the work: accounts that may not be enabled whole, of others the attributes and
+// entitlements that may not be changed. Who is not made as is wanted by that keeps the old mapping on record, so that
+// they are looked at again.
 func (s *Survey) postpone(waiting map[identity.AccountID]bool, held guard.EditDecision) {
 	gone := make([]bool, len(s.Changes))
 	var rest []Work

@@ -82,7 +82,8 @@ func (s *Survey) readSome(ctx context.Context) (late []people.Leaver, err error)
 func (s *Survey) searchUnlinked(ctx context.Context) (late []people.Leaver, err error) {
 	lookedAt := map[identity.AccountID]bool{}
 	for i := range s.people.RowsOf(s.view) {
-		// Somebody out of scope whose account was never linked is found by the next full pass, or when asked about by name.
+		// Somebody out of scope whose account was never linked is found by the next full pass, or when asked about by
+		// name.
 		if s.view.Linked.Has(i) || s.view.Unsure.Has(i) || !s.view.Scope.Has(i) && !s.o.One {
 			continue
 		}

@@ -16,7 +16,8 @@ type Standing struct {
 	Why       string
 }
 
-// StandingOf says which account is a person's, by their link, nil for none, by the changes that are planned for them, and by what was found.
+// StandingOf says which account is a person's, by their link, nil for none, by the changes that are planned for them,
+// and by what was found.
 func (t Target) StandingOf(id identity.PersonID, link *state.Link, changes []identity.Change, found []identity.Finding) (x Standing) {
 	switch {
 	case link != nil:

@@ -13,8 +13,8 @@ import (
 // mostAsked bounds how many accounts that nothing is remembered of are asked about in one survey.
 const mostAsked = 1000
 
-// former finds out whether an active account that nobody fits was somebody's who left (R11): closed here under another identifier, gone and back,
-// or, where the state was lost, of somebody who left before anything was remembered.
+// former finds out whether an active account that nobody fits was somebody's who left (R11): closed here under another
+// identifier, gone and back, or, where the state was lost, of somebody who left before anything was remembered.
 func (s *Survey) former(ctx context.Context, have identity.Account) (out people.Leaver, leaving bool, err error) {
 	if have.ExternalID != "" {
 		if link, known := s.closed[have.ExternalID]; known {
@@ -64,8 +64,8 @@ func (s *Survey) again(ctx context.Context, link state.Link, have identity.Accou
 	return out, true, nil
 }
 
-// doubtful notes an account that bears the userName of one that is gone, and nothing else of its person: nothing proves that it is theirs, so that
-// it is an open step of theirs, and written only after an operator has linked it.
+// doubtful notes an account that bears the userName of one that is gone, and nothing else of its person: nothing proves
+// that it is theirs, so that it is an open step of theirs, and written only after an operator has linked it.
 func (s *Survey) doubtful(ctx context.Context, tomb state.Tombstone, have identity.Account) error {
 	if have.ExternalID != "" {
 		return nil // somebody else's
@@ -93,8 +93,9 @@ func (s *Survey) doubtful(ctx context.Context, tomb state.Tombstone, have identi
 	return nil
 }
 
-// beforeUs makes a leaver of somebody whom the account's externalId names, and whom every directory that the target reads says to be gone, though
-// nothing is remembered of them: the state was lost, or dirsweep is new here. The guard holds them at any size.
+// beforeUs makes a leaver of somebody whom the account's externalId names, and whom every directory that the target
+// reads says to be gone, though nothing is remembered of them: the state was lost, or dirsweep is new here. The guard
+// holds them at any size.
 func (s *Survey) beforeUs(ctx context.Context, have identity.Account) (out people.Leaver, leaving bool, err error) {
 	named, err := s.people.Anchored(s.view, have.ExternalID)
 	if err != nil || len(named) == 0 || s.asked >= mostAsked {

@@ -16,8 +16,9 @@ import (
 // relinkedOneByOne is up to how many accounts with new identifiers are told of one by one.
 const relinkedOneByOne = 3
 
-// vanished looks after linked accounts of people in scope that the listing lacks. Those that are there under another identifier, with their
-// person's own externalId, are linked again. Where far too many are left, the target is held (R2); else each is asked for.
+// vanished looks after linked accounts of people in scope that the listing lacks. Those that are there under another
+// identifier, with their person's own externalId, are linked again. Where far too many are left, the target is held
+// (R2); else each is asked for.
 func (s *Survey) vanished(ctx context.Context) error {
 	var lost []state.Link
 	missing := 0 // active ones, of everybody
@@ -69,7 +70,8 @@ func (s *Survey) vanished(ctx context.Context) error {
 	return nil
 }
 
-// relinkMarked plans to link again those whose accounts the listing has under another identifier, and returns the others.
+// relinkMarked plans to link again those whose accounts the listing has under another identifier, and returns the
+// others.
 func (s *Survey) relinkMarked(ctx context.Context, lost []state.Link) (left []state.Link, err error) {
 	found := map[identity.PersonID]identity.AccountID{}
 	for _, link := range lost {
@@ -144,7 +146,8 @@ func (s *Survey) linkAgain(ctx context.Context, link state.Link, have identity.A
 	return nil
 }
 
-// lookAfter looks after one linked account that is not where it was: it is linked again where it is found, and made again where it is proven gone.
+// lookAfter looks after one linked account that is not where it was: it is linked again where it is found, and made
+// again where it is proven gone.
 func (s *Survey) lookAfter(ctx context.Context, link state.Link) error {
 	if s.o.Delayed[link.Person] {
 		return nil
@@ -243,8 +246,8 @@ func (s *Survey) trouble(ctx context.Context, link state.Link, err error) error 
 	return nil
 }
 
-// released looks after an account that an operator says is gone: there may be nobody left to be a witness. The application's own word is asked
-// for all the same.
+// released looks after an account that an operator says is gone: there may be nobody left to be a witness. The
+// application's own word is asked for all the same.
 func (s *Survey) released(ctx context.Context, link state.Link) error {
 	_, err := s.app.Account(ctx, link.Account)
 	if errors.Is(err, targets.ErrNotFound) {

@@ -1,5 +1,6 @@
-// Package survey reads one target and compares it with what its people should have there: what is to be done, which leavers show themselves
-// only in the listing, and what somebody has to look at. It asks correlate and plan, and writes nothing to the target.
+// Package survey reads one target and compares it with what its people should have there: what is to be done, which
+// leavers show themselves only in the listing, and what somebody has to look at. It asks correlate and plan, and writes
+// nothing to the target.
 package survey
 
 import (
@@ -53,8 +54,8 @@ func (t Target) View(skip bool) *people.View {
 // Reports says that leavers are only reported.
 func (t Target) Reports() bool { return t.Leaver.Action == sweep.ActionReport }
 
-// Closing is how an account that has to be closed is closed: as the config says, but an orphan keeps what it has, and an order is an order
-// where leavers are only reported.
+// Closing is how an account that has to be closed is closed: as the config says, but an orphan keeps what it has, and
+// an order is an order where leavers are only reported.
 func (t Target) Closing(out people.Leaver) sweep.Account {
 	policy := t.Leaver
 	if out.Person.IsZero() {
@@ -123,7 +124,8 @@ type Survey struct {
 	waiting map[string]wish // by name, entitlements that are wanted and cannot be given
 }
 
-// Work is what is to be done to one account: so many steps of the survey's changes, in order. There may be one for everybody.
+// Work is what is to be done to one account: so many steps of the survey's changes, in order. There may be one for
+// everybody.
 type Work struct {
 	row          int // of the person
 	first, steps int
@@ -151,8 +153,8 @@ func New(o Options) *Survey {
 	}
 }
 
-// Read reads the target and plans what is to be done there: in a full pass every account, else those of people who changed. Its error is
-// ErrHeld, or says why the target takes no part.
+// Read reads the target and plans what is to be done there: in a full pass every account, else those of people who
+// changed. Its error is ErrHeld, or says why the target takes no part.
 func (s *Survey) Read(ctx context.Context) (err error) {
 	if s.o.Full && !s.o.One {
 		s.Late, err = s.readAll(ctx)
@@ -186,8 +188,8 @@ func (s *Survey) Start(w Work) (have identity.Account, link state.Link) {
 // Steps are the changes that work consists of, in their order.
 func (s *Survey) Steps(w Work) []identity.Change { return s.Changes[w.first : w.first+w.steps] }
 
-// Job is one step of work as it is carried out on an account as the steps before it left it. What an account that is to be made needs is
-// computed again: the plan of a hundred thousand keeps none of it.
+// Job is one step of work as it is carried out on an account as the steps before it left it. What an account that is to
+// be made needs is computed again: the plan of a hundred thousand keeps none of it.
 func (s *Survey) Job(ctx context.Context, w Work, c identity.Change, have identity.Account, link state.Link) (apply.Job, error) {
 	job := apply.Job{
 		Change: c, Have: have, Link: link, Waiting: w.waiting, Mapping: s.Mapping.Print(),
@@ -212,8 +214,8 @@ func (s *Survey) Job(ctx context.Context, w Work, c identity.Change, have identi
 	return job, nil
 }
 
-// Reopen makes of an intent the job it was, under the scope that had the person then: what was edited since is judged as an edit. Under which mapping it was planned is not known any more, so that the account is looked at
-// again.
+// Reopen makes of an intent the job it was, under the scope that had the person then: what was edited since is judged
+// as an edit. Under which mapping it was planned is not known any more, so that the account is looked at again.
 func Reopen(v *state.Reader, intent state.Intent) (job apply.Job, err error) {
 	c := intent.Change
 	job = apply.Job{Change: c, Have: identity.Account{ID: c.Account, UserName: c.UserName}, Scope: intent.Scope}
@@ -259,8 +261,8 @@ func (s *Survey) isAccepted(id identity.AccountID) bool {
 	return slices.ContainsFunc(s.o.Accepted, func(out people.Leaver) bool { return out.Account == id })
 }
 
-// bulk is how many links share one transaction where all of them are at hand: they lie all over the state, so that a small one writes a page of it
-// for each.
+// bulk is how many links share one transaction where all of them are at hand: they lie all over the state, so that a
+// small one writes a page of it for each.
 const bulk = 10_000
 
 // PutRefreshed writes links that turned out to be as wanted though something about them had changed.

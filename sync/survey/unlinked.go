@@ -60,7 +60,8 @@ func (s *Survey) matchUnlinked(ctx context.Context) (late []people.Leaver, err e
 	return late, nil
 }
 
-// unlinkedPeople gives the matcher everybody without a link, also those who should have no account: one that they have is to be closed.
+// unlinkedPeople gives the matcher everybody without a link, also those who should have no account: one that they have
+// is to be closed.
 func (s *Survey) unlinkedPeople(ctx context.Context) error {
 	for i := range s.people.RowsOf(s.view) {
 		if s.view.Linked.Has(i) || s.view.Unsure.Has(i) {

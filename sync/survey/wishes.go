@@ -19,7 +19,8 @@ type wish struct {
 	why    string
 }
 
-// resolve names the application's own entitlements for those that want has, and takes out of it those that the application lacks.
+// resolve names the application's own entitlements for those that want has, and takes out of it those that the
+// application lacks.
 func (s *Survey) resolve(ctx context.Context, want *identity.Account) (waiting []string, err error) {
 	if len(want.Entitlements) == 0 {
 		return nil, nil
@@ -55,8 +56,8 @@ func (s *Survey) tellWaiting() {
 	}
 }
 
-// leaveOut withholds from want the attributes that the application refused when they were last tried, which nothing has changed since. It
-// returns those that still differ.
+// leaveOut withholds from want the attributes that the application refused when they were last tried, which nothing has
+// changed since. It returns those that still differ.
 func (s *Survey) leaveOut(person identity.PersonID, link state.Link, want *identity.Account, have identity.Account) (unmet []string) {
 	for _, path := range link.Unmet {
 		wanted, ok := want.Attributes[path]
@@ -97,8 +98,8 @@ func (s *Survey) Refused(c identity.Change, res apply.Result) {
 // aFreeLogin is what accounts wait for whose logins are swapped.
 const aFreeLogin = apply.Waiting + "a free login"
 
-// breakCycles leaves out logins that wait for each other, and names them with what an operator can do (R9). Everything else about those
-// accounts is written.
+// breakCycles leaves out logins that wait for each other, and names them with what an operator can do (R9). Everything
+// else about those accounts is written.
 func (s *Survey) breakCycles() {
 	var renames []plan.Rename
 	var at []int // indices of s.Work

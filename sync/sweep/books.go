@@ -17,8 +17,9 @@ import (
 type Books struct {
 	Ledger *state.Ledger
 	Trail  *audit.Trail
-	// Ended is told of each case that was closed or withdrawn, and again when a closed case's account is seen otherwise (deleted after its grace); nil for
-	// nobody. It is called by whoever closed the account, which waits for it; an error is its own to report: the case stays closed.
+	// Ended is told of each case that was closed or withdrawn, and again when a closed case's account is seen otherwise
+	// (deleted after its grace); nil for nobody. It is called by whoever closed the account, which waits for it; an
+	// error is its own to report: the case stays closed.
 	Ended func(ctx context.Context, c state.Case)
 }
 
@@ -52,8 +53,9 @@ func (b *Books) NextDue(ctx context.Context, target string) (at time.Time, err e
 // mostAtOnce bounds one round, so that it holds no more than so many cases; what is left is due in the next.
 const mostAtOnce = 1000
 
-// due lists what a target's leavers have due now, the longest waiting first, but for what is under way. With which.all it looks beyond what the
-// order of stamps says, for those that a clock made which has gone back since: no try and no look is put off for longer than latest.
+// due lists what a target's leavers have due now, the longest waiting first, but for what is under way. With which.all
+// it looks beyond what the order of stamps says, for those that a clock made which has gone back since: no try and no
+// look is put off for longer than latest.
 func (b *Books) due(
 	ctx context.Context, target string, now time.Time, which Selection, underWay func(task) bool,
 ) (tasks []task, err error) {
@@ -114,8 +116,8 @@ func (b *Books) set(ctx context.Context, t task, status state.StepStatus, why st
 	return b.step(ctx, t, now, func(s *state.Step) { s.Status, s.Error, s.Next, s.At = status, why, time.Time{}, now })
 }
 
-// step changes one step, and closes or opens its case accordingly; also is done in the same transaction. Where the account stands otherwise
-// than before, the trail is told, and whoever waits for cases to be closed.
+// step changes one step, and closes or opens its case accordingly; also is done in the same transaction. Where the
+// account stands otherwise than before, the trail is told, and whoever waits for cases to be closed.
 func (b *Books) step(ctx context.Context, t task, now time.Time, change func(*state.Step), also ...func(*state.Writer) error) error {
 	var was, is state.Case
 	err := b.write(ctx, func(w *state.Writer) (err error) {
@@ -196,7 +198,8 @@ func (b *Books) reopen(ctx context.Context, t *task, now time.Time) error {
 	})
 }
 
-// note records how far closing came, and returns how long a proof took: from leaving where the directory dates it, else from when it was noticed.
+// note records how far closing came, and returns how long a proof took: from leaving where the directory dates it, else
+// from when it was noticed.
 func (b *Books) note(ctx context.Context, t task, closed Closed, now time.Time) (took time.Duration, err error) {
 	before := t.step.Status == state.StepProven // this is the end of its grace
 	err = b.step(ctx, t, now, func(s *state.Step) { took = record(s, closed, before, now) }, func(w *state.Writer) error {

@@ -24,8 +24,8 @@ func Retry(attempts int, now time.Time) time.Time {
 	return now.Add(wait)
 }
 
-// Owe opens the leaver's case, or adds to it, with one step for an account that has to be closed. A step that is there already keeps its clock
-// and its attempts, unless it was proven and the account has come back (R11).
+// Owe opens the leaver's case, or adds to it, with one step for an account that has to be closed. A step that is there
+// already keeps its clock and its attempts, unless it was proven and the account has come back (R11).
 func Owe(w *state.Writer, c state.Case, step state.Step) error {
 	known, ok, err := w.Case(c.Person)
 	if err != nil {
@@ -69,7 +69,8 @@ func Owe(w *state.Writer, c state.Case, step state.Step) error {
 	return w.PutCase(settled(c, step.At))
 }
 
-// Open opens a leaver's case, or adds to it, with one step for an account that has to be closed or decided about; why says what of it waits.
+// Open opens a leaver's case, or adds to it, with one step for an account that has to be closed or decided about; why
+// says what of it waits.
 func Open(w *state.Writer, l identity.Leaver, a identity.Account, status state.StepStatus, why string, now time.Time) error {
 	c := state.Case{
 		Person: l.Person, Name: l.Name, DN: l.DN, Cause: l.Cause, Reason: l.Reason, Proof: l.Proof, Left: l.Left, Noticed: l.Noticed,
@@ -106,14 +107,15 @@ func Note(w *state.Writer, person identity.PersonID, target string, account iden
 	return w.PutCase(settled(c, now))
 }
 
-// Unwatch leaves an account that was proven closed to whoever enables it: its person may have it. What was taken away with it stays on record.
+// Unwatch leaves an account that was proven closed to whoever enables it: its person may have it. What was taken away
+// with it stays on record.
 func Unwatch(w *state.Writer, person identity.PersonID, target string, account identity.AccountID, now time.Time) error {
 	return Note(w, person, target, account, func(s *state.Step) { s.Next, s.Delete = time.Time{}, time.Time{} }, now)
 }
 
-// Return takes back what a person owes on one target, and why says why: they are in scope of it again, or were released. A case without steps is
-// forgotten; its history is in the audit trail. Where that ends a case that was open, it is returned as it ended, to be given to Books.End once
-// the transaction is done; else nil.
+// Return takes back what a person owes on one target, and why says why: they are in scope of it again, or were
+// released. A case without steps is forgotten; its history is in the audit trail. Where that ends a case that was open,
+// it is returned as it ended, to be given to Books.End once the transaction is done; else nil.
 func Return(w *state.Writer, person identity.PersonID, target, why string, now time.Time) (ended *state.Case, err error) {
 	c, ok, err := w.Case(person)
 	if err != nil || !ok {

@@ -180,7 +180,8 @@ func TestR08RetriedWithinAMinuteThenWithBackoffForEver(t *testing.T) {
 	}
 }
 
-// TestWhatEndsByAReturnIsToldOnce: a case that was open ends with the last account that is taken back, and one that was closed had ended before.
+// TestWhatEndsByAReturnIsToldOnce: a case that was open ends with the last account that is taken back, and one that was
+// closed had ended before.
 func TestWhatEndsByAReturnIsToldOnce(t *testing.T) {
 	for _, c := range []struct {
 		name string

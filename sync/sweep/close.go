@@ -31,7 +31,8 @@ type Closed struct {
 	Delete time.Time              // when grace ends; zero for never
 	Taken  []identity.Entitlement // what was taken away
 	Why    string                 // of one that is done as far as can be and not Proven: what cannot be proven
-	// Account is the one that was closed, where that is another than the one asked for: the person's account has another identifier now.
+	// Account is the one that was closed, where that is another than the one asked for: the person's account has
+	// another identifier now.
 	Account identity.AccountID
 	Ops     []identity.Op
 	Failed  identity.Change // the change that Err is about
@@ -69,7 +70,8 @@ func (d Door) Delete(ctx context.Context, a Account) Closed {
 	return Delete(ctx, d.Executor, p, a)
 }
 
-// Look implements Closer. An account that came back under another identifier, with the person's own externalId, is open again as well.
+// Look implements Closer. An account that came back under another identifier, with the person's own externalId, is open
+// again as well.
 func (d Door) Look(ctx context.Context, a Account) (string, error) {
 	ctx = apply.ForLeavers(ctx)
 	p, err := d.Session.Recent(ctx)
@@ -116,8 +118,8 @@ func elsewhere(err error) bool {
 	return errors.As(err, &disputed) || errors.As(err, &second) || errors.As(err, &unproven)
 }
 
-// Changes are what closing takes on a target with these capabilities, in order. Where accounts cannot be disabled, nothing but the delete can
-// be proven.
+// Changes are what closing takes on a target with these capabilities, in order. Where accounts cannot be disabled,
+// nothing but the delete can be proven.
 func (a Account) Changes(caps identity.Capabilities) []identity.Change {
 	var ops []identity.Op
 	if caps.Disable {
@@ -145,10 +147,10 @@ func (a Account) change(op identity.Op) identity.Change {
 	return c
 }
 
-// Close takes an account through its steps: disable, revoke, strip, delete, each read back. It is looked at first, and what it still has is
-// taken; whether its sessions were ended cannot be read, so they are ended again. An identifier is not the person: where it names somebody
-// else, or nobody, the one account that bears the person's own externalId is linked and closed instead. A second account of the person that
-// is active keeps the case open (R8).
+// Close takes an account through its steps: disable, revoke, strip, delete, each read back. It is looked at first, and
+// what it still has is taken; whether its sessions were ended cannot be read, so they are ended again. An identifier is
+// not the person: where it names somebody else, or nobody, the one account that bears the person's own externalId is
+// linked and closed instead. A second account of the person that is active keeps the case open (R8).
 func Close(ctx context.Context, x *apply.Executor, p *apply.Pass, a Account) Closed {
 	closed := closeLinked(ctx, x, p, &a)
 	if elsewhere(closed.Err) && !a.Change.Person.IsZero() {
@@ -170,7 +172,8 @@ func Close(ctx context.Context, x *apply.Executor, p *apply.Pass, a Account) Clo
 	return closed
 }
 
-// unprovable ends the closing of an account that cannot be read, and that nothing will ever prove gone: an operator has to look.
+// unprovable ends the closing of an account that cannot be read, and that nothing will ever prove gone: an operator has
+// to look.
 func unprovable(closed Closed) Closed {
 	var unproven *apply.UnprovenError
 	if errors.As(closed.Err, &unproven) && unproven.Last {
@@ -207,7 +210,8 @@ func closeLinked(ctx context.Context, x *apply.Executor, p *apply.Pass, a *Accou
 		a.Link.Asked = x.Now()
 	}
 	if r.Err == nil && r.Seen == apply.SeenInactive && a.Link.Account != "" && a.Link.State == identity.LinkActive {
-		// Somebody else closed it, and what dirsweep did not disable it does not delete (R10); or it did, and had no answer.
+		// Somebody else closed it, and what dirsweep did not disable it does not delete (R10); or it did, and had no
+		// answer.
 		r = x.Do(ctx, p, apply.Job{Change: a.change(identity.Link), Have: r.Account, Link: a.Link, Scope: a.Link.ScopePrint})
 		a.Link, r.Seen = r.Link, apply.SeenInactive
 	}
@@ -278,7 +282,8 @@ func (a *Account) step(ctx context.Context, p *apply.Pass, c identity.Change, ca
 	return c, true, nil
 }
 
-// end says what closing proved. Whatever the last step was: the account is seen inactive, hidden or gone, or it is not closed (R8).
+// end says what closing proved. Whatever the last step was: the account is seen inactive, hidden or gone, or it is not
+// closed (R8).
 func (a *Account) end(closed Closed, r apply.Result, now time.Time) Closed {
 	closed.Seen, closed.At = r.Seen, r.At
 	if closed.At.IsZero() {
@@ -298,8 +303,8 @@ func (a *Account) end(closed Closed, r apply.Result, now time.Time) Closed {
 	return closed
 }
 
-// Delete removes an account whose grace is over, after one more look: only one that dirsweep itself disabled, and that is still inactive and
-// still the one that was linked, is deleted (R10).
+// Delete removes an account whose grace is over, after one more look: only one that dirsweep itself disabled, and that
+// is still inactive and still the one that was linked, is deleted (R10).
 func Delete(ctx context.Context, x *apply.Executor, p *apply.Pass, a Account) Closed {
 	closed := Closed{Failed: a.change(identity.Delete)}
 	if a.Link.Disabled.IsZero() {

@@ -355,8 +355,8 @@ func TestDefaultPolicy(t *testing.T) {
 	}
 }
 
-// TestR11WhatWasAskedForIsOurOwn: an application that disables the account and does not answer. Whoever finds it disabled later has found
-// dirsweep's own doing: it counts for grace, and whoever is back is enabled.
+// TestR11WhatWasAskedForIsOurOwn: an application that disables the account and does not answer. Whoever finds it
+// disabled later has found dirsweep's own doing: it counts for grace, and whoever is back is enabled.
 func TestR11WhatWasAskedForIsOurOwn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := newDesk(t, identity.Account{ID: "1", UserName: "alice", Active: true})

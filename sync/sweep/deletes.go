@@ -22,8 +22,8 @@ func (t task) deletable(policy Policy, now time.Time) bool {
 		!t.link.Disabled.IsZero() && !t.link.Disabled.Add(policy.DeleteAfter).After(now)
 }
 
-// judgeDeletes takes those out of the tasks whose deletion has to wait (R10): for an operator, where they are more than the limit, or for a clock
-// that can be believed.
+// judgeDeletes takes those out of the tasks whose deletion has to wait (R10): for an operator, where they are more than
+// the limit, or for a clock that can be believed.
 func (s *Sweeper) judgeDeletes(ctx context.Context, rules Rules, tasks []task, now time.Time) ([]task, error) {
 	facts := guard.Facts{
 		Now: now, Limits: rules.Limits, Targets: map[string]guard.Limits{s.Target: rules.Limits}, FirstNames: map[guard.Account]string{},
@@ -81,7 +81,8 @@ func (s *Sweeper) askClock(tasks []task, waiting map[identity.AccountID]task, no
 	tasks[i].looked, s.clockAsked = true, now
 }
 
-// deleteFacts adds what the state knows: the holds over deletes, those that were made within the window, and when the last pass ended.
+// deleteFacts adds what the state knows: the holds over deletes, those that were made within the window, and when the
+// last pass ended.
 func (b *Books) deleteFacts(ctx context.Context, f *guard.Facts) (clock guard.Clock, err error) {
 	err = b.Ledger.View(ctx, func(r *state.Reader) (err error) {
 		if f.Holds, err = state.Collect(r.Holds()); err != nil {

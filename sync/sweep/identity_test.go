@@ -15,7 +15,8 @@ import (
 	"github.com/dirsweep/dirsweep/targets"
 )
 
-// R5, R8: an identifier is not the person. The person's account is looked for, and closed where it is proven to be theirs.
+// R5, R8: an identifier is not the person. The person's account is looked for, and closed where it is proven to be
+// theirs.
 func TestR05ClosingFollowsThePerson(t *testing.T) {
 	stranger := identity.Account{ID: "1", UserName: "stranger", ExternalID: "hand", Active: true}
 	theirs := identity.Account{ID: "9", UserName: "alice", ExternalID: "a", Active: true}

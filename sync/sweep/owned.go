@@ -8,7 +8,8 @@ import (
 	"github.com/dirsweep/dirsweep/sync/identity"
 )
 
-// Traits are what tells a person's accounts in one target from others': what is remembered, and what the source and the mapping say now.
+// Traits are what tells a person's accounts in one target from others': what is remembered, and what the source and the
+// mapping say now.
 type Traits struct {
 	Person      identity.PersonID
 	ExternalIDs []string            // the anchor, and what the mapping makes externalId
@@ -23,10 +24,10 @@ type Hit struct {
 	Holder  identity.PersonID // whom it is linked to; zero for nobody
 }
 
-// Owned says which of the hits are the person's accounts, and which may be: those are disputed, and an operator has to say. An account that is
-// linked to somebody else is neither. A mark that says nothing makes an account the person's only where nothing else fits: neither another such
-// account, nor one that is theirs for certain. One that carries another externalId, and that nobody is linked to, is never theirs by what else
-// fits, and is not passed over either.
+// Owned says which of the hits are the person's accounts, and which may be: those are disputed, and an operator has to
+// say. An account that is linked to somebody else is neither. A mark that says nothing makes an account the person's
+// only where nothing else fits: neither another such account, nor one that is theirs for certain. One that carries
+// another externalId, and that nobody is linked to, is never theirs by what else fits, and is not passed over either.
 func Owned(t Traits, hits []Hit) (own, disputed []Hit) {
 	var unmarked, foreign []Hit
 	seen := map[identity.AccountID]bool{}

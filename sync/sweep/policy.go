@@ -1,5 +1,5 @@
-// Package sweep closes leavers: it proves absence, runs the steps on each target, reads back, and keeps the case open until every
-// account is proven closed.
+// Package sweep closes leavers: it proves absence, runs the steps on each target, reads back, and keeps the case open
+// until every account is proven closed.
 package sweep
 
 import "time"

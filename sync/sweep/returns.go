@@ -10,8 +10,8 @@ import (
 	"github.com/dirsweep/dirsweep/sync/identity"
 )
 
-// Forgive takes back what people still owe who are where they should be again before it was closed, and the end of grace of what was closed.
-// back tells who that is; it is asked once for each step of each case.
+// Forgive takes back what people still owe who are where they should be again before it was closed, and the end of
+// grace of what was closed. back tells who that is; it is asked once for each step of each case.
 func (b *Books) Forgive(ctx context.Context, back func(person identity.PersonID, target string) bool, now time.Time) error {
 	var ended []*state.Case
 	err := b.Ledger.Update(ctx, func(w *state.Writer) error {
@@ -68,8 +68,9 @@ func (b *Books) Returned(ctx context.Context, link state.Link, now time.Time, pe
 	return nil
 }
 
-// takenBack reports whether an account that was closed, and is active again, is so because its person is back, or because it is somebody else's by
-// now who should have it: enabling it may have been cut short before the books were told. The step is taken off the case then.
+// takenBack reports whether an account that was closed, and is active again, is so because its person is back, or
+// because it is somebody else's by now who should have it: enabling it may have been cut short before the books were
+// told. The step is taken off the case then.
 func (b *Books) takenBack(ctx context.Context, t task, now time.Time) (back bool, err error) {
 	var ended *state.Case
 	err = b.write(ctx, func(w *state.Writer) (err error) {
@@ -85,8 +86,8 @@ func (b *Books) takenBack(ctx context.Context, t task, now time.Time) (back bool
 	return back, err
 }
 
-// belongs reports whether an account is to be active: whoever it is linked to, else the person, is in the target's scope, and no operator has
-// ordered them closed.
+// belongs reports whether an account is to be active: whoever it is linked to, else the person, is in the target's
+// scope, and no operator has ordered them closed.
 func belongs(r *state.Reader, target string, person identity.PersonID, account identity.AccountID) (bool, error) {
 	holder, linked, err := r.LinkByAccount(target, account)
 	if err != nil {

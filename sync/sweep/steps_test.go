@@ -34,7 +34,8 @@ func TestR10WhatSomebodyElseDisabledIsNotOurs(t *testing.T) {
 	}
 }
 
-// D7: a target that could not be searched for somebody's accounts is searched again; what it answers by then is not closed as an account.
+// D7: a target that could not be searched for somebody's accounts is searched again; what it answers by then is not
+// closed as an account.
 func TestR08ASearchThatIsOwedIsMade(t *testing.T) {
 	r := newRound(t)
 	var searched []string
@@ -63,7 +64,8 @@ func TestR08ASearchThatIsOwedIsMade(t *testing.T) {
 	}
 }
 
-// R11: often within a day, seldom within a month or while it waits to be deleted; what is gone is not there to be looked at.
+// R11: often within a day, seldom within a month or while it waits to be deleted; what is gone is not there to be
+// looked at.
 func TestR11WhenAClosedAccountIsLookedAt(t *testing.T) {
 	const day = 24 * time.Hour
 	for _, c := range []struct {

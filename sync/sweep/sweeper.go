@@ -16,7 +16,8 @@ import (
 	"github.com/dirsweep/dirsweep/sync/identity"
 )
 
-// A Closer does what a sweep asks of one target. Its methods are called from several goroutines, never twice at once for one account.
+// A Closer does what a sweep asks of one target. Its methods are called from several goroutines, never twice at once
+// for one account.
 type Closer interface {
 	// Close takes an account through the steps of its policy and proves each.
 	Close(ctx context.Context, a Account) Closed
@@ -46,15 +47,15 @@ type Options struct {
 	Books  *Books
 	Closer Closer
 	Rules  func() Rules
-	// Search looks for the accounts of somebody swept, where the target could not be asked when that was ordered. It opens steps for what
-	// it finds, and takes the step that stands for the search off the case.
+	// Search looks for the accounts of somebody swept, where the target could not be asked when that was ordered. It
+	// opens steps for what it finds, and takes the step that stands for the search off the case.
 	Search func(ctx context.Context, c state.Case) error
 	Log    hclog.Logger
 	Now    func() time.Time
 }
 
-// A Sweeper closes what the leavers of one target still have, proves it, looks at what it closed, and deletes what is over its grace. It knows
-// no listing and waits for none: what is due is in the state. There is one for each target.
+// A Sweeper closes what the leavers of one target still have, proves it, looks at what it closed, and deletes what is
+// over its grace. It knows no listing and waits for none: what is due is in the state. There is one for each target.
 type Sweeper struct {
 	Options
 
@@ -64,8 +65,9 @@ type Sweeper struct {
 	doubted    time.Time // when it was last told that the clock is in doubt
 	clockAsked time.Time // when the target's own was last asked for
 
-	// Places for calls under way: until an account is seen inactive, for what comes after that, and for what is repeated or looked at. A search
-	// that hangs, or an account that is always refused, keeps nobody else's account open (R4).
+	// Places for calls under way: until an account is seen inactive, for what comes after that, and for what is
+	// repeated or looked at. A search that hangs, or an account that is always refused, keeps nobody else's account
+	// open (R4).
 	first, rest, again chan struct{}
 
 	mu      sync.Mutex // guards what follows
@@ -109,8 +111,8 @@ func (s *Sweeper) Wake() {
 	}
 }
 
-// Run closes what is due until ctx is done, and returns when what was under way has ended. It does not wait for one account to begin with
-// another.
+// Run closes what is due until ctx is done, and returns when what was under way has ended. It does not wait for one
+// account to begin with another.
 func (s *Sweeper) Run(ctx context.Context) {
 	var under sync.WaitGroup
 	defer under.Wait()
@@ -185,7 +187,8 @@ type Selection struct {
 	all bool // also those whose stamps a clock made that has gone back since
 }
 
-// Drain tries once everything that is due now, and returns when all of it has ended; of a person's steps also what was under way already.
+// Drain tries once everything that is due now, and returns when all of it has ended; of a person's steps also what was
+// under way already.
 func (s *Sweeper) Drain(ctx context.Context, which Selection) (Round, error) {
 	begun, err := s.begin(ctx, which)
 	begun.wait()
@@ -214,8 +217,8 @@ func (b *batch) add(did Round) {
 	b.round.Findings = append(b.round.Findings, did.Findings...)
 }
 
-// begin begins everything that is due now and not under way. What is tried for the first time does not share its places with what is repeated
-// or looked at; what gets no place before ctx ends stays due (R20).
+// begin begins everything that is due now and not under way. What is tried for the first time does not share its places
+// with what is repeated or looked at; what gets no place before ctx ends stays due (R20).
 func (s *Sweeper) begin(ctx context.Context, which Selection) (*batch, error) {
 	b := &batch{}
 	now := s.Now()
@@ -305,7 +308,8 @@ func (s *Sweeper) tryFirst(ctx context.Context, b *batch, rules Rules, t task, t
 	b.add(s.do(ctx, rules, t))
 }
 
-// tryAgain repeats an attempt, or looks at what is closed, once all first attempts were made. It is not kept waiting by one that hangs.
+// tryAgain repeats an attempt, or looks at what is closed, once all first attempts were made. It is not kept waiting by
+// one that hangs.
 func (s *Sweeper) tryAgain(ctx context.Context, b *batch, rules Rules, t task, tried <-chan struct{}) {
 	timer := time.NewTimer(firstFor)
 	defer timer.Stop()
@@ -453,7 +457,8 @@ func (s *Sweeper) underWay(t task) bool {
 	return taken
 }
 
-// await makes a batch wait for the accounts of a person that others have under way; a search for more of them may be what asks.
+// await makes a batch wait for the accounts of a person that others have under way; a search for more of them may be
+// what asks.
 func (s *Sweeper) await(ctx context.Context, b *batch, person identity.PersonID) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -586,8 +591,8 @@ func (s *Sweeper) failed(what string, err error) {
 	}
 }
 
-// NextLook is when an account that was proven closed is looked at again: often within a day, seldom within a month or while it waits to be
-// deleted; after that each listing sees it. The zero time is for never.
+// NextLook is when an account that was proven closed is looked at again: often within a day, seldom within a month or
+// while it waits to be deleted; after that each listing sees it. The zero time is for never.
 func NextLook(step state.Step, now time.Time) time.Time {
 	age := now.Sub(step.At)
 	switch {

@@ -204,7 +204,8 @@ func TestR04FirstAttemptsBeforeRepeatedOnes(t *testing.T) {
 	}
 }
 
-// TestR04NoAccountWaitsForAnother: the proof of an account that is closed hangs, and keeps neither the next round nor the next account waiting.
+// TestR04NoAccountWaitsForAnother: the proof of an account that is closed hangs, and keeps neither the next round nor
+// the next account waiting.
 func TestR04NoAccountWaitsForAnother(t *testing.T) {
 	r := newRound(t)
 	began := make(chan identity.AccountID, 10)
@@ -562,7 +563,8 @@ func TestR10DeletesHaveALimit(t *testing.T) {
 	}
 }
 
-// TestR04AClockThatGoesBackPutsNothingOff: what was put off by the clock as it was is due within a minute, and a paused target is probed on.
+// TestR04AClockThatGoesBackPutsNothingOff: what was put off by the clock as it was is due within a minute, and a paused
+// target is probed on.
 func TestR04AClockThatGoesBackPutsNothingOff(t *testing.T) {
 	r := newRound(t)
 	r.step(open("1", 0))

@@ -67,7 +67,8 @@ func (t *target) Check(ctx context.Context) ([]string, error) {
 // nobody is an id that no application gives.
 const nobody = "dirsweep-check-no-such-account"
 
-// checkWrite asks for a change of an account that is not there: who may write is told that it is not, who may not is told so first.
+// checkWrite asks for a change of an account that is not there: who may write is told that it is not, who may not is
+// told so first.
 func (t *target) checkWrite(ctx context.Context, f features) (string, error) {
 	if t.profile.put || !f.patch {
 		return "not tried: whether the token may write, since a PUT might make an account", nil
@@ -139,7 +140,8 @@ func (t *pass) checkFilters(ctx context.Context, steps []string) ([]string, erro
 	return steps, nil
 }
 
-// undeclared warns of mapped attributes that the application's own schemas lack, RFC 7643 §7. One that shows no schemas is not judged.
+// undeclared warns of mapped attributes that the application's own schemas lack, RFC 7643 §7. One that shows no schemas
+// is not judged.
 func (t *target) undeclared(ctx context.Context) []string {
 	resp, err := t.rest.Do(ctx, http.MethodGet, "/Schemas", nil, nil, nil)
 	if err != nil {

@@ -41,7 +41,8 @@ type spec struct {
 	tlsInsecure bool
 }
 
-// block is the shape of the kind's part of a target block. Expressions are kept, so that mistakes are told at their place.
+// block is the shape of the kind's part of a target block. Expressions are kept, so that mistakes are told at their
+// place.
 type block struct {
 	URL         hcl.Expression `hcl:"url"`
 	BearerToken hcl.Expression `hcl:"bearer_token,optional"`
@@ -196,7 +197,8 @@ func (s *spec) Accepts(name string) error {
 	return known(p)
 }
 
-// coreUser are the attributes of a User (RFC 7643 §4.1 and §3.1) that can be mapped; what is not among them needs its extension's URN.
+// coreUser are the attributes of a User (RFC 7643 §4.1 and §3.1) that can be mapped; what is not among them needs its
+// extension's URN.
 func coreUser() []string {
 	return []string{
 		"addresses", "displayName", "emails", "entitlements", "externalId", "ims", "locale", "name", "nickName", "phoneNumbers", "photos",

@@ -83,8 +83,9 @@ func (t *target) features(ctx context.Context) (features, error) {
 	return f, nil
 }
 
-// ask reads one of the endpoints by which an application describes itself; nil where it does not. An error of its own (500), or a 404 that
-// something in front of it may have said, is no description either, but may pass: sure is false, and it is asked again.
+// ask reads one of the endpoints by which an application describes itself; nil where it does not. An error of its own
+// (500), or a 404 that something in front of it may have said, is no description either, but may pass: sure is false,
+// and it is asked again.
 func (t *target) ask(ctx context.Context, at string) (resp *rest.Response, sure bool, err error) {
 	resp, err = t.rest.Do(ctx, http.MethodGet, at, nil, nil, nil)
 	var refused *rest.StatusError

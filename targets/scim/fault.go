@@ -9,7 +9,8 @@ import (
 
 const errorSchema = "urn:ietf:params:scim:api:messages:2.0:Error"
 
-// readFault reads an error as RFC 7644 §3.12 has it. One that names the RFC's schema is the application's own: no proxy says so.
+// readFault reads an error as RFC 7644 §3.12 has it. One that names the RFC's schema is the application's own: no proxy
+// says so.
 func readFault(body []byte) rest.Fault {
 	fault := rest.ReadFault(body)
 	var doc resource

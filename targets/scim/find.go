@@ -20,7 +20,8 @@ import (
 	"github.com/dirsweep/dirsweep/targets/internal/rest"
 )
 
-// scanLife is how long what a look through all accounts found is used for further lookups. Each hit is read again before it is returned.
+// scanLife is how long what a look through all accounts found is used for further lookups. Each hit is read again
+// before it is returned.
 const scanLife = 30 * time.Second
 
 // trust is what is known of an application's filter for one attribute.
@@ -121,7 +122,8 @@ func (t *pass) mayFilter(p path) bool {
 	return t.filters.trust[p.String()] != distrusted
 }
 
-// filter returns the accounts that the application finds and that really match: one that ignores the filter returns everyone.
+// filter returns the accounts that the application finds and that really match: one that ignores the filter returns
+// everyone.
 func (t *pass) filter(ctx context.Context, p path, value string) ([]resource, error) {
 	var found []resource
 	query := url.Values{"filter": {equalFilter(p.filterName(), value)}}
@@ -134,7 +136,8 @@ func (t *pass) filter(ctx context.Context, p path, value string) ([]resource, er
 	return found, err
 }
 
-// trusts finds out, once a pass, whether the application understands a filter for p: it is asked for an account that is there.
+// trusts finds out, once a pass, whether the application understands a filter for p: it is asked for an account that is
+// there.
 func (t *pass) trusts(ctx context.Context, p path) (trust, error) {
 	name := p.String()
 	t.filters.mu.Lock()
@@ -198,8 +201,8 @@ func (t *pass) finds(ctx context.Context, p path, value string, id identity.Acco
 	return slices.ContainsFunc(found, func(r resource) bool { return r.id() == id }), err
 }
 
-// notUnderstood reports whether err is about the filter rather than about us or the application's health: a refusal (500 is what one product
-// says to a filter that it does not know), or an answer that is no list, or not a whole one.
+// notUnderstood reports whether err is about the filter rather than about us or the application's health: a refusal
+// (500 is what one product says to a filter that it does not know), or an answer that is no list, or not a whole one.
 func notUnderstood(err error) bool {
 	var refused *rest.StatusError
 	if errors.As(err, &refused) {

@@ -34,7 +34,8 @@ type groups struct {
 	singles   map[string]single // by id
 }
 
-// A catalogue is the application's groups by name, without letter case (RFC 7643 §8.7.1: displayName of groups is not caseExact).
+// A catalogue is the application's groups by name, without letter case (RFC 7643 §8.7.1: displayName of groups is not
+// caseExact).
 type catalogue struct {
 	at     time.Time // when it was asked for
 	byName map[string][]identity.Entitlement
@@ -140,8 +141,8 @@ func (c *catalogue) resolve(e identity.Entitlement) (found identity.Entitlement,
 	}
 }
 
-// regroup takes the account out of groups and puts it into others. One group's trouble does not keep it in the rest. request is the
-// application's name for the last call.
+// regroup takes the account out of groups and puts it into others. One group's trouble does not keep it in the rest.
+// request is the application's name for the last call.
 func (t *pass) regroup(ctx context.Context, id identity.AccountID, withdraw, grant []identity.Entitlement) (request string, err error) {
 	var failed []error
 	note := func(did string, err error) {
@@ -157,8 +158,8 @@ func (t *pass) regroup(ctx context.Context, id identity.AccountID, withdraw, gra
 	return request, errors.Join(failed...)
 }
 
-// inGroup does something with a group, looking it up by its name where its identifier is not known or is no longer anybody's. must says that
-// there has to be exactly one.
+// inGroup does something with a group, looking it up by its name where its identifier is not known or is no longer
+// anybody's. must says that there has to be exactly one.
 func (t *pass) inGroup(ctx context.Context, e identity.Entitlement, must bool, do func(group string) (string, error)) (request string, err error) {
 	if e.ID != "" {
 		request, err = t.doInGroup(ctx, e, e.ID, do)
@@ -269,8 +270,8 @@ func (t *pass) leave(ctx context.Context, id, member string) (request string, er
 	return request, err
 }
 
-// leaveListed uses the old Entra form, which takes every member out of a group where the application reads it as the RFC does. So the group
-// is looked at before and after, and what it lost is put back.
+// leaveListed uses the old Entra form, which takes every member out of a group where the application reads it as the
+// RFC does. So the group is looked at before and after, and what it lost is put back.
 func (t *pass) leaveListed(ctx context.Context, id, member string) (request string, err error) {
 	before, err := t.membersSince(ctx, id, time.Now())
 	if err != nil {
@@ -304,8 +305,8 @@ func (t *target) patchGroup(ctx context.Context, id string, op operation) (reque
 	return request, err
 }
 
-// rewrite does by PUT what join and leave do by PATCH, for applications that have none. Between the read and the write nobody else of ours
-// may change the group; strangers are kept out where there are ETags.
+// rewrite does by PUT what join and leave do by PATCH, for applications that have none. Between the read and the write
+// nobody else of ours may change the group; strangers are kept out where there are ETags.
 func (t *pass) rewrite(ctx context.Context, id string, f features, edit func(list []any) []any) (request string, err error) {
 	if err := t.rewriting.lock(ctx); err != nil {
 		return "", err

@@ -20,8 +20,9 @@ import (
 
 const (
 	groupLife = 30 * time.Second // how long the members of a group that was read by itself are used, unless it is written
-	// samples is how many groups whose entry in a list has no members are read by themselves before an application that shows the members of
-	// others is believed to leave out empty lists. Groups that dirsweep has to do with are always read.
+	// samples is how many groups whose entry in a list has no members are read by themselves before an application that
+	// shows the members of others is believed to leave out empty lists. Groups that dirsweep has to do with are always
+	// read.
 	samples = 3
 	// maxSingles bounds the groups that are read by themselves for one list.
 	maxSingles = 5000
@@ -126,8 +127,9 @@ func (t *pass) readRoster(ctx context.Context) (*roster, error) {
 	return r, t.readSilent(ctx, r, silent)
 }
 
-// readSilent reads by themselves those groups whose entry in the list has no members: an attribute that a list leaves out is not an empty
-// one. Where the list shows the members of others, a few are enough to tell that it leaves out what is empty.
+// readSilent reads by themselves those groups whose entry in the list has no members: an attribute that a list leaves
+// out is not an empty one. Where the list shows the members of others, a few are enough to tell that it leaves out what
+// is empty.
 func (t *pass) readSilent(ctx context.Context, r *roster, silent []uint32) error {
 	telling := len(silent) < len(r.groups)
 	read := 0
@@ -244,8 +246,8 @@ func (t *pass) listedEntitlements(ctx context.Context, whose *roster, a identity
 	return a, nil
 }
 
-// judge says which groups an account is in: by their members, or, where no group shows any, by what the account says itself. Where nobody's
-// groups were ever shown, nothing is known of anyone's.
+// judge says which groups an account is in: by their members, or, where no group shows any, by what the account says
+// itself. Where nobody's groups were ever shown, nothing is known of anyone's.
 func (t *pass) judge(whose *roster, account resource, a *identity.Account) {
 	a.Entitlements = whose.entitlements(a.ID)
 	if whose.member != "" {
@@ -323,8 +325,8 @@ func ownGroups(account resource) []identity.Entitlement {
 	return identity.SortedEntitlements(groups)
 }
 
-// howToRead tries, once a pass, the cheap ways of reading one account's groups on a membership that is known. Filters on members answer
-// with nothing, or with every group, where they are not understood; both show.
+// howToRead tries, once a pass, the cheap ways of reading one account's groups on a membership that is known. Filters
+// on members answer with nothing, or with every group, where they are not understood; both show.
 func (t *pass) howToRead(ctx context.Context) (manner, error) {
 	g := &t.groups
 	g.mu.Lock()

@@ -313,8 +313,8 @@ func TestS11DisableNeedsNoGroups(t *testing.T) {
 	}
 }
 
-// Where a list shows the members of some groups, those that it shows none of are read by themselves until it is plain that they are empty; those
-// that dirsweep has to do with are read in any case.
+// Where a list shows the members of some groups, those that it shows none of are read by themselves until it is plain
+// that they are empty; those that dirsweep has to do with are read in any case.
 func TestR08MembersThatAListLeavesOutOfLargeGroups(t *testing.T) {
 	s, _ := scimtest.StartFast(t, 4, scimtest.Quirks{GroupListCap: 2, RefuseFilters: true})
 	for n := range 5 {
@@ -388,7 +388,8 @@ func TestAGroupThatIsGone(t *testing.T) {
 	}
 }
 
-// A look-up is asked for once: repeating it is the session's, and a page's only where a long list would have to begin anew.
+// A look-up is asked for once: repeating it is the session's, and a page's only where a long list would have to begin
+// anew.
 func TestALookUpIsAskedOnce(t *testing.T) {
 	s, _ := scimtest.StartFast(t, 3, scimtest.Quirks{})
 	s.Inject(scimtest.Fault{Match: func(r *http.Request) bool { return r.URL.Query().Has("filter") }, Trouble: scimtest.Answer(503, "")})

@@ -32,16 +32,19 @@ func keyOf(id string) key {
 	return key(sum[:16])
 }
 
-// A listing reads one list to its end, by index (RFC 7644 §3.4.2.4) or by cursor (RFC 9865), and proves that it was all (R2).
+// A listing reads one list to its end, by index (RFC 7644 §3.4.2.4) or by cursor (RFC 9865), and proves that it was all
+// (R2).
 //
-// Pages are no snapshot: an entry that goes while we read shifts those behind it into a gap. So a walk through all pages counts only where
-// totalResults kept still and as many different ids were seen in it; otherwise the list is walked again, and yields what it did not yet.
+// Pages are no snapshot: an entry that goes while we read shifts those behind it into a gap. So a walk through all
+// pages counts only where totalResults kept still and as many different ids were seen in it; otherwise the list is
+// walked again, and yields what it did not yet.
 type listing struct {
 	t        *target
 	endpoint string
 	query    url.Values
 	yield    func(resource) error
-	// lookup is a list that a filter makes short: the page past the end, which catches a totalResults that is too small, is not asked for.
+	// lookup is a list that a filter makes short: the page past the end, which catches a totalResults that is too
+	// small, is not asked for.
 	lookup bool
 
 	seen    map[key]uint32 // the last request that returned the id
@@ -70,7 +73,8 @@ type page struct {
 	hasResources   bool
 }
 
-// list gives yield each resource of endpoint once. An error of yield ends it and is returned as it is; any other wraps ErrIncomplete.
+// list gives yield each resource of endpoint once. An error of yield ends it and is returned as it is; any other wraps
+// ErrIncomplete.
 func (t *target) list(ctx context.Context, endpoint string, query url.Values, lookup bool, yield func(resource) error) error {
 	f, err := t.features(ctx)
 	if err != nil {
@@ -212,7 +216,8 @@ func (w *walk) add(p page) {
 	w.largest = max(w.largest, p.total)
 }
 
-// page reads one page, and yields of it what was not yielded before. A page that broke off and is read again counts once.
+// page reads one page, and yields of it what was not yielded before. A page that broke off and is read again counts
+// once.
 func (l *listing) page(ctx context.Context, w *walk, at url.Values) (page, error) {
 	for name, values := range l.query {
 		at[name] = values

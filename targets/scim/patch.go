@@ -50,7 +50,8 @@ func (t *target) operations(changes []identity.AttributeChange) ([]operation, er
 		case c.After == "":
 			ops = append(ops, operation{Op: t.op("remove"), Path: p.String()})
 		case p.key != "" && c.Before == "":
-			// A filter that selects nothing is an error to some, and makes an entry with others: naming the list means the same to all.
+			// A filter that selects nothing is an error to some, and makes an entry with others: naming the list means
+			// the same to all.
 			ops = append(ops, operation{Op: t.op("add"), Path: p.list(), Value: []any{p.newEntry(value)}})
 		case t.profile.noPath:
 			merged[p.String()] = value
@@ -64,8 +65,8 @@ func (t *target) operations(changes []identity.AttributeChange) ([]operation, er
 	return ops, nil
 }
 
-// changeWhatIsTaken writes changes to one account, without those attributes that the application refuses: one that it does not take must
-// not keep the others back (R9). What it refuses is in the receipt.
+// changeWhatIsTaken writes changes to one account, without those attributes that the application refuses: one that it
+// does not take must not keep the others back (R9). What it refuses is in the receipt.
 func (t *pass) changeWhatIsTaken(ctx context.Context, id identity.AccountID, version string, changes []identity.AttributeChange) (resource, targets.Receipt, error) {
 	var receipt targets.Receipt
 	left := slices.Clone(changes)
@@ -117,9 +118,9 @@ func pathsOf(changes []identity.AttributeChange) []string {
 	return out
 }
 
-// refusedPath is the one attribute, of those in paths, that a refusal is about: the one that it names, or the only one there is where the
-// application says that it cannot be changed (RFC 7644 §3.12, mutability). A refusal that names several, or none, is about the change, and one of a value that
-// another account has is a conflict.
+// refusedPath is the one attribute, of those in paths, that a refusal is about: the one that it names, or the only one
+// there is where the application says that it cannot be changed (RFC 7644 §3.12, mutability). A refusal that names
+// several, or none, is about the change, and one of a value that another account has is a conflict.
 func refusedPath(err error, paths []string) (targets.Refusal, bool) {
 	var said *rest.StatusError
 	if !errors.As(err, &said) || !errors.Is(err, targets.ErrRejected) || said.Type == "uniqueness" {
@@ -189,7 +190,8 @@ func rejected(err error, path string) error {
 	return &targets.RejectedError{Path: path, Err: err}
 }
 
-// conflict classes what some applications say of a value that another account has (RFC 7644 §3.12, uniqueness) with a status of its own.
+// conflict classes what some applications say of a value that another account has (RFC 7644 §3.12, uniqueness) with a
+// status of its own.
 func conflict(err error) error {
 	var said *rest.StatusError
 	if errors.As(err, &said) && said.Type == "uniqueness" && !errors.Is(err, targets.ErrConflict) {
@@ -207,8 +209,8 @@ func requestOf(err error) string {
 	return ""
 }
 
-// change writes changes to one account and returns the application's own answer, nil where it gave none, and its name for the call.
-// version is the account's ETag, "" for whatever it is now.
+// change writes changes to one account and returns the application's own answer, nil where it gave none, and its name
+// for the call. version is the account's ETag, "" for whatever it is now.
 func (t *target) change(ctx context.Context, id identity.AccountID, version string, changes []identity.AttributeChange) (resource, string, error) {
 	f, err := t.features(ctx)
 	if err != nil {
@@ -270,8 +272,8 @@ func (t *target) outstanding(ctx context.Context, id identity.AccountID, changes
 	return left, different
 }
 
-// replace does by PUT, RFC 7644 §3.5.1, what change does by PATCH: it reads the account, changes it and writes all of it back, so that what
-// is not managed stays (R12).
+// replace does by PUT, RFC 7644 §3.5.1, what change does by PATCH: it reads the account, changes it and writes all of
+// it back, so that what is not managed stays (R12).
 func (t *target) replace(ctx context.Context, id identity.AccountID, f features, changes []identity.AttributeChange) (resource, string, error) {
 	r, version, err := t.read(ctx, id)
 	if err != nil {

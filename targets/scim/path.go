@@ -24,8 +24,8 @@ type path struct {
 	sub    string // sub-attribute, "" for none
 }
 
-// parsePath reads a path as the config spells it: userName, name.givenName, emails[type eq "work"].value, and each of them after an
-// extension's URN and a colon. The enterprise extension's own attributes may go without their URN.
+// parsePath reads a path as the config spells it: userName, name.givenName, emails[type eq "work"].value, and each of
+// them after an extension's URN and a colon. The enterprise extension's own attributes may go without their URN.
 func parsePath(text string) (path, error) {
 	var p path
 	rest := text

@@ -1,7 +1,7 @@
 package scim
 
-// A profile is what one application is known to do differently from RFC 7644. Its zero value is the RFC itself. Each line of the table
-// names where it is known from; docs/targets-scim.md says what is proven against which server.
+// A profile is what one application is known to do differently from RFC 7644. Its zero value is the RFC itself. Each
+// line of the table names where it is known from; docs/targets-scim.md says what is proven against which server.
 type profile struct {
 	name string
 
@@ -12,7 +12,8 @@ type profile struct {
 
 	removeListed bool // members leave by path "members" and a value list: the old Entra form, which the RFC reads as "remove all"
 	maxMembers   int  // of one group change; 0 for 100
-	// membersHidden is the filter attribute by which groups of one account are found where groups do not show their members.
+	// membersHidden is the filter attribute by which groups of one account are found where groups do not show their
+	// members.
 	membersHidden string
 
 	filters     []string // attributes that a filter may name; nil for learning it by trial
@@ -33,9 +34,11 @@ func profiles() []profile {
 			name: "aws", pageSize: 50, singleValue: true, membersHidden: "members", maxMembers: 100,
 			filters: []string{"userName", "externalId", "id"}, required: []string{"displayName", "name.familyName", "name.givenName"},
 		},
-		// MicrosoftDocs/entra-docs application-provisioning-config-problem-scim-compatibility.md: for servers built for that client only
+		// MicrosoftDocs/entra-docs application-provisioning-config-problem-scim-compatibility.md: for servers built for
+		// that client only
 		{name: "entra", textBools: true, capitals: true, removeListed: true, plainRefs: true},
-		// github/docs provisioning-user-accounts-with-scim: DELETE is irreversible and takes repositories and keys with it
+		// github/docs provisioning-user-accounts-with-scim: DELETE is irreversible and takes repositories and keys with
+		// it
 		{name: "github", keepDeleted: true, filters: []string{"userName", "externalId", "id", "displayName"}, required: []string{"externalId", "emails"}},
 		// gitlabhq doc/development/internal_api: filters only by id
 		{name: "gitlab", capitals: true, filters: []string{"id"}, required: []string{"externalId"}},

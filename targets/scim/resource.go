@@ -117,8 +117,8 @@ func sub(v any, p path) any {
 	return nil
 }
 
-// readBool reads a boolean, or what applications show for one: the numbers 1 and 0, the texts "true" and "false". ok is false where it is
-// none of them.
+// readBool reads a boolean, or what applications show for one: the numbers 1 and 0, the texts "true" and "false". ok is
+// false where it is none of them.
 func readBool(v any) (value, ok bool) {
 	switch v := v.(type) {
 	case bool:
@@ -136,9 +136,10 @@ func readBool(v any) (value, ok bool) {
 	return false, false
 }
 
-// active judges whether the account is usable, and says what the application shows where that is no answer. Absent counts as active, as the
-// RFC's clients do. A text that says no is only believed where the profile says that the application stores texts: elsewhere an application
-// that stored it will take it for a value that is set, and the account may still open (measured: such a product answered 200 to it).
+// active judges whether the account is usable, and says what the application shows where that is no answer. Absent
+// counts as active, as the RFC's clients do. A text that says no is only believed where the profile says that the
+// application stores texts: elsewhere an application that stored it will take it for a value that is set, and the
+// account may still open (measured: such a product answered 200 to it).
 func (t *target) active(r resource) (active bool, shown string) {
 	v := r.get("active")
 	if v == nil {
@@ -194,7 +195,8 @@ func (t *target) account(r resource) (identity.Account, error) {
 	return a, nil
 }
 
-// write gives a mapped value the shape in which SCIM takes it: texts become the objects of a list, RFC 7643 §2.4, the first of them primary.
+// write gives a mapped value the shape in which SCIM takes it: texts become the objects of a list, RFC 7643 §2.4, the
+// first of them primary.
 func (t *target) write(p path, v identity.Value) any {
 	value := v.Any()
 	if p.sub != "" || p.key != "" {
@@ -268,7 +270,8 @@ func (r resource) set(p path, value any) {
 	}
 }
 
-// entry returns list with the value of the entry that p's filter selects, which is made or taken away where it has to be.
+// entry returns list with the value of the entry that p's filter selects, which is made or taken away where it has to
+// be.
 func (p path) entry(list, value any) any {
 	items, _ := list.([]any)
 	i := slices.IndexFunc(items, func(item any) bool {

@@ -1,6 +1,6 @@
-// Package scim is the target kind for applications that speak SCIM 2.0 (RFC 7643, RFC 7644, cursors of RFC 9865). What one of them does
-// differently is a line in a table of profiles; what can be found out by asking is asked, and nothing is believed that a server can get
-// wrong: totals, empty answers to filters, a 200 to a write.
+// Package scim is the target kind for applications that speak SCIM 2.0 (RFC 7643, RFC 7644, cursors of RFC 9865). What
+// one of them does differently is a line in a table of profiles; what can be found out by asking is asked, and nothing
+// is believed that a server can get wrong: totals, empty answers to filters, a 200 to a write.
 package scim
 
 import (

@@ -5,7 +5,8 @@ import (
 	"sync"
 )
 
-// A turn is a lock that a caller can stop waiting for, since who holds it may wait for the application. Its zero value is free.
+// A turn is a lock that a caller can stop waiting for, since who holds it may wait for the application. Its zero value
+// is free.
 type turn struct {
 	once sync.Once
 	free chan struct{}

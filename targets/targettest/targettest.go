@@ -1,5 +1,5 @@
-// Package targettest is the suite that every kind of target passes, run against a real application of that kind. What an account really
-// looks like is read by other means than the target under test.
+// Package targettest is the suite that every kind of target passes, run against a real application of that kind. What
+// an account really looks like is read by other means than the target under test.
 package targettest
 
 import (
@@ -17,13 +17,16 @@ import (
 	"github.com/dirsweep/dirsweep/targets"
 )
 
-// A Harness is one application, empty but for its groups, and ways to see and change it that do not go through the target.
+// A Harness is one application, empty but for its groups, and ways to see and change it that do not go through the
+// target.
 type Harness struct {
-	// Open opens the target with the harness's paths and, where there are groups, with entitlements. It is closed with the test.
+	// Open opens the target with the harness's paths and, where there are groups, with entitlements. It is closed with
+	// the test.
 	Open func(t *testing.T) targets.Target
 	// Intruder opens it with credentials that are wrong; nil to leave that out.
 	Intruder func(t *testing.T) targets.Target
-	// Want is a wanted account that differs from those of other numbers in all that has to be unique. It maps Text and Clearable.
+	// Want is a wanted account that differs from those of other numbers in all that has to be unique. It maps Text and
+	// Clearable.
 	Want func(n int) identity.Account
 	// Text is a path whose value is free text; Clearable one that may be empty.
 	Text, Clearable string

@@ -136,7 +136,8 @@ func TestPeopleOnSCIMMY(t *testing.T) { live(t, scimtest.StartSCIMMY(t), 300, 5)
 
 func TestPeopleOnBetterAuth(t *testing.T) { live(t, scimtest.StartBetterAuth(t, 0), 300, 5) }
 
-// live takes an application through what happens to one: everybody joins, nothing happens, some leave, some are renamed, moved and changed.
+// live takes an application through what happens to one: everybody joins, nothing happens, some leave, some are
+// renamed, moved and changed.
 func live(t *testing.T, app *scimtest.Server, people, each int) {
 	t.Helper()
 	dir := slapdtest.Start(t, slapdtest.Options{People: people})

@@ -16,8 +16,9 @@ import (
 	"github.com/dirsweep/dirsweep/targets/scim/scimtest"
 )
 
-// R7, for the whole program: the daemon is killed at random moments of a pass of 2,000 changes, and started again each time. In the end everything
-// is as it should be, no account exists twice, every change is told, and the trail verifies.
+// R7, for the whole program: the daemon is killed at random moments of a pass of 2,000 changes, and started again each
+// time. In the end everything is as it should be, no account exists twice, every change is told, and the trail
+// verifies.
 func TestKilledFiftyTimes(t *testing.T) {
 	const people, kills = 1600, 50
 	dir := slapdtest.Start(t, slapdtest.Options{People: people})

@@ -8,8 +8,8 @@ import (
 	"github.com/dirsweep/dirsweep/targets/scim/scimtest"
 )
 
-// What the directory may do wrong ends, for whoever runs the program, with no write, the reason named and an exit code that is not 0; and the
-// next good pass goes on as if nothing had been.
+// What the directory may do wrong ends, for whoever runs the program, with no write, the reason named and an exit code
+// that is not 0; and the next good pass goes on as if nothing had been.
 func TestTroublesOfTheDirectory(t *testing.T) {
 	dir := slapdtest.Start(t, slapdtest.Options{People: 5000})
 	app := scimtest.StartElimity(t)

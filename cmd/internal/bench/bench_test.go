@@ -1,7 +1,7 @@
 //go:build unix
 
-// Package bench measures dirsweep where it has to be fast and small: reading a directory, and whole passes of the real program, beside the
-// plainest client that does nothing but read the same. `make bench` prints the table.
+// Package bench measures dirsweep where it has to be fast and small: reading a directory, and whole passes of the real
+// program, beside the plainest client that does nothing but read the same. `make bench` prints the table.
 package bench
 
 import (
@@ -31,8 +31,9 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// BenchmarkTable prints one table. Everything in it is a process of its own, so that its time and memory are nobody else's; the servers' are
-// not counted. What is compared ran in turns, and of several rounds each figure is the median, of memory the largest.
+// BenchmarkTable prints one table. Everything in it is a process of its own, so that its time and memory are nobody
+// else's; the servers' are not counted. What is compared ran in turns, and of several rounds each figure is the median,
+// of memory the largest.
 func BenchmarkTable(b *testing.B) {
 	for b.Loop() {
 		program := build(b)
@@ -110,7 +111,8 @@ func ldapsearch(dir *slapdtest.Server) *exec.Cmd {
 	}, attributes()...)...)
 }
 
-// passes are a first pass, which creates everybody, and passes in which nothing changed, beside the plainest reading of both ends.
+// passes are a first pass, which creates everybody, and passes in which nothing changed, beside the plainest reading of
+// both ends.
 func passes(b *testing.B, program string, dir *slapdtest.Server, people int) table {
 	app, fast := scimtest.StartFast(b, 0, scimtest.Quirks{})
 	config := filepath.Join(b.TempDir(), "config.hcl")

@@ -44,9 +44,9 @@ func hindrances() []hindrance {
 	}
 }
 
-// BenchmarkLeavers has people leave one by one, a daemon reading the directory every second, while one of three applications misbehaves. It prints
-// how long it took from the directory's acknowledgement until the account was inactive, at the two others, and at the odd one where its single
-// calls answer.
+// BenchmarkLeavers has people leave one by one, a daemon reading the directory every second, while one of three
+// applications misbehaves. It prints how long it took from the directory's acknowledgement until the account was
+// inactive, at the two others, and at the odd one where its single calls answer.
 func BenchmarkLeavers(b *testing.B) {
 	people, leavers := 10_000, 20
 	if text := os.Getenv(leaversVariable); text != "" {
@@ -144,7 +144,8 @@ func (h hindrance) play(b *testing.B, program string, people, leavers int) strin
 	return line + "|"
 }
 
-// untilInactive is how long after left an account was seen inactive, by looking past the gate. After a minute it is said to be as long.
+// untilInactive is how long after left an account was seen inactive, by looking past the gate. After a minute it is
+// said to be as long.
 func untilInactive(b *testing.B, app *scimtest.Server, uid string, left time.Time) time.Duration {
 	for time.Since(left) < time.Minute {
 		_, doc := app.Raw(b, http.MethodGet, `/Users?filter=userName%20eq%20%22`+uid+`%22`, nil)

@@ -48,7 +48,8 @@ func measure(b *testing.B, command *exec.Cmd) usage {
 	return u
 }
 
-// watchPeak reads a process's peak until stop. getrusage's ru_maxrss will not do: a child of ours starts with what we had at the fork.
+// watchPeak reads a process's peak until stop. getrusage's ru_maxrss will not do: a child of ours starts with what we
+// had at the fork.
 func watchPeak(pid int, stop <-chan struct{}) (peak int64) {
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()

@@ -51,7 +51,8 @@ func atMostOne(c *cobra.Command, args []string) error {
 	return nil
 }
 
-// subcommand refuses the name of a command that there is not. A family of commands without it would print its help and succeed.
+// subcommand refuses the name of a command that there is not. A family of commands without it would print its help and
+// succeed.
 func subcommand(c *cobra.Command, args []string) error {
 	if len(args) == 0 {
 		return nil

@@ -112,7 +112,8 @@ func TestDocumentedCommands(t *testing.T) {
 	for _, name := range []string{"README.md", "CONTRIBUTING.md", "config.example.hcl", "sync/README.md"} {
 		pages = append(pages, filepath.Join(top, name))
 	}
-	// Between backquotes, or a line of a block of code; the rest of such a line may be a redirection, another command or a comment.
+	// Between backquotes, or a line of a block of code; the rest of such a line may be a redirection, another command
+	// or a comment.
 	line := regexp.MustCompile("(?m)(?:`|^[ $]*)(?:bin/|go run \\./cmd/)?dirsweep ([a-z-][^`\n#;>|&]*)")
 	seen := 0
 	for _, page := range pages {

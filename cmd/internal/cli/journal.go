@@ -5,7 +5,8 @@ import (
 	"io"
 )
 
-// A journal writes log lines with the priority that journald reads from their beginning (sd-daemon(3)), so that `journalctl -p err` finds them.
+// A journal writes log lines with the priority that journald reads from their beginning (sd-daemon(3)), so that
+// `journalctl -p err` finds them.
 type journal struct{ w io.Writer }
 
 func (j journal) Write(line []byte) (int, error) {

@@ -17,8 +17,8 @@ const (
 	lineEvery   = 10 * time.Second       // lines elsewhere
 )
 
-// A progress shows on standard error how a pass gets on: bars on a terminal, elsewhere a line now and then. It implements
-// reconcile.Progress: counts are only noted there, and drawn by a goroutine of its own that Close ends.
+// A progress shows on standard error how a pass gets on: bars on a terminal, elsewhere a line now and then. It
+// implements reconcile.Progress: counts are only noted there, and drawn by a goroutine of its own that Close ends.
 type progress struct {
 	w    io.Writer
 	bars *mpb.Progress // nil without a terminal

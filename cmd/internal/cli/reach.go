@@ -81,7 +81,8 @@ func (c *connection) name() string {
 	return fmt.Sprintf("by the running daemon (pid %d) with its own config %s", c.daemon.PID, c.daemon.Config)
 }
 
-// setup is what every way to reach the state needs: the outline of the config, and a log that is off unless it was asked for.
+// setup is what every way to reach the state needs: the outline of the config, and a log that is off unless it was
+// asked for.
 func (a *app) setup() (config.Outline, hclog.Logger, error) {
 	outline, err := a.outline()
 	if err != nil {
@@ -91,7 +92,8 @@ func (a *app) setup() (config.Outline, hclog.Logger, error) {
 	return outline, log, err
 }
 
-// records reaches whoever answers commands that need the state alone: the daemon, otherwise the state itself. No secret is read.
+// records reaches whoever answers commands that need the state alone: the daemon, otherwise the state itself. No secret
+// is read.
 func (a *app) records(ctx context.Context) (*connection, error) {
 	outline, log, err := a.setup()
 	if err != nil {
@@ -116,8 +118,8 @@ func (a *app) whole(ctx context.Context, progress reconcile.Progress) (*connecti
 	}, progress)
 }
 
-// preview reaches whoever can tell what the config that was asked for would do, writing nothing: the daemon where that is the config that it
-// uses, otherwise this process, on a copy of the daemon's state where one runs.
+// preview reaches whoever can tell what the config that was asked for would do, writing nothing: the daemon where that
+// is the config that it uses, otherwise this process, on a copy of the daemon's state where one runs.
 func (a *app) preview(ctx context.Context, progress reconcile.Progress) (*connection, error) {
 	outline, log, err := a.setup()
 	if err != nil {

@@ -27,7 +27,8 @@ var opOrder = []identity.Op{
 // heldShown is how many people of a hold are named; `holds --json` has them all.
 const heldShown = 5
 
-// printReport prints a pass: each target's changes, leavers first, then what did not go ahead and why, then one line that sums it up.
+// printReport prints a pass: each target's changes, leavers first, then what did not go ahead and why, then one line
+// that sums it up.
 func (a *app) printReport(r control.Report, t tense) {
 	for _, target := range targetsOf(r) {
 		a.printTarget(r, target)
@@ -141,7 +142,8 @@ func who(c control.Change) string {
 	return clean(text)
 }
 
-// why tells the cause, and the config line that asks for it. The numbers of dirsweep's own rules say nothing to an operator.
+// why tells the cause, and the config line that asks for it. The numbers of dirsweep's own rules say nothing to an
+// operator.
 func why(c control.Change) string {
 	if _, err := strconv.Atoi(strings.TrimPrefix(c.Rule, "R")); c.Rule == "" || err == nil {
 		return c.Cause

@@ -34,7 +34,8 @@ func (a *app) runCommand() *cobra.Command {
 			return runDaemon(c.Context(), d, log)
 		},
 	}
-	// Only the service manager of Windows is given this: it cannot be told reliably from inside whether one is a service there.
+	// Only the service manager of Windows is given this: it cannot be told reliably from inside whether one is a
+	// service there.
 	c.Flags().StringVar(&service, "as-service", "", "run as this Windows service")
 	_ = c.Flags().MarkHidden("as-service")
 	return c

@@ -12,8 +12,9 @@ import (
 	"golang.org/x/sys/windows/svc"
 )
 
-// runService runs the daemon under the service control manager. kardianos/service's own Run asks svc.IsWindowsService, which says no where
-// the manager lives in another session than 0 (Wine); its service is an svc.Handler, so it can be run without asking.
+// runService runs the daemon under the service control manager. kardianos/service's own Run asks svc.IsWindowsService,
+// which says no where the manager lives in another session than 0 (Wine); its service is an svc.Handler, so it can be
+// run without asking.
 func (a *app) runService(name string) error {
 	p := &program{}
 	s, err := service.New(p, &service.Config{Name: name})
@@ -50,7 +51,8 @@ type program struct {
 	ended  chan error
 }
 
-// Start implements service.Interface. It fails where the daemon cannot start, so that the service manager and an installer see it.
+// Start implements service.Interface. It fails where the daemon cannot start, so that the service manager and an
+// installer see it.
 func (p *program) Start(service.Service) error {
 	ctx, cancel := context.WithCancel(context.Background())
 	run, err := p.start(ctx)
@@ -83,7 +85,8 @@ func (l eventLog) Write(line []byte) (int, error) {
 	return len(line), l.events.Info(text)
 }
 
-// private does nothing: files take their rights from the folder, which the installer closes to all but the system and administrators.
+// private does nothing: files take their rights from the folder, which the installer closes to all but the system and
+// administrators.
 func private() {}
 
 func isJournal(io.Writer) bool { return false }

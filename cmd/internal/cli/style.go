@@ -66,7 +66,8 @@ func cells(texts []string) table.Row {
 	return row
 }
 
-// clean makes text of a directory or an application fit for a terminal: nothing in it can move the cursor or forge a line.
+// clean makes text of a directory or an application fit for a terminal: nothing in it can move the cursor or forge a
+// line.
 func clean(s string) string {
 	return strings.Map(func(r rune) rune {
 		if unicode.IsPrint(r) || r == ' ' {

@@ -78,8 +78,8 @@ type Source struct {
 	At         string       // "config.hcl:12"
 	// AbsenceLeaves: absence = "leaves".
 	AbsenceLeaves bool
-	// Directory is the name that the block gives to the directory it reads, so that the people of several sources which read one are one
-	// person each; "" for what the source itself says.
+	// Directory is the name that the block gives to the directory it reads, so that the people of several sources which
+	// read one are one person each; "" for what the source itself says.
 	Directory string
 }
 

@@ -26,8 +26,8 @@ type Check struct {
 	Error  string   `json:"error,omitempty"` // the first failure
 }
 
-// CheckAll tries every source and target of cfg out, all at once, then reads the people and says what the config would make of them. It needs
-// no state and changes no account. The answers are in the config's order, sources first.
+// CheckAll tries every source and target of cfg out, all at once, then reads the people and says what the config would
+// make of them. It needs no state and changes no account. The answers are in the config's order, sources first.
 func CheckAll(ctx context.Context, cfg *config.Config, log hclog.Logger) ([]Check, error) {
 	p, err := open(cfg, nil, log)
 	if err != nil {
@@ -89,7 +89,8 @@ type share struct {
 	why           error // of the first that failed
 }
 
-// census reads everybody of a source, and adds to the checks of it and of the targets that read it what the config would make of them.
+// census reads everybody of a source, and adds to the checks of it and of the targets that read it what the config
+// would make of them.
 func census(ctx context.Context, cfg *config.Config, s config.Source, source sources.Source, checks []Check, at int) error {
 	readers := map[int]*share{}
 	c := count{have: map[string]int{}, members: map[string]int{}}

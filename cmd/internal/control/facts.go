@@ -17,7 +17,8 @@ func newTally() *tally {
 	return &tally{facts: Facts{Waiting: map[string]int{}}, seen: map[string]bool{}}
 }
 
-// waits counts one thing that waits for an operator. Where about is not empty it counts once, whatever kind it is seen as first.
+// waits counts one thing that waits for an operator. Where about is not empty it counts once, whatever kind it is seen
+// as first.
 func (t *tally) waits(kind, target, about string) {
 	if about != "" {
 		key := target + "\x00" + about

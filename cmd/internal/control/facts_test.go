@@ -9,7 +9,8 @@ import (
 	"github.com/dirsweep/dirsweep/sync/identity"
 )
 
-// R21: each account of somebody who left that is not proven closed is a fact, whatever its target is and whatever it waits for.
+// R21: each account of somebody who left that is not proven closed is a fact, whatever its target is and whatever it
+// waits for.
 func TestR21EveryOpenAccountIsAFact(t *testing.T) {
 	t.Parallel()
 	modes := map[string]string{"wiki": "enforce", "lab": "observe"}

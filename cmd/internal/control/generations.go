@@ -6,9 +6,9 @@ import (
 	"sync"
 )
 
-// generations hold the instance in use, and the one that a reload has made. A new one takes over only when nothing writes, since two engines
-// know nothing of each other's changes; what works on the old one for long is told to stop. The old one is closed when its last reader is
-// done.
+// generations hold the instance in use, and the one that a reload has made. A new one takes over only when nothing
+// writes, since two engines know nothing of each other's changes; what works on the old one for long is told to stop.
+// The old one is closed when its last reader is done.
 type generations struct {
 	replaced func()      // called after a new instance took over; nil for nobody
 	closed   func(error) // told how closing an old instance went; nil for nobody
@@ -39,7 +39,8 @@ func newGeneration(i *Instance) *generation {
 
 func newGenerations(i *Instance) *generations { return &generations{current: newGeneration(i)} }
 
-// work is acquire for writers that take long. It waits for a new instance that is about to take over, and its context ends when one is.
+// work is acquire for writers that take long. It waits for a new instance that is about to take over, and its context
+// ends when one is.
 func (g *generations) work(ctx context.Context) (i *Instance, working context.Context, release func(), err error) {
 	g.mu.Lock()
 	for g.next != nil {

@@ -28,8 +28,8 @@ type Instance struct {
 	after func() error // of Close; nil for nothing
 }
 
-// Build opens the state that cfg names and everything else that a pass needs. It touches no network: sources and targets connect when they
-// are first asked. The caller closes the instance.
+// Build opens the state that cfg names and everything else that a pass needs. It touches no network: sources and
+// targets connect when they are first asked. The caller closes the instance.
 func Build(ctx context.Context, cfg *config.Config, log hclog.Logger) (*Instance, error) {
 	storage, err := OpenStorage(ctx, cfg.State.Path)
 	if err != nil {
@@ -47,7 +47,8 @@ func Build(ctx context.Context, cfg *config.Config, log hclog.Logger) (*Instance
 	return i, nil
 }
 
-// BuildRecords is Build for commands that ask the state only, or decide something in it: no secret is needed, and no state is made.
+// BuildRecords is Build for commands that ask the state only, or decide something in it: no secret is needed, and no
+// state is made.
 func BuildRecords(ctx context.Context, outline config.Outline, log hclog.Logger) (*Instance, error) {
 	storage, err := openExisting(ctx, outline.State)
 	if err != nil {
@@ -65,8 +66,9 @@ func BuildRecords(ctx context.Context, outline config.Outline, log hclog.Logger)
 	}, nil
 }
 
-// BuildPreview is Build for commands that write nothing, neither to applications nor to the state. running is the daemon that holds the
-// state, of which a copy is used then; nil where none runs. Where there is no state yet, none is made.
+// BuildPreview is Build for commands that write nothing, neither to applications nor to the state. running is the
+// daemon that holds the state, of which a copy is used then; nil where none runs. Where there is no state yet, none is
+// made.
 func BuildPreview(ctx context.Context, cfg *config.Config, running Client, log hclog.Logger) (i *Instance, err error) {
 	scratch, err := previewScratch(cfg.State.Path)
 	if err != nil {
@@ -89,7 +91,8 @@ func BuildPreview(ctx context.Context, cfg *config.Config, running Client, log h
 	return i, nil
 }
 
-// Build brings cfg to life on a storage that is open already and stays so. scratch is a folder for passes' temporary files.
+// Build brings cfg to life on a storage that is open already and stays so. scratch is a folder for passes' temporary
+// files.
 func (s *Storage) Build(cfg *config.Config, scratch string, log hclog.Logger) (*Instance, error) {
 	p, err := open(cfg, apply.LedgerMemory{Ledger: s.Ledger}, log)
 	if err != nil {

@@ -21,7 +21,8 @@ type Facts struct {
 	Absent int `json:"absent"` // sources and targets that could not be read
 	Failed int `json:"failed"` // changes that were tried and not done
 	Open   int `json:"open"`   // accounts of people who left that are still being closed
-	// Waiting counts what an operator has to decide or to mend, by kind: "held", "disputed", "protected", "observed", "unproven", …
+	// Waiting counts what an operator has to decide or to mend, by kind: "held", "disputed", "protected", "observed",
+	// "unproven", …
 	Waiting map[string]int `json:"waiting"`
 }
 
@@ -48,8 +49,8 @@ func (f Facts) Kinds() (kinds []string) {
 	return kinds
 }
 
-// calm are the findings that tell of something that dirsweep dealt with, that the config says to leave, or that is the directory's own affair.
-// Any other kind, one that is not known here included, waits for an operator.
+// calm are the findings that tell of something that dirsweep dealt with, that the config says to leave, or that is the
+// directory's own affair. Any other kind, one that is not known here included, waits for an operator.
 func calm(kind string) bool {
 	return slices.Contains([]string{"dangling", "disabled", "drift", "left alone", "missing", "one person", "orphan", "relinked"}, kind)
 }

@@ -19,8 +19,8 @@ func withPeer(ctx context.Context, conn net.Conn) context.Context {
 	return ctx
 }
 
-// actor is who asks, for the trail (R16): the account that the system saw at the other end of the socket, and beside root's who called it by
-// sudo, which root alone may claim. Where the system does not tell, it is what the client says.
+// actor is who asks, for the trail (R16): the account that the system saw at the other end of the socket, and beside
+// root's who called it by sudo, which root alone may claim. Where the system does not tell, it is what the client says.
 func actor(ctx context.Context, claimed string) string {
 	uid, known := ctx.Value(peerKey{}).(uint32)
 	if !known {

@@ -1,5 +1,6 @@
-// Package control is where operators' questions are answered and their orders carried out: one Service, which the control socket, the
-// command line and the demo share. It also brings a config to life (Instance) and keeps what outlives a config (Storage).
+// Package control is where operators' questions are answered and their orders carried out: one Service, which the
+// control socket, the command line and the demo share. It also brings a config to life (Instance) and keeps what
+// outlives a config (Storage).
 package control
 
 import (
@@ -20,9 +21,11 @@ import (
 	"github.com/dirsweep/dirsweep/sync/reconcile"
 )
 
-// A Client puts an operator's requests to a Service, in this process (the Service itself) or in another one (a SocketClient).
+// A Client puts an operator's requests to a Service, in this process (the Service itself) or in another one (a
+// SocketClient).
 type Client interface {
-	// Call does what command asks for and decodes its JSON answer into answer, which may be nil. It returns when the command is done.
+	// Call does what command asks for and decodes its JSON answer into answer, which may be nil. It returns when the
+	// command is done.
 	Call(ctx context.Context, command Command, request Request, answer any) error
 	// Backup writes a consistent copy of the state.
 	Backup(ctx context.Context, w io.Writer) error
@@ -98,7 +101,8 @@ func New(i *Instance, hooks Hooks) *Service {
 	return s
 }
 
-// Acquire returns the instance in use, which stays open until release is called. Who may write says so: no other instance takes over meanwhile.
+// Acquire returns the instance in use, which stays open until release is called. Who may write says so: no other
+// instance takes over meanwhile.
 func (s *Service) Acquire(writes bool) (i *Instance, release func()) {
 	return s.generations.acquire(writes)
 }
@@ -134,9 +138,9 @@ func (s *Service) Backup(ctx context.Context, w io.Writer) error {
 	return i.Storage.Ledger.Backup(ctx, w)
 }
 
-// Pass runs one pass beside what else is under way, and reports what it met. judged is called when the people have been read and judged, so
-// that the next pass may begin, while the targets' part of this one goes on; nil for nobody. A delta leaves out targets that another pass
-// is at work on.
+// Pass runs one pass beside what else is under way, and reports what it met. judged is called when the people have been
+// read and judged, so that the next pass may begin, while the targets' part of this one goes on; nil for nobody. A
+// delta leaves out targets that another pass is at work on.
 func (s *Service) Pass(ctx context.Context, mode reconcile.Mode, judged func()) (Report, error) {
 	i, ctx, release, err := s.Work(ctx)
 	if err != nil {
@@ -205,7 +209,8 @@ func (s *Service) sync(ctx context.Context, request Request) (Report, error) {
 	return report, err
 }
 
-// told completes the report of what was done: how things stand is what the state tells, not what this pass happened to meet (R21).
+// told completes the report of what was done: how things stand is what the state tells, not what this pass happened to
+// meet (R21).
 func (s *Service) told(ctx context.Context, i *Instance, report Report) (Report, error) {
 	report = s.locate(i, report)
 	err := i.Storage.Ledger.View(ctx, func(r *state.Reader) error {
@@ -433,7 +438,8 @@ func list(ctx context.Context, i *Instance, command Command, request Request) (a
 	return answer, err
 }
 
-// unproven lists the people whom their source lacks and who may have left: their accounts are open, and nothing is closed before that is proven.
+// unproven lists the people whom their source lacks and who may have left: their accounts are open, and nothing is
+// closed before that is proven.
 func unproven(r *state.Reader, outline config.Outline) (out []Leaver, err error) {
 	for f, err := range r.Findings() {
 		if err != nil {

@@ -16,8 +16,8 @@ import (
 	"github.com/hashicorp/go-hclog"
 )
 
-// The control socket speaks HTTP with JSON bodies: POST /v1/COMMAND with a Request, GET /v1/backup. Whoever may open it may do everything;
-// its folder and mode 0600 see to it that this is root and the daemon's own account only.
+// The control socket speaks HTTP with JSON bodies: POST /v1/COMMAND with a Request, GET /v1/backup. Whoever may open it
+// may do everything; its folder and mode 0600 see to it that this is root and the daemon's own account only.
 
 // maxSocketPath is what every system has room for in a socket's address.
 const maxSocketPath = 100
@@ -47,8 +47,9 @@ type Listener struct {
 	remove []string
 }
 
-// Listen opens the control socket of the state file at state. A path that is too long for a socket's address gets a folder of its own with a
-// short name instead, and a note of it beside the state. The caller holds the state, so a socket that is there already is a dead daemon's.
+// Listen opens the control socket of the state file at state. A path that is too long for a socket's address gets a
+// folder of its own with a short name instead, and a note of it beside the state. The caller holds the state, so a
+// socket that is there already is a dead daemon's.
 func Listen(ctx context.Context, state string) (*Listener, error) {
 	path, s := SocketPath(state), &Listener{}
 	if len(path) > maxSocketPath {
@@ -99,8 +100,8 @@ func (s *Listener) cleanUp() error {
 	return errors.Join(errs...)
 }
 
-// Serve answers requests until ctx is done, and returns when the last answer is out, within patience. The contexts of commands under way end
-// with ctx.
+// Serve answers requests until ctx is done, and returns when the last answer is out, within patience. The contexts of
+// commands under way end with ctx.
 func Serve(ctx context.Context, l net.Listener, s *Service, patience time.Duration, log hclog.Logger) error {
 	server := &http.Server{
 		Handler:           Handler(s),

@@ -46,7 +46,8 @@ func OpenStorage(ctx context.Context, path string) (*Storage, error) {
 	return s, nil
 }
 
-// openEvidence opens the folder of evidence and the key that signs it, both beside the state, and makes them at the first start.
+// openEvidence opens the folder of evidence and the key that signs it, both beside the state, and makes them at the
+// first start.
 func (s *Storage) openEvidence() error {
 	key, err := evidence.OpenKey(EvidenceKeyPath(s.Path))
 	if err == nil {
@@ -61,8 +62,8 @@ func EvidencePath(path string) string { return filepath.Join(filepath.Dir(path),
 // EvidenceKeyPath is the key that signs the evidence of the state file at path; its public half has ".pub" behind it.
 func EvidenceKeyPath(path string) string { return filepath.Join(filepath.Dir(path), "evidence.key") }
 
-// Maintain writes the evidence that a crash kept from being written, and removes what the trail and the evidence have kept for longer than keep.
-// It is for the start, and once a day; it may be called beside everything else.
+// Maintain writes the evidence that a crash kept from being written, and removes what the trail and the evidence have
+// kept for longer than keep. It is for the start, and once a day; it may be called beside everything else.
 func (s *Storage) Maintain(ctx context.Context, now time.Time, keep time.Duration) error {
 	before := now.Add(-keep)
 	var missing []state.Case
@@ -109,8 +110,8 @@ func copyOf(ctx context.Context, running Client, path, copied string) (*Storage,
 	return &Storage{Path: path, Ledger: state.NewLedger(store)}, nil
 }
 
-// previewScratch returns a folder of its own for the temporary files of a preview: beside the state, where only the daemon's own account gets
-// at people's data; where there is no state yet, in the system's folder for such.
+// previewScratch returns a folder of its own for the temporary files of a preview: beside the state, where only the
+// daemon's own account gets at people's data; where there is no state yet, in the system's folder for such.
 func previewScratch(path string) (string, error) {
 	beside := filepath.Dir(path)
 	if _, err := os.Stat(beside); errors.Is(err, fs.ErrNotExist) {
@@ -128,7 +129,8 @@ func hint(err error) error {
 	return err
 }
 
-// StartOver sets a broken or cut trail of the state file at path aside and begins a new one that says who did it and why.
+// StartOver sets a broken or cut trail of the state file at path aside and begins a new one that says who did it and
+// why.
 func StartOver(ctx context.Context, path, actor, reason string) error {
 	store, err := bolt.Open(path, bolt.Options{})
 	if err != nil {
@@ -186,10 +188,12 @@ func (s *Storage) Close() error {
 	return errors.Join(s.Trail.Close(), s.Ledger.Close())
 }
 
-// scratchName is what folders for temporary files are called; the daemon does not take changes in them for a new config.
+// scratchName is what folders for temporary files are called; the daemon does not take changes in them for a new
+// config.
 const scratchName = "scratch"
 
-// Scratch returns an empty folder for passes' temporary files, beside the state: they hold people's data, which has no place in /tmp.
+// Scratch returns an empty folder for passes' temporary files, beside the state: they hold people's data, which has no
+// place in /tmp.
 func (s *Storage) Scratch() (string, error) {
 	dir := filepath.Join(filepath.Dir(s.Path), scratchName)
 	left, err := filepath.Glob(dir + "-preview-*")

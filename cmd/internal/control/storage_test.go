@@ -16,8 +16,8 @@ import (
 	"github.com/dirsweep/dirsweep/sync/sweep/evidence"
 )
 
-// TestR18WhatIsKeptHasAnEnd: at the start a closed case gets the file that a crash kept from it, and what is older than `audit { keep }` goes,
-// while the trail stays whole.
+// TestR18WhatIsKeptHasAnEnd: at the start a closed case gets the file that a crash kept from it, and what is older than
+// `audit { keep }` goes, while the trail stays whole.
 func TestR18WhatIsKeptHasAnEnd(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "state.db")
@@ -78,7 +78,8 @@ func TestR18WhatIsKeptHasAnEnd(t *testing.T) {
 	}
 }
 
-// TestR16ATrailThatIsGoneIsNotWhole: beside a running service the trail is read from its path, not from what is still open.
+// TestR16ATrailThatIsGoneIsNotWhole: beside a running service the trail is read from its path, not from what is still
+// open.
 func TestR16ATrailThatIsGoneIsNotWhole(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "state.db")

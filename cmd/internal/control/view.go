@@ -12,8 +12,8 @@ import (
 	"github.com/dirsweep/dirsweep/sync/reconcile"
 )
 
-// The types below are the JSON that commands print with --json and that the control socket carries. Times are RFC 3339 and missing where
-// they do not apply; durations are seconds.
+// The types below are the JSON that commands print with --json and that the control socket carries. Times are RFC 3339
+// and missing where they do not apply; durations are seconds.
 
 // A Report is what a pass found and did, or would do.
 type Report struct {
@@ -91,7 +91,8 @@ type Closing struct {
 	Seconds float64 `json:"seconds"` // from leaving to proven closed
 }
 
-// An Open is an account of somebody swept that was not seen closed, or a target that did not say which accounts they have.
+// An Open is an account of somebody swept that was not seen closed, or a target that did not say which accounts they
+// have.
 type Open struct {
 	Target   string `json:"target"`
 	Account  string `json:"account,omitempty"` // missing where the target did not answer
@@ -258,7 +259,8 @@ type Event struct {
 	Note    string    `json:"note,omitempty"`
 }
 
-// ViewReport is the engine's report as operators see it. A plan's counts are what is to be done, a pass's what was done.
+// ViewReport is the engine's report as operators see it. A plan's counts are what is to be done, a pass's what was
+// done.
 func ViewReport(r reconcile.Report, planned bool) Report {
 	facts := factsOf(r)
 	out := Report{

@@ -1,5 +1,5 @@
-// Package daemon is the long-running process: it runs passes by the clock, retries what is owed, takes new configs over, and answers
-// operators over its control socket.
+// Package daemon is the long-running process: it runs passes by the clock, retries what is owed, takes new configs
+// over, and answers operators over its control socket.
 package daemon
 
 import (
@@ -20,7 +20,8 @@ import (
 	"github.com/dirsweep/dirsweep/sync/reconcile"
 )
 
-// stopWithin is how long what is under way may take to end when the daemon is told to stop; the whole must be done in 10 s (R20).
+// stopWithin is how long what is under way may take to end when the daemon is told to stop; the whole must be done in
+// 10 s (R20).
 const stopWithin = 8 * time.Second
 
 // Options are what a Daemon is made of.
@@ -54,8 +55,8 @@ type Daemon struct {
 	fullPass sync.Mutex // held while a scheduled full pass is under way
 }
 
-// Start reads the config, takes the state's lock, opens everything and listens; any of them failing is an error at once. It runs nothing
-// yet: the caller calls Run, or Close.
+// Start reads the config, takes the state's lock, opens everything and listens; any of them failing is an error at
+// once. It runs nothing yet: the caller calls Run, or Close.
 func Start(ctx context.Context, o Options) (*Daemon, error) {
 	if o.Load == nil {
 		o.Load = config.Load
@@ -108,8 +109,8 @@ func (d *Daemon) open(ctx context.Context, cfg *config.Config) error {
 	return d.storage.Note(ctx, audit.Record{Kind: audit.Start, Outcome: audit.Done, Note: "dirsweep " + d.options.Version + ", config " + cfg.Digest})
 }
 
-// Run keeps accounts true until ctx is done; then it ends what is under way, closes everything and returns within 10 s. It returns an error
-// only where something did not end or close.
+// Run keeps accounts true until ctx is done; then it ends what is under way, closes everything and returns within 10 s.
+// It returns an error only where something did not end or close.
 func (d *Daemon) Run(ctx context.Context) error {
 	last, err := control.LastFull(context.WithoutCancel(ctx), d.storage.Ledger)
 	if err != nil {
@@ -165,8 +166,8 @@ func (d *Daemon) times() (full, delta cron.Schedule) {
 	return i.Config.Schedule.FullSchedule, i.Config.Schedule.DeltaSchedule
 }
 
-// runPass begins a pass and returns when its people have been judged; the targets' part of it goes on in all. Of full passes there is one
-// at a time.
+// runPass begins a pass and returns when its people have been judged; the targets' part of it goes on in all. Of full
+// passes there is one at a time.
 func (d *Daemon) runPass(ctx context.Context, mode reconcile.Mode, all *sync.WaitGroup) {
 	if mode == reconcile.Full && !d.fullPass.TryLock() {
 		d.log.Info("the last full pass is still under way, so no other begins")

@@ -21,7 +21,8 @@ import (
 	"github.com/dirsweep/dirsweep/state"
 )
 
-// A house is a folder with a config whose source and target nobody answers for: what the daemon does by itself needs neither.
+// A house is a folder with a config whose source and target nobody answers for: what the daemon does by itself needs
+// neither.
 const house = `
 state { path = "state.db" }
 source "ldap" "corp" {

@@ -13,8 +13,8 @@ import (
 // maxReferenced bounds a file that the config names: keys, certificates and secrets are short.
 const maxReferenced = 1 << 20
 
-// quoted finds the plain texts of a config. One that is a file's name is taken for a file that the config depends on: a secret, a certificate
-// or a key, which may be renewed while the config stays as it is.
+// quoted finds the plain texts of a config. One that is a file's name is taken for a file that the config depends on: a
+// secret, a certificate or a key, which may be renewed while the config stays as it is.
 var quoted = regexp.MustCompile(`"([^"\\\n$]+)"`)
 
 // referencedFiles are what a config is made of beside its own text.
@@ -23,8 +23,8 @@ type referencedFiles struct {
 	folders []string // where they are, the config's own among them; sorted
 }
 
-// gather looks at the files that the config at path names, but for skip's: our own change all the time. What cannot be read counts as empty:
-// whoever needs it says so.
+// gather looks at the files that the config at path names, but for skip's: our own change all the time. What cannot be
+// read counts as empty: whoever needs it says so.
 func gather(path string, skip func(path string) bool) referencedFiles {
 	texts, dir := configText(path)
 	files := referencedFiles{folders: []string{dir}}

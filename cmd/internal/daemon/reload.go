@@ -9,7 +9,8 @@ import (
 	"github.com/dirsweep/dirsweep/sync/audit"
 )
 
-// reload takes the config on disk, and the secrets and certificates that it names, over if it is good and not the one in use; otherwise the old one goes on (R14).
+// reload takes the config on disk, and the secrets and certificates that it names, over if it is good and not the one
+// in use; otherwise the old one goes on (R14).
 func (d *Daemon) reload(ctx context.Context) {
 	referenced := gather(d.options.Path, d.watch.ours)
 	cfg, err := d.options.Load(d.options.Path)

@@ -8,7 +8,8 @@ import (
 // maintainEvery is how often what was kept long enough is removed.
 const maintainEvery = 24 * time.Hour
 
-// maintain looks after the trail and the evidence at the start and once a day, until ctx is done. What fails is tried again the next day.
+// maintain looks after the trail and the evidence at the start and once a day, until ctx is done. What fails is tried
+// again the next day.
 func (d *Daemon) maintain(ctx context.Context) {
 	ticker := time.NewTicker(maintainEvery)
 	defer ticker.Stop()

@@ -9,8 +9,8 @@ import (
 	"github.com/dirsweep/dirsweep/sync/reconcile"
 )
 
-// A scheduler says which pass is next and when. One at a time reads and judges the people: what comes due meanwhile runs after it, once,
-// however many times it came due. The targets' part of a pass is not waited for.
+// A scheduler says which pass is next and when. One at a time reads and judges the people: what comes due meanwhile
+// runs after it, once, however many times it came due. The targets' part of a pass is not waited for.
 type scheduler struct {
 	// times are read before each decision, since a reload may change them. A nil schedule never comes due.
 	times func() (full, delta cron.Schedule)
@@ -20,8 +20,8 @@ type scheduler struct {
 	full chan struct{}
 }
 
-// run runs passes until ctx is done. last is when the last full pass began, zero where there was none: one that came due since, while
-// the daemon was down, is caught up at once. Otherwise the first pass is a delta.
+// run runs passes until ctx is done. last is when the last full pass began, zero where there was none: one that came
+// due since, while the daemon was down, is caught up at once. Otherwise the first pass is a delta.
 func (r *scheduler) run(ctx context.Context, last time.Time) {
 	fullAt, _ := r.next(last, last)
 	mode := reconcile.Delta
@@ -61,7 +61,8 @@ func (r *scheduler) wait(ctx context.Context, fullAt, deltaAt time.Time) reconci
 	return mode
 }
 
-// next returns the instants that follow a pass that began and ended then. One that ended after it was due again is not made up for.
+// next returns the instants that follow a pass that began and ended then. One that ended after it was due again is not
+// made up for.
 func (r *scheduler) next(began, ended time.Time) (fullAt, deltaAt time.Time) {
 	full, delta := r.times()
 	return follow(full, began, ended), follow(delta, began, ended)

@@ -13,7 +13,8 @@ import (
 	"github.com/dirsweep/dirsweep/sync/reconcile"
 )
 
-// played runs a scheduler in fake time from the bubble's midnight and returns which passes began when: "delta 00:01:00".
+// played runs a scheduler in fake time from the bubble's midnight and returns which passes began when: "delta
+// 00:01:00".
 func played(t *testing.T, full, delta string, last, takes, lasts time.Duration, during func(r *scheduler)) []string {
 	t.Helper()
 	var began []string

@@ -16,7 +16,8 @@ import (
 // settleTime is how long a folder is left to settle after its first change: editors write, rename and remove in one go.
 const settleTime = 300 * time.Millisecond
 
-// A watch tells when the config, or a file that it names, may have changed. It watches folders and not files, since editors rename over files.
+// A watch tells when the config, or a file that it names, may have changed. It watches folders and not files, since
+// editors rename over files.
 type watch struct {
 	notify *fsnotify.Watcher
 	now    chan struct{} // asks for a look at once; buffered by one

@@ -20,7 +20,8 @@ import (
 	"github.com/google/uuid"
 )
 
-// application is one SCIM 2.0 application in memory, on a loopback port of its own: what a wiki or a chat server would be to dirsweep.
+// application is one SCIM 2.0 application in memory, on a loopback port of its own: what a wiki or a chat server would
+// be to dirsweep.
 type application struct {
 	name  string
 	token string

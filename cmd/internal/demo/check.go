@@ -14,7 +14,8 @@ import (
 	"time"
 )
 
-// reader reads an application over plain HTTP. It shares nothing with dirsweep's own client: it is the demo's second pair of eyes.
+// reader reads an application over plain HTTP. It shares nothing with dirsweep's own client: it is the demo's second
+// pair of eyes.
 type reader struct {
 	url, token string
 	client     *http.Client
@@ -109,7 +110,8 @@ func (r *reader) get(ctx context.Context, path string, into any) error {
 
 func (r *reader) close() { r.client.CloseIdleConnections() }
 
-// differences compares what the applications hold with what the company means, account by account, and says what is wrong.
+// differences compares what the applications hold with what the company means, account by account, and says what is
+// wrong.
 func (w *world) differences(ctx context.Context) ([]string, error) {
 	wiki, err := w.compare(ctx, w.wiki, w.wantInWiki())
 	if err != nil {

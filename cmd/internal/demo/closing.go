@@ -35,7 +35,8 @@ func (c Closing) MarshalJSON() ([]byte, error) {
 	}{plain(c), c.Proven.Seconds(), c.Seen.Seconds()})
 }
 
-// note enters somebody who leaves into the summary, with the accounts they are to lose. It is called just before they go.
+// note enters somebody who leaves into the summary, with the accounts they are to lose. It is called just before they
+// go.
 func (s *Summary) note(p *person, how wayOut) {
 	s.Left++
 	applications := []string{"wiki"}
@@ -97,8 +98,8 @@ func (w *world) closed(ctx context.Context, application, externalID string) (boo
 	return true, nil
 }
 
-// learn asks dirsweep how long it took to prove accounts closed, where that is not known yet. It is asked soon: a leaver who is let in again
-// by hand has another clock.
+// learn asks dirsweep how long it took to prove accounts closed, where that is not known yet. It is asked soon: a
+// leaver who is let in again by hand has another clock.
 func (s *Summary) learn(ctx context.Context, service *control.Service) error {
 	var leavers []control.Leaver
 	if err := service.Call(ctx, control.CmdLeavers, control.Request{All: true}, &leavers); err != nil {
@@ -115,7 +116,8 @@ func (s *Summary) learn(ctx context.Context, service *control.Service) error {
 	return nil
 }
 
-// audit ends a demo: it compares the applications with the company, and has the audit trail and every leaver's evidence verified.
+// audit ends a demo: it compares the applications with the company, and has the audit trail and every leaver's evidence
+// verified.
 func (s *Summary) audit(ctx context.Context, w *world, service *control.Service) error {
 	var err error
 	if s.Wrong, err = w.differences(ctx); err != nil {

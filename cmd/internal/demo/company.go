@@ -22,7 +22,8 @@ const (
 	readerDN   = "cn=dirsweep," + suffix
 )
 
-// person is somebody of the company, as the demo means them to be. The directory and the applications are compared with it.
+// person is somebody of the company, as the demo means them to be. The directory and the applications are compared with
+// it.
 type person struct {
 	id             string // entryUUID
 	uid            string
@@ -44,8 +45,8 @@ func (p person) channels() []string {
 // chats reports whether the person may use the chat.
 func (p person) chats() bool { return slices.Contains(p.groups, "chat-users") }
 
-// company is the truth of the demo: who works there. Each of its methods changes the directory the way an HR system or an administrator would.
-// It is used by one goroutine at a time.
+// company is the truth of the demo: who works there. Each of its methods changes the directory the way an HR system or
+// an administrator would. It is used by one goroutine at a time.
 type company struct {
 	directory *directory
 	people    map[string]*person // by id; those who left stay

@@ -1,5 +1,6 @@
-// Package demo shows the main job with nothing to set up: an LDAP directory and two SCIM applications in memory, on loopback, and the real
-// engine, config and state file between them. People join, move and leave; the demo reads the applications itself to say whether all is right.
+// Package demo shows the main job with nothing to set up: an LDAP directory and two SCIM applications in memory, on
+// loopback, and the real engine, config and state file between them. People join, move and leave; the demo reads the
+// applications itself to say whether all is right.
 package demo
 
 import (
@@ -51,8 +52,8 @@ func (s Summary) MarshalJSON() ([]byte, error) {
 	}{plain(s), s.Took.Seconds()})
 }
 
-// Run plays the demo and prints what happens. With Once it returns ErrWrong unless the end state, read by the demo and not by the engine, is
-// right; without, it goes on until ctx is done and then judges what there is.
+// Run plays the demo and prints what happens. With Once it returns ErrWrong unless the end state, read by the demo and
+// not by the engine, is right; without, it goes on until ctx is done and then judges what there is.
 func Run(ctx context.Context, o Options) error {
 	if o.Once {
 		return run(ctx, o, day, schedule{full: "@daily", window: "24h"})

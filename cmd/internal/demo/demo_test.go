@@ -68,7 +68,8 @@ func TestLiveEndsRightWhenItIsToldToEnd(t *testing.T) {
 	}
 }
 
-// TestCheckFindsWhatIsWrong plays a day, looks at what is said of it, then tampers with applications that are right, and expects the demo's own eyes to see it.
+// TestCheckFindsWhatIsWrong plays a day, looks at what is said of it, then tampers with applications that are right,
+// and expects the demo's own eyes to see it.
 func TestCheckFindsWhatIsWrong(t *testing.T) {
 	w, err := newWorld(t.Context(), schedule{full: "@daily", window: "24h"}, testLog(t))
 	if err != nil {

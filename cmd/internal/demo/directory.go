@@ -16,8 +16,8 @@ type attribute struct {
 	values []string
 }
 
-// An entry is one object of the directory. It never changes: an edit puts another one in its place, so that a search under way keeps
-// what it found.
+// An entry is one object of the directory. It never changes: an edit puts another one in its place, so that a search
+// under way keeps what it found.
 type entry struct {
 	dn         string
 	key        string // the DN as it compares
@@ -48,8 +48,8 @@ func (e *entry) with(name string, values ...string) *entry {
 	return next
 }
 
-// directory is a tree of entries in memory, which gives each an entryUUID for life and keeps the members of groups true when people are
-// renamed or deleted, as a server with referential integrity does.
+// directory is a tree of entries in memory, which gives each an entryUUID for life and keeps the members of groups true
+// when people are renamed or deleted, as a server with referential integrity does.
 type directory struct {
 	mu      sync.RWMutex
 	entries []*entry // in order of arrival

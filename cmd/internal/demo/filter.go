@@ -8,7 +8,8 @@ import (
 	"github.com/go-ldap/ldap/v3"
 )
 
-// A verdict is RFC 4511's three-valued logic: an item about an attribute that the server cannot judge is neither true nor false.
+// A verdict is RFC 4511's three-valued logic: an item about an attribute that the server cannot judge is neither true
+// nor false.
 type verdict int8
 
 const (
@@ -24,7 +25,8 @@ func decide(b bool) verdict {
 	return no
 }
 
-// matches evaluates a search filter (RFC 4511, 4.5.1.7) on an entry. Values compare without letter case; DNs in member as DNs.
+// matches evaluates a search filter (RFC 4511, 4.5.1.7) on an entry. Values compare without letter case; DNs in member
+// as DNs.
 func matches(filter *ber.Packet, e *entry) verdict {
 	switch filter.Tag {
 	case ldap.FilterAnd:

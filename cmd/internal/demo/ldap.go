@@ -16,9 +16,10 @@ import (
 	"github.com/hashicorp/go-hclog"
 )
 
-// ldapServer speaks as much LDAP v3 (RFC 4511) over a directory as one that reads it needs: simple bind, search with every filter but
-// extensible ones, paged results (RFC 2696), the root DSE. It writes nothing: the demo edits the directory itself. The libraries there are
-// were tried: the one that is kept up brings a test framework into the binary.
+// ldapServer speaks as much LDAP v3 (RFC 4511) over a directory as one that reads it needs: simple bind, search with
+// every filter but extensible ones, paged results (RFC 2696), the root DSE. It writes nothing: the demo edits the
+// directory itself. The libraries there are were tried: the one that is kept up brings a test framework into the
+// binary.
 type ldapServer struct {
 	directory *directory
 	bindDN    string

@@ -21,7 +21,8 @@ const (
 	endLimit    = 5 * time.Second         // for what is under way when the demo is told to end
 )
 
-// show is a demo that goes on: the daemon runs by its own clock, things happen in the company, and the demo watches the applications.
+// show is a demo that goes on: the daemon runs by its own clock, things happen in the company, and the demo watches the
+// applications.
 type show struct {
 	*world
 	daemon  *daemon.Daemon

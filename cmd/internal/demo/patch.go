@@ -13,8 +13,8 @@ import (
 	"github.com/scim2/filter-parser/v2"
 )
 
-// filter makes a test for resources of a filter. The library does not look into multi-valued attributes for `members.value eq "…"`; the same
-// question put as `members[value eq "…"]` it answers.
+// filter makes a test for resources of a filter. The library does not look into multi-valued attributes for
+// `members.value eq "…"`; the same question put as `members[value eq "…"]` it answers.
 func (s *resources) filter(e filter.Expression) func(scim.Resource) bool {
 	if a, ok := e.(*filter.AttributeExpression); ok && a.AttributePath.SubAttribute != nil {
 		if attr, ok := s.attribute(a.AttributePath); ok && attr.MultiValued() {
@@ -125,7 +125,8 @@ func (s *resources) applyEach(attributes map[string]any, op scim.PatchOperation)
 	return nil
 }
 
-// applyMatching is an operation on those members of a multi-valued attribute that a filter picks: emails[type eq "work"].value.
+// applyMatching is an operation on those members of a multi-valued attribute that a filter picks: emails[type eq
+// "work"].value.
 func (s *resources) applyMatching(attributes map[string]any, name string, op scim.PatchOperation) error {
 	attr, ok := s.attribute(op.Path.AttributePath)
 	if !ok {
@@ -177,7 +178,8 @@ func object(attributes map[string]any, name string) map[string]any {
 	return m
 }
 
-// set gives an attribute a value: a complex one keeps the sub-attributes that value does not name, a multi-valued one is added to or replaced.
+// set gives an attribute a value: a complex one keeps the sub-attributes that value does not name, a multi-valued one
+// is added to or replaced.
 func set(attributes map[string]any, name string, value any, add bool) {
 	switch value := value.(type) {
 	case map[string]any:

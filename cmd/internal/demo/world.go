@@ -71,7 +71,8 @@ func (w *world) open(ctx context.Context, s schedule, log hclog.Logger) error {
 	return w.writeConfig(s)
 }
 
-// furnish fills the wiki as one finds applications: with an account that fits a person, one of a contractor that fits nobody, and its own.
+// furnish fills the wiki as one finds applications: with an account that fits a person, one of a contractor that fits
+// nobody, and its own.
 func (w *world) furnish() {
 	first := w.company.everyone()[0]
 	w.others = []string{"administrator", "old.contractor"}

@@ -1,4 +1,5 @@
-// Package applytest is an application in memory whose trouble a test scripts: for what apply and sweep do about each class of error.
+// Package applytest is an application in memory whose trouble a test scripts: for what apply and sweep do about each
+// class of error.
 package applytest
 
 import (

@@ -12,7 +12,8 @@ import (
 	"github.com/dirsweep/dirsweep/targets"
 )
 
-// This file is all that knows the contract of targets; the applications are one thing, how the engine calls them another.
+// This file is all that knows the contract of targets; the applications are one thing, how the engine calls them
+// another.
 
 // A target is an application as the engine sees it, and each of its passes.
 type target struct {

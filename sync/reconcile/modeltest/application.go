@@ -27,7 +27,8 @@ type account struct {
 	touched  bool      // by somebody else, or with an unknown outcome, since the engine last wrote to it and knew what came of it
 }
 
-// An application is an honest one: unique logins, identifiers of its own, and a record of every write that had an effect.
+// An application is an honest one: unique logins, identifiers of its own, and a record of every write that had an
+// effect.
 type application struct {
 	world    *world
 	n        int
@@ -329,7 +330,8 @@ func (a *application) makeByHand(who int) {
 	a.accounts[made.ID].touched = true
 }
 
-// claimed gives an account that nobody has ever seen, and that names nobody, to whoever bears its login now: there is no telling otherwise.
+// claimed gives an account that nobody has ever seen, and that names nobody, to whoever bears its login now: there is
+// no telling otherwise.
 func (a *application) claimed() {
 	for _, held := range a.accounts {
 		if held.listed || held.ExternalID != "" || a.world.known[a.n][held.ID] {

@@ -2,7 +2,8 @@ package modeltest
 
 import "slices"
 
-// An Expected is a way in which histories break an invariant today. The list of them only shrinks: whoever mends one takes it out.
+// An Expected is a way in which histories break an invariant today. The list of them only shrinks: whoever mends one
+// takes it out.
 type Expected struct {
 	Invariant Invariant // "" for any
 	After     []string  // what must have come up in the history, all of it: edits, faults, kinds of step, crashes

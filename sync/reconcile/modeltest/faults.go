@@ -6,7 +6,8 @@ import (
 	"time"
 )
 
-// A Fault is what goes wrong around the engine: for a few steps, or, where somebody else does something in an application, once.
+// A Fault is what goes wrong around the engine: for a few steps, or, where somebody else does something in an
+// application, once.
 type Fault int
 
 // The faults.
@@ -177,7 +178,8 @@ func named[T ~int](what *T, names []string, text []byte) error {
 // jumps are by how much the clock goes on before a step; the last one is set back.
 var jumps = []time.Duration{time.Minute, time.Minute, 5 * time.Minute, time.Hour, 25 * time.Hour, 50 * time.Hour, -2 * time.Hour}
 
-// A Step of a history: edits, then a fault that stays for a while, then what the engine does, and where the process dies in it.
+// A Step of a history: edits, then a fault that stays for a while, then what the engine does, and where the process
+// dies in it.
 type Step struct {
 	Edits  [2]Edit
 	Who    [2]int // whom the edits are about, modulo the number of those who qualify

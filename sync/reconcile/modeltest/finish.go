@@ -15,8 +15,8 @@ import (
 // rounds is how often, at the end of a history, everything is done that there is to do.
 const rounds = 5
 
-// finish ends a history: nothing is wrong any more, every anchor is what it was, and an operator approves whatever waits. What should be is
-// then to be so, and stay so.
+// finish ends a history: nothing is wrong any more, every anchor is what it was, and an operator approves whatever
+// waits. What should be is then to be so, and stay so.
 func (w *world) finish() error {
 	ctx := context.Background()
 	w.fault.Fault = NoFault
@@ -120,7 +120,8 @@ func (w *world) judgeShare(l look, p place) {
 	w.judgeAccount(own[0], h, p.target, where)
 }
 
-// disputed reports whether somebody's account is a matter for an operator: another bears their login, they have two, or somebody disabled it.
+// disputed reports whether somebody's account is a matter for an operator: another bears their login, they have two, or
+// somebody disabled it.
 func (w *world) disputed(own []*account, h *human, target int) bool {
 	for _, acc := range w.applications[target].accounts {
 		if acc.UserName == h.entry.login && !slices.Contains(own, acc) {

@@ -14,7 +14,8 @@ import (
 // An Invariant is what no history may break.
 type Invariant string
 
-// The invariants. The first ones are looked at with every write, the next ones after every step, the last ones when all is well again.
+// The invariants. The first ones are looked at with every write, the next ones after every step, the last ones when all
+// is well again.
 const (
 	ClosesNobody  Invariant = "R1 nobody who is active and in scope is closed"
 	StripsNobody  Invariant = "R1 nobody who is active and in scope is stripped or emptied"
@@ -340,7 +341,8 @@ func (w *world) honest(h *human) bool {
 	return w.faultOf(source, true) == NoFault && (!w.shared || !w.fault.ofSource())
 }
 
-// provable reports whether absence from the directory can be proven at all: not without a trace and from an empty container.
+// provable reports whether absence from the directory can be proven at all: not without a trace and from an empty
+// container.
 func (w *world) provable(h *human) bool {
 	if h.entry != nil {
 		return true

@@ -5,8 +5,8 @@ import (
 	"slices"
 )
 
-// This file is the reference model: who works where by the directories' own truth, and what may therefore be done to whose accounts. It knows
-// nothing of sources, targets or the engine.
+// This file is the reference model: who works where by the directories' own truth, and what may therefore be done to
+// whose accounts. It knows nothing of sources, targets or the engine.
 
 // The company's sources and targets, by index.
 const (
@@ -100,8 +100,8 @@ func (c config) anchor(e *entry) string {
 	return e.anchor
 }
 
-// A share is one person at one target: what of the truth may be acted upon. Truth that nobody could have read yet, or that was read and has
-// changed since, may be acted upon as well as that of now.
+// A share is one person at one target: what of the truth may be acted upon. Truth that nobody could have read yet, or
+// that was read and has changed since, may be acted upon as well as that of now.
 type share struct {
 	leaves  bool                       // they are, or were, out of scope
 	stays   bool                       // they are, or were, in scope

@@ -2,7 +2,8 @@ package modeltest
 
 import "slices"
 
-// Shrink makes a history smaller for as long as it still breaks what it broke: steps and people are left out, then what is in a step.
+// Shrink makes a history smaller for as long as it still breaks what it broke: steps and people are left out, then what
+// is in a step.
 func Shrink(h History, breaks func(History) bool) History {
 	for smaller := true; smaller; {
 		smaller = false

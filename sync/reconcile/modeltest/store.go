@@ -12,7 +12,8 @@ var (
 	errStore = errors.New("no space left on device")
 )
 
-// A mortal store is one whose process can die: before a write, or when it was committed and nobody knows yet. From then on it answers nothing.
+// A mortal store is one whose process can die: before a write, or when it was committed and nobody knows yet. From then
+// on it answers nothing.
 type mortal struct {
 	state.Store
 	world *world

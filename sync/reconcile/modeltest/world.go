@@ -1,6 +1,6 @@
-// Package modeltest plays histories of a company (people who join, move and leave, directories and applications that fail in every way, an
-// operator, a process that dies) against the real engine, all of it in memory, and judges what was written in the applications by a small
-// reference model of the truth. It is for tests.
+// Package modeltest plays histories of a company (people who join, move and leave, directories and applications that
+// fail in every way, an operator, a process that dies) against the real engine, all of it in memory, and judges what
+// was written in the applications by a small reference model of the truth. It is for tests.
 package modeltest
 
 import (
@@ -69,8 +69,8 @@ type world struct {
 	counts       *Counts
 }
 
-// Play runs a history and returns what it broke. dir is for the trail and temporary files. It is to be called in a synctest bubble: nothing
-// in it waits for real time.
+// Play runs a history and returns what it broke. dir is for the trail and temporary files. It is to be called in a
+// synctest bubble: nothing in it waits for real time.
 func Play(site *Site, dir string, h History, log hclog.Logger, tell io.Writer, counts *Counts) ([]Violation, error) {
 	w := &world{
 		site: site, dir: dir, shared: h.Shared, log: log, tell: tell, memory: memory.New(), counts: counts,
@@ -337,7 +337,8 @@ func (w *world) fail(s Step) {
 	}
 }
 
-// hide takes those for leavers who moved, since they were last seen, to where nobody can be seen any more: no look-up tells the difference.
+// hide takes those for leavers who moved, since they were last seen, to where nobody can be seen any more: no look-up
+// tells the difference.
 func (w *world) hide() {
 	for n, h := range w.model.humans {
 		if h.entry != nil && h.entry.source == w.fault.where%sourceCount && h.entry.place == 0 && h.seen != 0 {

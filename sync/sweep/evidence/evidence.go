@@ -1,6 +1,7 @@
-// Package evidence keeps one file per leaver's case: why they were closed, which accounts they held, how each was proven closed and when, and
-// the audit records that say so. A file is written when its case is closed, signed, and never written again; neither a release nor a rehire
-// takes it away. Everything that it says of a case is derived from its records, so whoever checks it derives it again.
+// Package evidence keeps one file per leaver's case: why they were closed, which accounts they held, how each was
+// proven closed and when, and the audit records that say so. A file is written when its case is closed, signed, and
+// never written again; neither a release nor a rehire takes it away. Everything that it says of a case is derived from
+// its records, so whoever checks it derives it again.
 package evidence
 
 import (
@@ -36,7 +37,8 @@ type Evidence struct {
 	Closed  time.Time      `json:"closed,omitzero"`  // when the last account was done with; absent while the case is open
 	// Accounts are sorted by target and account.
 	Accounts []Account `json:"accounts"`
-	// Records are lines of the audit trail, byte by byte, in its order. In a closed case the last is of audit.Case and seals the others.
+	// Records are lines of the audit trail, byte by byte, in its order. In a closed case the last is of audit.Case and
+	// seals the others.
 	Records   []json.RawMessage `json:"records"`
 	Made      time.Time         `json:"made"`
 	Key       []byte            `json:"key"`       // the public key, ed25519
@@ -96,8 +98,8 @@ func Withdraw(c state.Case, why string, now time.Time) state.Case {
 	return c
 }
 
-// Record tells the audit trail how one account of a leaver stands: everything that their evidence says of it. It is of audit.Closed where the
-// account was proven closed, else of audit.Leaver.
+// Record tells the audit trail how one account of a leaver stands: everything that their evidence says of it. It is of
+// audit.Closed where the account was proven closed, else of audit.Leaver.
 func Record(c state.Case, s state.Step) audit.Record {
 	r := audit.Record{
 		At: s.At, Kind: audit.Leaver, Case: CaseID(c.Person, c.Opened), Cause: string(c.Cause), Rule: s.Rule, Target: s.Target,
@@ -107,7 +109,8 @@ func Record(c state.Case, s state.Step) audit.Record {
 	if s.Status == state.StepProven {
 		r.Kind = audit.Closed
 	}
-	// A time of leaving that is not before the noticing is no word of the directory's: it was unknown, or the account was enabled again.
+	// A time of leaving that is not before the noticing is no word of the directory's: it was unknown, or the account
+	// was enabled again.
 	r.Noticed = cmp.Or(c.Noticed, s.Left).UTC()
 	if s.Left.Before(c.Noticed) && !s.Left.IsZero() {
 		r.Left = s.Left.UTC()
@@ -117,7 +120,8 @@ func Record(c state.Case, s state.Step) audit.Record {
 	return r
 }
 
-// derive makes what a file says of its records. sealed is the record that closed the case, the last of them; nil while it is open.
+// derive makes what a file says of its records. sealed is the record that closed the case, the last of them; nil while
+// it is open.
 func derive(records []audit.Record) (e Evidence, sealed *audit.Record, err error) {
 	if last := len(records) - 1; last >= 0 && records[last].Kind == audit.Case {
 		sealed, records = &records[last], records[:last]
@@ -206,7 +210,8 @@ func (e Evidence) Proven() bool {
 	return !slices.ContainsFunc(e.Accounts, func(a Account) bool { return a.Status != state.StepProven })
 }
 
-// About reports whether who names the person: their anchor, with or without the directory, name, DN, or the user name of an account.
+// About reports whether who names the person: their anchor, with or without the directory, name, DN, or the user name
+// of an account.
 func (e Evidence) About(who string) bool {
 	return audit.Record{Person: e.Person, Name: e.Name, DN: e.DN}.About(who) || slices.ContainsFunc(e.Accounts, func(a Account) bool {
 		return audit.Record{UserName: a.UserName}.About(who)

@@ -316,7 +316,8 @@ func TestWithdrawnIsKept(t *testing.T) {
 	}
 }
 
-// TestWhatWasTakenOffTheCaseIsWithdrawn: one account is proven closed and another was held, and both are taken off before the third ends the case.
+// TestWhatWasTakenOffTheCaseIsWithdrawn: one account is proven closed and another was held, and both are taken off
+// before the third ends the case.
 func TestWhatWasTakenOffTheCaseIsWithdrawn(t *testing.T) {
 	o := newOffice(t)
 	c := closedCase()
@@ -555,8 +556,8 @@ func TestAnyEditIsFound(t *testing.T) {
 	})
 }
 
-// A forger edits a file, and signs it anew: with the genuine key, so that nothing but the edit can give them away, or with one of their own, as
-// anybody can.
+// A forger edits a file, and signs it anew: with the genuine key, so that nothing but the edit can give them away, or
+// with one of their own, as anybody can.
 type forger struct {
 	t   *testing.T
 	key ed25519.PrivateKey
@@ -606,7 +607,8 @@ func (f forger) record(r audit.Record) json.RawMessage {
 	return append(body[:len(body)-1], `,"hash":"`+hex.EncodeToString(sum[:])+`"}`...)
 }
 
-// reseal writes the closing record anew over the others, naming the forger's key; false where there is none to write anew.
+// reseal writes the closing record anew over the others, naming the forger's key; false where there is none to write
+// anew.
 func (f forger) reseal(e *evidence.Evidence) bool {
 	var hashes []string
 	last := len(e.Records) - 1
@@ -631,8 +633,8 @@ func (f forger) reseal(e *evidence.Evidence) bool {
 	return true
 }
 
-// TestEachForgeryIsRefused has somebody with the genuine key edit a file, and then write the closing record anew over what they edited. What is
-// consistent after that is contradicted by the trail alone.
+// TestEachForgeryIsRefused has somebody with the genuine key edit a file, and then write the closing record anew over
+// what they edited. What is consistent after that is contradicted by the trail alone.
 func TestEachForgeryIsRefused(t *testing.T) {
 	o := newOffice(t)
 	o.happened()

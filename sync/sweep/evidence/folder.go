@@ -20,8 +20,8 @@ import (
 	"github.com/dirsweep/dirsweep/sync/identity"
 )
 
-// A Folder holds the evidence of closed cases, one file each, and of a case that was opened again and closed once more one file each time. Its
-// methods may be called from several goroutines.
+// A Folder holds the evidence of closed cases, one file each, and of a case that was opened again and closed once more
+// one file each time. Its methods may be called from several goroutines.
 type Folder struct {
 	dir   string
 	key   *Key
@@ -31,7 +31,8 @@ type Folder struct {
 	mu sync.Mutex // held while a case is being written
 }
 
-// Open opens the folder at dir, and makes it where there is none. tell appends to the trail, and has the state remember its new end.
+// Open opens the folder at dir, and makes it where there is none. tell appends to the trail, and has the state remember
+// its new end.
 func Open(dir string, key *Key, trail *audit.Trail, tell func(ctx context.Context, records ...audit.Record) error) (*Folder, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("open the evidence: %w", err)
@@ -49,9 +50,10 @@ func Open(dir string, key *Key, trail *audit.Trail, tell func(ctx context.Contex
 // Dir is where the files are.
 func (f *Folder) Dir() string { return f.dir }
 
-// Write writes the file of a case that was just closed, and returns its path. What the trail does not tell yet of the case's accounts is told
-// first; then a record that counts and hashes all of them seals the case. Nothing is overwritten: a case that has its file as it is keeps it,
-// and one that was opened again since gets another. It may be repeated after a crash.
+// Write writes the file of a case that was just closed, and returns its path. What the trail does not tell yet of the
+// case's accounts is told first; then a record that counts and hashes all of them seals the case. Nothing is
+// overwritten: a case that has its file as it is keeps it, and one that was opened again since gets another. It may be
+// repeated after a crash.
 func (f *Folder) Write(ctx context.Context, c state.Case) (path string, err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -100,7 +102,8 @@ func (f *Folder) Draft(ctx context.Context, c state.Case, now time.Time) ([]byte
 	return nil, fmt.Errorf("the evidence of %s: %w", c.Name, err)
 }
 
-// Missing lists the cases, closed since, of which a crash kept the file from being written. It is for the start, and reads no file.
+// Missing lists the cases, closed since, of which a crash kept the file from being written. It is for the start, and
+// reads no file.
 func (f *Folder) Missing(cases iter.Seq2[state.Case, error], since time.Time) (missing []state.Case, err error) {
 	for c, err := range cases {
 		if err != nil {
@@ -175,8 +178,8 @@ func (f *Folder) told(ctx context.Context, c state.Case) ([]audit.Line, error) {
 	return f.lines(ctx, c)
 }
 
-// lacking lists what the trail does not tell of the case's accounts as they are now. One that was taken off the case before it was closed is
-// withdrawn.
+// lacking lists what the trail does not tell of the case's accounts as they are now. One that was taken off the case
+// before it was closed is withdrawn.
 func lacking(c state.Case, lines []audit.Line) (untold []audit.Record) {
 	last := map[[2]string]audit.Record{}
 	for _, line := range lines {
@@ -203,10 +206,12 @@ func lacking(c state.Case, lines []audit.Line) (untold []audit.Record) {
 	return untold
 }
 
-// slack is how long before a case was opened a record about the person may still be part of it: the order that opened it.
+// slack is how long before a case was opened a record about the person may still be part of it: the order that opened
+// it.
 const slack = time.Minute
 
-// lines returns the trail's lines about a case: those that are of it, and what was done and decided about the person since it was opened.
+// lines returns the trail's lines about a case: those that are of it, and what was done and decided about the person
+// since it was opened.
 func (f *Folder) lines(ctx context.Context, c state.Case) ([]audit.Line, error) {
 	id, since := CaseID(c.Person, c.Opened), c.Opened.Add(-slack)
 	var lines []audit.Line
@@ -227,7 +232,8 @@ func (f *Folder) lines(ctx context.Context, c state.Case) ([]audit.Line, error) 
 // maxRecords is how many bytes of records a file has room for, well below MaxFile.
 const maxRecords = 8 << 20
 
-// bounded leaves out what there is no room for: of all but the first and the last that tells of each account, the oldest.
+// bounded leaves out what there is no room for: of all but the first and the last that tells of each account, the
+// oldest.
 func bounded(lines []audit.Line, room int) []audit.Line {
 	kept := map[uint64]bool{}
 	last := map[[2]string]audit.Line{}
@@ -333,7 +339,8 @@ type File struct {
 	Err      error // why it does not hold
 }
 
-// Files reads and verifies the files of the cases opened since, oldest first. Only a folder that cannot be read is an error.
+// Files reads and verifies the files of the cases opened since, oldest first. Only a folder that cannot be read is an
+// error.
 func Files(ctx context.Context, dir string, since time.Time) iter.Seq2[File, error] {
 	return func(yield func(File, error) bool) {
 		names, err := list(dir)
@@ -377,8 +384,8 @@ func openedAt(name string) (time.Time, error) {
 	return time.Parse(openedLayout, opened)
 }
 
-// Latest returns the file of the case that was opened last of those about a person, whom who names (Evidence.About); id, where it is not zero,
-// is asked for first. It is fs.ErrNotExist where there is none.
+// Latest returns the file of the case that was opened last of those about a person, whom who names (Evidence.About);
+// id, where it is not zero, is asked for first. It is fs.ErrNotExist where there is none.
 func (f *Folder) Latest(ctx context.Context, id identity.PersonID, who string) ([]byte, error) {
 	names, err := list(f.dir)
 	if err != nil {
@@ -404,7 +411,8 @@ func (f *Folder) Latest(ctx context.Context, id identity.PersonID, who string) (
 	return os.ReadFile(latest)
 }
 
-// Prune removes the files of cases that were opened and written before a time, and returns how many; a record in the trail says so first.
+// Prune removes the files of cases that were opened and written before a time, and returns how many; a record in the
+// trail says so first.
 func (f *Folder) Prune(ctx context.Context, before time.Time) (int, error) {
 	names, err := list(f.dir)
 	if err != nil {

@@ -18,8 +18,8 @@ type Key struct {
 	private ed25519.PrivateKey
 }
 
-// OpenKey reads the key at path (PEM, PKCS #8), and makes it there where there is none, for its owner only. The public key is put beside it,
-// at path + ".pub" (PEM, PKIX), to be given to whoever checks evidence.
+// OpenKey reads the key at path (PEM, PKCS #8), and makes it there where there is none, for its owner only. The public
+// key is put beside it, at path + ".pub" (PEM, PKIX), to be given to whoever checks evidence.
 func OpenKey(path string) (*Key, error) {
 	k, err := readKey(path)
 	if errors.Is(err, fs.ErrNotExist) {

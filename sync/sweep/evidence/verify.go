@@ -14,9 +14,10 @@ import (
 // MaxFile bounds a file, in bytes (R18): records beyond it are in the trail alone.
 const MaxFile = 16 << 20
 
-// Verify checks a file by itself: that it reads as it was written; that its key signed it; that each record matches its hash, is about this
-// person and in order; that none is missing of those that the closing record counts; and that all it says of the case is what its records say.
-// It cannot see whether somebody made records and key anew: the key is known by its fingerprint, and the records are in the trail (Compare).
+// Verify checks a file by itself: that it reads as it was written; that its key signed it; that each record matches its
+// hash, is about this person and in order; that none is missing of those that the closing record counts; and that all
+// it says of the case is what its records say. It cannot see whether somebody made records and key anew: the key is
+// known by its fingerprint, and the records are in the trail (Compare).
 func Verify(r io.Reader) (Evidence, error) {
 	raw, err := io.ReadAll(io.LimitReader(r, MaxFile+1))
 	if err != nil {
@@ -32,8 +33,9 @@ func Verify(r io.Reader) (Evidence, error) {
 	return e, err
 }
 
-// parse reads a file and makes sure that it is written in the one way in which dirsweep writes it, space between tokens aside. JSON has other
-// ways to say the same, and ways to say one thing to a program and another to a reader, such as a key that is there twice.
+// parse reads a file and makes sure that it is written in the one way in which dirsweep writes it, space between tokens
+// aside. JSON has other ways to say the same, and ways to say one thing to a program and another to a reader, such as a
+// key that is there twice.
 func parse(raw []byte) (e Evidence, err error) {
 	var plain bytes.Buffer
 	if err := json.Compact(&plain, raw); err != nil {
@@ -161,14 +163,16 @@ type Comparison struct {
 	Trail   audit.Summary `json:"trail"`
 }
 
-// Compare reads the trail at path, also while a daemon writes it, and checks that it is whole and has what the file has of it. ErrInvalid says
-// that the file, as Verify returned it, has a record that the trail does not have, or lacks one of its case.
+// Compare reads the trail at path, also while a daemon writes it, and checks that it is whole and has what the file has
+// of it. ErrInvalid says that the file, as Verify returned it, has a record that the trail does not have, or lacks one
+// of its case.
 func Compare(ctx context.Context, e Evidence, path string) (c Comparison, err error) {
 	records, err := e.parseRecords()
 	if err != nil {
 		return c, err
 	}
-	// The records of a closed case are counted by its last one. Of an open one, all that the trail has so far have to be there.
+	// The records of a closed case are counted by its last one. Of an open one, all that the trail has so far have to
+	// be there.
 	ofCase, last := []byte(fmt.Sprintf(`"case":%q`, e.Case)), records[len(records)-1]
 	open := last.Kind != audit.Case
 	wanted := map[uint64]audit.Record{}

@@ -19,7 +19,8 @@ import (
 	"github.com/dirsweep/dirsweep/targets"
 )
 
-// Auth is how we sign in. At most one of Bearer, Basic and OAuth is set; a client certificate goes with any of them, or alone.
+// Auth is how we sign in. At most one of Bearer, Basic and OAuth is set; a client certificate goes with any of them, or
+// alone.
 type Auth struct {
 	Bearer   identity.Secret
 	Basic    *Basic
@@ -102,8 +103,8 @@ func newTransport(o Options) (*http.Transport, error) {
 	}, nil
 }
 
-// sameOrigin follows a few redirects within one origin, and those of writes only where they keep method and body: 307 and 308 (RFC 9110
-// §15.4.8). Credentials go nowhere else.
+// sameOrigin follows a few redirects within one origin, and those of writes only where they keep method and body: 307
+// and 308 (RFC 9110 §15.4.8). Credentials go nowhere else.
 func sameOrigin(req *http.Request, via []*http.Request) error {
 	first := via[0]
 	switch {

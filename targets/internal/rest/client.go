@@ -1,5 +1,5 @@
-// Package rest is the HTTP client that every target speaking REST shares: who we are, whom we trust, how fast we ask, how much we read, and
-// what an answer means. It repeats pages of a listing where asked to, and nothing else.
+// Package rest is the HTTP client that every target speaking REST shares: who we are, whom we trust, how fast we ask,
+// how much we read, and what an answer means. It repeats pages of a listing where asked to, and nothing else.
 package rest
 
 import (
@@ -40,7 +40,8 @@ type Options struct {
 	Accept      string        // default application/json
 	ContentType string        // of bodies; default application/json
 	Timeout     time.Duration // of one request; of each read of a streamed answer; default 30 s
-	// Pace is called before each request, repeats and redirects included, and its error returned as it is. nil for no limit.
+	// Pace is called before each request, repeats and redirects included, and its error returned as it is. nil for no
+	// limit.
 	Pace func(ctx context.Context) error
 	// Fault explains an error body; nil understands the common shapes.
 	Fault func(body []byte) Fault
@@ -70,8 +71,8 @@ type Response struct {
 // RequestID is the target's name for the call, "" where it gave none.
 func (r *Response) RequestID() string { return requestID(r.Header) }
 
-// Decode reads the body's JSON into v, numbers as json.Number where v is an any. A body that is not JSON is of the class ErrUnavailable:
-// a proxy's page, or an answer cut off.
+// Decode reads the body's JSON into v, numbers as json.Number where v is an any. A body that is not JSON is of the
+// class ErrUnavailable: a proxy's page, or an answer cut off.
 func (r *Response) Decode(v any) error {
 	dec := json.NewDecoder(bytes.NewReader(r.Body))
 	dec.UseNumber()
@@ -138,8 +139,8 @@ func (c *Client) Close() error {
 	return nil
 }
 
-// Do makes one request, once, and reads the answer to its end. body is marshalled to JSON; nil for none. path starts with a slash and is
-// escaped already. Errors are of the classes of package targets.
+// Do makes one request, once, and reads the answer to its end. body is marshalled to JSON; nil for none. path starts
+// with a slash and is escaped already. Errors are of the classes of package targets.
 func (c *Client) Do(ctx context.Context, method, path string, query url.Values, body any, header http.Header) (*Response, error) {
 	// Waiting for one's turn is not the target's slowness: the deadline starts after it.
 	if err := c.opts.Pace(ctx); err != nil {
@@ -170,9 +171,9 @@ func (c *Client) Stream(ctx context.Context, path string, query url.Values, read
 	return c.stream(ctx, path, query, read)
 }
 
-// StreamPage is Stream for a page of a long listing, which would have to begin anew: it asks again a few times, with pauses as the target
-// asks, where the target is not available. read is called again, from the start of a new answer, where the one before broke off; an error
-// of its own ends the stream unless it is of the class ErrUnavailable.
+// StreamPage is Stream for a page of a long listing, which would have to begin anew: it asks again a few times, with
+// pauses as the target asks, where the target is not available. read is called again, from the start of a new answer,
+// where the one before broke off; an error of its own ends the stream unless it is of the class ErrUnavailable.
 func (c *Client) StreamPage(ctx context.Context, path string, query url.Values, read func(*Body) error) error {
 	return c.patiently(ctx, func() error { return c.stream(ctx, path, query, read) })
 }
@@ -212,7 +213,8 @@ func (c *Client) stream(ctx context.Context, path string, query url.Values, read
 
 var errSlow = errors.New("the target is silent")
 
-// A Body is a streamed answer. A read that waits longer than the client's timeout fails, and so does one value that is too large.
+// A Body is a streamed answer. A read that waits longer than the client's timeout fails, and so does one value that is
+// too large.
 type Body struct {
 	from    io.Reader
 	slow    *time.Timer

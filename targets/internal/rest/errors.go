@@ -54,8 +54,9 @@ type Fault struct {
 	Own        bool // the body is of a shape that only the application speaks
 }
 
-// class sorts an answer into the classes of package targets. What is said of one record is about that record; the same of a collection is
-// about us (403), or says that the application is not there (404): its front, a deploy or a lapsed tenant answer so to everything.
+// class sorts an answer into the classes of package targets. What is said of one record is about that record; the same
+// of a collection is about us (403), or says that the application is not there (404): its front, a deploy or a lapsed
+// tenant answer so to everything.
 func class(method, path string, status int, own bool) error {
 	record := strings.Contains(strings.Trim(path, "/"), "/")
 	switch status {
@@ -82,7 +83,8 @@ func class(method, path string, status int, own bool) error {
 	return targets.ErrRejected
 }
 
-// own reports whether an answer is the application's own: by its media type, where that is one that no proxy speaks, or by its body.
+// own reports whether an answer is the application's own: by its media type, where that is one that no proxy speaks, or
+// by its body.
 func (c *Client) own(h http.Header, fault Fault) bool {
 	media, _, err := mime.ParseMediaType(h.Get("Content-Type"))
 	return fault.Own || err == nil && media != "application/json" && media == c.opts.ContentType
@@ -145,8 +147,8 @@ func requestID(h http.Header) string {
 // throttleWords are what applications say in a 403 that means "too fast" (notes: Google, Salesforce, AWS).
 var throttleWords = []string{"ratelimit", "rate limit", "throttl", "quotaexceeded", "request_limit_exceeded", "too many requests"}
 
-// ReadFault finds the explanation in the error bodies that are common: SCIM's detail (RFC 7644 §3.12), {"error":{…}}, {"message":…}. It
-// takes none of them for the application's own.
+// ReadFault finds the explanation in the error bodies that are common: SCIM's detail (RFC 7644 §3.12), {"error":{…}},
+// {"message":…}. It takes none of them for the application's own.
 func ReadFault(body []byte) Fault {
 	var f Fault
 	lower := strings.ToLower(string(body))

@@ -103,8 +103,8 @@ func TestErrorsByClass(t *testing.T) {
 	}
 }
 
-// R8: a 404 is the application's word about one record only where it is the application that speaks, and about a record. A 403 of one record is
-// that record's.
+// R8: a 404 is the application's word about one record only where it is the application that speaks, and about a
+// record. A 403 of one record is that record's.
 func TestR08WhoSaysNo(t *testing.T) {
 	ours := func(body []byte) Fault { return Fault{Own: strings.Contains(string(body), "ours")} }
 	for _, test := range []struct {

@@ -7,15 +7,16 @@ import (
 	"time"
 )
 
-// maxPause is the longest pause that is believed: a target that asks for more has a broken clock, and apply would park its leavers.
+// maxPause is the longest pause that is believed: a target that asks for more has a broken clock, and apply would park
+// its leavers.
 const maxPause = 24 * time.Hour
 
 // epochFloor tells a count of seconds from a moment in Unix time: nobody asks for a pause of thirty years.
 const epochFloor = 1_000_000_000
 
-// RetryAfter reads how long a target asks us to wait: Retry-After (RFC 9110 §10.2.3, seconds or an HTTP date), X-Retry-After, or the
-// reset of a rate limit (seconds, or Unix time). The result lies between 0 and 24 hours and is never negative; false where nothing
-// readable was said.
+// RetryAfter reads how long a target asks us to wait: Retry-After (RFC 9110 §10.2.3, seconds or an HTTP date),
+// X-Retry-After, or the reset of a rate limit (seconds, or Unix time). The result lies between 0 and 24 hours and is
+// never negative; false where nothing readable was said.
 func RetryAfter(h http.Header, now time.Time) (time.Duration, bool) {
 	for _, name := range []string{"Retry-After", "X-Retry-After", "RateLimit-Reset", "X-RateLimit-Reset", "X-Rate-Limit-Reset"} {
 		if d, ok := pause(h.Get(name), now); ok {

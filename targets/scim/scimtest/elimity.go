@@ -19,8 +19,9 @@ import (
 	"github.com/scim2/filter-parser/v2"
 )
 
-// StartElimity runs elimity-com/scim in process: its protocol, schemas and filters, and a store in memory of ours that applies patches and
-// keeps names unique. Lookups by name and externalId, and creates, take the same time however many accounts there are.
+// StartElimity runs elimity-com/scim in process: its protocol, schemas and filters, and a store in memory of ours that
+// applies patches and keeps names unique. Lookups by name and externalId, and creates, take the same time however many
+// accounts there are.
 func StartElimity(tb testing.TB) *Server {
 	tb.Helper()
 	users, groups := newShelf("userName"), newShelf("displayName")

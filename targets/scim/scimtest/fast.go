@@ -81,7 +81,8 @@ func NewFast(q Quirks) *Fast {
 	return &Fast{quirks: q, users: newStack("userName"), groups: newStack("displayName"), churn: q.Churn}
 }
 
-// StartFast runs a Fast with n accounts, numbered from 1: userName u000001, externalId e000001, each with a display name, a name and a mail.
+// StartFast runs a Fast with n accounts, numbered from 1: userName u000001, externalId e000001, each with a display
+// name, a name and a mail.
 func StartFast(tb testing.TB, n int, q Quirks) (*Server, *Fast) {
 	tb.Helper()
 	f := NewFast(q)

@@ -28,8 +28,8 @@ func StartSCIMMY(tb testing.TB) *Server {
 	return startNode(tb, "scimmy", nil)
 }
 
-// StartBetterAuth runs better-auth with its SCIM plugin, a whole service that is not ours. A rate above 0 makes it answer 429 after so many
-// requests in 10 seconds.
+// StartBetterAuth runs better-auth with its SCIM plugin, a whole service that is not ours. A rate above 0 makes it
+// answer 429 after so many requests in 10 seconds.
 func StartBetterAuth(tb testing.TB, rate int) *Server {
 	tb.Helper()
 	return startNode(tb, "betterauth", []string{fmt.Sprintf("RATE=%d", rate)}, "--legacy-peer-deps")

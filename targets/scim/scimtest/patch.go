@@ -13,8 +13,8 @@ import (
 // errNoTarget is RFC 7644's noTarget: a value filter that selects nothing.
 var errNoTarget = errors.New("noTarget")
 
-// apply carries out one PATCH operation, RFC 7644 §3.5.2, on doc. It is written from the RFC for the servers here whose libraries leave
-// that to the application.
+// apply carries out one PATCH operation, RFC 7644 §3.5.2, on doc. It is written from the RFC for the servers here whose
+// libraries leave that to the application.
 func apply(doc map[string]any, op string, path *filter.Path, value any) error {
 	op = strings.ToLower(op)
 	if path == nil {

@@ -1,6 +1,6 @@
-// Package scimtest has the SCIM applications that tests and benchmarks run against: three that are not ours (elimity-com/scim in process,
-// SCIMMY and better-auth on Node), a fast one of our own that can also be as wrong as an application gets, and a gate in front of each
-// that counts writes and makes trouble.
+// Package scimtest has the SCIM applications that tests and benchmarks run against: three that are not ours
+// (elimity-com/scim in process, SCIMMY and better-auth on Node), a fast one of our own that can also be as wrong as an
+// application gets, and a gate in front of each that counts writes and makes trouble.
 package scimtest
 
 import (
