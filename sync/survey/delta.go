@@ -16,12 +16,19 @@ import (
 // oneByOne is how many accounts a delta pass looks at one by one before listing the target is the cheaper way.
 const oneByOne = 200
 
+// seenBefore reports whether there is nothing new about somebody without a link: in an application that is only
+// observed nothing was tried that would have to be tried again, so that only a full pass looks for them once more
+// (R18).
+func (s *Survey) seenBefore(i int) bool {
+	return s.Observe && !s.o.Full && !s.o.One && !s.people.Roster.Row(i).Dirty
+}
+
 func (s *Survey) unlinkedInScope() (n int) {
 	if s.o.One {
 		return 0
 	}
 	for i := range s.people.Roster.Len() {
-		if s.view.Scope.Has(i) && !s.view.Linked.Has(i) {
+		if s.view.Scope.Has(i) && !s.view.Linked.Has(i) && !s.seenBefore(i) {
 			n++
 		}
 	}
@@ -84,7 +91,7 @@ func (s *Survey) searchUnlinked(ctx context.Context) (late []people.Leaver, err 
 	for i := range s.people.RowsOf(s.view) {
 		// Somebody out of scope whose account was never linked is found by the next full pass, or when asked about by
 		// name.
-		if s.view.Linked.Has(i) || s.view.Unsure.Has(i) || !s.view.Scope.Has(i) && !s.o.One {
+		if s.view.Linked.Has(i) || s.view.Unsure.Has(i) || !s.view.Scope.Has(i) && !s.o.One || s.seenBefore(i) {
 			continue
 		}
 		e, want, err := s.want(ctx, i, "")

@@ -46,7 +46,7 @@ func (s *Survey) matchUnlinked(ctx context.Context) (late []people.Leaver, err e
 		}
 	}
 	for i := range s.people.RowsOf(s.view) {
-		if !s.view.Scope.Has(i) || s.view.Linked.Has(i) || s.view.Unsure.Has(i) {
+		if !s.view.Scope.Has(i) || s.view.Linked.Has(i) || s.view.Unsure.Has(i) || s.seenBefore(i) {
 			continue
 		}
 		e, err := s.people.Roster.Entry(i)

@@ -9,9 +9,7 @@ import (
 )
 
 // expectedFailures are the cases that go wrong today, and why. A case that holds has to be taken off this list.
-var expectedFailures = map[string]string{
-	"TestObservedApplicationIsNotListedInEachDelta": "who is not linked is looked for in each delta (R18)",
-}
+var expectedFailures = map[string]string{}
 
 // A case that was renamed or removed must not stay on the list.
 func TestExpectedFailuresAreCases(t *testing.T) {
