@@ -12,7 +12,7 @@ type grounds struct {
 	person  *state.Person // nil where nothing is remembered
 	ordered bool          // an operator has them swept
 	link    *state.Link   // of the account that was linked or, where none was, of the person; nil for none
-	step    *state.Step   // of the person's case, for the account; nil for none
+	step    *state.Step   // of the person at the target, to be closed or held; nil for none
 }
 
 // overtaken reports whether what a change rests on is over: passes overlap, and people are judged anew while a target
@@ -34,7 +34,7 @@ func (now grounds) overtake(job Job) bool {
 		return true
 	case now.person != nil && (!now.person.Active || !slices.Contains(now.person.Scope, job.Change.Target)):
 		return true
-	case now.step != nil && (now.step.Status == state.StepOpen || now.step.Status == state.StepHeld):
+	case now.step != nil:
 		return true
 	case job.Link.Account == "":
 		return now.link != nil
@@ -65,10 +65,17 @@ func groundsOf(r *state.Reader, job Job) (now grounds, err error) {
 		now.link = &link
 	}
 	kase, _, err := r.Case(c.Person)
-	if at := slices.IndexFunc(kase.Steps, func(s state.Step) bool {
-		return s.Target == c.Target && (s.Account == c.Account || s.Account == "")
-	}); at >= 0 {
-		now.step = &kase.Steps[at]
-	}
+	now.step = undecided(kase, c.Target)
 	return now, err
+}
+
+// undecided is a step of a case at a target that is to be closed or waits for a decision, whichever account it is about;
+// nil for none.
+func undecided(kase state.Case, target string) *state.Step {
+	for i, s := range kase.Steps {
+		if s.Target == target && (s.Status == state.StepOpen || s.Status == state.StepHeld) {
+			return &kase.Steps[i]
+		}
+	}
+	return nil
 }

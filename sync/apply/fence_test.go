@@ -13,9 +13,11 @@ func TestR07OrdinaryWorkIsFenced(t *testing.T) {
 	link := state.Link{Target: "wiki", Person: alice, Account: "1", State: identity.LinkActive}
 	update := Job{Link: link, Change: identity.Change{Op: identity.Update, Target: "wiki", Person: alice, Account: "1"}}
 	create := Job{Change: identity.Change{Op: identity.Create, Target: "wiki", Person: alice}}
-	step := func(s state.StepStatus) func(*grounds) {
-		return func(g *grounds) { g.step = &state.Step{Target: "wiki", Account: "1", Status: s} }
+	step := func(list ...state.Step) func(*grounds) {
+		return func(g *grounds) { g.step = undecided(state.Case{Steps: list}, "wiki") }
 	}
+	proven := state.Step{Target: "wiki", Account: "1", Status: state.StepProven}
+	held := state.Step{Target: "wiki", Account: "2", Status: state.StepHeld}
 	for _, c := range []struct {
 		name string
 		job  Job
@@ -27,9 +29,12 @@ func TestR07OrdinaryWorkIsFenced(t *testing.T) {
 		{"not active", update, func(g *grounds) { g.person.Active = false }, true},
 		{"out of scope", update, func(g *grounds) { g.person.Scope = []string{"chat"} }, true},
 		{"swept by an operator", update, func(g *grounds) { g.ordered = true }, true},
-		{"to be closed", update, step(state.StepOpen), true},
-		{"held", update, step(state.StepHeld), true},
-		{"closed before, and back", update, step(state.StepProven), false},
+		{"to be closed", update, step(state.Step{Target: "wiki", Account: "1", Status: state.StepOpen}), true},
+		{"held, by another account of theirs", update, step(proven, held), true},
+		{"held before they have one", create, step(held), true},
+		{"to be closed elsewhere", update, step(state.Step{Target: "chat", Account: "1", Status: state.StepOpen}), false},
+		{"closed before, and back", update, step(proven), false},
+		{"kept by an operator", update, step(state.Step{Target: "wiki", Account: "1", Status: state.StepKept}), false},
 		{"unlinked", update, func(g *grounds) { g.link = nil }, true},
 		{"closed since", update, func(g *grounds) { g.link.State = identity.LinkDisabled }, true},
 		{"somebody else's since", update, func(g *grounds) { g.link.Person = bob }, true},

@@ -111,3 +111,27 @@ func TestR02AShrinkSaysWhatIsKnown(t *testing.T) {
 		}
 	}
 }
+
+// R6: who was rejected at one target is kept at another that they leave by the same; not once they have returned to the
+// first, where that ends.
+func TestR06WhoHasReturnedIsBoundNowhereElse(t *testing.T) {
+	gone := crowd(moved, "ou=a", 1)
+	l := gone[0]
+	b := company(100)
+	b.holds = []identity.Hold{{
+		Digest: "1", Kind: identity.HoldCohort, Directory: "corp", Target: "wiki", Cause: l.Cause, Since: morning,
+		Members: []identity.Member{{
+			Target: "wiki", Person: l.Person, Account: l.Account, Strength: l.Strength,
+			Ruling: identity.Ruling{What: identity.Rejected, By: "olga"},
+		}},
+	}}
+	elsewhere := at("chat", gone)
+	f := b.facts(elsewhere)
+	if got := said(guard.Decide(f)); got != "0 go; kept 1" {
+		t.Errorf("%s: the rejection is of one departure, at every target", got)
+	}
+	f.Ended = map[guard.Ref]guard.End{guard.RefOf(l.Person, "wiki", l.Account): guard.Returned}
+	if got := said(guard.Decide(f)); got != "1 go" {
+		t.Errorf("%s: they have returned to wiki", got)
+	}
+}
