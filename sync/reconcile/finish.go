@@ -46,13 +46,19 @@ func (r *run) finish(ctx context.Context) error {
 		r.report.Targets = append(r.report.Targets, part)
 		r.report.Failures = append(r.report.Failures, s.failures...)
 		r.report.Closed = append(r.report.Closed, s.closed...)
-		all = append(all, s.changes)
+		if len(s.changes) > 0 {
+			all = append(all, s.changes)
+		}
 		s.changes = nil // a first pass has as many as there are people
 		if s.survey != nil {
 			s.survey.Changes, s.survey.Work = nil, nil
 		}
 	}
-	r.report.Plan = plan.New(slices.Concat(all...))
+	if len(all) == 1 {
+		r.report.Plan = plan.New(all[0])
+	} else {
+		r.report.Plan = plan.New(slices.Concat(all...))
+	}
 	r.report.Run = state.Run{
 		ID: r.id, Mode: string(r.pass.Mode), Started: r.now, Ended: r.o.Now(), Digest: r.report.Plan.Digest, People: count, Counts: counts,
 		Held: len(r.report.Held), Failed: len(r.report.Failures), Findings: len(r.findings), Problems: r.problems(),

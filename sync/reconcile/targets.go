@@ -141,6 +141,16 @@ func (r *run) ready(ctx context.Context, s *side) error {
 	return nil
 }
 
+// planned adds what a survey planned. A first pass plans as many changes as there are people: they are not copied where
+// they are all there is.
+func (s *side) planned(changes []identity.Change) {
+	if len(s.changes) == 0 {
+		s.changes = slices.Clip(changes)
+		return
+	}
+	s.changes = append(s.changes, changes...)
+}
+
 // planClosings adds what closing accounts takes to the plan.
 func (s *side) planClosings(lists ...[]people.Leaver) {
 	for _, out := range slices.Concat(lists...) {
@@ -159,7 +169,7 @@ func (r *run) read(ctx context.Context, s *side) error {
 	if err := s.survey.Read(ctx); err != nil {
 		return err
 	}
-	s.changes = append(s.changes, s.survey.Changes...)
+	s.planned(s.survey.Changes)
 	accepted, watched := len(s.accepted), len(s.watched)
 	if err := r.guard(ctx, s.survey.Late, s); err != nil {
 		return err

@@ -3,6 +3,7 @@ package survey
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"unique"
 
@@ -176,6 +177,7 @@ func (s *Survey) orphan(ctx context.Context, have identity.Account) (out people.
 
 // planJoiners plans an account for everybody in scope who has none.
 func (s *Survey) planJoiners(ctx context.Context) error {
+	s.Work, s.Changes = slices.Grow(s.Work, len(s.joiners)), slices.Grow(s.Changes, len(s.joiners))
 	for _, i := range s.joiners {
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
