@@ -43,6 +43,9 @@ type Person struct {
 	Former []Former `cbor:"15,keyasint,omitempty"`
 }
 
+// InScope reports whether the person is active and in a target's scope, as the last judgement has it.
+func (p Person) InScope(target string) bool { return p.Active && slices.Contains(p.Scope, target) }
+
 // A Former is what a person was called before.
 type Former struct {
 	DN   string `cbor:"1,keyasint,omitempty"`

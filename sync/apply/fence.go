@@ -1,8 +1,6 @@
 package apply
 
 import (
-	"slices"
-
 	"github.com/dirsweep/dirsweep/state"
 	"github.com/dirsweep/dirsweep/sync/identity"
 )
@@ -32,7 +30,7 @@ func (now grounds) overtake(job Job) bool {
 	switch {
 	case now.ordered:
 		return true
-	case now.person != nil && (!now.person.Active || !slices.Contains(now.person.Scope, job.Change.Target)):
+	case now.person != nil && !now.person.InScope(job.Change.Target):
 		return true
 	case now.step != nil:
 		return true

@@ -3,7 +3,6 @@ package orders
 import (
 	"context"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/dirsweep/dirsweep/state"
@@ -85,7 +84,7 @@ func release(w *state.Writer, id identity.PersonID, now time.Time) (ended []*sta
 	for _, s := range c.Steps {
 		switch {
 		case c.Cause != identity.Emergency:
-		case s.Status == state.StepProven && p.Active && slices.Contains(p.Scope, s.Target):
+		case s.Status == state.StepProven && p.InScope(s.Target):
 			if err := sweep.Unwatch(w, id, s.Target, s.Account, now); err != nil {
 				return nil, err
 			}

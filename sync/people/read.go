@@ -234,7 +234,7 @@ func (r *Read) mark(n, i int, rec state.Person, unsure []string) {
 		switch {
 		case slices.Contains(unsure, l.Name):
 			l.Unsure.Set(i)
-		case rec.Active && slices.Contains(rec.Scope, l.Name):
+		case rec.InScope(l.Name):
 			l.Scope.Set(i)
 		}
 	}

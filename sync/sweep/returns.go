@@ -3,7 +3,6 @@ package sweep
 import (
 	"context"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/dirsweep/dirsweep/state"
@@ -102,7 +101,7 @@ func belongs(r *state.Reader, target string, person identity.PersonID, account i
 		person = holder.Person
 	}
 	p, known, err := r.Person(person)
-	return known && p.Active && slices.Contains(p.Scope, target), err
+	return known && p.InScope(target), err
 }
 
 func (b *Books) returned(ctx context.Context, target string, person identity.PersonID, now time.Time) error {
