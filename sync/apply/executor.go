@@ -187,26 +187,27 @@ func (x *Executor) Look(ctx context.Context, p *Pass, job Job) Result {
 	return r
 }
 
-// Asked reports whether dirsweep asked for the account of a link to be disabled, and never learned what came of it: it
-// had no answer, or was cut short. Who finds such an account disabled has found dirsweep's own doing.
-func (x *Executor) Asked(ctx context.Context, link state.Link) (asked bool, err error) {
-	if link.Account == "" || link.State != identity.LinkActive || !link.Asked.IsZero() {
-		return !link.Asked.IsZero(), nil
+// Asked is when dirsweep asked for the account of a link to be disabled and never learned what came of it: it had no
+// answer, or was cut short; zero where it did not. Who finds such an account disabled has found dirsweep's own doing.
+func (x *Executor) Asked(ctx context.Context, link state.Link) (at time.Time, err error) {
+	if !link.Asked.IsZero() {
+		return link.Asked, nil
 	}
 	err = x.Ledger.View(ctx, func(r *state.Reader) error {
 		for intent, err := range r.Intents() {
 			if err != nil {
 				return err
 			}
-			c := intent.Change
-			asked = asked || c.Op == identity.Disable && c.Target == link.Target && c.Account == link.Account
+			if c := intent.Change; c.Op == identity.Disable && c.Target == link.Target && c.Account == link.Account {
+				at = intent.At
+			}
 		}
 		return nil
 	})
 	if err != nil {
-		return false, fmt.Errorf("read the state: %w", err)
+		return at, fmt.Errorf("read the state: %w", err)
 	}
-	return asked, nil
+	return at, nil
 }
 
 // hidden reports whether an account is likely to be invisible because dirsweep disabled it.

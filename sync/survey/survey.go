@@ -54,17 +54,13 @@ func (t Target) View(skip bool) *people.View {
 // Reports says that leavers are only reported.
 func (t Target) Reports() bool { return t.Leaver.Action == sweep.ActionReport }
 
-// Closing is how an account that has to be closed is closed: as the config says, but an orphan keeps what it has, and
-// an order is an order where leavers are only reported.
+// Closing is how an account that has to be closed is closed: as the config says, but an orphan keeps what it has.
 func (t Target) Closing(out people.Leaver) sweep.Account {
 	policy := t.Leaver
 	if out.Person.IsZero() {
 		policy = sweep.Policy{Action: sweep.ActionDisable, Revoke: policy.Revoke}
 	}
-	if policy.Action == sweep.ActionReport {
-		policy.Action = sweep.ActionDisable
-	}
-	return sweep.Account{Change: out.Change(""), Link: out.Link, Policy: policy}
+	return sweep.Account{Change: out.Change(""), Link: out.Link, Policy: policy.Closing()}
 }
 
 // Options are what a Survey is made of.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/dirsweep/dirsweep/state"
@@ -202,16 +203,14 @@ func closeLinked(ctx context.Context, x *apply.Executor, p *apply.Pass, a *Accou
 			"%w: it cannot disable accounts; set leaver { action = \"delete\" } or \"report\"", targets.ErrRejected)}
 	}
 	r := x.Look(ctx, p, apply.Job{Change: a.change(identity.Disable), Have: a.last(), Link: a.Link})
-	ours, err := x.Asked(ctx, a.Link)
-	if r.Err == nil {
-		r.Err = err
-	}
-	if ours && a.Link.Asked.IsZero() {
-		a.Link.Asked = x.Now()
-	}
 	if r.Err == nil && r.Seen == apply.SeenInactive && a.Link.Account != "" && a.Link.State == identity.LinkActive {
 		// Somebody else closed it, and what dirsweep did not disable it does not delete (R10); or it did, and had no
 		// answer.
+		asked, err := x.Asked(ctx, a.Link)
+		if err != nil {
+			return Closed{Failed: a.change(identity.Disable), Err: err}
+		}
+		a.Link.Asked = asked
 		r = x.Do(ctx, p, apply.Job{Change: a.change(identity.Link), Have: r.Account, Link: a.Link, Scope: a.Link.ScopePrint})
 		a.Link, r.Seen = r.Link, apply.SeenInactive
 	}
@@ -222,11 +221,13 @@ func closeLinked(ctx context.Context, x *apply.Executor, p *apply.Pass, a *Accou
 		return Closed{Failed: a.change(identity.Disable), Err: r.Err}
 	}
 	closed := Closed{}
-	told := a.Refused == nil
+	refused := func() {}
+	if a.Refused != nil {
+		refused = sync.OnceFunc(a.Refused)
+	}
 	for _, c := range a.Changes(caps) {
-		if !told && r.Seen != apply.SeenActive {
-			told = true
-			a.Refused()
+		if r.Seen != apply.SeenActive {
+			refused()
 		}
 		if r.Seen == apply.SeenGone || r.Seen == apply.SeenHidden {
 			break
@@ -251,9 +252,7 @@ func closeLinked(ctx context.Context, x *apply.Executor, p *apply.Pass, a *Accou
 				strings.Join(identity.EntitlementNames(r.Sent), ", "))
 		}
 	}
-	if !told {
-		a.Refused()
-	}
+	refused()
 	return a.end(closed, r, x.Now())
 }
 

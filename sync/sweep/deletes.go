@@ -52,8 +52,7 @@ func (s *Sweeper) judgeDeletes(ctx context.Context, rules Rules, tasks []task, n
 	for _, l := range d.Go {
 		goes[l.Account] = true
 	}
-	if d.Why != "" && now.Sub(s.doubted) > heldDelete {
-		s.doubted = now
+	if d.Why != "" && s.atMost(&s.doubted, heldDelete, now, false) {
 		s.Log.Warn("no account is deleted until the next pass", "target", s.Target, "accounts", len(facts.Leavers), "reason", d.Why)
 	}
 	if err := s.Books.keepDeletes(ctx, d.Decision, now); err != nil {
@@ -74,11 +73,11 @@ func (s *Sweeper) judgeDeletes(ctx context.Context, rules Rules, tasks []task, n
 
 // askClock has one of the accounts that wait for a clock looked at, a minute apart: the target's answer tells its time.
 func (s *Sweeper) askClock(tasks []task, waiting map[identity.AccountID]task, now time.Time) {
-	if now.Sub(s.clockAsked).Abs() < probeEvery {
+	if !s.atMost(&s.clockAsked, probeEvery, now, false) {
 		return
 	}
 	i := slices.IndexFunc(tasks, func(t task) bool { _, waits := waiting[t.step.Account]; return waits })
-	tasks[i].looked, s.clockAsked = true, now
+	tasks[i].looked = true
 }
 
 // deleteFacts adds what the state knows: the holds over deletes, those that were made within the window, and when the

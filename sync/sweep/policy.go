@@ -22,6 +22,14 @@ type Policy struct {
 	DeleteAfter time.Duration // grace between the proven disable and the delete; 0 for never
 }
 
+// Closing is the policy of an account that is closed all the same: an order is one where leavers are only reported.
+func (p Policy) Closing() Policy {
+	if p.Action == ActionReport {
+		p.Action = ActionDisable
+	}
+	return p
+}
+
 // Default is the policy of a target without a `leaver` block: disable, revoke, and strip where entitlements are mapped.
 func Default(entitlements bool) Policy {
 	return Policy{Action: ActionDisable, Revoke: true, Strip: entitlements}

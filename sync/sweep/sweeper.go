@@ -62,18 +62,17 @@ type Sweeper struct {
 	wake  chan struct{}
 	looks *rate.Limiter
 
-	doubted    time.Time // when it was last told that the clock is in doubt
-	clockAsked time.Time // when the target's own was last asked for
-
 	// Places for calls under way: until an account is seen inactive, for what comes after that, and for what is
 	// repeated or looked at. A search that hangs, or an account that is always refused, keeps nobody else's account
 	// open (R4).
 	first, rest, again chan struct{}
 
-	mu      sync.Mutex // guards what follows
-	probe   time.Time  // the last attempt during a pause
-	scanned time.Time  // when stamps were last looked for that a clock made which has gone back since
-	busy    map[claimed]working
+	mu         sync.Mutex // guards what follows
+	probe      time.Time  // the last attempt during a pause
+	scanned    time.Time  // when stamps were last looked for that a clock made which has gone back since
+	doubted    time.Time  // when it was last told that the clock is in doubt
+	clockAsked time.Time  // when the target's own was last asked for
+	busy       map[claimed]working
 }
 
 // working is who is at work on an account.
@@ -222,17 +221,17 @@ func (b *batch) add(did Round) {
 func (s *Sweeper) begin(ctx context.Context, which Selection) (*batch, error) {
 	b := &batch{}
 	now := s.Now()
-	which.all = s.mayScan(now)
-	tasks, err := s.Books.due(ctx, s.Target, now, which, s.underWay)
-	if err != nil {
-		return b, err
-	}
 	rules := s.Rules()
 	if rules.Observe {
 		return b, nil
 	}
+	which.all = s.atMost(&s.scanned, atLeast, now, false)
+	tasks, err := s.Books.due(ctx, s.Target, now, which, s.underWay)
+	if err != nil {
+		return b, err
+	}
 	if s.Closer.Paused().Sub(now) > shortPause {
-		if !s.mayProbe(which, now) {
+		if !s.atMost(&s.probe, probeEvery, now, which.Now) {
 			return b, nil
 		}
 		tasks = tasks[:min(len(tasks), 1)]
@@ -327,25 +326,15 @@ func (s *Sweeper) tryAgain(ctx context.Context, b *batch, rules Rules, t task, t
 	b.add(s.do(ctx, rules, t))
 }
 
-// mayProbe reports whether a target that wants to be left alone is tried all the same.
-func (s *Sweeper) mayProbe(which Selection, now time.Time) bool {
+// atMost reports whether something that is done at most once a period is due, or asked for, and notes in last that it is
+// done. A clock that has gone back since puts nothing off.
+func (s *Sweeper) atMost(last *time.Time, period time.Duration, now time.Time, asked bool) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if !which.Now && !guard.Due(s.probe.Add(probeEvery), now, probeEvery) {
+	if !asked && !guard.Due(last.Add(period), now, period) {
 		return false
 	}
-	s.probe = now
-	return true
-}
-
-// mayScan reports whether stamps are looked for that a clock made which has gone back since.
-func (s *Sweeper) mayScan(now time.Time) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if !guard.Due(s.scanned.Add(atLeast), now, atLeast) {
-		return false
-	}
-	s.scanned = now
+	*last = now
 	return true
 }
 
@@ -387,24 +376,9 @@ func (s *Sweeper) do(ctx context.Context, rules Rules, t task) (round Round) {
 		return round // closed meanwhile, taken back, or being stopped
 	}
 	now := s.Now()
-	emergency := t.kase.Cause == identity.Emergency
-	glob, protected := rules.Protected(t.step.UserName)
-	own, isOwn, err := s.Books.own(ctx, t)
-	if err != nil {
-		s.failed("", err)
-		return round
-	}
 	switch {
-	case t.step.Status == state.StepOpen && t.step.Account == "":
-		return s.search(ctx, t)
-	case t.step.Status == state.StepOpen && isOwn:
-		return s.spare(ctx, t, own.String())
-	case t.step.Status == state.StepOpen && protected:
-		err = s.Books.set(ctx, t, state.StepProtected, fmt.Sprintf("guard { protect } names it: %q", glob), now)
-	case t.step.Status == state.StepOpen && rules.Policy.Action == ActionReport && !emergency:
-		err = s.Books.set(ctx, t, state.StepReported, "leaver { action = \"report\" } leaves it to you", now)
 	case t.step.Status == state.StepOpen:
-		return s.close(ctx, rules, t)
+		return s.doOpen(ctx, rules, t)
 	case t.looked:
 		return s.look(ctx, rules, t)
 	case !t.step.Delete.IsZero() && !t.step.Delete.After(now):
@@ -412,9 +386,29 @@ func (s *Sweeper) do(ctx context.Context, rules Rules, t task) (round Round) {
 	case s.looks.AllowN(now, 1):
 		return s.look(ctx, rules, t)
 	}
-	if err != nil {
-		s.Log.Error("write the state", "target", s.Target, "error", err)
+	return round
+}
+
+// doOpen closes the account of an open step, unless it may not be closed.
+func (s *Sweeper) doOpen(ctx context.Context, rules Rules, t task) (round Round) {
+	if t.step.Account == "" {
+		return s.search(ctx, t)
 	}
+	own, isOwn, err := s.Books.own(ctx, t)
+	glob, protected := rules.Protected(t.step.UserName)
+	emergency := t.kase.Cause == identity.Emergency
+	switch {
+	case err != nil:
+	case isOwn:
+		return s.spare(ctx, t, own.String())
+	case protected:
+		err = s.Books.set(ctx, t, state.StepProtected, fmt.Sprintf("guard { protect } names it: %q", glob), s.Now())
+	case rules.Policy.Action == ActionReport && !emergency:
+		err = s.Books.set(ctx, t, state.StepReported, "leaver { action = \"report\" } leaves it to you", s.Now())
+	default:
+		return s.close(ctx, rules, t)
+	}
+	s.failed("", err)
 	return round
 }
 
@@ -476,10 +470,7 @@ func (s *Sweeper) await(ctx context.Context, b *batch, person identity.PersonID)
 
 // account is what the closer is asked to close.
 func (t task) account(policy Policy) Account {
-	if policy.Action == ActionReport {
-		policy.Action = ActionDisable // an emergency
-	}
-	return Account{Change: t.leaver().Change(""), Link: t.link, Policy: policy, Refused: t.refused}
+	return Account{Change: t.leaver().Change(""), Link: t.link, Policy: policy.Closing(), Refused: t.refused}
 }
 
 func (s *Sweeper) close(ctx context.Context, rules Rules, t task) (round Round) {
