@@ -136,53 +136,78 @@ func (s *Survey) compare(ctx context.Context, v *state.Reader, link state.Link, 
 	if !s.people.Selected(id) {
 		return out, false, nil
 	}
-	print := s.people.Roster.Row(i).Fingerprint
-	if people.Current(s.view, link, print, s.people.ScopePrint(s.view, s.people.Roster.Source(i)), id) && have.Active && link.Have == have.Fingerprint(s.paths) && len(link.Unmet) == 0 && link.Asked.IsZero() && link.AskedName == "" {
+	if s.unchanged(i, link, have, id) {
 		return out, false, nil
 	}
 	return out, false, s.planLinked(ctx, i, link, have)
 }
 
+// unchanged reports whether nothing about an active account, its person or the config is other than when it was last
+// written, and nothing about it is open.
+func (s *Survey) unchanged(i int, link state.Link, have identity.Account, id identity.PersonID) bool {
+	print, scope := s.people.Roster.Row(i).Fingerprint, s.people.ScopePrint(s.view, s.people.Roster.Source(i))
+	open := len(link.Unmet) > 0 || !link.Asked.IsZero() || link.AskedName != ""
+	return people.Current(s.view, link, print, scope, id) && have.Active && !open && link.Have == have.Fingerprint(s.paths)
+}
+
+// wanted is what a person's account should be, as the application can have it.
+type wanted struct {
+	roster.Entry
+	account identity.Account
+	print   uint64   // of the account
+	waiting []string // what the application lacks of what is wanted
+}
+
+// wanted evaluates what the person of a row should have; ok is false where the mapping has no answer, which is told.
+// login is the one that they have there.
+func (s *Survey) wanted(ctx context.Context, i int, login string) (w wanted, ok bool, err error) {
+	if w.Entry, w.account, err = s.want(ctx, i, login); err != nil {
+		s.expression(w.Entry, err)
+		return w, false, nil
+	}
+	w.waiting, err = s.resolve(ctx, &w.account)
+	w.print = w.account.Fingerprint(s.paths)
+	return w, err == nil, err
+}
+
+// intended is an account of somebody, linked or not, as plan sees it.
+func (s *Survey) intended(w wanted, link state.Link, have identity.Account) plan.Intended {
+	return plan.Intended{
+		Want: w.account, Have: have, Paths: s.paths, Granted: link.Entitlements, Known: link.Account != "",
+		Disabled: link.State == identity.LinkDisabled || !have.Active && !link.Asked.IsZero(), Ours: link.OwnDisable(),
+		Repair: true, Enforce: s.OnDrift == "enforce",
+	}
+}
+
 // planLinked compares an account with what it should be, and plans the difference.
 func (s *Survey) planLinked(ctx context.Context, i int, link state.Link, have identity.Account) error {
-	e, want, err := s.want(ctx, i, have.UserName)
-	if err != nil {
-		s.expression(e, err)
-		return nil
-	}
-	waiting, err := s.resolve(ctx, &want)
-	if err != nil {
+	w, ok, err := s.wanted(ctx, i, have.UserName)
+	if err != nil || !ok {
 		return err
 	}
-	wantPrint := want.Fingerprint(s.paths)
 	havePrint := have.Fingerprint(s.paths)
-	unchanged := link.Want == wantPrint && link.Mapping == s.Mapping.Print()
-	unmet := waiting
+	unchanged := link.Want == w.print && link.Mapping == s.Mapping.Print()
+	unmet := w.waiting
 	if unchanged {
-		unmet = append(unmet, s.leaveOut(e.Person.ID, link, &want, have)...)
+		unmet = append(unmet, s.leaveOut(w.Person.ID, link, &w.account, have)...)
 	}
-	steps, reported := plan.Steps(plan.Intended{
-		Want: want, Have: have, Paths: s.paths, Granted: link.Entitlements, Known: true,
-		Disabled:  link.State == identity.LinkDisabled || !have.Active && !link.Asked.IsZero(),
-		Ours:      link.OwnDisable(),
-		Unchanged: unchanged,
-		Settled:   unchanged && link.Have == havePrint,
-		Repair:    s.OnDrift != "report",
-		Enforce:   s.OnDrift == "enforce",
-	})
-	s.reportDrift(e.Person.ID, have, reported)
-	if moved := link.Person != e.Person.ID; moved && (len(steps) == 0 || steps[0].Op != identity.Link) {
+	intended := s.intended(w, link, have)
+	intended.Unchanged, intended.Settled = unchanged, unchanged && link.Have == havePrint
+	intended.Repair = s.OnDrift != "report"
+	steps, reported := plan.Steps(intended)
+	s.reportDrift(w.Person.ID, have, reported)
+	if moved := link.Person != w.Person.ID; moved && (len(steps) == 0 || steps[0].Op != identity.Link) {
 		steps = append([]plan.Step{{Op: identity.Link, Cause: identity.Rehired}}, steps...)
 	}
 	if len(steps) == 0 {
-		now := s.refreshed(i, link, e, have, wantPrint, havePrint)
+		now := s.refreshed(i, link, w.Entry, have, w.print, havePrint)
 		now.Unmet = unmet
 		if reported == nil && !reflect.DeepEqual(now, link) {
 			s.Refresh = append(s.Refresh, now)
 		}
 		return nil
 	}
-	s.addWork(i, e, link, have, steps, wantPrint, waiting)
+	s.addWork(i, w, link, have, steps)
 	return nil
 }
 
@@ -221,27 +246,27 @@ func (s *Survey) refreshed(i int, link state.Link, e roster.Entry, have identity
 }
 
 // addWork plans the steps of one account, unless it is protected.
-func (s *Survey) addWork(i int, e roster.Entry, link state.Link, have identity.Account, steps []plan.Step, wantPrint uint64, waiting []string) {
-	if s.o.Delayed[e.Person.ID] {
+func (s *Survey) addWork(i int, want wanted, link state.Link, have identity.Account, steps []plan.Step) {
+	if s.o.Delayed[want.Person.ID] {
 		return
 	}
 	if glob, protected := s.Guard.Protected(append(renamed(steps), have.UserName, link.FirstName)...); protected {
 		s.o.Find(identity.Finding{
-			Kind: "left alone", Subject: s.Name + ": " + have.UserName, Target: s.Name, Person: e.Person.ID, Account: have.ID,
+			Kind: "left alone", Subject: s.Name + ": " + have.UserName, Target: s.Name, Person: want.Person.ID, Account: have.ID,
 			Detail: fmt.Sprintf("differs from what the config wants, but %q protects it, by the userName that it has, had or would get", glob),
 		})
 		return
 	}
 	have.Attributes = nil // the delta has what matters; the plan keeps no more than it must
-	w := Work{row: i, first: len(s.Changes), there: &there{have, link}, waiting: waiting}
+	w := Work{row: i, first: len(s.Changes), there: &there{have, link}, waiting: want.waiting}
 	for _, step := range steps {
 		if step.Op == identity.Update && !s.caps.Update {
 			continue
 		}
 		s.Changes = append(s.Changes, identity.Change{
-			Op: step.Op, Cause: step.Cause, Rule: s.rule(step), Target: s.Name, Person: e.Person.ID, Name: e.Person.Name,
-			Account: have.ID, UserName: have.UserName, Container: e.Person.Container(), Delta: step.Delta,
-			PersonPrint: s.people.Roster.Row(i).Fingerprint, WantPrint: wantPrint,
+			Op: step.Op, Cause: step.Cause, Rule: s.rule(step), Target: s.Name, Person: want.Person.ID, Name: want.Person.Name,
+			Account: have.ID, UserName: have.UserName, Container: want.Person.Container(), Delta: step.Delta,
+			PersonPrint: s.people.Roster.Row(i).Fingerprint, WantPrint: want.print,
 		})
 	}
 	if w.steps = len(s.Changes) - w.first; w.steps > 0 {

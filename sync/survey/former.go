@@ -97,8 +97,11 @@ func (s *Survey) doubtful(ctx context.Context, tomb state.Tombstone, have identi
 // reads says to be gone, though nothing is remembered of them: the state was lost, or dirsweep is new here. The guard
 // holds them at any size.
 func (s *Survey) beforeUs(ctx context.Context, have identity.Account) (out people.Leaver, leaving bool, err error) {
+	if s.asked >= mostAsked {
+		return out, false, nil
+	}
 	named, err := s.people.Anchored(s.view, have.ExternalID)
-	if err != nil || len(named) == 0 || s.asked >= mostAsked {
+	if err != nil || len(named) == 0 {
 		return out, false, err
 	}
 	for _, id := range named {

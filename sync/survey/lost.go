@@ -117,13 +117,8 @@ func (s *Survey) linkAgain(ctx context.Context, link state.Link, have identity.A
 	if !ok {
 		return nil
 	}
-	e, want, err := s.want(ctx, i, have.UserName)
-	if err != nil {
-		s.expression(e, err)
-		return nil
-	}
-	waiting, err := s.resolve(ctx, &want)
-	if err != nil {
+	w, ok, err := s.wanted(ctx, i, have.UserName)
+	if err != nil || !ok {
 		return err
 	}
 	s.relinked[have.ID] = true
@@ -134,15 +129,12 @@ func (s *Survey) linkAgain(ctx context.Context, link state.Link, have identity.A
 				link.Account),
 		})
 	}
-	steps, left := plan.Steps(plan.Intended{
-		Want: want, Have: have, Paths: s.paths, Granted: link.Entitlements, Known: true,
-		Disabled: link.State == identity.LinkDisabled || !have.Active && !link.Asked.IsZero(), Ours: link.OwnDisable(), Repair: true, Enforce: s.OnDrift == "enforce",
-	})
-	s.reportDrift(e.Person.ID, have, left)
+	steps, left := plan.Steps(s.intended(w, link, have))
+	s.reportDrift(w.Person.ID, have, left)
 	if len(steps) == 0 || steps[0].Op != identity.Link {
 		steps = append([]plan.Step{{Op: identity.Link, Cause: identity.Drifted}}, steps...)
 	}
-	s.addWork(i, e, link, have, steps, want.Fingerprint(s.paths), waiting)
+	s.addWork(i, w, link, have, steps)
 	return nil
 }
 
@@ -213,7 +205,7 @@ func (s *Survey) reveal(link state.Link) error {
 		return err
 	}
 	have := identity.Account{ID: link.Account, UserName: link.UserName, ExternalID: link.ExternalID}
-	s.addWork(i, e, link, have, []plan.Step{{Op: identity.Enable, Cause: identity.Rehired}}, 0, nil)
+	s.addWork(i, wanted{Entry: e}, link, have, []plan.Step{{Op: identity.Enable, Cause: identity.Rehired}})
 	return nil
 }
 

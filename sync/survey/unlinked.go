@@ -132,18 +132,13 @@ func (s *Survey) matched(ctx context.Context, m correlate.Match) (out people.Lea
 
 // adopt links an account that was there already to the one person whom it fits.
 func (s *Survey) adopt(ctx context.Context, i int, have identity.Account) error {
-	e, want, err := s.want(ctx, i, have.UserName)
-	if err != nil {
-		s.expression(e, err)
-		return nil
-	}
-	waiting, err := s.resolve(ctx, &want)
-	if err != nil {
+	w, ok, err := s.wanted(ctx, i, have.UserName)
+	if err != nil || !ok {
 		return err
 	}
-	steps, left := plan.Steps(plan.Intended{Want: want, Have: have, Paths: s.paths, Repair: true, Enforce: s.OnDrift == "enforce"})
-	s.reportDrift(e.Person.ID, have, left)
-	s.addWork(i, e, state.Link{}, have, steps, want.Fingerprint(s.paths), waiting)
+	steps, left := plan.Steps(s.intended(w, state.Link{}, have))
+	s.reportDrift(w.Person.ID, have, left)
+	s.addWork(i, w, state.Link{}, have, steps)
 	return nil
 }
 
