@@ -106,6 +106,18 @@ func Told(ctx context.Context, ledger *state.Ledger, trail *audit.Trail, records
 	return ledger.Update(ctx, func(w *state.Writer) error { return advanceHead(w, head) })
 }
 
+// HoldsTold are the records of holds that were made at an instant, by a pass or, "", by a sweeper.
+func HoldsTold(holds []identity.Hold, at time.Time, pass string) []audit.Record {
+	told := make([]audit.Record, 0, len(holds))
+	for _, h := range holds {
+		told = append(told, audit.Record{
+			At: at, Pass: pass, Kind: audit.Hold, Target: h.Target, Cause: string(h.Cause), Outcome: "held",
+			Note: fmt.Sprintf("%s: %d accounts: %s", h.Digest, h.Count, h.Reason),
+		})
+	}
+	return told
+}
+
 func putLink(w *state.Writer, job Job, link state.Link) error {
 	displaced, err := displace(w, job, link)
 	if err != nil {

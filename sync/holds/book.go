@@ -1,5 +1,6 @@
 // Package holds keeps what waits for an operator: it asks the guard what goes ahead, writes the answer down before
-// anything is done, and carries out what the operator says. It is the only writer of holds.
+// anything is done, and carries out what the operator says. It is the writer of holds, but for those over deletes, which
+// arise in a target's sweeper.
 package holds
 
 import (
@@ -118,16 +119,22 @@ func (b *Book) Leavers(
 
 // facts are what a decision rests on, but for the leavers.
 func (b *Book) facts(ctx context.Context, ask Facts) (f guard.Facts, err error) {
-	if b.Write || !b.read {
-		if err := b.load(ctx); err != nil {
-			return f, err
-		}
+	if err := b.refresh(ctx); err != nil {
+		return f, err
 	}
 	if f, err = ask(b.standing, b.spent); err != nil {
 		return f, err
 	}
 	f.Now, f.Holds, f.Spent = b.Now, b.standing, b.spent
 	return f, nil
+}
+
+// refresh reads what other passes have written since; where nothing is written down, what was decided here stands.
+func (b *Book) refresh(ctx context.Context) error {
+	if !b.Write && b.read {
+		return nil
+	}
+	return b.load(ctx)
 }
 
 func (b *Book) load(ctx context.Context) error {
@@ -543,14 +550,9 @@ func (b *Book) Drop(ctx context.Context, over func(identity.Hold) bool) error {
 
 // tellHolds tells the log and the audit trail of new holds.
 func (b *Book) tellHolds(ctx context.Context, holds []identity.Hold) error {
-	told := make([]audit.Record, 0, len(holds))
 	for _, h := range holds {
 		b.Log.Warn("held", "source", h.Directory, "target", h.Target, "cause", h.Cause, "accounts", h.Count, "reason", h.Reason,
 			"release", "dirsweep approve "+h.Digest)
-		told = append(told, audit.Record{
-			At: b.Now, Pass: b.Pass, Kind: audit.Hold, Target: h.Target, Cause: string(h.Cause), Outcome: "held",
-			Note: fmt.Sprintf("%s: %d accounts: %s", h.Digest, h.Count, h.Reason),
-		})
 	}
-	return apply.Told(ctx, b.Ledger, b.Trail, told...)
+	return apply.Told(ctx, b.Ledger, b.Trail, apply.HoldsTold(holds, b.Now, b.Pass)...)
 }

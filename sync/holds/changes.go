@@ -85,10 +85,8 @@ func (b *Book) Changes(
 ) (held guard.EditDecision, err error) {
 	b.Turn.Lock()
 	defer b.Turn.Unlock()
-	if b.Write || !b.read {
-		if err := b.load(ctx); err != nil {
-			return held, err
-		}
+	if err := b.refresh(ctx); err != nil {
+		return held, err
 	}
 	edit.Now, edit.Holds, edit.Spent = b.Now, b.standing, b.spent
 	standing := slices.ContainsFunc(edit.Holds, func(h identity.Hold) bool {

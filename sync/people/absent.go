@@ -39,7 +39,7 @@ func (r *Read) believe(ctx context.Context, n int) error {
 	if read.Order == judge.Incomparable && read.Server == last.Server { // several servers answer under one address
 		read.Server += " " + strings.Join(sortedKeys(g.facts.From), " ")
 	}
-	b := judge.Believe(last, read, r.now)
+	b := judge.Believe(last, read, r.o.Now)
 	if b.Backwards {
 		_, released, err := r.o.Keeper.Hold(ctx, identity.Hold{
 			Kind: identity.HoldShrink, Directory: name, Anomaly: "server " + g.facts.Server, Count: g.record.Accepted,
@@ -51,7 +51,7 @@ func (r *Read) believe(ctx context.Context, n int) error {
 		b = judge.Belief{Whole: true, Accepted: judge.Accepted{Server: g.facts.Server}}
 	}
 	if !b.Whole {
-		if r.write {
+		if r.o.Write {
 			record := g.record
 			record.Rival, record.RivalSince = b.Rival, b.Since
 			if err := r.o.Ledger.Update(ctx, func(w *state.Writer) error { return r.putRival(w, record) }); err != nil {
@@ -84,7 +84,7 @@ func (r *Read) nobody(ctx context.Context, n int) error {
 	if g.record.Accepted == 0 {
 		return fmt.Errorf("%w: %s returned nobody: check base_dn, filter and the bind DN's rights", sources.ErrIncomplete, name)
 	}
-	belief, err := r.o.Keeper.Size(ctx, guard.Read{Now: r.now, Limits: r.o.Limits, Source: name, Before: g.record.Accepted, Missing: g.record.Accepted})
+	belief, err := r.o.Keeper.Size(ctx, guard.Read{Now: r.o.Now, Limits: r.o.Limits, Source: name, Before: g.record.Accepted, Missing: g.record.Accepted})
 	g.complete = belief.Believed
 	return err
 }
@@ -179,10 +179,7 @@ func (r *Read) absent(ctx context.Context) (absent []missing, err error) {
 					continue
 				}
 				if p.Proven {
-					r.gone[p.ID] = judge.Absent{
-						Outcome: judge.Left, Cause: identity.Deleted, Strength: identity.ByAbsence, Proof: "proven when the person left",
-						Left: p.Left, At: p.Noticed,
-					}
+					r.gone[p.ID] = provenBefore(p)
 					continue
 				}
 				seen[p.ID] = len(absent)
@@ -275,7 +272,7 @@ func (r *Read) prove(ctx context.Context, m missing) {
 		return
 	}
 	if p.Noticed.IsZero() {
-		p.Noticed, p.Left = r.now, a.Left
+		p.Noticed, p.Left = r.o.Now, a.Left
 	}
 	p.Proven, p.Active, p.Scope, p.Print = a.Cause == identity.Deleted && !a.Emptied && !a.Unlisted, false, nil, 0
 	r.records = append(r.records, p)
@@ -306,7 +303,7 @@ func (r *Read) sighting(ctx context.Context, n int, p state.Person) judge.Sighti
 	finder, ok := s.Source.(sources.Finder)
 	if !ok && s.AbsenceLeaves {
 		return judge.Sighting{
-			Source: s.Name, Where: judge.Unlisted, Order: judge.Current, Same: true, At: r.now,
+			Source: s.Name, Where: judge.Unlisted, Order: judge.Current, Same: true, At: r.o.Now,
 			Proof: fmt.Sprintf("a complete read of source %s, with %d people, lacks them; it cannot be asked for one "+
 				"person, and absence = \"leaves\" takes that for leaving", s.Name, r.Roster.Count(n)),
 		}
@@ -341,8 +338,8 @@ func (r *Read) sighting(ctx context.Context, n int, p state.Person) judge.Sighti
 	if !g.tells {
 		out.Order, out.Witness, out.Place = judge.Current, true, judge.PlacePeopled
 	}
-	if out.Changed.After(r.now) {
-		out.Changed = r.now
+	if out.Changed.After(r.o.Now) {
+		out.Changed = r.o.Now
 	}
 	return out
 }
@@ -367,7 +364,7 @@ func (r *Read) accept(ctx context.Context, n int) error {
 	before := g.record.Accepted - explained
 	if count > 0 { // what nobody being there means was said before
 		belief, err := r.o.Keeper.Size(ctx, guard.Read{
-			Now: r.now, Limits: r.o.Limits, Source: name, Before: before, Count: count, Missing: max(0, before-count), Words: words,
+			Now: r.o.Now, Limits: r.o.Limits, Source: name, Before: before, Count: count, Missing: max(0, before-count), Words: words,
 		})
 		if err != nil || !belief.Believed {
 			r.listAgain(n)
@@ -375,11 +372,11 @@ func (r *Read) accept(ctx context.Context, n int) error {
 		}
 	}
 	r.whole[n] = true
-	if !r.write {
+	if !r.o.Write {
 		return nil
 	}
 	record := g.record
-	record.Name, record.Accepted, record.At = name, count, r.now
+	record.Name, record.Accepted, record.At = name, count, r.o.Now
 	record.Server, record.Currency, record.Rival, record.RivalSince = g.facts.Server, g.facts.Until, "", unix(0)
 	record.Groups, record.Counts = g.groupRecords(), g.counts()
 	if anchor, _ := r.o.Sources[n].selection(); anchor != "" {
@@ -398,7 +395,7 @@ func (r *Read) explained(n int) (count int, words string) {
 	since, directory := r.readings[n].record.At, r.directories[n].name
 	noticed := map[identity.PersonID]bool{}
 	for _, p := range r.records {
-		noticed[p.ID] = p.Noticed.After(since) || p.Noticed.Equal(r.now)
+		noticed[p.ID] = p.Noticed.After(since) || p.Noticed.Equal(r.o.Now)
 	}
 	moved, why := map[string]int{}, map[string]int{}
 	for id, a := range r.gone {

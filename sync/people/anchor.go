@@ -36,7 +36,7 @@ func (r *Read) anchored(ctx context.Context, n int) (believed bool, err error) {
 	if err != nil || !released {
 		return false, err
 	}
-	if r.write {
+	if r.o.Write {
 		if err := r.rename(ctx, now); err != nil {
 			return false, err
 		}

@@ -47,10 +47,7 @@ func (r *Read) lookFor(ctx context.Context, link state.Link) error {
 	if err != nil {
 		return fmt.Errorf("read the state: %w", err)
 	}
-	a := judge.Absent{
-		Outcome: judge.Left, Cause: identity.Deleted, Strength: identity.ByAbsence, Proof: "proven when the person left", Left: p.Left,
-		At: p.Noticed,
-	}
+	a := provenBefore(p)
 	if !p.Proven {
 		a = r.askAs(ctx, p, judge.Read{Nowhere: unknown})
 	}
@@ -82,4 +79,12 @@ func (r *Read) Anchored(l *View, text string) (list []identity.PersonID, err err
 		}
 	}
 	return list, nil
+}
+
+// provenBefore is what became of somebody who was proven gone when they left.
+func provenBefore(p state.Person) judge.Absent {
+	return judge.Absent{
+		Outcome: judge.Left, Cause: identity.Deleted, Strength: identity.ByAbsence, Proof: "proven when the person left",
+		Left: p.Left, At: p.Noticed,
+	}
 }

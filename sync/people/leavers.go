@@ -201,7 +201,7 @@ func (r *Read) Departure(l *View, link state.Link) (out Leaver, leaving bool) {
 
 // departureFacts are what is known of a link's person without reading anything.
 func (r *Read) departureFacts(l *View, link state.Link) judge.Facts {
-	f := judge.Facts{Rule: l.LeaverAt, Scope: l.Mapping.ScopeAt(), Now: r.now}
+	f := judge.Facts{Rule: l.LeaverAt, Scope: l.Mapping.ScopeAt(), Now: r.o.Now}
 	if reason, ordered := r.orders[link.Person]; ordered {
 		f.Ordered = cmp.Or(reason, "an operator's order")
 	}
@@ -223,7 +223,7 @@ func (r *Read) departureFacts(l *View, link state.Link) judge.Facts {
 	if !f.Present && len(mine) > 0 && r.completely(link.Person.Directory) {
 		by := r.o.Sources[r.Roster.Source(i)].Name
 		f.Absent = &judge.Absent{
-			Outcome: judge.Left, Cause: identity.Moved, Strength: identity.ByScope, At: r.now,
+			Outcome: judge.Left, Cause: identity.Moved, Strength: identity.ByScope, At: r.o.Now,
 			Proof: fmt.Sprintf("source %s has them now, which %s does not read", by, l.Name),
 		}
 	}
@@ -319,7 +319,7 @@ func (r *Read) Unconfigured(ctx context.Context) error {
 
 // forgetOwn forgets as whom sources signed in that are not in the config any more.
 func (r *Read) forgetOwn(ctx context.Context) error {
-	if !r.write {
+	if !r.o.Write {
 		return nil
 	}
 	return r.update(ctx, func(w *state.Writer) error {

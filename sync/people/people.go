@@ -90,8 +90,6 @@ type Part struct {
 // A Read is one read of every source, and what it is judged to mean.
 type Read struct {
 	o      Options
-	now    time.Time
-	write  bool
 	Roster *roster.Roster
 	Views  []*View
 	Parts  []Part // by source
@@ -121,7 +119,7 @@ type Read struct {
 // New begins a read.
 func New(o Options) *Read {
 	r := &Read{
-		o: o, now: o.Now, write: o.Write, Roster: roster.New(o.Spool), Views: o.Views, Parts: make([]Part, len(o.Sources)),
+		o: o, Roster: roster.New(o.Spool), Views: o.Views, Parts: make([]Part, len(o.Sources)),
 		whole: make([]bool, len(o.Sources)), programs: make([]uint64, len(o.Sources)), readings: make([]*reading, len(o.Sources)),
 		gone: map[identity.PersonID]judge.Absent{}, orders: map[identity.PersonID]string{}, stranded: map[string]int{},
 		holders: newHolders(),
@@ -202,10 +200,10 @@ func (r *Read) FollowOrders(ctx context.Context) error {
 		}
 		if r.orders[e.Person.ID] == "" {
 			r.orders[e.Person.ID] = reason
-			followed = append(followed, state.Closure{Person: e.Person.ID, Reason: reason, At: r.now})
+			followed = append(followed, state.Closure{Person: e.Person.ID, Reason: reason, At: r.o.Now})
 		}
 	}
-	if !r.write || len(followed) == 0 {
+	if !r.o.Write || len(followed) == 0 {
 		return nil
 	}
 	return r.update(ctx, func(w *state.Writer) error {
@@ -253,11 +251,6 @@ func (r *Read) Selected(id identity.PersonID) bool {
 func (r *Read) SourceWhole(source string) bool {
 	i := slices.IndexFunc(r.o.Sources, func(s Source) bool { return s.Name == source })
 	return i >= 0 && r.whole[i]
-}
-
-// AllWhole reports whether every source of a target was read and believed.
-func (r *Read) AllWhole(l *View) bool {
-	return !slices.ContainsFunc(l.Sources, func(name string) bool { return !r.SourceWhole(name) })
 }
 
 // Claimable reports whether every source of the target was read and is believed, under the config that it was accepted

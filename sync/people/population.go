@@ -52,7 +52,7 @@ func (r *Read) Populations(ctx context.Context, spent []identity.Spent) (Populat
 		p.Own = append(own, r.own...)
 		gone := map[identity.PersonID]bool{}
 		for _, s := range spent {
-			if s.Kind != identity.HoldCohort || s.At.Before(r.now.Add(-r.window(s.Target))) {
+			if s.Kind != identity.HoldCohort || s.At.Before(r.o.Now.Add(-r.window(s.Target))) {
 				continue
 			}
 			link, ok, err := v.LinkByAccount(s.Target, s.Account)
@@ -142,7 +142,7 @@ func (c *crowd) has(people *roster.Roster, id identity.PersonID) bool {
 // nobody is linked to. late is the only target that is asked about, nil for all.
 func (r *Read) Ended(ctx context.Context, holds []identity.Hold, late *View, listed bool) (map[guard.Ref]guard.End, error) {
 	ended := map[guard.Ref]guard.End{}
-	listed = listed && late != nil && r.AllWhole(late)
+	listed = listed && late != nil && r.Claimable(late)
 	err := r.members(ctx, holds, late, []identity.HoldKind{identity.HoldCohort, identity.HoldAnomaly},
 		func(m identity.Member, link state.Link, linked bool) {
 			ref := guard.RefOf(m.Person, m.Target, m.Account)

@@ -258,7 +258,7 @@ func (r *Read) weigh(n int, known state.Person, p present) (rec state.Person, un
 		targets = append(targets, r.Views[li].Name)
 	}
 	slices.Sort(targets)
-	j := judge.Person(was, judge.Entry{Unreadable: p.unreadable, Changed: p.Changed}, e, targets, r.now)
+	j := judge.Person(was, judge.Entry{Unreadable: p.unreadable, Changed: p.Changed}, e, targets, r.o.Now)
 	if j.Verdict == judge.Unsure {
 		rec = known
 		rec.ID, rec.Print = p.ID, 0 // to be evaluated again

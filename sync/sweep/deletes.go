@@ -8,7 +8,6 @@ import (
 
 	"github.com/dirsweep/dirsweep/state"
 	"github.com/dirsweep/dirsweep/sync/apply"
-	"github.com/dirsweep/dirsweep/sync/audit"
 	"github.com/dirsweep/dirsweep/sync/guard"
 	"github.com/dirsweep/dirsweep/sync/identity"
 )
@@ -139,12 +138,5 @@ func (b *Books) keepDeletes(ctx context.Context, d guard.Decision, now time.Time
 	if err != nil {
 		return err
 	}
-	told := make([]audit.Record, 0, len(d.Holds))
-	for _, h := range d.Holds {
-		told = append(told, audit.Record{
-			At: now, Kind: audit.Hold, Target: h.Target, Cause: string(h.Cause), Outcome: "held",
-			Note: fmt.Sprintf("%s: %d accounts: %s", h.Digest, h.Count, h.Reason),
-		})
-	}
-	return apply.Told(ctx, b.Ledger, b.Trail, told...)
+	return apply.Told(ctx, b.Ledger, b.Trail, apply.HoldsTold(d.Holds, now, "")...)
 }
