@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
@@ -204,42 +205,29 @@ func TestR04FirstAttemptsBeforeRepeatedOnes(t *testing.T) {
 	}
 }
 
-// TestR04NoAccountWaitsForAnother: the proof of an account that is closed hangs, and keeps neither the next round nor
-// the next account waiting.
+// TestR04NoAccountWaitsForAnother: the proof of an account that is closed hangs, and keeps neither the next round nor the
+// next account waiting. Of three there is room for one in its proof; the others are closed all the same.
 func TestR04NoAccountWaitsForAnother(t *testing.T) {
-	r := newRound(t)
-	began := make(chan identity.AccountID, 10)
-	r.target.proof = func(ctx context.Context, account identity.AccountID) {
-		began <- account
-		<-ctx.Done()
-	}
-	ctx, cancel := context.WithCancel(t.Context())
-	ended := make(chan struct{})
-	r.step(open("1", 0))
-	go func() {
-		defer close(ended)
-		r.sweeper.Run(ctx)
-	}()
-	for _, account := range []identity.AccountID{"1", "2", "3"} {
-		if account != "1" {
-			r.step(open(string(account), 0))
+	synctest.Test(t, func(t *testing.T) {
+		r := newRound(t)
+		r.target.proof = func(ctx context.Context, _ identity.AccountID) { <-ctx.Done() }
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan struct{})
+		go func() {
+			defer close(ended)
+			r.sweeper.Run(ctx)
+		}()
+		for _, account := range []string{"1", "2", "3"} {
+			r.step(open(account, 0))
 			r.sweeper.Wake()
-		}
-		// Of three there is room for one in its proof; the others are closed all the same.
-		if account == "1" {
-			if got := <-began; got != account {
-				t.Fatalf("%s was closed first", got)
-			}
-			continue
-		}
-		for deadline := time.Now().Add(20 * time.Second); !r.target.asked("close " + string(account)); time.Sleep(time.Millisecond) {
-			if time.Now().After(deadline) {
-				t.Fatalf("%s waits for the proof of 1", account)
+			synctest.Wait()
+			if !r.target.asked("close " + account) {
+				t.Errorf("%s waits for the proof of another", account)
 			}
 		}
-	}
-	cancel()
-	<-ended
+		cancel()
+		<-ended
+	})
 }
 
 func TestWhatARoundDoes(t *testing.T) {

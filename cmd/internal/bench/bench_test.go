@@ -144,13 +144,7 @@ func passes(b *testing.B, program string, dir *slapdtest.Server, people int) tab
 func install(dir *slapdtest.Server, app *scimtest.Server, state string) string {
 	return fmt.Sprintf(`
 state { path = %q }
-source "ldap" "corp" {
-  url           = %q
-  bind_dn       = %q
-  bind_password = %q
-  base_dn       = %q
-  filter        = "(objectClass=inetOrgPerson)"
-}
+%s
 target "scim" "wiki" {
   %s
   rate = { per_second = 10000, parallel = 16 }
@@ -165,5 +159,15 @@ target "scim" "wiki" {
     phoneNumbers      = values("telephoneNumber")
   }
 }
-`, state, dir.URL(), dir.ReaderDN(), dir.Password(), dir.PeopleDN(), app.Block())
+`, state, source(dir), app.Block())
+}
+
+func source(dir *slapdtest.Server) string {
+	return fmt.Sprintf(`source "ldap" "corp" {
+  url           = %q
+  bind_dn       = %q
+  bind_password = %q
+  base_dn       = %q
+  filter        = "(objectClass=inetOrgPerson)"
+}`, dir.URL(), dir.ReaderDN(), dir.Password(), dir.PeopleDN())
 }
