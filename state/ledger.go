@@ -27,7 +27,7 @@ const Schema = 1
 //	holds     digest                Hold, without its members
 //	members   digest·target·directory·anchor·account  Member of a hold
 //	findings  print                 Finding            by what makes two findings the same, and a hash of the detail
-//	orphans   target·account        Orphan
+//	unlinked  target·account        Unlinked
 //	closures  directory·anchor         Closure
 //	runs      number id             Run                the number counts down, so that the newest run is first
 //	sources   name                  SourceRecord
@@ -51,7 +51,7 @@ const (
 	holds    Table = "holds"
 	members  Table = "members"
 	findings Table = "findings"
-	orphans  Table = "orphans"
+	unlinked Table = "unlinked"
 	closures Table = "closures"
 	runs     Table = "runs"
 	sources  Table = "sources"
@@ -63,7 +63,7 @@ const (
 // Tables are all tables that a Ledger uses.
 func Tables() []Table {
 	return []Table{
-		people, links, accounts, counts, Intents, cases, steps, due, tombs, holds, members, findings, orphans, closures, runs, sources, targets,
+		people, links, accounts, counts, Intents, cases, steps, due, tombs, holds, members, findings, unlinked, closures, runs, sources, targets,
 		spent, single,
 	}
 }
@@ -116,7 +116,7 @@ func (l *Ledger) Verify(ctx context.Context) error {
 			func() error { return drain(r.Spent()) },
 			func() error { return drain(scan(r, tombs, nil, decodeTombstone)) },
 			func() error { return drain(r.Findings()) },
-			func() error { return drain(scan(r, orphans, nil, decodeOrphan)) },
+			func() error { return drain(scan(r, unlinked, nil, decodeUnlinked)) },
 			func() error { return drain(r.Closures()) },
 			func() error { return drain(r.Runs(maxRuns)) },
 			func() error { return drain(scan(r, sources, nil, decodeSource)) },

@@ -211,9 +211,24 @@ func (r *Reader) members(digest string) (list []identity.Member, err error) {
 // Findings returns the findings of the last passes, in an order that is always the same and means nothing.
 func (r *Reader) Findings() iter.Seq2[Finding, error] { return scan(r, findings, nil, decodeFinding) }
 
-// Orphans returns a target's orphan accounts.
-func (r *Reader) Orphans(target string) iter.Seq2[Orphan, error] {
-	return scan(r, orphans, makeKey(target), decodeOrphan)
+// Unlinked returns an account of a target that nobody was linked to in its last whole listing.
+func (r *Reader) Unlinked(target string, account identity.AccountID) (Unlinked, bool, error) {
+	return lookup(r, unlinked, makeKey(target, string(account)), decodeUnlinked)
+}
+
+// Orphans returns a target's unlinked accounts that fitted nobody.
+func (r *Reader) Orphans(target string) iter.Seq2[Unlinked, error] {
+	return func(yield func(Unlinked, error) bool) {
+		for a, err := range r.allUnlinked(target) {
+			if (err != nil || a.Fits.IsZero()) && !yield(a, err) {
+				return
+			}
+		}
+	}
+}
+
+func (r *Reader) allUnlinked(target string) iter.Seq2[Unlinked, error] {
+	return scan(r, unlinked, makeKey(target), decodeUnlinked)
 }
 
 // Closures returns everyone who is closed by order.
@@ -435,7 +450,7 @@ func decodeClosure(k key, c *Closure) (err error) { c.Person, err = k.person(); 
 func decodeSource(k key, s *SourceRecord) error   { return k.split(&s.Name) }
 func decodeTarget(k key, t *TargetRecord) error   { return k.split(&t.Name) }
 
-func decodeOrphan(k key, o *Orphan) error {
+func decodeUnlinked(k key, o *Unlinked) error {
 	return k.split(&o.Target, (*string)(&o.Account))
 }
 

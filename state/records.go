@@ -267,13 +267,17 @@ type Finding struct {
 	First            time.Time `cbor:"2,keyasint,omitzero"`
 }
 
-// An Orphan is an account that nobody is linked to.
-type Orphan struct {
+// An Unlinked account is one that nobody was linked to in the last whole listing of its target.
+type Unlinked struct {
 	Target   string             `cbor:"-"`
 	Account  identity.AccountID `cbor:"-"`
 	UserName string             `cbor:"1,keyasint,omitempty"`
 	Active   bool               `cbor:"2,keyasint,omitempty"`
 	First    time.Time          `cbor:"3,keyasint,omitzero"`
+	// Fits is the person without an account there whom it fitted, who should have none; zero for an orphan, which
+	// fitted nobody. Fitting fingerprints the config by which that was found out.
+	Fits    identity.PersonID `cbor:"5,keyasint,omitzero"`
+	Fitting uint64            `cbor:"4,keyasint,omitempty"`
 }
 
 // A Closure orders the closing of every account of a person, whatever the source says, until it is released.
@@ -281,6 +285,7 @@ type Closure struct {
 	Person identity.PersonID `cbor:"-"`
 	Reason string            `cbor:"1,keyasint,omitempty"`
 	At     time.Time         `cbor:"2,keyasint,omitzero"`
+	Rehire string            `cbor:"3,keyasint,omitempty"` // the person's rehire key; "" where none is known
 }
 
 // A Run is the summary of one pass.

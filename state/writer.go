@@ -335,25 +335,30 @@ func findingKey(f identity.Finding) key {
 	return append(subject[:], detail[:8]...)
 }
 
-// SetOrphans replaces the orphan accounts of a target. One that was there already keeps its First.
-func (w *Writer) SetOrphans(target string, list []Orphan) error {
-	first := map[identity.AccountID]time.Time{}
-	for o, err := range w.Orphans(target) {
+// SetUnlinked replaces the unlinked accounts of a target. One that was there already keeps its First.
+func (w *Writer) SetUnlinked(target string, list []Unlinked) error {
+	before := map[identity.AccountID]Unlinked{}
+	for a, err := range w.allUnlinked(target) {
 		if err != nil {
 			return err
 		}
-		first[o.Account] = o.First
+		before[a.Account] = a
 	}
-	for account := range first {
-		if err := w.tx.Delete(orphans, makeKey(target, string(account))); err != nil {
+	for _, a := range list {
+		was, known := before[a.Account]
+		delete(before, a.Account)
+		if known {
+			a.First = was.First
+		}
+		if known && a == was {
+			continue
+		}
+		if err := w.put(unlinked, makeKey(target, string(a.Account)), a); err != nil {
 			return err
 		}
 	}
-	for _, o := range list {
-		if since, ok := first[o.Account]; ok {
-			o.First = since
-		}
-		if err := w.put(orphans, makeKey(target, string(o.Account)), o); err != nil {
+	for account := range before {
+		if err := w.tx.Delete(unlinked, makeKey(target, string(account))); err != nil {
 			return err
 		}
 	}

@@ -82,7 +82,7 @@ type Samples struct {
 	Names   state.Names
 	Target  state.TargetRecord
 	Finding state.Finding
-	Orphan  state.Orphan
+	Orphan  state.Unlinked
 	Closure state.Closure
 	Run     state.Run
 	Head    state.AuditHead
@@ -140,7 +140,7 @@ func NewSamples() Samples {
 		Finding: state.Finding{First: day0, Finding: identity.Finding{
 			Kind: "disputed", Subject: "wiki: alice", Source: "corp", Target: "wiki", Person: alice, Account: "a", Detail: "two fit",
 		}},
-		Orphan:  state.Orphan{Target: "wiki", Account: "o\xff", UserName: "old\xff", Active: true, First: day0},
+		Orphan:  state.Unlinked{Target: "wiki", Account: "o\xff", UserName: "old\xff", Active: true, First: day0},
 		Closure: state.Closure{Person: bob, Reason: "stolen laptop", At: day0},
 		Run: state.Run{
 			ID: "r1", Mode: "full", Started: day0, Ended: day1, Digest: "d", People: 9, Counts: map[string]int{"create": 1, "disable": 2},
@@ -159,7 +159,7 @@ func (s Samples) Put(w *state.Writer) error {
 	return errors.Join(err, w.PutPerson(s.Person), w.PutLink(s.Link), w.PutCase(s.Case),
 		w.PutMembers(s.Hold.Digest, s.Hold.Members...), w.PutHold(s.Hold), w.PutSource(s.Source),
 		w.PutTarget(s.Target), w.SetFindings([]identity.Finding{s.Finding.Finding}, s.Finding.First),
-		w.SetOrphans(s.Orphan.Target, []state.Orphan{s.Orphan}), w.PutClosure(s.Closure), w.AddRun(s.Run), w.SetAuditHead(s.Head), w.PutNames(s.Names))
+		w.SetUnlinked(s.Orphan.Target, []state.Unlinked{s.Orphan}), w.PutClosure(s.Closure), w.AddRun(s.Run), w.SetAuditHead(s.Head), w.PutNames(s.Names))
 }
 
 func testRecords(t *testing.T, store state.Store, _ Suite) {
@@ -185,7 +185,7 @@ func testRecords(t *testing.T, store state.Store, _ Suite) {
 		same(t, "cases", []state.Case{s.Case}, collect(t, r.Cases()))
 		same(t, "holds", []identity.Hold{s.Hold}, collect(t, r.Holds()))
 		same(t, "findings", []state.Finding{s.Finding}, collect(t, r.Findings()))
-		same(t, "orphans", []state.Orphan{s.Orphan}, collect(t, r.Orphans("wiki")))
+		same(t, "orphans", []state.Unlinked{s.Orphan}, collect(t, r.Orphans("wiki")))
 		same(t, "closures", []state.Closure{s.Closure}, collect(t, r.Closures()))
 		same(t, "runs", []state.Run{s.Run}, collect(t, r.Runs(10)))
 		same(t, "targets", []state.TargetRecord{s.Target}, collect(t, r.Targets()))
@@ -447,20 +447,24 @@ func testFindings(t *testing.T, store state.Store, _ Suite) {
 
 func testOrphans(t *testing.T, store state.Store, _ Suite) {
 	l := state.NewLedger(store)
-	orphan := func(target, account string, first time.Time) state.Orphan {
-		return state.Orphan{Target: target, Account: identity.AccountID(account), First: first}
+	orphan := func(target, account string, first time.Time) state.Unlinked {
+		return state.Unlinked{Target: target, Account: identity.AccountID(account), First: first}
 	}
 	write(t, l, func(w *state.Writer) error {
-		return errors.Join(w.SetOrphans("wiki", []state.Orphan{orphan("wiki", "a", day0), orphan("wiki", "b", day0)}),
-			w.SetOrphans("wiki2", []state.Orphan{orphan("wiki2", "a", day0)}))
+		return errors.Join(w.SetUnlinked("wiki", []state.Unlinked{orphan("wiki", "a", day0), orphan("wiki", "b", day0)}),
+			w.SetUnlinked("wiki2", []state.Unlinked{orphan("wiki2", "a", day0)}))
 	})
 	write(t, l, func(w *state.Writer) error {
-		return w.SetOrphans("wiki", []state.Orphan{orphan("wiki", "a", day1), orphan("wiki", "c", day1)})
+		fitting := orphan("wiki", "d", day1)
+		fitting.Fits = identity.PersonID{Directory: "corp", Anchor: "a"}
+		return w.SetUnlinked("wiki", []state.Unlinked{orphan("wiki", "a", day1), orphan("wiki", "c", day1), fitting})
 	})
 	check(t, l, func(r *state.Reader) error {
-		same(t, "orphans", []state.Orphan{orphan("wiki", "a", day0), orphan("wiki", "c", day1)}, collect(t, r.Orphans("wiki")))
-		same(t, "another target's", []state.Orphan{orphan("wiki2", "a", day0)}, collect(t, r.Orphans("wiki2")))
-		return nil
+		same(t, "orphans", []state.Unlinked{orphan("wiki", "a", day0), orphan("wiki", "c", day1)}, collect(t, r.Orphans("wiki")))
+		found, ok, err := r.Unlinked("wiki", "d")
+		same(t, "one that fits somebody", "a true", fmt.Sprint(found.Fits.Anchor, " ", ok))
+		same(t, "another target's", []state.Unlinked{orphan("wiki2", "a", day0)}, collect(t, r.Orphans("wiki2")))
+		return err
 	})
 }
 

@@ -23,6 +23,7 @@ type account struct {
 	id         identity.AccountID
 	userName   string
 	externalID string
+	fitted     *identity.PersonID
 }
 
 type claim struct {
@@ -41,6 +42,7 @@ type Match struct {
 	Person    identity.PersonID   // of an Unlinked match
 	People    []identity.PersonID // of a Disputed one: everyone concerned, sorted; nothing may be written for them
 	By        string              // the attribute that decided
+	Fitted    *identity.PersonID  // whom the account fitted when it was there before; nil where it was not
 	Why       string              // of a Disputed one
 }
 
@@ -56,10 +58,11 @@ func New(attributes []string) *Matcher {
 // Len is the number of accounts added.
 func (m *Matcher) Len() int { return len(m.accounts) }
 
-// Account adds one unlinked account.
-func (m *Matcher) Account(a identity.Account) {
+// Account adds one unlinked account. fitted is whom it fitted when it was there before, zero for nobody; nil where it
+// was not.
+func (m *Matcher) Account(a identity.Account, fitted *identity.PersonID) {
 	n := len(m.accounts)
-	m.accounts = append(m.accounts, account{a.ID, a.UserName, a.ExternalID})
+	m.accounts = append(m.accounts, account{a.ID, a.UserName, a.ExternalID, fitted})
 	for i, attribute := range m.attributes {
 		for _, key := range Keys(attribute, a) {
 			if !slices.Contains(m.index[i][key], n) {
@@ -96,8 +99,9 @@ func (m *Matcher) Person(id identity.PersonID, want identity.Account) {
 }
 
 // Result settles the claims, sorted by account and person. The strongest claim on an account wins, the earlier
-// attribute being stronger; two equally strong ones, a person with several candidates, and an account marked as
-// another's are disputed.
+// attribute being stronger; two equally strong ones, a person with several candidates, an account marked as another's,
+// and one that was there before its person bore the matching value are disputed. An externalId is who somebody is, and
+// is borne from the first.
 func (m *Matcher) Result() []Match {
 	byAccount := make([][]claim, len(m.accounts))
 	for _, c := range m.claims {
@@ -110,7 +114,7 @@ func (m *Matcher) Result() []Match {
 	}
 	var out []Match
 	for n, a := range m.accounts {
-		match := Match{Situation: identity.Unmatched, Account: a.id, UserName: a.userName}
+		match := Match{Situation: identity.Unmatched, Account: a.id, UserName: a.userName, Fitted: a.fitted}
 		if claims := byAccount[n]; len(claims) > 0 {
 			m.settle(&match, claims)
 		}
@@ -134,6 +138,8 @@ func (m *Matcher) settle(match *Match, claims []claim) {
 		why = "several accounts fit one person by " + match.By
 	case best.foreign:
 		why = "its externalId says that it is another person's, though " + match.By + " fits"
+	case match.Fitted != nil && *match.Fitted != best.person && match.By != "externalId":
+		why = "it was there before " + best.person.String() + " had this " + match.By + ": it may be a predecessor's"
 	}
 	if why == "" {
 		match.Situation, match.Person = identity.Unlinked, best.person

@@ -32,11 +32,21 @@ func account(line string) identity.Account {
 }
 
 // match runs a matcher over accounts and people, each person a line whose first field is the anchor, and renders what
-// it says.
+// it says. An account's line may end in "was nobody's", or "was ANCHOR": what it was when it was listed before.
 func match(attributes, accounts, people []string) []string {
 	m := correlate.New(attributes)
 	for _, line := range accounts {
-		m.Account(account(line))
+		line, was, _ := strings.Cut(line, " was ")
+		var fitted *identity.PersonID
+		switch was {
+		case "":
+		case "nobody's":
+			fitted = &identity.PersonID{}
+		default:
+			id := anchor(was)
+			fitted = &id
+		}
+		m.Account(account(line), fitted)
 	}
 	for _, line := range people {
 		want := account(line)
@@ -126,6 +136,17 @@ func TestCorrelate(t *testing.T) {
 			[]string{"1 - p", "2 - q -"},
 			[]string{"a a alice"},
 			[]string{"1 unmatched", "2 unmatched"},
+		},
+		{
+			"an account that was there before its person had the value may be a predecessor's", usual,
+			[]string{"1 - alice was nobody's", "2 - bob was nobody's", "3 c carol was nobody's", "4 - dora was d", "5 - erin was x", "6 - fred"},
+			[]string{"a a alice", "c c carol", "d d dora", "e e erin", "f f fred"},
+			[]string{
+				"1 disputed by userName not a: it was there before corp/a had this userName: it may be a predecessor's",
+				"2 unmatched", "3 unlinked c by externalId", "4 unlinked d by userName",
+				"5 disputed by userName not e: it was there before corp/e had this userName: it may be a predecessor's",
+				"6 unlinked f by userName",
+			},
 		},
 		{"nothing to go by", nil, []string{"1 a alice"}, []string{"a a alice"}, []string{"1 unmatched"}},
 	} {
@@ -217,8 +238,8 @@ func TestR05EachAccountToOnePersonOrToNobody(t *testing.T) {
 
 func TestLenCountsAccounts(t *testing.T) {
 	m := correlate.New([]string{"userName"})
-	m.Account(account("1 - a"))
-	m.Account(account("2 - b"))
+	m.Account(account("1 - a"), nil)
+	m.Account(account("2 - b"), nil)
 	if m.Len() != 2 {
 		t.Fatalf("Len = %d", m.Len())
 	}

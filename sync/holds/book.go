@@ -472,11 +472,15 @@ func (b *Book) Size(ctx context.Context, read guard.Read) (belief guard.Belief, 
 	if belief.Hold != nil {
 		b.note(*belief.Hold)
 	}
-	if !b.Write {
+	over := slices.Clone(belief.Over)
+	if belief.Consumed != "" {
+		over = append(over, belief.Consumed)
+	}
+	if !b.Write || len(over) == 0 && belief.Hold == nil {
 		return belief, nil
 	}
 	err = b.update(ctx, func(w *state.Writer) error {
-		for _, digest := range append(slices.Clone(belief.Over), belief.Consumed) {
+		for _, digest := range over {
 			if err := w.DeleteHold(digest); err != nil {
 				return err
 			}

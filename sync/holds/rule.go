@@ -135,6 +135,29 @@ func (r *Ruled) carryOut(w *state.Writer, h identity.Hold, m identity.Member, no
 	return w.DeleteMember(h.Digest, m)
 }
 
+// Overrule takes somebody out of what waits for an operator: one has ordered their accounts closed, and what they have
+// left or come back by is judged afresh once that is released.
+func Overrule(w *state.Writer, person identity.PersonID) error {
+	all, err := state.Collect(w.Holds())
+	if err != nil {
+		return err
+	}
+	for _, h := range all {
+		if h.Kind != identity.HoldCohort && h.Kind != identity.HoldAnomaly && h.Kind != identity.HoldEnable {
+			continue
+		}
+		for _, m := range h.Members {
+			if m.Person != person {
+				continue
+			}
+			if err := w.DeleteMember(h.Digest, m); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
 // kept says why an account that an operator keeps is not closed.
 func kept(digest string, ruling identity.Ruling) string {
 	return fmt.Sprintf("kept by %s, who rejected %s on %s", ruling.By, digest, ruling.At.UTC().Format(time.RFC3339))

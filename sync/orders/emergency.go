@@ -16,6 +16,7 @@ import (
 	"github.com/dirsweep/dirsweep/sync/apply"
 	"github.com/dirsweep/dirsweep/sync/audit"
 	"github.com/dirsweep/dirsweep/sync/correlate"
+	"github.com/dirsweep/dirsweep/sync/holds"
 	"github.com/dirsweep/dirsweep/sync/identity"
 	"github.com/dirsweep/dirsweep/sync/mapping"
 	"github.com/dirsweep/dirsweep/sync/people"
@@ -80,7 +81,8 @@ func (d *Desk) Sweep(ctx context.Context, o Order) (out Swept, err error) {
 	}
 	now := d.Now()
 	err = d.Ledger.Update(ctx, func(w *state.Writer) error {
-		return errors.Join(w.PutClosure(state.Closure{Person: person.ID, Reason: o.Reason, At: now}), noteOwn(w, person))
+		order := state.Closure{Person: person.ID, Reason: o.Reason, At: now, Rehire: d.rehireKey(person)}
+		return errors.Join(w.PutClosure(order), holds.Overrule(w, person.ID), noteOwn(w, person))
 	})
 	if err != nil {
 		return out, fmt.Errorf("write the state: %w", err)
@@ -105,6 +107,19 @@ func (d *Desk) Sweep(ctx context.Context, o Order) (out Swept, err error) {
 	wg.Wait()
 	slices.SortFunc(out.Open, func(a, b Open) int { return strings.Compare(a.Target+a.UserName, b.Target+b.UserName) })
 	return out, context.Cause(ctx)
+}
+
+// rehireKey is by what somebody is known under another anchor; "" where nothing tells.
+func (d *Desk) rehireKey(person identity.Person) string {
+	i := slices.IndexFunc(d.Sources, func(s people.Source) bool { return s.Name == person.Source })
+	if i < 0 {
+		return ""
+	}
+	key, err := d.Sources[i].Mapping.Rehire(person)
+	if err != nil {
+		return "" // their entry says nothing that could be understood
+	}
+	return key
 }
 
 // noteOwn remembers that a source signs in as this person, whose accounts are not closed then (R5).
@@ -312,8 +327,16 @@ func (d *Desk) owned(ctx context.Context, t survey.Target, person identity.Perso
 			hit := sweep.Hit{Account: a, By: key[0]}
 			err := d.Ledger.View(ctx, func(r *state.Reader) error {
 				link, _, err := r.LinkByAccount(t.Name, a.ID)
+				if err != nil {
+					return err
+				}
 				hit.Holder = link.Person
-				return err
+				if was, known, err := r.Unlinked(t.Name, a.ID); err != nil {
+					return err
+				} else if known && was.UserName == a.UserName {
+					hit.Fitted = &was.Fits
+				}
+				return nil
 			})
 			if err != nil {
 				return nil, nil, fmt.Errorf("read the state: %w", err)

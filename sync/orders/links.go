@@ -313,7 +313,7 @@ func (d *Desk) Forget(ctx context.Context, o Order) (forgotten int, err error) {
 			}
 			forgotten++
 		}
-		if err := w.SetOrphans(o.Target, nil); err != nil {
+		if err := w.SetUnlinked(o.Target, nil); err != nil {
 			return err
 		}
 		return w.SetFindingsWhere(func(f identity.Finding) bool { return f.Target == o.Target }, nil, d.Now())

@@ -1,6 +1,7 @@
 package orders
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"time"
@@ -49,21 +50,21 @@ func (d *Desk) Release(ctx context.Context, o Order) error {
 
 // alsoOrdered are all who are swept with a person: the same one under other anchors, by the rehire key.
 func alsoOrdered(w *state.Writer, id identity.PersonID) ([]identity.PersonID, error) {
-	p, _, err := w.Person(id)
 	whom := []identity.PersonID{id}
-	if err != nil || p.Rehire == "" {
-		return whom, err
-	}
 	orders, err := state.Collect(w.Closures())
 	if err != nil {
 		return nil, err
 	}
+	keys := map[identity.PersonID]string{}
 	for _, c := range orders {
-		other, _, err := w.Person(c.Person)
+		p, _, err := w.Person(c.Person)
 		if err != nil {
 			return nil, err
 		}
-		if c.Person != id && other.Rehire == p.Rehire {
+		keys[c.Person] = cmp.Or(p.Rehire, c.Rehire)
+	}
+	for _, c := range orders {
+		if c.Person != id && keys[id] != "" && keys[c.Person] == keys[id] {
 			whom = append(whom, c.Person)
 		}
 	}

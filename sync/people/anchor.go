@@ -2,7 +2,10 @@ package people
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"iter"
+	"maps"
 	"slices"
 
 	"github.com/dirsweep/dirsweep/state"
@@ -12,7 +15,7 @@ import (
 
 // anchored holds a source whose anchor was edited (R14): everybody in it has another name for dirsweep, so that nobody
 // can be told to have left, stayed or joined. Once an operator approves, who is remembered becomes who was read, one to
-// one by the DN of their entry.
+// one by the rehire key, or the DN of their entry.
 func (r *Read) anchored(ctx context.Context, n int) (believed bool, err error) {
 	name, g := r.o.Sources[n].Name, r.readings[n]
 	anchor, _ := r.o.Sources[n].selection()
@@ -30,14 +33,17 @@ func (r *Read) anchored(ctx context.Context, n int) (believed bool, err error) {
 	_, released, err := r.o.Keeper.Hold(ctx, identity.Hold{
 		Kind: identity.HoldRelink, Directory: name, Anomaly: what, Count: len(now),
 		Reason: fmt.Sprintf("%s knows people by %s: nobody leaves, joins or changes by that. Take the edit back; or approve, and %d people with "+
-			"accounts are known by their new anchor from then on, each by the DN of the entry, and %d who are not found by it as before",
-			name, what, len(now), lost),
+			"accounts are known by their new anchor from then on, each by the rehire key or the DN of the entry, and %d who are not found by it as before",
+			name, what, len(now), len(lost)),
 	})
 	if err != nil || !released {
 		return false, err
 	}
 	if r.o.Write {
-		if err := r.rename(ctx, now); err != nil {
+		if err := errors.Join(r.rename(ctx, now), r.strand(ctx, n, now, lost)); err != nil {
+			return false, err
+		}
+		if err := r.enterAgain(ctx, n); err != nil {
 			return false, err
 		}
 	}
@@ -45,51 +51,155 @@ func (r *Read) anchored(ctx context.Context, n int) (believed bool, err error) {
 	return true, nil
 }
 
-// successors are the people with accounts who are known by the old anchor, and who they are by the new one; lost is how
-// many nobody is known for.
-func (r *Read) successors(ctx context.Context, n int) (now map[identity.PersonID]identity.PersonID, lost int, err error) {
-	entries := map[uint64][]int{}
+// strand keeps those of whom nobody knows who they are by the new anchor from being taken for leavers, where any of them
+// may be somebody whom the source could not read now.
+func (r *Read) strand(ctx context.Context, n int, now map[identity.PersonID]identity.PersonID, lost []state.Person) error {
+	unread := 0
+	for _, id := range r.readings[n].unreadable {
+		if !slices.Contains(slices.Collect(maps.Values(now)), id) {
+			unread++
+		}
+	}
+	if unread == 0 {
+		return nil
+	}
+	return r.update(ctx, func(w *state.Writer) error {
+		for _, p := range lost {
+			p.Unanchored = true
+			if err := w.PutPerson(p); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// enterAgain weighs the people of a source by what is remembered of who they were.
+func (r *Read) enterAgain(ctx context.Context, n int) error {
+	fresh, err := r.newReading(ctx, n)
+	if err != nil {
+		return err
+	}
+	g := r.readings[n]
+	fresh.facts, fresh.tells, fresh.unnamed, fresh.unreadable, fresh.own = g.facts, g.tells, g.unnamed, g.unreadable, g.own
+	*g = *fresh
+	for rows := range slices.Chunk(slices.Collect(r.Roster.Of(n)), chunk) {
+		batch := make([]present, 0, len(rows))
+		for _, i := range rows {
+			e, err := r.Roster.Entry(i)
+			if err != nil {
+				return err
+			}
+			batch = append(batch, present{e.Person, slices.Contains(g.unreadable, e.Person.ID)})
+		}
+		if err := r.enter(ctx, n, batch); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// successors are the people with accounts or anything open who are known by the old anchor, and who they are by the new one; lost
+// are those of whom nobody knows.
+func (r *Read) successors(
+	ctx context.Context, n int,
+) (now map[identity.PersonID]identity.PersonID, lost []state.Person, err error) {
+	byKey, byDN := map[uint64][]int{}, map[uint64][]int{}
 	for i := range r.Roster.Of(n) {
 		e, err := r.Roster.Entry(i)
 		if err != nil {
-			return nil, 0, err
+			return nil, nil, err
 		}
 		dn := roster.HashOf(identity.FoldDN(e.Person.DN))
-		entries[dn] = append(entries[dn], i)
+		byDN[dn] = append(byDN[dn], i)
+		if key := r.Roster.Row(i).Key; key != 0 {
+			byKey[key] = append(byKey[key], i)
+		}
+	}
+	// successor is who bears the rehire key of somebody, or else has their DN and says nothing against it. Whoever has
+	// the DN of somebody who is gone is somebody else.
+	successor := func(p state.Person) (e roster.Entry, ok bool, err error) {
+		key := roster.HashOf(p.Rehire)
+		if rows := byKey[key]; key != 0 && len(rows) == 1 {
+			e, err = r.Roster.Entry(rows[0])
+			return e, err == nil, err
+		}
+		rows := byDN[roster.HashOf(identity.FoldDN(p.DN))]
+		if p.DN == "" || p.Proven || len(rows) != 1 {
+			return e, false, nil
+		}
+		e, err = r.Roster.Entry(rows[0])
+		return e, err == nil && (key == 0 || e.Record.Rehire == ""), err
 	}
 	now = map[identity.PersonID]identity.PersonID{}
-	seen := map[identity.PersonID]bool{}
+	heirs := map[identity.PersonID]bool{}
 	err = r.o.Ledger.View(ctx, func(v *state.Reader) error {
-		for _, l := range r.Views {
-			for link, err := range v.Links(l.Name) {
-				if err != nil {
-					return err
-				}
-				if seen[link.Person] || !slices.Contains(r.readersOf(link.Person.Directory), n) {
-					continue
-				}
-				seen[link.Person] = true
-				p, _, err := v.Person(link.Person)
-				if err != nil {
-					return err
-				}
-				rows := entries[roster.HashOf(identity.FoldDN(p.DN))]
-				if p.DN == "" || len(rows) != 1 {
-					lost++
-					continue
-				}
-				e, err := r.Roster.Entry(rows[0])
-				if err != nil {
-					return err
-				}
-				if e.Person.ID != link.Person {
-					now[link.Person] = e.Person.ID
-				}
+		for id, err := range r.remembered(v) {
+			if err != nil {
+				return err
+			}
+			if !slices.Contains(r.readersOf(id.Directory), n) {
+				continue
+			}
+			p, known, err := v.Person(id)
+			if err != nil {
+				return err
+			}
+			switch e, ok, err := successor(p); {
+			case err != nil:
+				return err
+			case !known:
+			case !ok || heirs[e.Person.ID]:
+				lost = append(lost, p)
+			case e.Person.ID != id:
+				now[id], heirs[e.Person.ID] = e.Person.ID, true
 			}
 		}
 		return nil
 	})
 	return now, lost, err
+}
+
+// remembered is everybody, once, of whom something is kept that is more than what they looked like: an account, a hold,
+// a case, an order.
+func (r *Read) remembered(v *state.Reader) iter.Seq2[identity.PersonID, error] {
+	return func(yield func(identity.PersonID, error) bool) {
+		seen := map[identity.PersonID]bool{{}: true} // nobody is nobody's
+		tell := func(id identity.PersonID, err error) bool {
+			if err == nil && seen[id] {
+				return true
+			}
+			seen[id] = true
+			return yield(id, err)
+		}
+		for _, l := range r.Views {
+			for link, err := range v.Links(l.Name) {
+				if !tell(link.Person, err) {
+					return
+				}
+			}
+		}
+		for h, err := range v.Holds() {
+			for _, m := range h.Members {
+				if !tell(m.Person, nil) {
+					return
+				}
+			}
+			if err != nil && !tell(identity.PersonID{}, err) {
+				return
+			}
+		}
+		for c, err := range v.Cases() {
+			if !tell(c.Person, err) {
+				return
+			}
+		}
+		for c, err := range v.Closures() {
+			if !tell(c.Person, err) {
+				return
+			}
+		}
+	}
 }
 
 // rename gives the links of people to who they are now.
@@ -111,9 +221,35 @@ func (r *Read) rename(ctx context.Context, now map[identity.PersonID]identity.Pe
 			return err
 		}
 	}
+	if err := r.update(ctx, func(w *state.Writer) error { return renameMembers(w, now) }); err != nil {
+		return err
+	}
 	for _, id := range old {
-		if reason, ordered := r.orders[id]; ordered {
-			r.orders[now[id]] = reason
+		if order, ordered := r.orders[id]; ordered {
+			order.Person = now[id]
+			r.orders[order.Person] = order
+		}
+	}
+	return nil
+}
+
+// renameMembers keeps people held under the name by which they are known now.
+func renameMembers(w *state.Writer, now map[identity.PersonID]identity.PersonID) error {
+	holds, err := state.Collect(w.Holds())
+	if err != nil {
+		return err
+	}
+	for _, h := range holds {
+		for _, m := range h.Members {
+			id, known := now[m.Person]
+			if !known {
+				continue
+			}
+			renamed := m
+			renamed.Person = id // first, since a hold without members is forgotten
+			if err := errors.Join(w.PutMembers(h.Digest, renamed), w.DeleteMember(h.Digest, m)); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
@@ -142,7 +278,12 @@ func (r *Read) renameOne(w *state.Writer, old, now identity.PersonID) error {
 	if err := follow(w, old, now); err != nil {
 		return err
 	}
-	return w.DeletePerson(old)
+	p, known, err := w.Person(old)
+	if err != nil || !known {
+		return err
+	}
+	p.ID = now
+	return errors.Join(w.DeletePerson(old), w.PutPerson(p))
 }
 
 // follow gives what is open about a person to who they are now: their case, and an operator's order.

@@ -43,8 +43,8 @@ func (r *Read) Whereabouts(ctx context.Context, id identity.PersonID, known stat
 func (r *Read) Because(l *View, id identity.PersonID, where string) (inScope bool, why string) {
 	i, here := r.Roster.Find(id)
 	switch {
-	case r.orders[id] != "":
-		return false, "swept by an operator: " + r.orders[id]
+	case r.Ordered(id) != "":
+		return false, "swept by an operator: " + r.Ordered(id)
 	case !here:
 		said, _, _ := strings.Cut(where, " (")
 		return false, "the source says: " + said

@@ -5,6 +5,9 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
+
+	"github.com/cespare/xxhash/v2"
 
 	"github.com/dirsweep/dirsweep/sources"
 	"github.com/dirsweep/dirsweep/state"
@@ -202,9 +205,7 @@ func (r *Read) Departure(l *View, link state.Link) (out Leaver, leaving bool) {
 // departureFacts are what is known of a link's person without reading anything.
 func (r *Read) departureFacts(l *View, link state.Link) judge.Facts {
 	f := judge.Facts{Rule: l.LeaverAt, Scope: l.Mapping.ScopeAt(), Now: r.o.Now}
-	if reason, ordered := r.orders[link.Person]; ordered {
-		f.Ordered = cmp.Or(reason, "an operator's order")
-	}
+	f.Ordered = r.OrderedAt(l, link.Person)
 	_, f.Returned = l.rehired[link.Person]
 	mine := slices.DeleteFunc(r.readersOf(link.Person.Directory), func(n int) bool {
 		return !slices.Contains(l.Sources, r.o.Sources[n].Name)
@@ -255,6 +256,19 @@ func (r *Read) because(l *View, i int, f *judge.Facts) {
 func (r *Read) ScopePrint(l *View, n int) uint64 {
 	_, selection := r.o.Sources[n].selection()
 	return mix(l.Mapping.ScopePrint(), r.o.Sources[n].Mapping.Print(), selection)
+}
+
+// FittingPrint fingerprints everything in the config by which accounts of a target are fitted to people: the mapping,
+// by what accounts are correlated, and whom the target's sources read.
+func (r *Read) FittingPrint(l *View, correlate []string) uint64 {
+	prints := []uint64{l.Mapping.Print(), xxhash.Sum64String(strings.Join(correlate, "\x00"))}
+	for n, source := range r.o.Sources {
+		if slices.Contains(l.Sources, source.Name) {
+			anchor, selection := r.o.Sources[n].selection()
+			prints = append(prints, xxhash.Sum64String(source.Name+"\x00"+anchor), selection)
+		}
+	}
+	return mix(prints...)
 }
 
 // anchorEdited reports whether a source knows people by another attribute than in its last accepted read.

@@ -4,6 +4,7 @@
 package people
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -104,7 +105,7 @@ type Read struct {
 	meant       Candidates // for Options.Person, among those read
 	match       identity.PersonID
 
-	orders map[identity.PersonID]string // ordered closed, with the reason
+	orders map[identity.PersonID]state.Closure // who is ordered closed
 	// stranded counts, by directory, the people who cannot be asked for under the anchors by which they are known.
 	stranded    map[string]int
 	holders     holders
@@ -121,7 +122,7 @@ func New(o Options) *Read {
 	r := &Read{
 		o: o, Roster: roster.New(o.Spool), Views: o.Views, Parts: make([]Part, len(o.Sources)),
 		whole: make([]bool, len(o.Sources)), programs: make([]uint64, len(o.Sources)), readings: make([]*reading, len(o.Sources)),
-		gone: map[identity.PersonID]judge.Absent{}, orders: map[identity.PersonID]string{}, stranded: map[string]int{},
+		gone: map[identity.PersonID]judge.Absent{}, orders: map[identity.PersonID]state.Closure{}, stranded: map[string]int{},
 		holders: newHolders(),
 	}
 	r.meant.Who = o.Person
@@ -156,7 +157,13 @@ func (r *Read) ReadOrders(ctx context.Context) error {
 			if err != nil {
 				return err
 			}
-			r.orders[c.Person] = c.Reason
+			c.Reason = cmp.Or(c.Reason, "no reason given")
+			if p, known, err := v.Person(c.Person); err != nil {
+				return err
+			} else if known && p.Rehire != "" {
+				c.Rehire = p.Rehire
+			}
+			r.orders[c.Person] = c
 		}
 		return nil
 	})
@@ -169,28 +176,18 @@ func (r *Read) ReadOrders(ctx context.Context) error {
 // FollowOrders lets orders go with people who are back under another anchor, by their rehire key: who is swept stays
 // closed until released, whatever the sources say, and under whatever name they say it.
 func (r *Read) FollowOrders(ctx context.Context) error {
-	reasons := map[uint64]string{} // by rehire key
-	err := r.o.Ledger.View(ctx, func(v *state.Reader) error {
-		for id, reason := range r.orders {
-			p, _, err := v.Person(id)
-			if err != nil {
-				return err
-			}
-			if key := roster.HashOf(p.Rehire); key != 0 {
-				reasons[key] = reason
-			}
+	byKey := map[uint64]state.Closure{}
+	for _, c := range r.orders {
+		if key := roster.HashOf(c.Rehire); key != 0 {
+			byKey[key] = c
 		}
-		return nil
-	})
-	if err != nil {
-		return fmt.Errorf("read the state: %w", err)
 	}
-	if len(reasons) == 0 {
+	if len(byKey) == 0 {
 		return nil
 	}
 	var followed []state.Closure
 	for i := range r.Roster.Len() {
-		reason, ordered := reasons[r.Roster.Row(i).Key]
+		order, ordered := byKey[r.Roster.Row(i).Key]
 		if !ordered {
 			continue
 		}
@@ -198,9 +195,10 @@ func (r *Read) FollowOrders(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if r.orders[e.Person.ID] == "" {
-			r.orders[e.Person.ID] = reason
-			followed = append(followed, state.Closure{Person: e.Person.ID, Reason: reason, At: r.o.Now})
+		if r.Ordered(e.Person.ID) == "" {
+			order.Person, order.At = e.Person.ID, r.o.Now
+			r.orders[order.Person] = order
+			followed = append(followed, order)
 		}
 	}
 	if !r.o.Write || len(followed) == 0 {
@@ -217,7 +215,13 @@ func (r *Read) FollowOrders(ctx context.Context) error {
 }
 
 // Ordered is why an operator has somebody's accounts closed; "" where none has.
-func (r *Read) Ordered(id identity.PersonID) string { return r.orders[id] }
+func (r *Read) Ordered(id identity.PersonID) string { return r.orders[id].Reason }
+
+// OrderedAt is why an operator has the account closed that somebody has at a target, under whatever anchor they are
+// known now; "" where none has.
+func (r *Read) OrderedAt(l *View, id identity.PersonID) string {
+	return cmp.Or(r.Ordered(id), r.Ordered(l.Heir(id)))
+}
 
 // pick settles whom Options.Person means.
 func (r *Read) pick(ctx context.Context) error {

@@ -25,12 +25,13 @@ const bulk = 10_000
 
 // A reading is one source's whole read and what becomes of it.
 type reading struct {
-	record   state.SourceRecord // as the last accepted read left it
-	facts    *sources.ReadFacts // valid once the read has ended
-	tells    bool               // the kind fills the facts in
-	unnamed  int                // entries without a readable anchor
-	own      string             // the anchor of the person as whom the source signs in, where it tells
-	complete bool               // read to its end, from a server that is believed
+	record     state.SourceRecord  // as the last accepted read left it
+	facts      *sources.ReadFacts  // valid once the read has ended
+	tells      bool                // the kind fills the facts in
+	unnamed    int                 // entries without a readable anchor
+	unreadable []identity.PersonID // of whom the source could not read everything
+	own        string              // the anchor of the person as whom the source signs in, where it tells
+	complete   bool                // read to its end, from a server that is believed
 	vocabulary
 	survey     judge.Survey
 	alike      map[string]*alike // people who have kept all that they had, by what that is
@@ -109,7 +110,8 @@ func (r *Read) readSource(ctx context.Context, n int) error {
 				g.unnamed++
 				continue
 			}
-			p.ID = trouble.ID
+			p.ID, p.DN = trouble.ID, trouble.DN
+			g.unreadable = append(g.unreadable, identity.PersonID{Directory: r.directories[n].name, Anchor: p.ID.Anchor})
 		} else if err != nil {
 			return err
 		}

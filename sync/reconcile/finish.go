@@ -38,7 +38,7 @@ func (r *run) finish(ctx context.Context) error {
 		}
 		part := Part{Name: s.Name, Observe: s.Observe}
 		if s.survey != nil {
-			part.Count, part.Orphans = s.survey.Count, len(s.survey.Orphans)
+			part.Count, part.Orphans = s.survey.Count, s.survey.Orphans()
 		}
 		if s.err != nil {
 			part.Err = s.err.Error()
@@ -150,7 +150,7 @@ func (r *run) remember(w *state.Writer, stopped bool) error {
 			continue
 		}
 		if s.complete && r.everyone() {
-			if err := r.setOrphans(w, s); err != nil {
+			if err := r.setUnlinked(w, s); err != nil {
 				return err
 			}
 		}
@@ -216,13 +216,13 @@ func (r *run) sourcesHealth(w *state.Writer) error {
 	return nil
 }
 
-// setOrphans writes a target's orphans down. Without one of its sources nobody can tell who is one, so what was known
-// stands.
-func (r *run) setOrphans(w *state.Writer, s *side) error {
+// setUnlinked writes down which accounts of a target are nobody's. Without one of its sources nobody can tell, so what
+// was known stands.
+func (r *run) setUnlinked(w *state.Writer, s *side) error {
 	if !r.people.Claimable(s.view) {
 		return nil
 	}
-	return w.SetOrphans(s.Name, s.survey.Orphans)
+	return w.SetUnlinked(s.Name, s.survey.Unlinked)
 }
 
 // quarantineAfter is how many passes in a row a target may fail before delta passes leave it alone for a while (R9).

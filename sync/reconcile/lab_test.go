@@ -324,7 +324,7 @@ func (l *lab) findings() (out []state.Finding) {
 }
 
 // orphans are those on record of a target.
-func (l *lab) orphans(target string) (out []state.Orphan) {
+func (l *lab) orphans(target string) (out []state.Unlinked) {
 	l.t.Helper()
 	l.must(l.ledger.View(l.t.Context(), func(r *state.Reader) error {
 		for o, err := range r.Orphans(target) {

@@ -71,7 +71,11 @@ func (s *Survey) meet(ctx context.Context, batch []identity.Account) (late []peo
 				if s.parked[a.ID], err = s.o.Spool.Add(a); err != nil {
 					return err
 				}
-				s.matcher.Account(a)
+				fitted, err := s.fitted(v, a)
+				if err != nil {
+					return err
+				}
+				s.matcher.Account(a, fitted)
 				if a.ExternalID != "" {
 					s.marks[a.ExternalID] = a.ID
 				}
@@ -104,6 +108,16 @@ func (s *Survey) meet(ctx context.Context, batch []identity.Account) (late []peo
 	return late, err
 }
 
+// fitted is whom an unlinked account fitted in the last whole listing, by the same config and under the same name; zero
+// for nobody, nil where it was not there.
+func (s *Survey) fitted(v *state.Reader, a identity.Account) (*identity.PersonID, error) {
+	was, known, err := v.Unlinked(s.Name, a.ID)
+	if err != nil || !known || was.Fitting != s.fitting || was.UserName != a.UserName {
+		return nil, err
+	}
+	return &was.Fits, nil
+}
+
 // compare plans one linked account. It returns a leaver where the account of one was enabled again by somebody else
 // (R11).
 func (s *Survey) compare(ctx context.Context, v *state.Reader, link state.Link, have identity.Account) (out people.Leaver, reopened bool, err error) {
@@ -115,7 +129,7 @@ func (s *Survey) compare(ctx context.Context, v *state.Reader, link state.Link, 
 		}
 		s.Seen.Set(i)
 	}
-	if !here || !s.view.Scope.Has(i) || s.people.Ordered(link.Person) != "" {
+	if !here || !s.view.Scope.Has(i) || s.people.OrderedAt(s.view, link.Person) != "" {
 		if !s.people.Selected(link.Person) || link.State != identity.LinkDisabled || !have.Active || s.isAccepted(link.Account) {
 			return out, false, nil
 		}

@@ -96,16 +96,17 @@ type Survey struct {
 	caps   identity.Capabilities
 	paths  []string // mapped, sorted
 
-	Work    []Work
-	Changes []identity.Change // what the work consists of
-	Late    []people.Leaver   // who only now shows that their account has to be closed
-	Refresh []state.Link      // links whose fingerprints are to be written anew
-	Orphans []state.Orphan
-	Count   int         // accounts read
-	Listed  bool        // every account of it was read
-	Seen    roster.Bits // rows of people whose account was seen
+	Work     []Work
+	Changes  []identity.Change // what the work consists of
+	Late     []people.Leaver   // who only now shows that their account has to be closed
+	Refresh  []state.Link      // links whose fingerprints are to be written anew
+	Unlinked []state.Unlinked  // after a whole listing
+	Count    int               // accounts read
+	Listed   bool              // every account of it was read
+	Seen     roster.Bits       // rows of people whose account was seen
 
 	matcher   *correlate.Matcher
+	fitting   uint64                       // fingerprint of the config by which accounts are fitted to people
 	parked    map[identity.AccountID]int64 // unlinked accounts in the spool
 	taken     roster.Logins                // in use
 	joiners   []int                        // rows of people in scope without an account
@@ -143,7 +144,7 @@ var ErrHeld = errors.New("the target is held")
 func New(o Options) *Survey {
 	return &Survey{
 		Target: o.Target, o: o, view: o.View, people: o.People, app: o.App, caps: o.App.Capabilities(), paths: o.Target.Mapping.Paths(),
-		matcher: correlate.New(o.Target.Correlate), parked: map[identity.AccountID]int64{}, taken: roster.Logins{},
+		matcher: correlate.New(o.Target.Correlate), fitting: o.People.FittingPrint(o.View, o.Target.Correlate), parked: map[identity.AccountID]int64{}, taken: roster.Logins{},
 		lost: map[int]state.Link{}, marks: map[string]identity.AccountID{}, relinked: map[identity.AccountID]bool{},
 		waiting: map[string]wish{}, closed: map[string]state.Link{},
 	}

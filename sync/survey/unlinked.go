@@ -101,6 +101,9 @@ func (s *Survey) matched(ctx context.Context, m correlate.Match) (out people.Lea
 			Kind: "disputed", Subject: s.Name + ": " + m.UserName, Target: s.Name, Account: m.Account,
 			Detail: m.Why + " (" + strings.Join(people, ", ") + "); nothing is written for any of them until it is settled",
 		})
+		if m.Fitted != nil {
+			s.unlinked(have, *m.Fitted)
+		}
 		return out, false, nil
 	}
 	i, _ := s.people.Roster.Find(m.Person)
@@ -113,6 +116,7 @@ func (s *Survey) matched(ctx context.Context, m correlate.Match) (out people.Lea
 	if s.view.Scope.Has(i) && s.people.Ordered(m.Person) == "" {
 		return out, false, s.adopt(ctx, i, have)
 	}
+	s.unlinked(have, m.Person)
 	e, err := s.people.Roster.Entry(i)
 	if err != nil {
 		return out, false, err
@@ -155,7 +159,7 @@ func (s *Survey) orphan(ctx context.Context, have identity.Account) (out people.
 	if _, protected := s.Guard.Protected(have.UserName); protected {
 		return out, false, nil
 	}
-	s.Orphans = append(s.Orphans, state.Orphan{Target: s.Name, Account: have.ID, UserName: have.UserName, Active: have.Active, First: s.o.Now})
+	s.unlinked(have, identity.PersonID{})
 	if s.OnOrphan != "disable" || !have.Active {
 		return out, false, nil
 	}
@@ -168,6 +172,27 @@ func (s *Survey) orphan(ctx context.Context, have identity.Account) (out people.
 		return out, false, nil
 	}
 	return people.Leaver{Leaver: l}, true, nil
+}
+
+// Orphans is how many accounts fit nobody.
+func (s *Survey) Orphans() (n int) {
+	for _, a := range s.Unlinked {
+		if a.Fits.IsZero() {
+			n++
+		}
+	}
+	return n
+}
+
+// unlinked notes an account that is left without a link, and whom it fits: whoever comes to fit it later is not the one
+// whose it was (R3).
+func (s *Survey) unlinked(have identity.Account, fits identity.PersonID) {
+	if !s.o.Full || s.o.One {
+		return
+	}
+	s.Unlinked = append(s.Unlinked, state.Unlinked{
+		Target: s.Name, Account: have.ID, UserName: have.UserName, Active: have.Active, First: s.o.Now, Fits: fits, Fitting: s.fitting,
+	})
 }
 
 // planJoiners plans an account for everybody in scope who has none.

@@ -22,12 +22,15 @@ type Hit struct {
 	Account identity.Account
 	By      string            // the attribute
 	Holder  identity.PersonID // whom it is linked to; zero for nobody
+	// Fitted is whom it fitted when it was listed before, without a link: zero for nobody; nil where it was not listed.
+	Fitted *identity.PersonID
 }
 
 // Owned says which of the hits are the person's accounts, and which may be: those are disputed, and an operator has to
 // say. An account that is linked to somebody else is neither. A mark that says nothing makes an account the person's
 // only where nothing else fits: neither another such account, nor one that is theirs for certain. One that carries
-// another externalId, and that nobody is linked to, is never theirs by what else fits, and is not passed over either.
+// another externalId, or was there before they fitted it, and that nobody is linked to, is never theirs by what else
+// fits, and is not passed over either.
 func Owned(t Traits, hits []Hit) (own, disputed []Hit) {
 	var unmarked, foreign []Hit
 	seen := map[identity.AccountID]bool{}
@@ -42,7 +45,7 @@ func Owned(t Traits, hits []Hit) (own, disputed []Hit) {
 		case !h.Holder.IsZero():
 		case slices.Contains(t.ExternalIDs, h.Account.ExternalID):
 			own = append(own, h)
-		case h.Account.ExternalID == "":
+		case h.Account.ExternalID == "" && (h.Fitted == nil || *h.Fitted == t.Person):
 			unmarked = append(unmarked, h)
 		default:
 			foreign = append(foreign, h)

@@ -16,6 +16,10 @@ func TestR05WhichAccountsAreThePersons(t *testing.T) {
 		return sweep.Hit{Account: identity.Account{ID: identity.AccountID(id), ExternalID: externalID, Active: active}, Holder: holder}
 	}
 	nobody := identity.PersonID{}
+	fitted := func(h sweep.Hit, who identity.PersonID) sweep.Hit {
+		h.Fitted = &who
+		return h
+	}
 	for _, c := range []struct {
 		name          string
 		hits          []sweep.Hit
@@ -33,6 +37,10 @@ func TestR05WhichAccountsAreThePersons(t *testing.T) {
 		{"a second one beside the linked", []sweep.Hit{hit("1", "a", true, alice), hit("2", "", true, nobody)}, "1", "2"},
 		{"a second marked one", []sweep.Hit{hit("1", "a", true, alice), hit("2", "a", true, nobody)}, "1 2", ""},
 		{"a closed one that may be theirs is no matter", []sweep.Hit{hit("1", "a", true, alice), hit("2", "", false, nobody)}, "1", ""},
+		{"there before they came", []sweep.Hit{fitted(hit("1", "", true, nobody), nobody)}, "", "1"},
+		{"another's before they came", []sweep.Hit{fitted(hit("1", "", true, nobody), bob)}, "", "1"},
+		{"there before, and theirs then", []sweep.Hit{fitted(hit("1", "", true, nobody), alice)}, "1", ""},
+		{"there before, and marked as theirs", []sweep.Hit{fitted(hit("1", "a", true, nobody), nobody)}, "1", ""},
 		{"none", nil, "", ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -397,7 +397,7 @@ func explain(ctx context.Context, i *Instance, who string) ([]Explanation, error
 	return out, err
 }
 
-func orphanExplained(o state.Orphan) Explanation {
+func orphanExplained(o state.Unlinked) Explanation {
 	return Explanation{
 		Name: o.UserName, Where: "nobody there has this account", Target: o.Target, Account: string(o.Account), UserName: o.UserName,
 		Situation: "unmatched", Because: "no person fits it by what `correlate` names",

@@ -397,7 +397,7 @@ func viewCase(c state.Case) Leaver {
 	}
 }
 
-func viewOrphan(o state.Orphan) Orphan {
+func viewOrphan(o state.Unlinked) Orphan {
 	return Orphan{Target: o.Target, Account: string(o.Account), UserName: o.UserName, Active: o.Active, First: o.First}
 }
 

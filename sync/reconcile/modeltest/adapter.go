@@ -169,12 +169,15 @@ func (w *world) readHolds(r *state.Reader) (list []hold, err error) {
 			return nil, err
 		}
 		one := hold{digest: h.Digest, approved: h.Ruling.What == identity.Approved, rejected: h.Ruling.What == identity.Rejected}
+		if h.Kind == identity.HoldShrink || h.Kind == identity.HoldRelink {
+			one.source = h.Directory
+		}
 		if w.tell != nil {
 			one.text = fmt.Sprintf("%s %s %s %s%s %q %s: %s", h.Digest, h.Kind, h.Cause, h.Anomaly, h.Attribute, h.Closed, h.Ruling.What, h.Reason)
 		}
 		for _, m := range h.Members {
 			if n, known := w.model.human(m.Person.Anchor); known {
-				one.members = append(one.members, member{place{n, slices.Index(targetNames[:], m.Target)}, m.Strength})
+				one.members = append(one.members, member{place{n, slices.Index(targetNames[:], m.Target)}, m.Account, m.Strength})
 			}
 		}
 		list = append(list, one)

@@ -20,7 +20,8 @@ const stranger = -1
 type account struct {
 	identity.Account
 	owner    int
-	listed   bool      // the engine may know it
+	seen     bool      // listed in this step
+	listed   bool      // in a whole listing of a pass that was made to its end: the engine knows it
 	closedBy string    // who disabled it: "engine", "hand", or "" while it is active
 	closedAt time.Time // when the engine did
 	mine     bool      // the engine knew it already when somebody disabled it
@@ -132,7 +133,7 @@ func (a *application) list() (list []identity.Account, cut bool) {
 		ids, cut = ids[:len(ids)/2], true
 	}
 	for _, id := range ids {
-		list, a.accounts[id].listed = append(list, copied(a.accounts[id].Account)), true
+		list, a.accounts[id].seen = append(list, copied(a.accounts[id].Account)), true
 	}
 	return list, cut
 }
@@ -148,7 +149,7 @@ func (a *application) get(id identity.AccountID) (identity.Account, error) {
 func (a *application) find(attribute, value string) (found []identity.Account) {
 	for _, id := range slices.Sorted(maps.Keys(a.accounts)) {
 		if strings.EqualFold(a.accounts[id].Get(attribute).Text(), value) {
-			found, a.accounts[id].listed = append(found, copied(a.accounts[id].Account)), true
+			found = append(found, copied(a.accounts[id].Account))
 		}
 	}
 	return found
@@ -328,6 +329,13 @@ func (a *application) makeByHand(who int) {
 	}
 	made := a.add(want, who%len(m.humans))
 	a.accounts[made.ID].touched = true
+}
+
+// keep remembers which accounts the engine knows from now on, where a step shows it everything.
+func (a *application) keep(whole bool) {
+	for _, held := range a.accounts {
+		held.seen, held.listed = false, held.listed || whole && held.seen
+	}
 }
 
 // claimed gives an account that nobody has ever seen, and that names nobody, to whoever bears its login now: there is

@@ -64,7 +64,7 @@ var sourceNames = [sourceCount]string{"corp", "plant"}
 // Selection implements sources.Selective.
 func (s source) Selection() (anchor string, fingerprint uint64) {
 	if s.world.model.config.number[s.n] {
-		return "employeeNumber", 1
+		return "employeeNumber", 0
 	}
 	return "entryUUID", 0
 }

@@ -22,6 +22,7 @@ func (w *world) finish() error {
 	w.fault.Fault = NoFault
 	if w.anchorEdited() {
 		w.model.edit(func(c *config) { c.number = [sourceCount]bool{} })
+		w.refit()
 	}
 	w.snap()
 	w.model.changed()
@@ -98,6 +99,9 @@ func (w *world) judgeShare(l look, p place) {
 		}
 	}
 	where := fmt.Sprintf("%s: %s", targetNames[p.target], w.who(p.human))
+	if w.doubts(l, h) && !w.model.ordered[p.human] {
+		return // what of a source is not to be believed leaves everybody as they are
+	}
 	if !w.model.config.in(h, p.target) || w.model.ordered[p.human] {
 		for _, acc := range own {
 			step := w.stepOf(l, p, acc.ID)
@@ -106,9 +110,6 @@ func (w *world) judgeShare(l look, p place) {
 			}
 		}
 		return
-	}
-	if slices.ContainsFunc(l.holds, func(h hold) bool { return h.rejected && len(h.members) == 0 }) {
-		return // what of a source is not to be believed leaves everybody as they are
 	}
 	if w.disputed(own, h, p.target) || w.found(l, "disputed", p) || w.alone(p) && (w.found(l, "unproven", p) || w.found(l, "unsettled", p)) {
 		return

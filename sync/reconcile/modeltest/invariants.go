@@ -111,7 +111,7 @@ func (w *world) written(one write, acc *account) {
 			w.broken(HandClosed, "%s", what)
 		}
 		for id, other := range w.applications[one.target].accounts {
-			if one.op == identity.Create && other.owner == one.owner && id != one.id && w.bears(other.ExternalID, one.owner) {
+			if one.op == identity.Create && other.owner == one.owner && id != one.id && w.marked(other) {
 				w.broken(CreatesOnce, "%s beside %s", what, id)
 			}
 		}
@@ -130,6 +130,12 @@ func (w *world) who(n int) string {
 func (w *world) bears(externalID string, n int) bool {
 	owner, known := w.model.human(externalID)
 	return known && owner == n
+}
+
+// marked reports whether an account carries the anchor by which its person is known now.
+func (w *world) marked(acc *account) bool {
+	h := w.model.humans[acc.owner]
+	return h.entry != nil && acc.ExternalID == w.model.config.anchor(h.entry)
 }
 
 func (w *world) updates(one write, s *share, what string) {
@@ -184,7 +190,7 @@ func (w *world) closes(one write, what string) {
 	case w.released[p]:
 	case again:
 	default:
-		if strength, waits := w.standing[p]; waits && w.model.strength(p) <= strength {
+		if held, waits := w.standing[p]; waits && w.model.strength(p) <= held.strength && one.id == held.account {
 			w.broken(HoldsStand, "%s", what)
 		}
 		if s.edited != nil && w.linked[p] {
@@ -295,6 +301,9 @@ func (w *world) check(kind Kind, completed bool) error {
 		}
 	}
 	read := completed && (kind == Full || kind == Delta)
+	for _, app := range w.applications {
+		app.keep(completed && kind == Full && w.fault.Fault == NoFault && !w.doubted(l))
+	}
 	for t, app := range w.applications {
 		for _, id := range slices.Sorted(maps.Keys(app.accounts)) {
 			if acc := app.accounts[id]; acc.owner != stranger {
@@ -332,13 +341,7 @@ func (w *world) checkLink(t int, link state.Link) {
 
 // honest reports whether what the last pass read of somebody's directory was the truth.
 func (w *world) honest(h *human) bool {
-	source := 0
-	if h.entry != nil {
-		source = h.entry.source
-	} else {
-		source = h.last().source
-	}
-	return w.faultOf(source, true) == NoFault && (!w.shared || !w.fault.ofSource())
+	return w.faultOf(h.last().source, true) == NoFault && (!w.shared || !w.fault.ofSource())
 }
 
 // provable reports whether absence from the directory can be proven at all: not without a trace and from an empty
@@ -363,7 +366,7 @@ func (w *world) checkAccount(l look, p place, acc *account, read bool) {
 	if step.Status == state.StepProven && step.Account == acc.ID && acc.Active && !acc.touched && out && !s.stays {
 		w.broken(BooksAreTrue, "%s: %s of %s is proven closed and open", targetNames[p.target], acc.ID, w.who(p.human))
 	}
-	if !read || !out || !acc.Active || !w.known[p.target][acc.ID] || !w.honest(h) || !w.provable(h) || w.anchorEdited() {
+	if !read || !out || !acc.Active || !w.known[p.target][acc.ID] || !w.honest(h) || !w.provable(h) || w.anchorEdited() || w.doubts(l, h) {
 		return
 	}
 	fault := w.faultOf(p.target, false)
@@ -382,6 +385,20 @@ func (w *world) anchorEdited() bool {
 	return w.model.config.number != [sourceCount]bool{}
 }
 
+// doubts reports whether what a source of a person's directory says is not believed until an operator decides, or was
+// rejected.
+func (w *world) doubts(l look, h *human) bool {
+	source := sourceNames[h.last().source]
+	return slices.ContainsFunc(l.holds, func(one hold) bool {
+		return !one.approved && one.source != "" && (w.shared || one.source == source)
+	})
+}
+
+// doubted reports whether what some source says is not believed.
+func (w *world) doubted(l look) bool {
+	return slices.ContainsFunc(l.holds, func(one hold) bool { return !one.approved && one.source != "" })
+}
+
 // paused reports whether an application asked to be left alone lately.
 func (w *world) paused(t int) bool { return w.now().Before(w.pauses[t]) }
 
@@ -390,7 +407,7 @@ func (w *world) stand(l look) {
 	for _, h := range l.holds {
 		for _, m := range h.members {
 			if _, known := w.standing[m.place]; !known && !w.released[m.place] && !h.approved {
-				w.standing[m.place] = m.strength
+				w.standing[m.place] = m
 			}
 		}
 	}
@@ -399,8 +416,8 @@ func (w *world) stand(l look) {
 
 // forget takes back what was held or released of those who are in scope again, or have left more surely since.
 func (w *world) forget() {
-	for p, strength := range w.standing {
-		if now := w.model.strength(p); now == identity.Unproven || now > strength || w.model.ordered[p.human] {
+	for p, held := range w.standing {
+		if now := w.model.strength(p); now == identity.Unproven || now > held.strength || w.model.ordered[p.human] {
 			delete(w.standing, p)
 		}
 	}
@@ -444,6 +461,7 @@ func (w *world) decide(ctx context.Context, digest string, approve bool) error {
 // A hold is what of a hold concerns us.
 type hold struct {
 	digest             string
+	source             string // that is not believed, where it is over one
 	approved, rejected bool
 	members            []member
 	text               string // for those who read about it
@@ -451,6 +469,7 @@ type hold struct {
 
 type member struct {
 	place
+	account  identity.AccountID
 	strength identity.Strength
 }
 

@@ -3,15 +3,15 @@ package modeltest
 import "slices"
 
 // login is somebody's, or was when they left.
-func (h *human) login() string {
-	if h.entry != nil {
-		return h.entry.login
-	}
-	return h.last().login
-}
+func (h *human) login() string { return h.last().login }
 
-// last is the entry that was deleted last.
-func (h *human) last() entry { return h.gone[h.anchors[len(h.anchors)-1]].entry }
+// last is the entry of now, or else the one that was deleted last.
+func (h *human) last() entry {
+	if h.entry != nil {
+		return *h.entry
+	}
+	return h.gone[h.anchors[len(h.anchors)-1]].entry
+}
 
 // delete takes somebody's entry away; told says that the directory keeps a tombstone.
 func (h *human) delete(told bool) {
@@ -58,11 +58,7 @@ func (m *model) used(login string) bool {
 // names are every name by which an order may know somebody.
 func (m *model) names(n int) (list []string) {
 	h := m.humans[n]
-	list = append(list, h.anchors...)
-	if h.entry != nil {
-		return append(list, h.entry.number)
-	}
-	return append(list, h.last().number)
+	return append(append(list, h.anchors...), h.last().number)
 }
 
 // inBase is how many people a source reads.

@@ -56,9 +56,9 @@ type world struct {
 
 	writes       []write // of this step
 	swept        []swept
-	standing     map[place]identity.Strength // who waits for an operator, or was rejected, and how surely they had left
-	released     map[place]bool              // whom an approval lets go
-	closedBefore map[place]bool              // and not back since
+	standing     map[place]member // who waits for an operator, or was rejected, and how surely they had left
+	released     map[place]bool   // whom an approval lets go
+	closedBefore map[place]bool   // and not back since
 	linked       map[place]bool
 	known        [targetCount]map[identity.AccountID]bool
 	pauses       [targetCount]time.Time
@@ -75,7 +75,7 @@ func Play(site *Site, dir string, h History, log hclog.Logger, tell io.Writer, c
 	w := &world{
 		site: site, dir: dir, shared: h.Shared, log: log, tell: tell, memory: memory.New(), counts: counts,
 		model:    &model{ordered: map[int]bool{}, anchors: map[string]int{}},
-		standing: map[place]identity.Strength{}, released: map[place]bool{}, closedBefore: map[place]bool{}, linked: map[place]bool{},
+		standing: map[place]member{}, released: map[place]bool{}, closedBefore: map[place]bool{}, linked: map[place]bool{},
 	}
 	for n := range targetCount {
 		w.known[n] = map[identity.AccountID]bool{}
@@ -449,9 +449,11 @@ func (w *world) edit(e Edit, who, to int) {
 		w.reload()
 	case EditMapping:
 		m.edit(func(c *config) { c.long[to%targetCount] = !c.long[to%targetCount] })
+		w.refit()
 		w.reload()
 	case EditAnchor:
 		m.edit(func(c *config) { c.number[to%sourceCount] = !c.number[to%sourceCount] })
+		w.refit()
 		w.reload()
 	case EmptyGroup:
 		for _, h := range m.humans {
@@ -487,6 +489,15 @@ func (w *world) edit(e Edit, who, to int) {
 
 // reload is a config that was edited: a new engine over the same state.
 func (w *world) reload() { w.engine = reconcile.New(w.options()) }
+
+// refit is a config that fits accounts to people otherwise: what fitted whom before is known no more.
+func (w *world) refit() {
+	for _, app := range w.applications {
+		for _, held := range app.accounts {
+			held.listed = false
+		}
+	}
+}
 
 func (w *world) undecided() (digests []string) {
 	for _, h := range w.holds() {
