@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
@@ -28,6 +29,37 @@ type Executor struct {
 	Log    hclog.Logger
 	Now    func() time.Time
 	Pass   string // id of the pass, for intents and audit
+	// Flights are what this and the other executors of the process have under way.
+	Flights *Flights
+}
+
+// Flights are the changes that a process has under way: whoever began one settles it, and what is left open without
+// being under way is to be recovered. The zero value is ready, and safe for concurrent use.
+type Flights struct {
+	mu      sync.Mutex
+	intents map[uint64]bool // by sequence number
+}
+
+// UnderWay reports whether somebody is at work on an intent.
+func (f *Flights) UnderWay(intent state.Intent) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.intents[intent.Seq]
+}
+
+func (f *Flights) begin(intent state.Intent) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.intents == nil {
+		f.intents = map[uint64]bool{}
+	}
+	f.intents[intent.Seq] = true
+}
+
+func (f *Flights) end(intent state.Intent) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	delete(f.intents, intent.Seq)
 }
 
 // A Job is one change with what its doing needs beyond the change itself.
@@ -85,6 +117,7 @@ func (x *Executor) Do(ctx context.Context, p *Pass, job Job) Result {
 		r.Err = err
 		return r
 	}
+	defer x.Flights.end(intent)
 	if r.Seen != SeenGone && r.Seen != SeenHidden || job.Change.Op == identity.Enable { // else there is nothing to call, only to tell
 		r = x.perform(ctx, p, job)
 	}
@@ -129,6 +162,7 @@ func (x *Executor) begin(ctx context.Context, job Job) (intent state.Intent, err
 		begun, err := w.Begin(intent)
 		if err == nil {
 			intent = begun[0]
+			x.Flights.begin(intent) // before anybody can see it
 		}
 		return err
 	})
@@ -136,6 +170,7 @@ func (x *Executor) begin(ctx context.Context, job Job) (intent state.Intent, err
 		return intent, err
 	}
 	if err != nil {
+		x.Flights.end(intent)
 		return intent, fmt.Errorf("write the intent: %w", err)
 	}
 	return intent, nil

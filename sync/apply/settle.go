@@ -32,7 +32,8 @@ func (x *Executor) settle(ctx context.Context, p *Pass, intent state.Intent, job
 	} else if errors.Is(r.Err, targets.ErrUnavailable) {
 		link = asked(job, r.At)
 	}
-	if err := x.conclude(ctx, intent, job, link, r.Err == nil, r.At, head); err != nil {
+	err = x.conclude(ctx, intent, job, link, r.Err == nil, head)
+	if linkedOtherwise := errors.Is(err, state.ErrLinked); err != nil && (!linkedOtherwise || !job.Change.Op.Sweeps()) {
 		r.Err = errors.Join(r.Err, fmt.Errorf("settle: %w", err))
 		return r
 	}
@@ -40,20 +41,29 @@ func (x *Executor) settle(ctx context.Context, p *Pass, intent state.Intent, job
 	return r
 }
 
-// conclude removes the intent and, of a change that was done, records the link.
-func (x *Executor) conclude(ctx context.Context, intent state.Intent, job Job, link state.Link, done bool, at time.Time, head audit.Head) error {
-	return x.Ledger.Update(ctx, func(w *state.Writer) error {
-		if err := w.Settle(intent.Seq); err != nil {
-			return err
-		}
-		var err error
+// conclude removes the intent and, of a change that was done, records the link. Where the account or the person has been
+// linked otherwise since, what is remembered stands, and the error is a state.ErrLinked: the intent is removed all the
+// same, or it would be looked into for ever.
+func (x *Executor) conclude(
+	ctx context.Context, intent state.Intent, job Job, link state.Link, done bool, head audit.Head,
+) error {
+	put := func(w *state.Writer) error {
 		if done {
-			err = putLink(w, job, link)
-		} else {
-			err = noteAsked(w, link)
+			return putLink(w, job, link)
 		}
-		return errors.Join(err, advanceHead(w, head))
-	})
+		return noteAsked(w, link)
+	}
+	settle := func(put func(*state.Writer) error) error {
+		return x.Ledger.Update(ctx, func(w *state.Writer) error {
+			return errors.Join(w.Settle(intent.Seq), put(w), advanceHead(w, head))
+		})
+	}
+	err := settle(put)
+	if !errors.Is(err, state.ErrLinked) {
+		return err
+	}
+	x.Log.Error("a change that was done is not remembered", "target", job.Change.Target, "account", job.Change.UserName, "error", err)
+	return cmp.Or(settle(func(*state.Writer) error { return nil }), err)
 }
 
 // asked is a job's link with what the application was asked for and gave no answer about: it may have been done.
@@ -123,6 +133,13 @@ func putLink(w *state.Writer, job Job, link state.Link) error {
 	if err != nil {
 		return err
 	}
+	if job.Change.Op.Sweeps() {
+		// A second account of somebody is closed, not remembered in place of the first.
+		first, known, err := w.Link(job.Change.Target, job.Change.Person)
+		if err != nil || known && first.Account != cmp.Or(link.Account, job.Link.Account) {
+			return err
+		}
+	}
 	if !job.Link.Person.IsZero() && (link.Target == "" || job.Link.Person != link.Person || job.Link.Account != link.Account) {
 		if err := w.DeleteLink(job.Link.Target, job.Link.Person); err != nil {
 			return err
@@ -130,12 +147,6 @@ func putLink(w *state.Writer, job Job, link state.Link) error {
 	}
 	if link.Target == "" {
 		return nil
-	}
-	if job.Change.Op.Sweeps() && job.Link.Target == "" {
-		// A second account of somebody is closed, not remembered in place of the first.
-		if first, ok, err := w.Link(link.Target, link.Person); err != nil || ok && first.Account != link.Account {
-			return err
-		}
 	}
 	if err := w.PutLink(link); err != nil || displaced.Target == "" {
 		return err
@@ -346,12 +357,8 @@ func (x *Executor) settleFound(ctx context.Context, p *Pass, intent state.Intent
 		p.Break(err)
 		return err
 	}
-	err = x.conclude(ctx, intent, job, after(p, job, r), done, r.At, head)
-	if errors.Is(err, state.ErrLinked) {
-		// The account or the person has been linked otherwise since. What is remembered stands, or this intent would be
-		// looked into for ever.
-		x.Log.Error("a change found done is not remembered", "target", p.s.o.Target, "account", job.Change.UserName, "error", err)
-		err = x.conclude(ctx, intent, job, state.Link{}, false, r.At, head)
+	if err = x.conclude(ctx, intent, job, after(p, job, r), done, head); errors.Is(err, state.ErrLinked) {
+		return nil // what is remembered stands
 	}
 	return err
 }

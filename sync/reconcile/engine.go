@@ -67,9 +67,10 @@ type Engine struct {
 
 	guarding sync.Mutex // one decision at a time: each has to know the holds and what was spent of the one before
 
-	mu      sync.Mutex
-	running map[string]bool // ids of passes and sweeps under way
-	served  map[string]int  // by target: how many passes have been at work on it
+	flights apply.Flights // of passes and sweepers
+
+	mu     sync.Mutex
+	served map[string]int // by target: how many passes have been at work on it
 }
 
 // New returns an engine.
@@ -78,7 +79,7 @@ func New(o Options) *Engine {
 		o.Now = time.Now
 	}
 	e := &Engine{
-		o: o, judging: semaphore.NewWeighted(1), serving: map[string]*semaphore.Weighted{}, running: map[string]bool{},
+		o: o, judging: semaphore.NewWeighted(1), serving: map[string]*semaphore.Weighted{},
 		served: map[string]int{}, sweepers: map[string]*sweep.Sweeper{},
 	}
 	e.books = &sweep.Books{Ledger: o.Ledger, Trail: o.Trail, Ended: e.ended}
@@ -86,9 +87,7 @@ func New(o Options) *Engine {
 		Sources: o.Sources, Targets: o.Targets, Ledger: o.Ledger, Trail: o.Trail, Folder: o.Evidence, Books: e.books,
 		Sweepers: e.sweepers, Now: o.Now,
 	}
-	// What sweepers have under way is theirs to settle, for as long as this engine lives.
 	id := "sweep-" + o.Now().UTC().Format(idLayout)
-	e.running[id] = true
 	for _, t := range o.Targets {
 		if t.Session == nil {
 			continue // only its name is known, for questions about the state
@@ -116,7 +115,9 @@ const watchShare = 0.1
 const idLayout = "20060102T150405.000000"
 
 func (e *Engine) executor(pass string) *apply.Executor {
-	return &apply.Executor{Ledger: e.o.Ledger, Trail: e.o.Trail, Log: e.o.Log, Now: e.o.Now, Pass: pass}
+	return &apply.Executor{
+		Ledger: e.o.Ledger, Trail: e.o.Trail, Log: e.o.Log, Now: e.o.Now, Pass: pass, Flights: &e.flights,
+	}
 }
 
 // ended writes the evidence of a case that was closed.
@@ -127,24 +128,6 @@ func (e *Engine) ended(ctx context.Context, c state.Case) {
 	if _, err := e.o.Evidence.Write(ctx, c); err != nil {
 		e.o.Log.Error("the evidence was not written; it is, at the next start", "person", c.Name, "error", err)
 	}
-}
-
-// start says that a retry or a sweep is under way beside passes, until the function that it returns is called.
-func (e *Engine) start(id string) (end func()) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	e.running[id] = true
-	return func() {
-		e.mu.Lock()
-		defer e.mu.Unlock()
-		delete(e.running, id)
-	}
-}
-
-func (e *Engine) underWay(id string) bool {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	return e.running[id]
 }
 
 // turns counts the passes that have been at work on a target, and adds to them.

@@ -68,7 +68,6 @@ func (e *Engine) pass(ctx context.Context, p Pass, write bool) (Report, error) {
 		return Report{}, err
 	}
 	defer r.spool.Close()
-	defer e.start(r.id)()
 
 	if err := r.judge(ctx); err != nil {
 		return r.report, err

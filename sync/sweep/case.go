@@ -117,13 +117,20 @@ func Unwatch(w *state.Writer, person identity.PersonID, target string, account i
 // released. A case without steps is forgotten; its history is in the audit trail. Where that ends a case that was open,
 // it is returned as it ended, to be given to Books.End once the transaction is done; else nil.
 func Return(w *state.Writer, person identity.PersonID, target, why string, now time.Time) (ended *state.Case, err error) {
+	return withdraw(w, person, why, now, func(s state.Step) bool { return s.Target == target })
+}
+
+// withdraw takes the steps that are over off a person's case, as Return does.
+func withdraw(
+	w *state.Writer, person identity.PersonID, why string, now time.Time, over func(state.Step) bool,
+) (ended *state.Case, err error) {
 	c, ok, err := w.Case(person)
 	if err != nil || !ok {
 		return nil, err
 	}
 	withdrawn := evidence.Withdraw(c, why, now)
 	open := c.Closed.IsZero()
-	c.Steps = slices.DeleteFunc(c.Steps, func(s state.Step) bool { return s.Target == target })
+	c.Steps = slices.DeleteFunc(c.Steps, over)
 	if len(c.Steps) == 0 {
 		err = w.DeleteCase(person)
 	} else {

@@ -3,6 +3,7 @@ package sweep
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/dirsweep/dirsweep/state"
 	"github.com/dirsweep/dirsweep/sync/apply"
@@ -33,6 +34,37 @@ func (b *Books) own(ctx context.Context, t task) (own identity.Own, is bool, err
 		return own, false, fmt.Errorf("read the state: %w", err)
 	}
 	return own, is, nil
+}
+
+// holder is whose link the account of a task is by now, where that is somebody else; the zero Link for nobody.
+func (b *Books) holder(ctx context.Context, t task) (other state.Link, err error) {
+	err = b.Ledger.View(ctx, func(r *state.Reader) error {
+		link, linked, err := r.LinkByAccount(t.step.Target, t.step.Account)
+		if linked && link.Person != t.kase.Person && !t.kase.Person.IsZero() {
+			other = link
+		}
+		return err
+	})
+	if err != nil {
+		return other, fmt.Errorf("read the state: %w", err)
+	}
+	return other, nil
+}
+
+// disown takes a step off a case whose account has come to be linked to somebody else: it is closed where they leave.
+func (b *Books) disown(ctx context.Context, t task, other state.Link, now time.Time) error {
+	var ended *state.Case
+	err := b.write(ctx, func(w *state.Writer) (err error) {
+		why := fmt.Sprintf("the account is linked to %s (%s)", other.Name, other.Person)
+		ended, err = withdraw(w, t.kase.Person, why, now, func(s state.Step) bool {
+			return s.Target == t.step.Target && s.Account == t.step.Account
+		})
+		return err
+	})
+	if err == nil {
+		b.End(ctx, ended)
+	}
+	return err
 }
 
 // spare leaves a leaver's account open that dirsweep itself signs in as.

@@ -394,6 +394,14 @@ func (s *Sweeper) doOpen(ctx context.Context, rules Rules, t task) (round Round)
 	if t.step.Account == "" {
 		return s.search(ctx, t)
 	}
+	other, err := s.Books.holder(ctx, t)
+	if err == nil && other.Target != "" {
+		err = s.Books.disown(ctx, t, other, s.Now())
+	}
+	if err != nil || other.Target != "" {
+		s.failed("", err)
+		return round
+	}
 	own, isOwn, err := s.Books.own(ctx, t)
 	glob, protected := rules.Protected(t.step.UserName)
 	emergency := t.kase.Cause == identity.Emergency

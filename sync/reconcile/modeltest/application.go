@@ -24,6 +24,7 @@ type account struct {
 	listed   bool      // in a whole listing of a pass that was made to its end: the engine knows it
 	closedBy string    // who disabled it: "engine", "hand", or "" while it is active
 	closedAt time.Time // when the engine did
+	moved    bool      // it has another identifier than at first
 	mine     bool      // the engine knew it already when somebody disabled it
 	touched  bool      // by somebody else, or with an unknown outcome, since the engine last wrote to it and knew what came of it
 }
@@ -311,7 +312,7 @@ func (a *application) byHand(deed Fault, who int) {
 		delete(a.accounts, id)
 		a.next++
 		held.ID = identity.AccountID(fmt.Sprintf("%s-%03d", a.name(), a.next))
-		a.accounts[held.ID] = held
+		a.accounts[held.ID], held.moved = held, true
 	}
 }
 

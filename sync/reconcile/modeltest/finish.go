@@ -70,7 +70,8 @@ func (w *world) judgeEnd(ctx context.Context) error {
 	}
 	for _, c := range l.unsettled {
 		p := place{target: slices.Index(targetNames[:], c.Target)}
-		if p.human, _ = w.model.human(c.Person.Anchor); !w.alone(p) || !w.found(l, "unsettled", p) {
+		p.human, _ = w.model.human(c.Person.Anchor)
+		if !w.found(l, "unsettled", p) || !w.alone(p) && !w.muddled(p) {
 			w.broken(NothingOpen, "%s: %s of %s", c.Target, c.Op, w.who(p.human))
 		}
 	}
@@ -91,13 +92,7 @@ func (w *world) judgeEnd(ctx context.Context) error {
 }
 
 func (w *world) judgeShare(l look, p place) {
-	h, app := w.model.humans[p.human], w.applications[p.target]
-	var own []*account
-	for _, id := range slices.Sorted(maps.Keys(app.accounts)) {
-		if app.accounts[id].owner == p.human {
-			own = append(own, app.accounts[id])
-		}
-	}
+	h, own := w.model.humans[p.human], w.own(p)
 	where := fmt.Sprintf("%s: %s", targetNames[p.target], w.who(p.human))
 	if w.doubts(l, h) && !w.model.ordered[p.human] {
 		return // what of a source is not to be believed leaves everybody as they are
@@ -121,15 +116,33 @@ func (w *world) judgeShare(l look, p place) {
 	w.judgeAccount(own[0], h, p.target, where)
 }
 
-// disputed reports whether somebody's account is a matter for an operator: another bears their login, they have two, or
-// somebody disabled it.
+// disputed reports whether somebody's account is a matter for an operator: another bears their login, they have two,
+// somebody disabled it, or nothing says any more that it was us.
 func (w *world) disputed(own []*account, h *human, target int) bool {
 	for _, acc := range w.applications[target].accounts {
 		if acc.UserName == h.entry.login && !slices.Contains(own, acc) {
 			return true
 		}
 	}
-	return len(own) > 1 || len(own) == 1 && (own[0].closedBy == "hand" || own[0].ExternalID == "" && !w.known[target][own[0].ID])
+	return len(own) > 1 ||
+		len(own) == 1 && (own[0].closedBy == "hand" || own[0].moved && !own[0].Active || own[0].ExternalID != w.model.config.anchor(h.entry) && !w.known[target][own[0].ID])
+}
+
+// muddled reports whether somebody has no account, several, one that is new, or one under another identifier than at first.
+func (w *world) muddled(p place) bool {
+	own := w.own(p)
+	return len(own) != 1 || own[0].moved || !w.known[p.target][own[0].ID]
+}
+
+// own are somebody's accounts, by identifier.
+func (w *world) own(p place) (own []*account) {
+	accounts := w.applications[p.target].accounts
+	for _, id := range slices.Sorted(maps.Keys(accounts)) {
+		if accounts[id].owner == p.human {
+			own = append(own, accounts[id])
+		}
+	}
+	return own
 }
 
 // alone reports whether a target has no account of anybody else of the company that could show that it answers truly.

@@ -249,6 +249,9 @@ func (w *world) learn() {
 		w.hide()
 	}
 	w.forget()
+	if w.fault.Fault == AttributeLost {
+		w.lose()
+	}
 	for _, app := range w.applications {
 		app.claimed()
 	}
@@ -347,6 +350,39 @@ func (w *world) hide() {
 			}
 		}
 	}
+}
+
+// fewLost is how many may lose an attribute at once and be believed (ENGINE, Anomaly).
+const fewLost = 3
+
+// lose takes people without a department for what they seem to be, where they are so few that nothing tells a lost right
+// from a change.
+func (w *world) lose() {
+	source := w.fault.where % sourceCount
+	if w.model.inBase(source) > fewLost {
+		return
+	}
+	for n, h := range w.model.humans {
+		if h.entry == nil || h.entry.source != source {
+			continue
+		}
+		seen, bare := *h, *h.entry
+		bare.dept, seen.entry = "", &bare
+		for t, s := range w.model.shares[n] {
+			if !w.model.config.in(&seen, t) {
+				continue
+			}
+			w.model.learn(&seen, t, s)
+			w.back(place{n, t})
+		}
+	}
+}
+
+// back forgets what was held or released of somebody who is in scope again.
+func (w *world) back(p place) {
+	delete(w.standing, p)
+	delete(w.released, p)
+	delete(w.closedBefore, p)
 }
 
 // act is what the engine is to do in a step; where there is nothing of the kind to do it is a delta pass.
