@@ -74,7 +74,10 @@ type Selective interface {
 // A Lookup is what a Finder is told of the person to find.
 type Lookup struct {
 	Anchor string
-	DN     string // where they were last seen; "" where that is not known, and then Sighting.Place is PlaceUnknown
+	// By is the attribute that Anchor is a value of, where the source has come to know people by another (R14); "" for
+	// the source's own. Who is found has the source's own anchor.
+	By string
+	DN string // where they were last seen; "" where that is not known, and then Sighting.Place is PlaceUnknown
 }
 
 // A Checker tells before the first pass whether a pass can work.

@@ -219,7 +219,7 @@ func (r *Reader) Unlinked(target string, account identity.AccountID) (Unlinked, 
 // Orphans returns a target's unlinked accounts that fitted nobody.
 func (r *Reader) Orphans(target string) iter.Seq2[Unlinked, error] {
 	return func(yield func(Unlinked, error) bool) {
-		for a, err := range r.allUnlinked(target) {
+		for a, err := range r.AllUnlinked(target) {
 			if (err != nil || a.Fits.IsZero()) && !yield(a, err) {
 				return
 			}
@@ -227,7 +227,8 @@ func (r *Reader) Orphans(target string) iter.Seq2[Unlinked, error] {
 	}
 }
 
-func (r *Reader) allUnlinked(target string) iter.Seq2[Unlinked, error] {
+// AllUnlinked returns a target's unlinked accounts.
+func (r *Reader) AllUnlinked(target string) iter.Seq2[Unlinked, error] {
 	return scan(r, unlinked, makeKey(target), decodeUnlinked)
 }
 

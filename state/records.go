@@ -36,9 +36,9 @@ type Person struct {
 	// Lost are the groups that they were in last and are no longer, sorted: the reason, where a scope no longer holds
 	// them.
 	Lost []uint32 `cbor:"16,keyasint,omitempty"`
-	// Unanchored: the source has come to know people by another attribute, so that nobody can be asked for under this
-	// anchor (R14).
-	Unanchored bool `cbor:"17,keyasint,omitempty"`
+	// KnownBy is the attribute by which the source knew them, where it has come to know people by another, so that nobody
+	// can be asked for under this anchor (R14); "" for those who can be.
+	KnownBy string `cbor:"17,keyasint,omitempty"`
 	// Former are names that they had before, by which a group still lists them (R3).
 	Former []Former `cbor:"15,keyasint,omitempty"`
 }

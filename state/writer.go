@@ -338,7 +338,7 @@ func findingKey(f identity.Finding) key {
 // SetUnlinked replaces the unlinked accounts of a target. One that was there already keeps its First.
 func (w *Writer) SetUnlinked(target string, list []Unlinked) error {
 	before := map[identity.AccountID]Unlinked{}
-	for a, err := range w.allUnlinked(target) {
+	for a, err := range w.AllUnlinked(target) {
 		if err != nil {
 			return err
 		}

@@ -20,14 +20,18 @@ import (
 // thus never makes a leaver. What is left of the place where the person was, and how current the server is, is
 // told beside it.
 func (s *source) Find(ctx context.Context, who sources.Lookup) (sources.Sighting, error) {
-	filter, err := s.anchor.filter(who.Anchor)
+	known := s.anchor
+	if who.By != "" {
+		known = newAnchor(who.By)
+	}
+	filter, err := known.filter(who.Anchor)
 	if err != nil {
 		return sources.Sighting{}, fmt.Errorf("%s: find %s: %w", s.name, who.Anchor, err)
 	}
 	var seen sources.Sighting
 	err = s.ask(ctx, func(session *session) (err error) {
 		currency := session.currency(ctx, s.bases)
-		if seen, err = s.find(ctx, session, who, filter); err == nil {
+		if seen, err = s.find(ctx, session, who, known, filter); err == nil {
 			seen.Server, seen.Currency = session.url, currency
 		}
 		return err
@@ -46,6 +50,7 @@ func (s *source) find(
 	ctx context.Context,
 	session *session,
 	who sources.Lookup,
+	known anchor,
 	filter string,
 ) (sources.Sighting, error) {
 	r := s.reader(ctx, session)
@@ -66,7 +71,7 @@ func (s *source) find(
 		return sources.Sighting{}, err
 	}
 	for _, root := range roots {
-		if deleted, found := s.tombstone(ctx, session, root, filter); found {
+		if deleted, found := s.tombstone(ctx, session, root, known, filter); found {
 			return deleted, nil
 		}
 	}
@@ -132,15 +137,17 @@ func (s *source) find(
 func (s *source) tombstone(
 	ctx context.Context,
 	session *session,
-	root, filter string,
+	root string,
+	known anchor,
+	filter string,
 ) (seen sources.Sighting, found bool) {
-	q := query{root, ldap.ScopeWholeSubtree, "", []string{s.anchor.name, "whenChanged", "modifyTimestamp"}}
+	q := query{root, ldap.ScopeWholeSubtree, "", []string{known.name, "whenChanged", "modifyTimestamp"}}
 	var controls []ldap.Control
 	switch about := session.known(ctx); {
 	case about.directory || about.light:
 		q.filter = "(&(isDeleted=TRUE)" + filter + ")"
 		controls = append(controls, ldap.NewControlMicrosoftShowDeleted())
-	case strings.EqualFold(s.anchor.name, "nsUniqueId"):
+	case strings.EqualFold(known.name, "nsUniqueId"):
 		q.filter = "(&(objectClass=nsTombstone)" + filter + ")"
 	default:
 		return seen, false

@@ -35,8 +35,8 @@ type Facts struct {
 	// did (R14).
 	Edited bool
 
-	Absent       *Absent // of somebody whom the read lacks; nil where nobody asked
-	AnchorEdited bool    // the source knows people by another attribute than before, so that nobody's absence means anything
+	Absent *Absent // of somebody whom the read lacks; nil where nobody asked
+	Anew   bool    // they are there and active under another anchor, by the rehire key, and have no account
 
 	Rule  string // where the config says what is done about leavers
 	Scope string // where the config's scope is; "" where it has none
@@ -90,7 +90,7 @@ func Departure(link Link, f Facts) (identity.Leaver, bool) {
 }
 
 func absent(l identity.Leaver, f Facts) (identity.Leaver, bool) {
-	if f.Absent == nil || f.Absent.Outcome != Left || f.AnchorEdited {
+	if f.Absent == nil || f.Absent.Outcome != Left {
 		return l, false
 	}
 	l.Cause, l.Strength, l.Proof, l.Left = f.Absent.Cause, f.Absent.Strength, f.Absent.Proof, f.Absent.Left
@@ -100,6 +100,10 @@ func absent(l identity.Leaver, f Facts) (identity.Leaver, bool) {
 	if f.Edited && l.Cause == identity.Moved { // by the base, the filter or the depth, which may be what changed
 		l.Cause = identity.ConfigEdited
 		l.Proof = "the config was edited, and no longer reads the place of the person: " + l.Proof
+	}
+	if f.Edited && f.Anew { // the account would be theirs, were it not for the edit
+		l.Cause, l.Strength = identity.ConfigEdited, identity.ByScope
+		l.Proof = "the config was edited, and no longer holds the person, who is there under another anchor: " + l.Proof
 	}
 	return l, true
 }

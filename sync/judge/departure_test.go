@@ -89,7 +89,6 @@ func TestR01Departure(t *testing.T) {
 			judge.Facts{Watched: true, Edited: true, Absent: moved},
 			true, identity.ConfigEdited, identity.ByScope, "asked", early,
 		},
-		{name: "R14: an edited anchor makes no leavers", facts: judge.Facts{Watched: true, AnchorEdited: true, Absent: gone}},
 		{name: "R3: back under another anchor", facts: judge.Facts{Watched: true, Returned: true, Absent: gone}},
 		{
 			"ordered", but(func(f *judge.Facts) { f.Ordered = "fraud" }),
@@ -98,7 +97,7 @@ func TestR01Departure(t *testing.T) {
 		},
 		{
 			"ordered, whatever else is known",
-			judge.Facts{Ordered: "fraud", Returned: true, Unsure: true, AnchorEdited: true},
+			judge.Facts{Ordered: "fraud", Returned: true, Unsure: true},
 			true, identity.Emergency, identity.ByOrder, "fraud",
 			time.Time{},
 		},

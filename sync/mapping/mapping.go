@@ -284,6 +284,18 @@ func (t *Target) Print() uint64 { return t.print }
 // ScopePrint fingerprints the text of the scope expression alone.
 func (t *Target) ScopePrint() uint64 { return t.scopePrint }
 
+// PrintOf fingerprints the text of the expressions for the paths that begin with any of some attributes.
+func (t *Target) PrintOf(attributes []string) uint64 {
+	var some []*expression
+	for _, e := range t.attributes {
+		of := func(attribute string) bool { return strings.HasPrefix(e.path, attribute) }
+		if slices.ContainsFunc(attributes, of) {
+			some = append(some, e)
+		}
+	}
+	return printOf(some...)
+}
+
 // ScopeAt returns where the scope stands, "config.hcl:31", or "" where there is none.
 func (t *Target) ScopeAt() string {
 	if t.scope == nil {

@@ -209,7 +209,35 @@ func (d *Desk) unknown(ctx context.Context, who string) (identity.Person, error)
 	if err != nil {
 		return identity.Person{}, errors.Join(append([]error{err}, troubles...)...)
 	}
-	return fitting[id], nil
+	return d.known(ctx, fitting[id])
+}
+
+// known gives somebody who was read the name by which they are remembered, where that is another: the source may know
+// people by another anchor by now (R14).
+func (d *Desk) known(ctx context.Context, person identity.Person) (identity.Person, error) {
+	key, dn := d.rehireKey(person), identity.FoldDN(person.DN)
+	var byKey, byDN []identity.PersonID
+	err := d.Ledger.View(ctx, func(r *state.Reader) error {
+		for p, err := range r.People(person.ID.Directory) {
+			switch {
+			case err != nil:
+				return err
+			case p.Proven: // who has left
+			case key != "" && p.Rehire == key:
+				byKey = append(byKey, p.ID)
+			case (key == "" || p.Rehire == "") && dn != "" && identity.FoldDN(p.DN) == dn:
+				byDN = append(byDN, p.ID)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return person, fmt.Errorf("read the state: %w", err)
+	}
+	if all := append(byKey, byDN...); len(all) > 0 {
+		person.ID = all[0]
+	}
+	return person, nil
 }
 
 // sweepTarget closes a person's accounts at one target.

@@ -99,6 +99,9 @@ func (r *Read) JudgePeople(ctx context.Context) error {
 	if err := r.askAll(ctx, absent); err != nil {
 		return err
 	}
+	if err := r.renameLate(ctx); err != nil {
+		return err
+	}
 	for n := range r.o.Sources {
 		if r.readings[n] != nil && r.readings[n].complete {
 			if err := r.accept(ctx, n); err != nil {
@@ -154,7 +157,7 @@ func (r *Read) absent(ctx context.Context) (absent []missing, err error) {
 					l.Linked.Set(i)
 					continue
 				}
-				if !r.completely(link.Person.Directory) {
+				if !r.completely(link.Person.Directory) && !r.renamed(link.Person.Directory) {
 					continue
 				}
 				if at, twice := seen[link.Person]; twice {
@@ -174,8 +177,9 @@ func (r *Read) absent(ctx context.Context) (absent []missing, err error) {
 					p = state.Person{ID: link.Person, Name: link.Name}
 				}
 				seen[p.ID] = -1
-				if p.Unanchored || slices.ContainsFunc(r.readersOf(p.ID.Directory), r.anchorEdited) {
-					r.unanchored(p)
+				r.keys[p.ID] = roster.HashOf(p.Rehire)
+				if r.heir(p.ID) {
+					r.stranded[p.ID.Directory]++
 					continue
 				}
 				if p.Proven {
@@ -194,13 +198,53 @@ func (r *Read) absent(ctx context.Context) (absent []missing, err error) {
 	return absent, nil
 }
 
-// unanchored notes that somebody cannot be asked for any more: their source knows people by another attribute now.
-func (r *Read) unanchored(p state.Person) {
-	r.stranded[p.ID.Directory]++
-	if !p.Unanchored {
-		p.Unanchored = true
-		r.records = append(r.records, p)
+// anew reports whether somebody whom the reads lack is there and active under another anchor, by the rehire key.
+func (r *Read) anew(id identity.PersonID) bool {
+	key := r.keys[id]
+	if key == 0 {
+		return false
 	}
+	for i := range r.Roster.Len() {
+		if row := r.Roster.Row(i); row.Key == key && row.Active {
+			return true
+		}
+	}
+	return false
+}
+
+// heir reports whether a source knows somebody by another anchor by now, and an operator has yet to say so.
+func (r *Read) heir(id identity.PersonID) bool {
+	return slices.ContainsFunc(r.readersOf(id.Directory), func(n int) bool {
+		return r.readings[n] != nil && r.readings[n].heirs[id] != identity.PersonID{}
+	})
+}
+
+// renamed reports whether every source of a directory was read to its end, and some know people by another attribute
+// than before: who is known to none of them can be asked for by the old one.
+func (r *Read) renamed(directory string) bool {
+	list := r.readersOf(directory)
+	return len(list) > 0 && !slices.ContainsFunc(list, func(n int) bool {
+		g := r.readings[n]
+		return g == nil || !g.complete && g.heirs == nil
+	})
+}
+
+// knownBy are the attributes by which somebody may have been known, other than the one by which a source knows people
+// now: sources of one directory may differ in it.
+func (r *Read) knownBy(n int, p state.Person) (list []string) {
+	own, _ := r.o.Sources[n].selection()
+	add := func(by string) {
+		if by != "" && by != own && !slices.Contains(list, by) {
+			list = append(list, by)
+		}
+	}
+	add(p.KnownBy)
+	for _, other := range r.readersOf(p.ID.Directory) {
+		if r.anchorEdited(other) {
+			add(r.readings[other].record.Anchor)
+		}
+	}
+	return list
 }
 
 // tellStranded says which sources have people whom nobody can ask for, and makes no accounts for anybody new of
@@ -269,6 +313,9 @@ func (r *Read) prove(ctx context.Context, m missing) {
 	defer r.mu.Unlock()
 	r.gone[p.ID] = a
 	if a.Outcome != judge.Left {
+		if p.KnownBy != "" || slices.ContainsFunc(r.readersOf(p.ID.Directory), r.anchorEdited) {
+			r.stranded[p.ID.Directory]++
+		}
 		return
 	}
 	if p.Noticed.IsZero() {
@@ -291,16 +338,28 @@ func (r *Read) askAs(ctx context.Context, p state.Person, read judge.Read) judge
 		if g == nil {
 			return judge.Absence(read, nil)
 		}
-		read.Unnamed += max(g.unnamed, g.facts.Nameless.Count)
+		read.Unnamed += r.nameless(n)
 		asked = append(asked, r.sighting(ctx, n, p))
 	}
 	return judge.Absence(read, asked)
+}
+
+// nameless is how many entries a source showed without an anchor that could be read.
+func (r *Read) nameless(n int) int {
+	return max(r.readings[n].unnamed, r.readings[n].facts.Nameless.Count)
 }
 
 // sighting is what one source says of a person. A kind that tells nothing of its reads vouches for its answers itself.
 func (r *Read) sighting(ctx context.Context, n int, p state.Person) judge.Sighting {
 	s, g := r.o.Sources[n], r.readings[n]
 	finder, ok := s.Source.(sources.Finder)
+	others := r.knownBy(n, p)
+	if !ok && len(others) > 0 {
+		return judge.Sighting{
+			Source:  s.Name,
+			Trouble: "the source knows people by another attribute than " + strings.Join(others, " or ") + " by now, and cannot look one person up",
+		}
+	}
 	if !ok && s.AbsenceLeaves {
 		return judge.Sighting{
 			Source: s.Name, Where: judge.Unlisted, Order: judge.Current, Same: true, At: r.o.Now,
@@ -315,14 +374,25 @@ func (r *Read) sighting(ctx context.Context, n int, p state.Person) judge.Sighti
 		}
 	}
 	seen, err := finder.Find(ctx, sources.Lookup{Anchor: p.ID.Anchor, DN: p.DN})
+	late := false
+	for _, by := range others {
+		if err != nil || seen.Where != sources.Gone {
+			break
+		}
+		seen, err = finder.Find(ctx, sources.Lookup{Anchor: p.ID.Anchor, By: by, DN: p.DN})
+		late = err == nil && seen.Where == sources.InScope
+	}
 	if err != nil {
 		return judge.Sighting{Source: s.Name, Trouble: err.Error()}
 	}
+	r.mu.Lock()
 	if seen.Person.Own {
-		r.mu.Lock()
 		r.noteOwn(n, p.ID)
-		r.mu.Unlock()
 	}
+	if late {
+		r.late[p.ID] = identity.PersonID{Directory: p.ID.Directory, Anchor: seen.Person.ID.Anchor}
+	}
+	r.mu.Unlock()
 	out := judge.Sighting{
 		Source: s.Name, Where: judge.Where(seen.Where), Now: seen.Person.DN, Proof: seen.Proof, Changed: seen.Changed, At: seen.At,
 		Order: order(seen.Currency, g.facts.Until), Same: seen.Server == g.facts.Server, Witness: seen.Witness != "",

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"iter"
-	"maps"
 	"slices"
 
 	"github.com/dirsweep/dirsweep/state"
@@ -26,21 +25,31 @@ func (r *Read) anchored(ctx context.Context, n int) (believed bool, err error) {
 	}); err != nil || !edited {
 		return !edited, err
 	}
+	if r.o.Person != "" {
+		return false, nil // it is a matter of everybody's
+	}
 	now, lost, err := r.successors(ctx, n)
 	if err != nil {
 		return false, err
 	}
 	_, released, err := r.o.Keeper.Hold(ctx, identity.Hold{
 		Kind: identity.HoldRelink, Directory: name, Anomaly: what, Count: len(now),
-		Reason: fmt.Sprintf("%s knows people by %s: nobody leaves, joins or changes by that. Take the edit back; or approve, and %d people with "+
-			"accounts are known by their new anchor from then on, each by the rehire key or the DN of the entry, and %d who are not found by it as before",
-			name, what, len(now), len(lost)),
+		Reason: fmt.Sprintf("%s knows people by %s: nobody leaves, joins or changes by that. Take the edit back; or approve, "+
+			"and %d people with accounts are known by their new anchor from then on, each by the rehire key or the DN of the entry, "+
+			"and %d who are not found by it as before", name, what, len(now), len(lost)),
 	})
-	if err != nil || !released {
+	if err != nil {
 		return false, err
 	}
+	if !released {
+		g.heirs = now
+		return false, nil
+	}
 	if r.o.Write {
-		if err := errors.Join(r.rename(ctx, now), r.strand(ctx, n, now, lost)); err != nil {
+		if err := r.strand(ctx, n, lost); err != nil {
+			return false, err
+		}
+		if err := r.rename(ctx, now, n); err != nil {
 			return false, err
 		}
 		if err := r.enterAgain(ctx, n); err != nil {
@@ -51,27 +60,33 @@ func (r *Read) anchored(ctx context.Context, n int) (believed bool, err error) {
 	return true, nil
 }
 
-// strand keeps those of whom nobody knows who they are by the new anchor from being taken for leavers, where any of them
-// may be somebody whom the source could not read now.
-func (r *Read) strand(ctx context.Context, n int, now map[identity.PersonID]identity.PersonID, lost []state.Person) error {
-	unread := 0
-	for _, id := range r.readings[n].unreadable {
-		if !slices.Contains(slices.Collect(maps.Values(now)), id) {
-			unread++
-		}
-	}
-	if unread == 0 {
-		return nil
-	}
+// strand notes of those of whom nobody knows who they are by the new anchor by what they are known: they are asked for by
+// that.
+func (r *Read) strand(ctx context.Context, n int, lost []state.Person) error {
 	return r.update(ctx, func(w *state.Writer) error {
 		for _, p := range lost {
-			p.Unanchored = true
+			p.KnownBy = r.readings[n].record.Anchor
 			if err := w.PutPerson(p); err != nil {
 				return err
 			}
 		}
 		return nil
 	})
+}
+
+// renameLate gives what is remembered of people whom their source, asked by the old anchor, has shown under the new one
+// to who they are now. In this pass nothing is done for them yet.
+func (r *Read) renameLate(ctx context.Context) error {
+	now := map[identity.PersonID]identity.PersonID{}
+	for old, id := range r.late {
+		if !slices.ContainsFunc(r.readersOf(id.Directory), r.anchorEdited) {
+			now[old] = id
+		}
+	}
+	if !r.o.Write || len(now) == 0 {
+		return nil
+	}
+	return r.rename(ctx, now)
 }
 
 // enterAgain weighs the people of a source by what is remembered of who they were.
@@ -160,8 +175,8 @@ func (r *Read) successors(
 	return now, lost, err
 }
 
-// remembered is everybody, once, of whom something is kept that is more than what they looked like: an account, a hold,
-// a case, an order.
+// remembered is everybody, once, of whom something is kept that is more than what they looked like: an account, linked or
+// not, a hold, a case, an order.
 func (r *Read) remembered(v *state.Reader) iter.Seq2[identity.PersonID, error] {
 	return func(yield func(identity.PersonID, error) bool) {
 		seen := map[identity.PersonID]bool{{}: true} // nobody is nobody's
@@ -175,6 +190,13 @@ func (r *Read) remembered(v *state.Reader) iter.Seq2[identity.PersonID, error] {
 		for _, l := range r.Views {
 			for link, err := range v.Links(l.Name) {
 				if !tell(link.Person, err) {
+					return
+				}
+			}
+		}
+		for _, l := range r.Views {
+			for a, err := range v.AllUnlinked(l.Name) {
+				if !tell(a.Fits, err) {
 					return
 				}
 			}
@@ -202,8 +224,8 @@ func (r *Read) remembered(v *state.Reader) iter.Seq2[identity.PersonID, error] {
 	}
 }
 
-// rename gives the links of people to who they are now.
-func (r *Read) rename(ctx context.Context, now map[identity.PersonID]identity.PersonID) error {
+// rename gives what is remembered of people to who they are now, and then notes by what some sources know people.
+func (r *Read) rename(ctx context.Context, now map[identity.PersonID]identity.PersonID, by ...int) error {
 	old := make([]identity.PersonID, 0, len(now))
 	for id := range now {
 		old = append(old, id)
@@ -211,7 +233,7 @@ func (r *Read) rename(ctx context.Context, now map[identity.PersonID]identity.Pe
 	for batch := range slices.Chunk(old, chunk) {
 		err := r.update(ctx, func(w *state.Writer) error {
 			for _, id := range batch {
-				if err := r.renameOne(w, id, now[id]); err != nil {
+				if err := r.renameOne(w, id, now[id], r.anchorOf(now[id].Directory)); err != nil {
 					return err
 				}
 			}
@@ -221,7 +243,21 @@ func (r *Read) rename(ctx context.Context, now map[identity.PersonID]identity.Pe
 			return err
 		}
 	}
-	if err := r.update(ctx, func(w *state.Writer) error { return renameMembers(w, now) }); err != nil {
+	err := r.update(ctx, func(w *state.Writer) error {
+		for _, n := range by {
+			record, _, err := w.Source(r.o.Sources[n].Name)
+			if err != nil {
+				return err
+			}
+			record.Name = r.o.Sources[n].Name
+			record.Anchor, _ = r.o.Sources[n].selection()
+			if err := w.PutSource(record); err != nil {
+				return err
+			}
+		}
+		return errors.Join(renameMembers(w, now), r.renameUnlinked(w, now))
+	})
+	if err != nil {
 		return err
 	}
 	for _, id := range old {
@@ -231,6 +267,14 @@ func (r *Read) rename(ctx context.Context, now map[identity.PersonID]identity.Pe
 		}
 	}
 	return nil
+}
+
+// anchorOf is the attribute by which the sources of a directory know people now.
+func (r *Read) anchorOf(directory string) (anchor string) {
+	for _, n := range r.readersOf(directory) {
+		anchor, _ = r.o.Sources[n].selection()
+	}
+	return anchor
 }
 
 // renameMembers keeps people held under the name by which they are known now.
@@ -255,7 +299,26 @@ func renameMembers(w *state.Writer, now map[identity.PersonID]identity.PersonID)
 	return nil
 }
 
-func (r *Read) renameOne(w *state.Writer, old, now identity.PersonID) error {
+// renameUnlinked remembers whom accounts without a link fit by the name by which they are known now.
+func (r *Read) renameUnlinked(w *state.Writer, now map[identity.PersonID]identity.PersonID) error {
+	for _, l := range r.Views {
+		list, err := state.Collect(w.AllUnlinked(l.Name))
+		if err != nil {
+			return err
+		}
+		for i, a := range list {
+			if id, known := now[a.Fits]; known {
+				list[i].Fits = id
+			}
+		}
+		if err := w.SetUnlinked(l.Name, list); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (r *Read) renameOne(w *state.Writer, old, now identity.PersonID, by string) error {
 	for _, l := range r.Views {
 		link, ok, err := w.Link(l.Name, old)
 		if err != nil {
@@ -282,7 +345,7 @@ func (r *Read) renameOne(w *state.Writer, old, now identity.PersonID) error {
 	if err != nil || !known {
 		return err
 	}
-	p.ID = now
+	p.ID, p.KnownBy = now, by // where this is cut short, and the edit taken back, they can be asked for all the same
 	return errors.Join(w.DeletePerson(old), w.PutPerson(p))
 }
 

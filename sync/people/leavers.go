@@ -211,11 +211,10 @@ func (r *Read) departureFacts(l *View, link state.Link) judge.Facts {
 		return !slices.Contains(l.Sources, r.o.Sources[n].Name)
 	})
 	f.Edited = len(mine) > 0 && !slices.ContainsFunc(mine, func(n int) bool { return link.ScopePrint == r.ScopePrint(l, n) })
-	f.AnchorEdited = slices.ContainsFunc(mine, r.anchorEdited)
 	i, here := r.Roster.Find(link.Person)
 	if !here {
 		if a, asked := r.absentOf(link.Person); asked && len(mine) > 0 {
-			f.Absent = &a
+			f.Absent, f.Anew = &a, f.Edited && r.anew(link.Person)
 		}
 		return f
 	}
@@ -258,14 +257,14 @@ func (r *Read) ScopePrint(l *View, n int) uint64 {
 	return mix(l.Mapping.ScopePrint(), r.o.Sources[n].Mapping.Print(), selection)
 }
 
-// FittingPrint fingerprints everything in the config by which accounts of a target are fitted to people: the mapping,
-// by what accounts are correlated, and whom the target's sources read.
+// FittingPrint fingerprints everything in the config by which accounts of a target are fitted to people: by what
+// accounts are correlated, what the mapping makes of it, and whom the target's sources read.
 func (r *Read) FittingPrint(l *View, correlate []string) uint64 {
-	prints := []uint64{l.Mapping.Print(), xxhash.Sum64String(strings.Join(correlate, "\x00"))}
+	prints := []uint64{l.Mapping.PrintOf(correlate), xxhash.Sum64String(strings.Join(correlate, "\x00"))}
 	for n, source := range r.o.Sources {
 		if slices.Contains(l.Sources, source.Name) {
-			anchor, selection := r.o.Sources[n].selection()
-			prints = append(prints, xxhash.Sum64String(source.Name+"\x00"+anchor), selection)
+			_, selection := r.o.Sources[n].selection()
+			prints = append(prints, xxhash.Sum64String(source.Name), selection)
 		}
 	}
 	return mix(prints...)

@@ -25,13 +25,14 @@ const bulk = 10_000
 
 // A reading is one source's whole read and what becomes of it.
 type reading struct {
-	record     state.SourceRecord  // as the last accepted read left it
-	facts      *sources.ReadFacts  // valid once the read has ended
-	tells      bool                // the kind fills the facts in
-	unnamed    int                 // entries without a readable anchor
-	unreadable []identity.PersonID // of whom the source could not read everything
-	own        string              // the anchor of the person as whom the source signs in, where it tells
-	complete   bool                // read to its end, from a server that is believed
+	record     state.SourceRecord                      // as the last accepted read left it
+	facts      *sources.ReadFacts                      // valid once the read has ended
+	tells      bool                                    // the kind fills the facts in
+	unnamed    int                                     // entries without a readable anchor
+	unreadable []identity.PersonID                     // of whom the source could not read everything
+	own        string                                  // the anchor of the person as whom the source signs in, where it tells
+	heirs      map[identity.PersonID]identity.PersonID // while the anchor's edit waits: from who people were to who they are
+	complete   bool                                    // read to its end, from a server that is believed
 	vocabulary
 	survey     judge.Survey
 	alike      map[string]*alike // people who have kept all that they had, by what that is
@@ -265,6 +266,9 @@ func (r *Read) weigh(n int, known state.Person, p present) (rec state.Person, un
 		rec = known
 		rec.ID, rec.Print = p.ID, 0 // to be evaluated again
 		return rec, j.Unsure
+	}
+	if r.anchorEdited(n) {
+		rec.KnownBy = known.KnownBy
 	}
 	rec.Active, rec.Scope, rec.Noticed, rec.Left = j.Active, j.Scope, j.Noticed, j.Left
 	r.readings[n].describe(&rec, p.Person)

@@ -214,7 +214,11 @@ func (r *run) guard(ctx context.Context, leavers []people.Leaver, late *side) er
 		if late != nil {
 			view = late.view
 		}
-		f.Ended, err = r.people.Ended(ctx, standing, view, late != nil && late.survey != nil && late.survey.Listed)
+		var open func(identity.AccountID) bool
+		if late != nil && late.survey != nil && late.survey.Listed {
+			open = late.survey.Open
+		}
+		f.Ended, err = r.people.Ended(ctx, standing, view, open)
 		return f, err
 	})
 	if err != nil {

@@ -68,7 +68,7 @@ func (s *Survey) meet(ctx context.Context, batch []identity.Account) (late []peo
 				if _, twice := s.parked[a.ID]; twice {
 					continue
 				}
-				if s.parked[a.ID], err = s.o.Spool.Add(a); err != nil {
+				if err := s.park(a); err != nil {
 					return err
 				}
 				fitted, err := s.fitted(v, a)
@@ -84,7 +84,7 @@ func (s *Survey) meet(ctx context.Context, batch []identity.Account) (late []peo
 			if !apply.Bears(link, a) {
 				// The identifier is somebody else's now: whoever bears the account's mark is linked to it, and the
 				// person's own account is looked for.
-				if s.parked[a.ID], err = s.o.Spool.Add(a); err != nil {
+				if err := s.park(a); err != nil {
 					return err
 				}
 				if a.ExternalID != "" {

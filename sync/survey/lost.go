@@ -86,7 +86,7 @@ func (s *Survey) relinkMarked(ctx context.Context, lost []state.Link) (left []st
 			continue
 		}
 		var have identity.Account
-		if err := s.o.Spool.Get(s.parked[id], &have); err != nil {
+		if err := s.o.Spool.Get(s.parked[id].at, &have); err != nil {
 			return nil, err
 		}
 		if err := s.linkAgain(ctx, link, have, len(found) <= relinkedOneByOne); err != nil {

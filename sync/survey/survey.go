@@ -106,11 +106,11 @@ type Survey struct {
 	Seen     roster.Bits       // rows of people whose account was seen
 
 	matcher   *correlate.Matcher
-	fitting   uint64                       // fingerprint of the config by which accounts are fitted to people
-	parked    map[identity.AccountID]int64 // unlinked accounts in the spool
-	taken     roster.Logins                // in use
-	joiners   []int                        // rows of people in scope without an account
-	lost      map[int]state.Link           // by row, of joiners whose account has vanished
+	fitting   uint64                        // fingerprint of the config by which accounts are fitted to people
+	parked    map[identity.AccountID]parked // unlinked accounts
+	taken     roster.Logins                 // in use
+	joiners   []int                         // rows of people in scope without an account
+	lost      map[int]state.Link            // by row, of joiners whose account has vanished
 	marks     map[string]identity.AccountID
 	relinked  map[identity.AccountID]bool // unlinked accounts that turned out to be a linked person's
 	linksSeen int                         // links to active accounts that the list holds
@@ -120,6 +120,22 @@ type Survey struct {
 	mu      sync.Mutex      // guards what follows
 	waiting map[string]wish // by name, entitlements that are wanted and cannot be given
 }
+
+// A parked account is one that waits to be fitted to somebody.
+type parked struct {
+	at     int64 // in the spool
+	active bool
+}
+
+// park keeps an account for correlation.
+func (s *Survey) park(a identity.Account) error {
+	at, err := s.o.Spool.Add(a)
+	s.parked[a.ID] = parked{at, a.Active}
+	return err
+}
+
+// Open reports whether a whole listing shows an active account that nobody is linked to.
+func (s *Survey) Open(id identity.AccountID) bool { return s.parked[id].active }
 
 // Work is what is to be done to one account: so many steps of the survey's changes, in order. There may be one for
 // everybody.
@@ -144,8 +160,9 @@ var ErrHeld = errors.New("the target is held")
 func New(o Options) *Survey {
 	return &Survey{
 		Target: o.Target, o: o, view: o.View, people: o.People, app: o.App, caps: o.App.Capabilities(), paths: o.Target.Mapping.Paths(),
-		matcher: correlate.New(o.Target.Correlate), fitting: o.People.FittingPrint(o.View, o.Target.Correlate), parked: map[identity.AccountID]int64{}, taken: roster.Logins{},
-		lost: map[int]state.Link{}, marks: map[string]identity.AccountID{}, relinked: map[identity.AccountID]bool{},
+		matcher: correlate.New(o.Target.Correlate), fitting: o.People.FittingPrint(o.View, o.Target.Correlate), parked: map[identity.AccountID]parked{},
+		taken: roster.Logins{},
+		lost:  map[int]state.Link{}, marks: map[string]identity.AccountID{}, relinked: map[identity.AccountID]bool{},
 		waiting: map[string]wish{}, closed: map[string]state.Link{},
 	}
 }

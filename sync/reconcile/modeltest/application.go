@@ -312,7 +312,7 @@ func (a *application) byHand(deed Fault, who int) {
 		delete(a.accounts, id)
 		a.next++
 		held.ID = identity.AccountID(fmt.Sprintf("%s-%03d", a.name(), a.next))
-		a.accounts[held.ID], held.moved = held, true
+		a.accounts[held.ID], held.moved, held.listed = held, true, false
 	}
 }
 

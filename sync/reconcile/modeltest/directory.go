@@ -253,7 +253,15 @@ func (s source) Find(ctx context.Context, who sources.Lookup) (sources.Sighting,
 	if trouble == AnchorHidden && len(visible) > 0 {
 		visible = visible[1:]
 	}
-	bearer := func(e entry) bool { return w.model.config.anchor(&e) == who.Anchor }
+	bearer := func(e entry) bool {
+		switch who.By {
+		case "":
+			return w.model.config.anchor(&e) == who.Anchor
+		case "employeeNumber":
+			return e.number == who.Anchor
+		}
+		return e.anchor == who.Anchor
+	}
 	if i := slices.IndexFunc(visible, bearer); i >= 0 {
 		seen.Where, seen.Person = sources.InScope, s.person(visible[i])
 		return seen, nil

@@ -22,7 +22,6 @@ func (w *world) finish() error {
 	w.fault.Fault = NoFault
 	if w.anchorEdited() {
 		w.model.edit(func(c *config) { c.number = [sourceCount]bool{} })
-		w.refit()
 	}
 	w.snap()
 	w.model.changed()

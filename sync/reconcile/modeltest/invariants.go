@@ -73,7 +73,7 @@ func (m *model) strength(p place) identity.Strength {
 	switch {
 	case m.config.in(h, p.target):
 		return identity.Unproven
-	case h.entry == nil:
+	case h.entry == nil, h.entry.place == outside && len(h.gone) > 0: // of who they were
 		return identity.ByAbsence
 	case !h.entry.active:
 		return identity.ByState
@@ -315,8 +315,12 @@ func (w *world) check(kind Kind, completed bool) error {
 		w.began = w.began || kind == Full && w.fault.Fault == NoFault
 		for n, h := range w.model.humans {
 			for t := range targetCount {
-				if w.honest(h) && w.fault.Fault == NoFault {
-					w.model.known(n, t)
+				if !w.honest(h) || w.fault.Fault != NoFault {
+					continue
+				}
+				w.model.known(n, t)
+				if p := (place{n, t}); w.model.strength(p) == identity.Unproven {
+					delete(w.released, p) // an approval stands until they are seen where they should be
 				}
 			}
 		}
@@ -414,16 +418,11 @@ func (w *world) stand(l look) {
 	w.forget()
 }
 
-// forget takes back what was held or released of those who are in scope again, or have left more surely since.
+// forget takes back what was held of those who are in scope again, or have left more surely since.
 func (w *world) forget() {
 	for p, held := range w.standing {
 		if now := w.model.strength(p); now == identity.Unproven || now > held.strength || w.model.ordered[p.human] {
 			delete(w.standing, p)
-		}
-	}
-	for p := range w.released {
-		if w.model.strength(p) == identity.Unproven {
-			delete(w.released, p)
 		}
 	}
 	for p := range w.closedBefore {

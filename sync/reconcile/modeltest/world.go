@@ -485,11 +485,14 @@ func (w *world) edit(e Edit, who, to int) {
 		w.reload()
 	case EditMapping:
 		m.edit(func(c *config) { c.long[to%targetCount] = !c.long[to%targetCount] })
-		w.refit()
 		w.reload()
 	case EditAnchor:
-		m.edit(func(c *config) { c.number[to%sourceCount] = !c.number[to%sourceCount] })
-		w.refit()
+		m.edit(func(c *config) {
+			c.number[to%sourceCount] = !c.number[to%sourceCount]
+			if w.shared { // people of one directory have one anchor
+				c.number[1-to%sourceCount] = c.number[to%sourceCount]
+			}
+		})
 		w.reload()
 	case EmptyGroup:
 		for _, h := range m.humans {
@@ -525,15 +528,6 @@ func (w *world) edit(e Edit, who, to int) {
 
 // reload is a config that was edited: a new engine over the same state.
 func (w *world) reload() { w.engine = reconcile.New(w.options()) }
-
-// refit is a config that fits accounts to people otherwise: what fitted whom before is known no more.
-func (w *world) refit() {
-	for _, app := range w.applications {
-		for _, held := range app.accounts {
-			held.listed = false
-		}
-	}
-}
 
 func (w *world) undecided() (digests []string) {
 	for _, h := range w.holds() {
