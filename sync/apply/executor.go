@@ -412,6 +412,7 @@ func (x *Executor) afterUpdate(ctx context.Context, p *Pass, job Job, r *Result)
 		return
 	}
 	r.Refused = r.Receipt.Refused
+	x.untouched(ctx, p, job, r)
 	cleared := clears(job.Change.Delta, r.Refused)
 	if len(cleared) == 0 && len(job.Change.Delta.Withdraw) == 0 && Bears(bearing(job), r.Account) {
 		return // the application's answer shows the account as it is; where it does not, it is read
@@ -429,6 +430,33 @@ func (x *Executor) afterUpdate(ctx context.Context, p *Pass, job Job, r *Result)
 		r.Sent = nil
 		return withdrawn(a, job.Change.Delta.Withdraw)
 	})
+}
+
+// untouched takes the attributes that the application answered well about, and shows as they were before, for refused
+// ones: what it makes of a value is its own matter, that it makes nothing of it is told.
+func (x *Executor) untouched(ctx context.Context, p *Pass, job Job, r *Result) {
+	still := func() (paths []string) {
+		for _, a := range job.Change.Delta.Attributes {
+			now := r.Account.Get(a.Path)
+			told := slices.ContainsFunc(r.Refused, func(r targets.Refusal) bool { return r.Path == a.Path })
+			if a.After != "" && !told && now == a.Before && !a.After.Covers(now) {
+				paths = append(paths, a.Path)
+			}
+		}
+		return paths
+	}
+	if len(still()) == 0 {
+		return
+	}
+	have, err := p.Account(ctx, r.Account.ID) // the answer to the write may be from before it
+	if err != nil {
+		return // nothing is known: the next pass sees it
+	}
+	have.Entitlements, have.EntitlementsUnknown = r.Account.Entitlements, r.Account.EntitlementsUnknown
+	r.Account = have
+	for _, path := range still() {
+		r.Refused = append(r.Refused, targets.Refusal{Path: path, Why: "it answered that all is well, and the value is as it was before"})
+	}
 }
 
 // clears are the attributes that a delta empties, less those that were refused.

@@ -408,6 +408,12 @@ func (r *Read) sighting(ctx context.Context, n int, p state.Person) judge.Sighti
 	if !g.tells {
 		out.Order, out.Witness, out.Place = judge.Current, true, judge.PlacePeopled
 	}
+	for _, other := range r.readersOf(p.ID.Directory) {
+		// Sources of one directory are one sequence of changes: what one has seen, the answer of another has to have seen.
+		if order(seen.Currency, r.readings[other].facts.Until) == judge.Older {
+			out.Order = judge.Older
+		}
+	}
 	if out.Changed.After(r.o.Now) {
 		out.Changed = r.o.Now
 	}

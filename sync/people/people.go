@@ -259,6 +259,12 @@ func (r *Read) SourceWhole(source string) bool {
 	return i >= 0 && r.whole[i]
 }
 
+// directoryWhole reports whether every source of a directory was read whole and is believed.
+func (r *Read) directoryWhole(directory string) bool {
+	list := r.readersOf(directory)
+	return len(list) > 0 && !slices.ContainsFunc(list, func(n int) bool { return !r.whole[n] })
+}
+
 // Claimable reports whether every source of the target was read and is believed, under the config that it was accepted
 // under: only then can be told who else has a claim to an account, and so whose it is (R2).
 func (r *Read) Claimable(l *View) bool {

@@ -216,7 +216,7 @@ func (r *Read) judges(m identity.Member, late *View) bool {
 	case m.Person.IsZero():
 		return late != nil
 	}
-	return r.Selected(m.Person) && r.SourceWhole(m.Person.Directory)
+	return r.Selected(m.Person) && r.directoryWhole(m.Person.Directory)
 }
 
 // View is the view of a target.

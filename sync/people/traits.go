@@ -460,7 +460,7 @@ func (r *Read) bind(n, i int, known state.Person, e roster.Entry) error {
 	if len(by) == 0 {
 		return nil
 	}
-	bound := false
+	var bound []string
 	src := r.o.Sources[n].Mapping
 	for _, li := range r.readers(n) {
 		l := r.Views[li]
@@ -469,20 +469,39 @@ func (r *Read) bind(n, i int, known state.Person, e roster.Entry) error {
 		case l.Scope.Has(i) && account:
 			l.Scope.Clear(i)
 			l.Unsure.Set(i)
-			bound = true
+			bound = append(bound, l.Name)
 		case !l.Scope.Has(i) && !l.Unsure.Has(i) && scope && slices.Contains(known.Scope, l.Name):
 			l.bound[i] = strongest(by)
-			bound = true
+			bound = append(bound, l.Name)
 		}
 	}
-	if !bound {
+	if len(bound) == 0 {
 		return nil
 	}
-	r.Roster.Keep(i)
 	for _, s := range by {
 		s.people++
 	}
-	return nil
+	return r.keep(i, known, e, bound)
+}
+
+// keep remembers of somebody what they had before an anomaly, and at the targets that it concerns whether they were in
+// scope; that they are back, or are in scope elsewhere, is remembered all the same.
+func (r *Read) keep(i int, known state.Person, e roster.Entry, bound []string) error {
+	rec := e.Record
+	rec.Attributes, rec.Groups, rec.Lost, rec.Print = known.Attributes, known.Groups, known.Lost, 0
+	rec.Scope = slices.DeleteFunc(slices.Clone(rec.Scope), func(target string) bool { return slices.Contains(bound, target) })
+	for _, target := range known.Scope {
+		if slices.Contains(bound, target) {
+			rec.Scope = append(rec.Scope, target)
+		}
+	}
+	slices.Sort(rec.Scope)
+	if rec.Active == known.Active && rec.Noticed.Equal(known.Noticed) && slices.Equal(rec.Scope, known.Scope) {
+		r.Roster.Keep(i)
+		return nil
+	}
+	e.Record = rec
+	return r.Roster.Replace(i, e, r.Roster.Row(i).Fingerprint, true)
 }
 
 // strongest is the suspicion that may feign most.

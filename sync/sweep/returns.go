@@ -85,20 +85,27 @@ func (b *Books) takenBack(ctx context.Context, t task, now time.Time) (back bool
 	return back, err
 }
 
-// belongs reports whether an account is to be active: whoever it is linked to, else the person, is in the target's
-// scope, and no operator has ordered them closed.
+// belongs reports whether an account that is active is no matter of a person's case any more: it is somebody else's by
+// now, or dirsweep has enabled it since, and it is closed where its person leaves; or the person is in the target's
+// scope. Where an operator has ordered them closed it is one.
 func belongs(r *state.Reader, target string, person identity.PersonID, account identity.AccountID) (bool, error) {
 	holder, linked, err := r.LinkByAccount(target, account)
 	if err != nil {
 		return false, err
 	}
-	for _, id := range []identity.PersonID{person, holder.Person} {
-		if _, ordered, err := r.Closure(id); err != nil || ordered {
+	if _, ordered, err := r.Closure(person); err != nil || ordered {
+		return false, err
+	}
+	if linked && (holder.Person != person || holder.State == identity.LinkActive) {
+		return true, nil
+	}
+	for intent, err := range r.Intents() {
+		if err != nil {
 			return false, err
 		}
-	}
-	if linked {
-		person = holder.Person
+		if c := intent.Change; c.Op == identity.Enable && c.Target == target && c.Account == account {
+			return true, nil // cut short, and done as is seen
+		}
 	}
 	p, known, err := r.Person(person)
 	return known && p.InScope(target), err

@@ -169,6 +169,7 @@ func (w *world) readHolds(r *state.Reader) (list []hold, err error) {
 			return nil, err
 		}
 		one := hold{digest: h.Digest, approved: h.Ruling.What == identity.Approved, rejected: h.Ruling.What == identity.Rejected}
+		one.closes = h.Kind == identity.HoldCohort || h.Kind == identity.HoldAnomaly
 		if h.Kind == identity.HoldShrink || h.Kind == identity.HoldRelink {
 			one.source = h.Directory
 		}

@@ -1,6 +1,7 @@
 package modeltest
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -24,6 +25,8 @@ type account struct {
 	listed   bool      // in a whole listing of a pass that was made to its end: the engine knows it
 	closedBy string    // who disabled it: "engine", "hand", or "" while it is active
 	closedAt time.Time // when the engine did
+	unseen   string    // who had disabled it before somebody enabled it, until the engine sees that
+	made     bool      // by hand, while the engine was at work
 	moved    bool      // it has another identifier than at first
 	mine     bool      // the engine knew it already when somebody disabled it
 	touched  bool      // by somebody else, or with an unknown outcome, since the engine last wrote to it and knew what came of it
@@ -135,6 +138,7 @@ func (a *application) list() (list []identity.Account, cut bool) {
 	}
 	for _, id := range ids {
 		list, a.accounts[id].seen = append(list, copied(a.accounts[id].Account)), true
+		a.accounts[id].unseen = ""
 	}
 	return list, cut
 }
@@ -144,13 +148,14 @@ func (a *application) get(id identity.AccountID) (identity.Account, error) {
 	if !ok {
 		return identity.Account{}, gone(id)
 	}
+	held.unseen = ""
 	return copied(held.Account), nil
 }
 
 func (a *application) find(attribute, value string) (found []identity.Account) {
 	for _, id := range slices.Sorted(maps.Keys(a.accounts)) {
 		if strings.EqualFold(a.accounts[id].Get(attribute).Text(), value) {
-			found = append(found, copied(a.accounts[id].Account))
+			found, a.accounts[id].unseen = append(found, copied(a.accounts[id].Account)), ""
 		}
 	}
 	return found
@@ -296,10 +301,13 @@ func (a *application) byHand(deed Fault, who int) {
 	case AccountGone:
 		delete(a.accounts, id)
 	case AccountOpened:
+		if !held.Active {
+			held.unseen = held.closedBy
+		}
 		held.Active, held.closedBy = true, ""
 	case AccountClosed:
 		if held.Active {
-			held.Active, held.closedBy = false, "hand"
+			held.Active, held.closedBy, held.unseen = false, cmp.Or(held.unseen, "hand"), ""
 			held.mine = a.world.known[a.n][id]
 		}
 	case IDReused:
@@ -329,7 +337,7 @@ func (a *application) makeByHand(who int) {
 		want.ExternalID = m.config.anchor(h.entry)
 	}
 	made := a.add(want, who%len(m.humans))
-	a.accounts[made.ID].touched = true
+	a.accounts[made.ID].touched, a.accounts[made.ID].made = true, true
 }
 
 // keep remembers which accounts the engine knows from now on, where a step shows it everything.

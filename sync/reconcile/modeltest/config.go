@@ -16,6 +16,7 @@ import (
 // The limits of the guard, small so that holds happen.
 const (
 	sweepCount = 3
+	floor      = 3 // of leavers who are proven one by one
 	window     = 24 * time.Hour
 	grace      = 48 * time.Hour
 )

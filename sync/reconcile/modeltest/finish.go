@@ -26,7 +26,7 @@ func (w *world) finish() error {
 	w.snap()
 	w.model.changed()
 	w.reload()
-	for round := 0; ; round++ {
+	for round, quiet := 0, 0; ; round++ {
 		w.step++
 		time.Sleep(window + time.Hour)
 		w.writes = nil
@@ -44,7 +44,10 @@ func (w *world) finish() error {
 			return err
 		}
 		waiting := w.undecided()
-		if len(w.writes)+len(waiting) == 0 || round == rounds {
+		if quiet++; len(w.writes)+len(waiting) > 0 {
+			quiet = 0
+		}
+		if quiet == 2 || round == rounds { // the first may have settled whose an account is
 			break
 		}
 		for _, digest := range waiting {
@@ -105,6 +108,15 @@ func (w *world) judgeShare(l look, p place) {
 		}
 		return
 	}
+	kept := func(h hold) bool {
+		return h.rejected && (len(h.members) == 0 || slices.ContainsFunc(h.members, func(m member) bool { return m.place == p }))
+	}
+	if slices.ContainsFunc(l.holds, kept) {
+		return // what an operator takes for a fault, or does not want, leaves everybody as they are
+	}
+	if w.found(l, "refused", p) {
+		return // that the application took nothing is told, and a matter for an operator
+	}
 	if w.disputed(own, h, p.target) || w.found(l, "disputed", p) || w.alone(p) && (w.found(l, "unproven", p) || w.found(l, "unsettled", p)) {
 		return
 	}
@@ -124,7 +136,7 @@ func (w *world) disputed(own []*account, h *human, target int) bool {
 		}
 	}
 	return len(own) > 1 ||
-		len(own) == 1 && (own[0].closedBy == "hand" || own[0].moved && !own[0].Active || own[0].ExternalID != w.model.config.anchor(h.entry) && !w.known[target][own[0].ID])
+		len(own) == 1 && (own[0].closedBy == "hand" || (own[0].moved || own[0].made) && !own[0].Active || own[0].ExternalID != w.model.config.anchor(h.entry) && !w.known[target][own[0].ID])
 }
 
 // muddled reports whether somebody has no account, several, one that is new, or one under another identifier than at first.

@@ -104,6 +104,7 @@ func (w *world) written(one write, acc *account) {
 			w.broken(Grace, "%s, closed by %q, grace ends %s, now %s", what, acc.closedBy, due, one.at)
 		}
 	case identity.Enable, identity.Create:
+		delete(w.closedBefore, place{one.owner, one.target})
 		if !s.stays || ordered {
 			w.broken(OpensNobody, "%s", what)
 		}
@@ -180,10 +181,12 @@ func (w *world) closes(one write, what string) {
 	p := place{one.owner, one.target}
 	s := w.model.shares[p.human][p.target]
 	if w.model.ordered[p.human] {
+		w.closedBefore[p] = true
 		return
 	}
 	again := w.closedBefore[p] // enabled in the application since; closing it again never counts
 	switch {
+	case !s.leaves && w.owed[p]:
 	case !s.leaves && !w.released[p]: // an operator may take for true what is not
 		w.broken(ClosesNobody, "%s", what)
 		return
@@ -196,14 +199,22 @@ func (w *world) closes(one write, what string) {
 		if s.edited != nil && w.linked[p] {
 			w.broken(EditedConfig, "%s", what)
 		}
-		w.swept = append(w.swept, swept{p, one.at})
-		went := map[place]bool{}
+		at, waited := w.decided[p]
+		if !waited {
+			at = one.at
+		}
+		alone := w.model.strength(p) >= identity.ByState // proven of them alone
+		w.swept = append(w.swept, swept{p, at, alone})
+		went, few := map[place]bool{}, map[place]bool{}
 		for _, other := range w.swept {
-			if other.target == p.target && other.at.After(one.at.Add(-window)) {
-				went[other.place] = true
+			if other.target != p.target || !other.at.After(at.Add(-window)) || other.at.After(at) {
+				continue
+			}
+			if went[other.place] = true; other.alone {
+				few[other.place] = true
 			}
 		}
-		if len(went) > sweepCount {
+		if len(went) > sweepCount && (!alone || len(few) > floor) {
 			w.broken(Limits, "%s, number %d", what, len(went))
 		}
 	}
@@ -212,7 +223,8 @@ func (w *world) closes(one write, what string) {
 
 type swept struct {
 	place
-	at time.Time
+	at    time.Time
+	alone bool
 }
 
 // look is what one view of the state shows after a step.
@@ -300,6 +312,13 @@ func (w *world) check(kind Kind, completed bool) error {
 			w.checkLink(t, link)
 		}
 	}
+	for _, c := range l.cases {
+		for _, s := range c.Steps {
+			if acc := w.applications[slices.Index(targetNames[:], s.Target)].accounts[s.Account]; acc != nil {
+				acc.listed = true
+			}
+		}
+	}
 	read := completed && (kind == Full || kind == Delta)
 	for _, app := range w.applications {
 		app.keep(completed && kind == Full && w.fault.Fault == NoFault && !w.doubted(l))
@@ -326,6 +345,18 @@ func (w *world) check(kind Kind, completed bool) error {
 		}
 	}
 	w.stand(l)
+	for n, h := range w.model.humans {
+		for t := range targetCount {
+			p := place{n, t}
+			open := w.stepOf(l, p, "").Status == state.StepOpen
+			w.owed[p] = open && w.doubts(l, h)
+			if _, known := w.decided[p]; open && !known {
+				w.decided[p] = time.Now()
+			} else if !open {
+				delete(w.decided, p)
+			}
+		}
+	}
 	return nil
 }
 
@@ -410,6 +441,9 @@ func (w *world) paused(t int) bool { return w.now().Before(w.pauses[t]) }
 func (w *world) stand(l look) {
 	for _, h := range l.holds {
 		for _, m := range h.members {
+			if !h.closes {
+				continue
+			}
 			if _, known := w.standing[m.place]; !known && !w.released[m.place] && !h.approved {
 				w.standing[m.place] = m
 			}
@@ -423,11 +457,6 @@ func (w *world) forget() {
 	for p, held := range w.standing {
 		if now := w.model.strength(p); now == identity.Unproven || now > held.strength || w.model.ordered[p.human] {
 			delete(w.standing, p)
-		}
-	}
-	for p := range w.closedBefore {
-		if w.model.strength(p) == identity.Unproven {
-			delete(w.closedBefore, p)
 		}
 	}
 }
@@ -462,6 +491,7 @@ type hold struct {
 	digest             string
 	source             string // that is not believed, where it is over one
 	approved, rejected bool
+	closes             bool // what it keeps from happening is closing
 	members            []member
 	text               string // for those who read about it
 }

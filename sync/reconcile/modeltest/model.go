@@ -203,6 +203,26 @@ func (m *model) known(n, t int) {
 	m.learn(m.humans[n], t, s)
 }
 
+// marks returns what takes back the marks of edits that are taken back themselves by then.
+func (m *model) marks() (undo func()) {
+	before := map[*share]*config{}
+	for _, shares := range m.shares {
+		for _, s := range shares {
+			before[s] = s.edited
+		}
+	}
+	start := m.config
+	return func() {
+		for _, shares := range m.shares {
+			for t, s := range shares {
+				if start.narrow[t] == m.config.narrow[t] {
+					s.edited = before[s]
+				}
+			}
+		}
+	}
+}
+
 // edit changes the config, and notes whom that alone puts out of scope.
 func (m *model) edit(change func(*config)) {
 	old := m.config

@@ -60,6 +60,9 @@ type world struct {
 	released     map[place]bool   // whom an approval lets go
 	closedBefore map[place]bool   // and not back since
 	linked       map[place]bool
+	unmark       func()              // takes back the marks of edits that were taken back before anybody saw them
+	decided      map[place]time.Time // when it was decided to close what is not closed yet
+	owed         map[place]bool      // whose closing was begun, and whose source is not believed since: nobody can tell that they are back
 	known        [targetCount]map[identity.AccountID]bool
 	pauses       [targetCount]time.Time
 	began        bool // everybody was read once
@@ -76,6 +79,7 @@ func Play(site *Site, dir string, h History, log hclog.Logger, tell io.Writer, c
 		site: site, dir: dir, shared: h.Shared, log: log, tell: tell, memory: memory.New(), counts: counts,
 		model:    &model{ordered: map[int]bool{}, anchors: map[string]int{}},
 		standing: map[place]member{}, released: map[place]bool{}, closedBefore: map[place]bool{}, linked: map[place]bool{},
+		owed: map[place]bool{}, decided: map[place]time.Time{},
 	}
 	for n := range targetCount {
 		w.known[n] = map[identity.AccountID]bool{}
@@ -90,6 +94,7 @@ func Play(site *Site, dir string, h History, log hclog.Logger, tell io.Writer, c
 		}
 	}
 	w.snap()
+	w.unmark = w.model.marks()
 	if err := w.start(); err != nil {
 		return nil, err
 	}
@@ -243,14 +248,18 @@ func (w *world) take(s Step) error {
 
 // learn makes the truth of now what can be read, and what the model goes by.
 func (w *world) learn() {
+	w.unmark()
 	w.snap()
 	w.model.changed()
 	if w.fault.Fault == ContainerHidden {
 		w.hide()
 	}
 	w.forget()
-	if w.fault.Fault == AttributeLost {
+	switch w.fault.Fault {
+	case AttributeLost:
 		w.lose()
+	case StaleServer:
+		w.lag()
 	}
 	for _, app := range w.applications {
 		app.claimed()
@@ -301,6 +310,7 @@ func (w *world) do(kind Kind, act func(context.Context) error, s Step) error {
 	w.mu.Lock()
 	died := w.dead
 	w.dead, w.crash, w.stumble = false, NoCrash, 0
+	w.unmark = w.model.marks()
 	w.mu.Unlock()
 	for _, f := range []Fault{w.fault.Fault, s.Deed} {
 		w.counts.add(f, kind, s.Crash, died)
@@ -378,11 +388,25 @@ func (w *world) lose() {
 	}
 }
 
+// lag takes people also for what a server that is behind shows of them: under the config of now.
+func (w *world) lag() {
+	for _, e := range w.snapshots[0].entries {
+		n, known := w.model.human(e.anchor)
+		if !known || e.source != w.fault.where%sourceCount {
+			continue
+		}
+		seen := *w.model.humans[n]
+		seen.entry = &e
+		for t, s := range w.model.shares[n] {
+			w.model.learn(&seen, t, s)
+		}
+	}
+}
+
 // back forgets what was held or released of somebody who is in scope again.
 func (w *world) back(p place) {
 	delete(w.standing, p)
 	delete(w.released, p)
-	delete(w.closedBefore, p)
 }
 
 // act is what the engine is to do in a step; where there is nothing of the kind to do it is a delta pass.
