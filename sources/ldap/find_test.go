@@ -236,3 +236,29 @@ func TestR01Tombstones(t *testing.T) {
 		}
 	}
 }
+
+// R14: somebody whom another attribute named, before the config was edited, is found by it, under the anchor of now; and
+// is proven gone by it.
+func TestR14WhoIsKnownByAnotherAttributeIsFound(t *testing.T) {
+	s := slapdtest.Start(t, slapdtest.Options{People: 2})
+	dn := s.AddPerson(t, "alice", map[string][]string{"employeeNumber": {"4711"}})
+	uuid := s.Anchor(t, dn)
+	src := open(t, sources.Need{}, as(s, s.ReaderDN(), `anchor = "employeeNumber"`)...)
+	for _, c := range []struct {
+		who  sources.Lookup
+		want sources.Where
+	}{
+		{sources.Lookup{Anchor: "4711", DN: dn}, sources.InScope},
+		{sources.Lookup{Anchor: uuid, By: "entryUUID", DN: dn}, sources.InScope},
+		{sources.Lookup{Anchor: uuid, DN: dn}, sources.Gone},
+	} {
+		seen, err := src.Find(t.Context(), c.who)
+		if err != nil || seen.Where != c.want || c.want == sources.InScope && seen.Person.ID.Anchor != "4711" {
+			t.Errorf("%+v: %+v, %v", c.who, seen, err)
+		}
+	}
+	s.Delete(t, dn)
+	if seen, err := src.Find(t.Context(), sources.Lookup{Anchor: uuid, By: "entryUUID", DN: dn}); err != nil || seen.Where != sources.Gone {
+		t.Errorf("deleted: %+v, %v", seen, err)
+	}
+}

@@ -326,6 +326,55 @@ func TestAnUpdateIsReadOnce(t *testing.T) {
 	d.want("calls", []string{"account 1", "update 1"}, d.app.Calls())
 }
 
+// TestR21AnUpdateThatChangedNothingIsTold: an application that answers well and leaves a value as it was has refused it.
+// What it makes of a value is its own matter.
+func TestR21AnUpdateThatChangedNothingIsTold(t *testing.T) {
+	update := func(d *desk, before, after identity.Value) apply.Result {
+		job := d.sweep(identity.Update, d.link(alice, "1"))
+		job.Change.Delta = identity.Delta{Attributes: []identity.AttributeChange{{Path: "title", Before: before, After: after}}}
+		return d.x.Do(t.Context(), d.p, job)
+	}
+	have := account("1", "a", "a")
+	have.Attributes = map[string]identity.Value{"title": `"t"`}
+
+	d := newDesk(t, memory.New(), have)
+	d.app.Ignore("title")
+	r := update(d, `"t"`, `"u"`)
+	if r.Err != nil || len(r.Refused) != 1 || r.Refused[0].Path != "title" {
+		t.Errorf("as before: %v, refused %+v", r.Err, r.Refused)
+	}
+	d.want("unmet", []string{"title"}, d.recorded(alice).Unmet)
+
+	d = newDesk(t, memory.New(), have)
+	d.app.Ignore("title")
+	if r := update(d, `"s"`, `"u"`); r.Err != nil || len(r.Refused) != 0 {
+		t.Errorf("something else than before: %v, refused %+v", r.Err, r.Refused)
+	}
+}
+
+// TestR07WhatIsLeftOpenIsUnderWayNoMore: a change that could not be written down is for whoever recovers, not for ever
+// its beginner's.
+func TestR07WhatIsLeftOpenIsUnderWayNoMore(t *testing.T) {
+	d := newDesk(t, memory.New(), account("1", "a", "a"))
+	job := d.sweep(identity.Disable, d.link(alice, "1"))
+	d.app.Always("disable", applytest.Answer{During: func() {
+		for _, intent := range d.intents() {
+			if !d.x.Flights.UnderWay(intent) {
+				t.Error("under way, and for anybody to recover")
+			}
+		}
+		_ = d.trail.Close() // nothing can be told any more
+	}})
+	if r := d.x.Do(t.Context(), d.p, job); r.Err == nil {
+		t.Fatal("settled without a trail")
+	}
+	open := d.intents()
+	d.want("intents", 1, len(open))
+	if d.x.Flights.UnderWay(open[0]) {
+		t.Error("left open, and nobody may recover it")
+	}
+}
+
 // TestR05ANameThatWasAskedForIsKnown: a rename without an answer leaves the account under its old name or under its new
 // one; it is the person's by both.
 func TestR05ANameThatWasAskedForIsKnown(t *testing.T) {

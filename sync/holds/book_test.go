@@ -145,3 +145,36 @@ func TestR08WhoeverIsHeldIsInTheBooks(t *testing.T) {
 		})
 	}
 }
+
+// TestR06AnOrderTakesItsPersonOutOfHolds: what keeps somebody's accounts from being closed, or enabled, is over where an
+// operator orders them closed. What is over deletes, and others, wait on.
+func TestR06AnOrderTakesItsPersonOutOfHolds(t *testing.T) {
+	bob := identity.PersonID{Directory: "corp", Anchor: "bob"}
+	for _, c := range []struct {
+		kind  identity.HoldKind
+		waits bool
+	}{
+		{identity.HoldCohort, false},
+		{identity.HoldAnomaly, false},
+		{identity.HoldEnable, false},
+		{identity.HoldDelete, true},
+	} {
+		anns := identity.Member{Target: "wiki", Person: ann, Account: "wiki-1"}
+		bobs := identity.Member{Target: "wiki", Person: bob, Account: "wiki-2"}
+		d := newDesk(t, identity.Hold{Digest: "d", Kind: c.kind, Members: []identity.Member{anns, bobs}}, "wiki")
+		d.write(func(w *state.Writer) error { return holds.Overrule(w, ann) })
+		if err := d.ledger.View(t.Context(), func(r *state.Reader) error {
+			anns, err := r.IsMember("d", anns)
+			if err != nil {
+				return err
+			}
+			bobs, err := r.IsMember("d", bobs)
+			if anns != c.waits || !bobs {
+				t.Errorf("%s: ann waits: %t, bob waits: %t", c.kind, anns, bobs)
+			}
+			return err
+		}); err != nil {
+			t.Fatal(err)
+		}
+	}
+}

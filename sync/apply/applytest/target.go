@@ -39,6 +39,7 @@ type Target struct {
 	shy      bool
 	groups   []identity.Entitlement
 	refuses  map[string]string
+	ignores  map[string]bool
 	pace     func(context.Context) error
 }
 
@@ -167,6 +168,14 @@ func (t *Target) Refuse(path, why string) {
 		t.refuses = map[string]string{}
 	}
 	t.refuses[path] = why
+}
+
+// Ignore makes the target answer well about an attribute, and leave it as it is.
+func (t *Target) Ignore(path string) {
+	if t.ignores == nil {
+		t.ignores = map[string]bool{}
+	}
+	t.ignores[path] = true
 }
 
 // Accept ends what Refuse began.
@@ -335,6 +344,9 @@ func (t *Target) changed(id identity.AccountID, d identity.Delta) (now identity.
 		now.Attributes = map[string]identity.Value{}
 	}
 	for _, a := range d.Attributes {
+		if t.ignores[a.Path] {
+			continue
+		}
 		if why, refused := t.refuses[a.Path]; refused {
 			r.Refused = append(r.Refused, targets.Refusal{Path: a.Path, Why: why})
 			continue
