@@ -352,6 +352,45 @@ func TestR21AnUpdateThatChangedNothingIsTold(t *testing.T) {
 	}
 }
 
+// A telling target says as whom it is signed in to, or does not.
+type telling struct {
+	*applytest.Target
+	own targets.Own
+}
+
+func (t telling) Begin(ctx context.Context) (targets.Pass, error) {
+	_, err := t.Target.Begin(ctx)
+	return t, err
+}
+
+func (t telling) Own(context.Context) (targets.Own, error) { return t.own, nil }
+
+// TestR05WhoIsSignedIn: the account that a target is signed in to as is known by its identifier or its name, and nobody
+// is where it does not tell.
+func TestR05WhoIsSignedIn(t *testing.T) {
+	for _, own := range []targets.Own{{}, {ID: "7", UserName: "svc"}, {UserName: "svc"}} {
+		app := applytest.New()
+		s, err := apply.OpenSession(
+			apply.SessionOptions{Target: "wiki", Memory: apply.LedgerMemory{Ledger: state.NewLedger(memory.New())}},
+			func(func(context.Context) error) (targets.Target, error) { return telling{app, own}, nil },
+		)
+		if err != nil {
+			t.Fatal(err)
+		}
+		p, err := s.Begin(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := identity.Own{}
+		if own.UserName != "" {
+			want = identity.Own{Target: "wiki", ID: own.ID, Name: own.UserName}
+		}
+		if got := p.Own(t.Context()); got != want {
+			t.Errorf("%+v: %+v, want %+v", own, got, want)
+		}
+	}
+}
+
 // TestR07WhatIsLeftOpenIsUnderWayNoMore: a change that could not be written down is for whoever recovers, not for ever
 // its beginner's.
 func TestR07WhatIsLeftOpenIsUnderWayNoMore(t *testing.T) {

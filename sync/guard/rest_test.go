@@ -134,7 +134,8 @@ func TestR06WithdrawalsCountOverTheWindow(t *testing.T) {
 	if pass(all[25:30], 75) {
 		t.Error("the same five again are held")
 	}
-	if !pass(all[30:31], 70) || len(holds) != 1 || holds[0].Count != 31 || !strings.Contains(holds[0].Reason, "31 of 100 holders") {
+	if !pass(all[30:31], 70) || len(holds) != 1 || holds[0].Count != 31 ||
+		!strings.Contains(holds[0].Reason, "31 of 100 holders would lose it or have lost it (30) within 24 h") {
 		t.Errorf("one more is not held: %+v", holds)
 	}
 	holds[0].Ruling.What = identity.Approved
@@ -145,6 +146,10 @@ func TestR06WithdrawalsCountOverTheWindow(t *testing.T) {
 	now = now.Add(24 * time.Hour)
 	if pass(all[40:60], 69) {
 		t.Error("held though the window is over")
+	}
+	holds, spent = nil, nil
+	if !pass(all[:40], 60) || !strings.Contains(holds[0].Reason, "40 of 60 holders would lose it,") {
+		t.Errorf("many at once, and nobody before: %+v", holds)
 	}
 }
 
