@@ -237,7 +237,7 @@ func TestR01Tombstones(t *testing.T) {
 	}
 }
 
-// R14: somebody whom another attribute named, before the config was edited, is found by it, under the anchor of now; and
+// R14: somebody whom another attribute named before the config was edited is found by it, under the anchor of now, and
 // is proven gone by it.
 func TestR14WhoIsKnownByAnotherAttributeIsFound(t *testing.T) {
 	s := slapdtest.Start(t, slapdtest.Options{People: 2})
@@ -258,7 +258,8 @@ func TestR14WhoIsKnownByAnotherAttributeIsFound(t *testing.T) {
 		}
 	}
 	s.Delete(t, dn)
-	if seen, err := src.Find(t.Context(), sources.Lookup{Anchor: uuid, By: "entryUUID", DN: dn}); err != nil || seen.Where != sources.Gone {
+	who := sources.Lookup{Anchor: uuid, By: "entryUUID", DN: dn}
+	if seen, err := src.Find(t.Context(), who); err != nil || seen.Where != sources.Gone {
 		t.Errorf("deleted: %+v, %v", seen, err)
 	}
 }

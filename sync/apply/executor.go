@@ -24,13 +24,12 @@ const (
 
 // An Executor carries changes out on targets, one at a time each. It is safe for concurrent use.
 type Executor struct {
-	Ledger *state.Ledger
-	Trail  *audit.Trail
-	Log    hclog.Logger
-	Now    func() time.Time
-	Pass   string // id of the pass, for intents and audit
-	// Flights are what this and the other executors of the process have under way.
-	Flights *Flights
+	Ledger  *state.Ledger
+	Trail   *audit.Trail
+	Log     hclog.Logger
+	Now     func() time.Time
+	Pass    string   // id of the pass, for intents and audit
+	Flights *Flights // what this and the other executors of the process have under way; never nil
 }
 
 // Flights are the changes that a process has under way: whoever began one settles it, and what is left open without

@@ -313,7 +313,7 @@ func (r *Read) prove(ctx context.Context, m missing) {
 	defer r.mu.Unlock()
 	r.gone[p.ID] = a
 	if a.Outcome != judge.Left {
-		if p.KnownBy != "" || slices.ContainsFunc(r.readersOf(p.ID.Directory), r.anchorEdited) {
+		if slices.ContainsFunc(r.readersOf(p.ID.Directory), func(n int) bool { return len(r.knownBy(n, p)) > 0 }) {
 			r.stranded[p.ID.Directory]++
 		}
 		return
@@ -356,8 +356,9 @@ func (r *Read) sighting(ctx context.Context, n int, p state.Person) judge.Sighti
 	others := r.knownBy(n, p)
 	if !ok && len(others) > 0 {
 		return judge.Sighting{
-			Source:  s.Name,
-			Trouble: "the source knows people by another attribute than " + strings.Join(others, " or ") + " by now, and cannot look one person up",
+			Source: s.Name,
+			Trouble: fmt.Sprintf("the source knows people by another attribute than %s by now, and cannot look one person up",
+				strings.Join(others, " or ")),
 		}
 	}
 	if !ok && s.AbsenceLeaves {

@@ -60,8 +60,8 @@ func (r *Read) anchored(ctx context.Context, n int) (believed bool, err error) {
 	return true, nil
 }
 
-// strand notes of those of whom nobody knows who they are by the new anchor by what they are known: they are asked for by
-// that.
+// strand notes by what they are known of those of whom nobody knows who they are by the new anchor: they are asked for
+// by that.
 func (r *Read) strand(ctx context.Context, n int, lost []state.Person) error {
 	return r.update(ctx, func(w *state.Writer) error {
 		for _, p := range lost {
@@ -114,8 +114,8 @@ func (r *Read) enterAgain(ctx context.Context, n int) error {
 	return nil
 }
 
-// successors are the people with accounts or anything open who are known by the old anchor, and who they are by the new one; lost
-// are those of whom nobody knows.
+// successors are the people with accounts or anything open who are known by the old anchor, and who they are by the new
+// one; lost are those of whom nobody knows.
 func (r *Read) successors(
 	ctx context.Context, n int,
 ) (now map[identity.PersonID]identity.PersonID, lost []state.Person, err error) {
@@ -175,8 +175,8 @@ func (r *Read) successors(
 	return now, lost, err
 }
 
-// remembered is everybody, once, of whom something is kept that is more than what they looked like: an account, linked or
-// not, a hold, a case, an order.
+// remembered is everybody, once, of whom something is kept that is more than what they looked like: an account, linked
+// or not, a hold, a case, an order.
 func (r *Read) remembered(v *state.Reader) iter.Seq2[identity.PersonID, error] {
 	return func(yield func(identity.PersonID, error) bool) {
 		seen := map[identity.PersonID]bool{{}: true} // nobody is nobody's

@@ -111,10 +111,11 @@ type Read struct {
 	holders     holders
 	populations *Populations // nil until they are counted
 
-	mu      sync.Mutex                              // guards what follows, and the views' bits while sources are read
-	gone    map[identity.PersonID]judge.Absent      // what became of people whom the reads lack
-	late    map[identity.PersonID]identity.PersonID // from who they were to who they are by another anchor, which only a look-up has told
-	keys    map[identity.PersonID]uint64            // the rehire keys of those; 0 for none
+	mu   sync.Mutex                         // guards what follows, and the views' bits while sources are read
+	gone map[identity.PersonID]judge.Absent // what became of people whom the reads lack
+	// late is from who people were to who they are by another anchor, where only a look-up has told.
+	late    map[identity.PersonID]identity.PersonID
+	keys    map[identity.PersonID]uint64 // the rehire keys of those; 0 for none
 	records []state.Person
 	own     []identity.Own // people as whom sources sign in
 }
@@ -124,7 +125,8 @@ func New(o Options) *Read {
 	r := &Read{
 		o: o, Roster: roster.New(o.Spool), Views: o.Views, Parts: make([]Part, len(o.Sources)),
 		whole: make([]bool, len(o.Sources)), programs: make([]uint64, len(o.Sources)), readings: make([]*reading, len(o.Sources)),
-		gone: map[identity.PersonID]judge.Absent{}, keys: map[identity.PersonID]uint64{}, late: map[identity.PersonID]identity.PersonID{}, orders: map[identity.PersonID]state.Closure{}, stranded: map[string]int{},
+		gone: map[identity.PersonID]judge.Absent{}, keys: map[identity.PersonID]uint64{}, stranded: map[string]int{},
+		late: map[identity.PersonID]identity.PersonID{}, orders: map[identity.PersonID]state.Closure{},
 		holders: newHolders(),
 	}
 	r.meant.Who = o.Person

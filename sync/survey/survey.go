@@ -160,9 +160,9 @@ var ErrHeld = errors.New("the target is held")
 func New(o Options) *Survey {
 	return &Survey{
 		Target: o.Target, o: o, view: o.View, people: o.People, app: o.App, caps: o.App.Capabilities(), paths: o.Target.Mapping.Paths(),
-		matcher: correlate.New(o.Target.Correlate), fitting: o.People.FittingPrint(o.View, o.Target.Correlate), parked: map[identity.AccountID]parked{},
-		taken: roster.Logins{},
-		lost:  map[int]state.Link{}, marks: map[string]identity.AccountID{}, relinked: map[identity.AccountID]bool{},
+		matcher: correlate.New(o.Target.Correlate), fitting: o.People.FittingPrint(o.View, o.Target.Correlate),
+		parked: map[identity.AccountID]parked{}, taken: roster.Logins{},
+		lost: map[int]state.Link{}, marks: map[string]identity.AccountID{}, relinked: map[identity.AccountID]bool{},
 		waiting: map[string]wish{}, closed: map[string]state.Link{},
 	}
 }
