@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/dirsweep/dirsweep/sources"
 	"github.com/dirsweep/dirsweep/sources/ldap/slapdtest"
 	"github.com/dirsweep/dirsweep/state"
 	"github.com/dirsweep/dirsweep/sync/identity"
@@ -309,6 +310,38 @@ func TestR14AnEditedAnchorIsApproved(t *testing.T) {
 	if held := l.holds(); len(held) > 0 {
 		t.Errorf("%+v", held)
 	}
+}
+
+// A selecting source is a lossy one that says by what it knows people.
+type selecting struct{ lossy }
+
+func (s selecting) Selection() (anchor string, fingerprint uint64) {
+	return s.Source.(sources.Selective).Selection()
+}
+
+// TestR14WhoIsMissedWhileAnAnchorIsEditedStays: who is missing from a read is asked for by the anchor that they are known
+// by, before the edit is approved and after.
+func TestR14WhoIsMissedWhileAnAnchorIsEditedStays(t *testing.T) {
+	l, dir, app := company(t, 10, "", nil)
+	l.directory("corp", dir, fmt.Sprintf("groups { base_dn = %q }\n anchor = \"employeeNumber\"", dir.GroupsDN()))
+	whole := l.sources[0].Source
+	l.sources[0].Source = selecting{lossy{whole, func(uid string) bool { return uid == slapdtest.UID(3) }}}
+	l.run(reconcile.Pass{})
+	still(t, "while it waits", app, 10)
+	l.rule(identity.Approved)
+	for range 2 {
+		l.run(reconcile.Pass{})
+		still(t, "approved", app, 10)
+	}
+	l.sources[0].Source = whole
+	for range 2 {
+		l.run(reconcile.Pass{})
+	}
+	still(t, "read whole", app, 10)
+	if got := app.Users(t); len(got) != 10 {
+		t.Errorf("%d accounts: somebody has a second one", len(got))
+	}
+	l.full()
 }
 
 // TestR06ManyReturnsAreHeld: F4. Enabling many is judged as closing many, and an approval is used up when the accounts

@@ -56,7 +56,7 @@ func TestModel(t *testing.T) {
 	l.report(t, n)
 }
 
-// TestModelKept plays the histories that broke something once. They are named after what it was.
+// TestModelKept plays the histories that broke something once, and break nothing now. They are named after what it was.
 func TestModelKept(t *testing.T) {
 	l := newModelLab(t)
 	files, err := filepath.Glob(filepath.Join("testdata", "model", "*.json"))
@@ -74,7 +74,7 @@ func TestModelKept(t *testing.T) {
 				t.Fatal(err)
 			}
 			for range 3 { // the engine's goroutines run in any order
-				if found := l.unexpected(l.play(t, h, nil)); len(found) > 0 {
+				if found := l.play(t, h, nil); len(found) > 0 {
 					t.Fatal(found[0])
 				}
 			}
