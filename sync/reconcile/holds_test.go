@@ -344,6 +344,46 @@ func TestR14WhoIsMissedWhileAnAnchorIsEditedStays(t *testing.T) {
 	l.full()
 }
 
+// TestR14WhoHasALeaversPlaceIsSomebodyElse: an edited anchor gives nobody the account of a leaver whose DN they have.
+func TestR14WhoHasALeaversPlaceIsSomebodyElse(t *testing.T) {
+	l, dir, app := company(t, 10, "", nil)
+	dir.Delete(t, dir.PersonDN(slapdtest.UID(3)))
+	l.full()
+	still(t, "one has left", app, 9)
+	dir.AddPerson(t, slapdtest.UID(3), map[string][]string{"employeeNumber": {"9000"}})
+	l.directory("corp", dir, fmt.Sprintf("groups { base_dn = %q }\n anchor = \"employeeNumber\"", dir.GroupsDN()))
+	l.run(reconcile.Pass{})
+	l.rule(identity.Approved)
+	for range 2 {
+		l.run(reconcile.Pass{})
+		still(t, "approved", app, 9)
+	}
+}
+
+// TestR11AnOrderFollowsItsPerson: who was swept before anything was remembered of them is so under another anchor, by the
+// rehire key.
+func TestR11AnOrderFollowsItsPerson(t *testing.T) {
+	dir := slapdtest.Start(t, slapdtest.Options{People: 5, Groups: 1})
+	app := scimtest.StartElimity(t)
+	l := newLab(t)
+	under := func(anchor string) {
+		l.directory("corp", dir, fmt.Sprintf("rehire = person.employeeNumber\n anchor = %q", anchor))
+	}
+	under("employeeNumber")
+	l.application("wiki", app, "", nil)
+	order := reconcile.Order{Person: slapdtest.UID(2), Reason: "stolen laptop", Actor: "olga"}
+	_, err := l.engine().Sweep(t.Context(), order)
+	l.must(err)
+	under("entryUUID")
+	for range 2 {
+		l.run(reconcile.Pass{})
+		still(t, "ordered under the anchor that was", app, 4)
+	}
+	l.must(l.engine().Release(t.Context(), order))
+	l.run(reconcile.Pass{})
+	still(t, "released", app, 5)
+}
+
 // TestR06ManyReturnsAreHeld: F4. Enabling many is judged as closing many, and an approval is used up when the accounts
 // are active.
 func TestR06ManyReturnsAreHeld(t *testing.T) {
