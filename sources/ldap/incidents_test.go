@@ -270,8 +270,7 @@ absence is proven under ["dc=example,dc=org"]`
 	if err != nil || got != want {
 		t.Errorf("%v\n%s\nwant\n%s", err, got, want)
 	}
-	s.Rename(t, s.PersonDN(slapdtest.UID(1)), "uid=other")
-	s.Set(t, s.GroupDN("group001"), "member", s.PersonDN(slapdtest.UID(1)))
+	s.Set(t, s.GroupDN("group001"), "member", s.PersonDN("nobody")) // not somebody renamed: slapd may mend that behind our back
 	s.Restrict(
 		t,
 		fmt.Sprintf("to dn.base=%q attrs=member by * none", s.GroupDN("group002")),
@@ -286,7 +285,7 @@ absence is proven under ["dc=example,dc=org"]`
 	got = strings.Join(lines, "\n")
 	for _, want := range []string{
 		"warning: nobody shows mail,", "warning: nobody shows employeeType,", "warning: group group002 hides its members",
-		"warning: group group001 names somebody who does not exist: uid=user000001,ou=people,dc=example,dc=org", "does not tell how current it is",
+		"warning: group group001 names somebody who does not exist: uid=nobody,ou=people,dc=example,dc=org", "does not tell how current it is",
 	} {
 		if err != nil || !strings.Contains(got, want) {
 			t.Errorf("no %q in %v\n%s", want, err, got)

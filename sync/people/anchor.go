@@ -357,6 +357,19 @@ func follow(w *state.Writer, old, now identity.PersonID) error {
 		if err := w.DeleteCase(old); err != nil {
 			return err
 		}
+		own, has, err := w.Case(now)
+		if err != nil {
+			return err
+		}
+		if has { // of theirs: what the old one knows of other accounts is added
+			for _, s := range c.Steps {
+				same := func(o state.Step) bool { return o.Target == s.Target && o.Account == s.Account }
+				if !slices.ContainsFunc(own.Steps, same) {
+					own.Steps = append(own.Steps, s)
+				}
+			}
+			c = own
+		}
 		c.Person = now
 		if err := w.PutCase(c); err != nil {
 			return err
