@@ -355,8 +355,8 @@ func (s *side) failed(c identity.Change, err error) {
 	s.failures = append(s.failures, Failure{Change: c, Err: err.Error()})
 }
 
-// recover settles what an earlier process left open at one target (R7). Accounts that turn out to have been made are
-// judged as every link is: their people may have left meanwhile.
+// recover settles what an earlier process left open at one target (R7). Accounts that turn out to have been made, or
+// enabled, are judged as every link is: their people may have left meanwhile.
 func (r *run) recover(ctx context.Context, s *side) error {
 	if !r.write || s.Observe {
 		return nil
@@ -376,7 +376,7 @@ func (r *run) recover(ctx context.Context, s *side) error {
 				return err
 			}
 			open = append(open, apply.Unfinished{Intent: intent, Job: job})
-			made = made || intent.Change.Op == identity.Create
+			made = made || intent.Change.Op == identity.Create || intent.Change.Op == identity.Enable
 		}
 		return nil
 	})

@@ -86,8 +86,8 @@ func (b *Books) takenBack(ctx context.Context, t task, now time.Time) (back bool
 }
 
 // belongs reports whether an account that is active is no matter of a person's case any more: it is somebody else's by
-// now, or dirsweep has enabled it since, and it is closed where its person leaves; or the person is in the target's
-// scope. Where an operator has ordered them closed it is one.
+// now, or dirsweep has enabled it since for somebody who is still there; or the person is in the target's scope. Where
+// an operator has ordered them closed it is one.
 func belongs(r *state.Reader, target string, person identity.PersonID, account identity.AccountID) (bool, error) {
 	holder, linked, err := r.LinkByAccount(target, account)
 	if err != nil {
@@ -96,7 +96,14 @@ func belongs(r *state.Reader, target string, person identity.PersonID, account i
 	if _, ordered, err := r.Closure(person); err != nil || ordered {
 		return false, err
 	}
-	if linked && (holder.Person != person || holder.State == identity.LinkActive) {
+	if linked && holder.Person != person {
+		return true, nil
+	}
+	p, known, err := r.Person(person)
+	if err != nil || known && !p.Active {
+		return false, err // who has left again is closed again
+	}
+	if linked && holder.State == identity.LinkActive {
 		return true, nil
 	}
 	for intent, err := range r.Intents() {
@@ -107,8 +114,7 @@ func belongs(r *state.Reader, target string, person identity.PersonID, account i
 			return true, nil // cut short, and done as is seen
 		}
 	}
-	p, known, err := r.Person(person)
-	return known && p.InScope(target), err
+	return known && p.InScope(target), nil
 }
 
 func (b *Books) returned(ctx context.Context, target string, person identity.PersonID, now time.Time) error {

@@ -24,6 +24,7 @@ func TestR11WhoseAnActiveAccountIs(t *testing.T) {
 		scope   []string // ann's
 		ordered bool
 		open    *identity.Change
+		left    bool // ann has, altogether
 		belongs bool
 	}{
 		{name: "enabled by somebody else", link: link(ann, identity.LinkDisabled)},
@@ -32,6 +33,8 @@ func TestR11WhoseAnActiveAccountIs(t *testing.T) {
 		{name: "its person is back elsewhere", link: link(ann, identity.LinkDisabled), scope: []string{"chat"}},
 		{name: "its person is back, and ordered closed", link: link(ann, identity.LinkDisabled), scope: []string{"wiki"}, ordered: true},
 		{name: "enabled by dirsweep, and its person out of scope since", link: link(ann, identity.LinkActive), belongs: true},
+		{name: "enabled by dirsweep, and its person gone since", link: link(ann, identity.LinkActive), left: true},
+		{name: "enabling it was cut short, and its person gone since", link: link(ann, identity.LinkDisabled), open: &enable, left: true},
 		{name: "enabled by dirsweep, and ordered closed since", link: link(ann, identity.LinkActive), ordered: true},
 		{name: "somebody else's by now", link: link(eve, identity.LinkDisabled), belongs: true},
 		{name: "enabling it was cut short", link: link(ann, identity.LinkDisabled), open: &enable, belongs: true},
@@ -40,7 +43,7 @@ func TestR11WhoseAnActiveAccountIs(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			ledger := state.NewLedger(memory.New())
 			err := ledger.Update(t.Context(), func(w *state.Writer) error {
-				if err := w.PutPerson(state.Person{ID: ann, Active: c.scope != nil, Scope: c.scope}); err != nil {
+				if err := w.PutPerson(state.Person{ID: ann, Active: !c.left, Scope: c.scope}); err != nil {
 					return err
 				}
 				if c.link != nil {
