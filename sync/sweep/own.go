@@ -53,17 +53,8 @@ func (b *Books) holder(ctx context.Context, t task) (other state.Link, err error
 
 // disown takes a step off a case whose account has come to be linked to somebody else: it is closed where they leave.
 func (b *Books) disown(ctx context.Context, t task, other state.Link, now time.Time) error {
-	var ended *state.Case
-	err := b.write(ctx, func(w *state.Writer) (err error) {
-		why := fmt.Sprintf("the account is linked to %s (%s)", other.Name, other.Person)
-		ended, err = withdraw(w, t.kase.Person, why, now, func(s state.Step) bool {
-			return s.Target == t.step.Target && s.Account == t.step.Account
-		})
-		return err
-	})
-	if err == nil {
-		b.End(ctx, ended)
-	}
+	why := fmt.Sprintf("the account is linked to %s (%s)", other.Name, other.Person)
+	_, err := b.takeOff(ctx, t, why, now, func(*state.Reader) (bool, error) { return true, nil })
 	return err
 }
 

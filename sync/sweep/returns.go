@@ -71,18 +71,29 @@ func (b *Books) Returned(ctx context.Context, link state.Link, now time.Time, pe
 // because it is somebody else's by now who should have it: enabling it may have been cut short before the books were
 // told. The step is taken off the case then.
 func (b *Books) takenBack(ctx context.Context, t task, now time.Time) (back bool, err error) {
+	return b.takeOff(ctx, t, inScopeAgain(t.step.Target), now, func(r *state.Reader) (bool, error) {
+		return belongs(r, t.step.Target, t.kase.Person, t.step.Account)
+	})
+}
+
+// takeOff takes the step of a task, and no other, off its case where over says so of the state in that moment.
+func (b *Books) takeOff(
+	ctx context.Context, t task, why string, now time.Time, over func(*state.Reader) (bool, error),
+) (off bool, err error) {
 	var ended *state.Case
 	err = b.write(ctx, func(w *state.Writer) (err error) {
-		if back, err = belongs(&w.Reader, t.step.Target, t.kase.Person, t.step.Account); err != nil || !back {
+		if off, err = over(&w.Reader); err != nil || !off {
 			return err
 		}
-		ended, err = Return(w, t.kase.Person, t.step.Target, inScopeAgain(t.step.Target), now)
+		ended, err = withdraw(w, t.kase.Person, why, now, func(s state.Step) bool {
+			return s.Target == t.step.Target && s.Account == t.step.Account
+		})
 		return err
 	})
 	if err == nil {
 		b.End(ctx, ended)
 	}
-	return back, err
+	return off, err
 }
 
 // belongs reports whether an account that is active is no matter of a person's case any more: it is somebody else's by
