@@ -63,8 +63,8 @@ const (
 // Tables are all tables that a Ledger uses.
 func Tables() []Table {
 	return []Table{
-		people, links, accounts, counts, Intents, cases, steps, due, tombs, holds, members, findings, unlinked, closures, runs, sources, targets,
-		spent, single,
+		people, links, accounts, counts, Intents, cases, steps, due, tombs, holds, members, findings, unlinked, closures,
+		runs, sources, targets, spent, single,
 	}
 }
 

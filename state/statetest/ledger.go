@@ -159,7 +159,8 @@ func (s Samples) Put(w *state.Writer) error {
 	return errors.Join(err, w.PutPerson(s.Person), w.PutLink(s.Link), w.PutCase(s.Case),
 		w.PutMembers(s.Hold.Digest, s.Hold.Members...), w.PutHold(s.Hold), w.PutSource(s.Source),
 		w.PutTarget(s.Target), w.SetFindings([]identity.Finding{s.Finding.Finding}, s.Finding.First),
-		w.SetUnlinked(s.Orphan.Target, []state.Unlinked{s.Orphan}), w.PutClosure(s.Closure), w.AddRun(s.Run), w.SetAuditHead(s.Head), w.PutNames(s.Names))
+		w.SetUnlinked(s.Orphan.Target, []state.Unlinked{s.Orphan}), w.PutClosure(s.Closure), w.AddRun(s.Run),
+		w.SetAuditHead(s.Head), w.PutNames(s.Names))
 }
 
 func testRecords(t *testing.T, store state.Store, _ Suite) {

@@ -24,29 +24,29 @@ const (
 
 // An Executor carries changes out on targets, one at a time each. It is safe for concurrent use.
 type Executor struct {
-	Ledger  *state.Ledger
-	Trail   *audit.Trail
-	Log     hclog.Logger
-	Now     func() time.Time
-	Pass    string   // id of the pass, for intents and audit
-	Flights *Flights // what this and the other executors of the process have under way; never nil
+	Ledger   *state.Ledger
+	Trail    *audit.Trail
+	Log      hclog.Logger
+	Now      func() time.Time
+	Pass     string    // id of the pass, for intents and audit
+	InFlight *InFlight // what this and the other executors of the process have under way; never nil
 }
 
-// Flights are the changes that a process has under way: whoever began one settles it, and what is left open without
+// InFlight are the changes that a process has under way: whoever began one settles it, and what is left open without
 // being under way is to be recovered. The zero value is ready, and safe for concurrent use.
-type Flights struct {
+type InFlight struct {
 	mu      sync.Mutex
 	intents map[uint64]bool // by sequence number
 }
 
 // UnderWay reports whether somebody is at work on an intent.
-func (f *Flights) UnderWay(intent state.Intent) bool {
+func (f *InFlight) UnderWay(intent state.Intent) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.intents[intent.Seq]
 }
 
-func (f *Flights) begin(intent state.Intent) {
+func (f *InFlight) begin(intent state.Intent) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.intents == nil {
@@ -55,7 +55,7 @@ func (f *Flights) begin(intent state.Intent) {
 	f.intents[intent.Seq] = true
 }
 
-func (f *Flights) end(intent state.Intent) {
+func (f *InFlight) end(intent state.Intent) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	delete(f.intents, intent.Seq)
@@ -116,7 +116,7 @@ func (x *Executor) Do(ctx context.Context, p *Pass, job Job) Result {
 		r.Err = err
 		return r
 	}
-	defer x.Flights.end(intent)
+	defer x.InFlight.end(intent)
 	if r.Seen != SeenGone && r.Seen != SeenHidden || job.Change.Op == identity.Enable { // else there is nothing to call, only to tell
 		r = x.perform(ctx, p, job)
 	}
@@ -161,7 +161,7 @@ func (x *Executor) begin(ctx context.Context, job Job) (intent state.Intent, err
 		begun, err := w.Begin(intent)
 		if err == nil {
 			intent = begun[0]
-			x.Flights.begin(intent) // before anybody can see it
+			x.InFlight.begin(intent) // before anybody can see it
 		}
 		return err
 	})
@@ -169,7 +169,7 @@ func (x *Executor) begin(ctx context.Context, job Job) (intent state.Intent, err
 		return intent, err
 	}
 	if err != nil {
-		x.Flights.end(intent)
+		x.InFlight.end(intent)
 		return intent, fmt.Errorf("write the intent: %w", err)
 	}
 	return intent, nil
@@ -454,7 +454,8 @@ func (x *Executor) untouched(ctx context.Context, p *Pass, job Job, r *Result) {
 	have.Entitlements, have.EntitlementsUnknown = r.Account.Entitlements, r.Account.EntitlementsUnknown
 	r.Account = have
 	for _, path := range still() {
-		r.Refused = append(r.Refused, targets.Refusal{Path: path, Why: "it answered that all is well, and the value is as it was before"})
+		why := "it answered that all is well, and the value is as it was before"
+		r.Refused = append(r.Refused, targets.Refusal{Path: path, Why: why})
 	}
 }
 

@@ -51,7 +51,7 @@ func newDesk(t *testing.T, store state.Store, accounts ...identity.Account) *des
 	}
 	d := &desk{t: t, app: applytest.New(accounts...), ledger: state.NewLedger(store), trail: trail, path: path}
 	t.Cleanup(func() { _ = errors.Join(d.ledger.Close(), trail.Close()) })
-	d.x = &apply.Executor{Ledger: d.ledger, Trail: trail, Log: hclog.NewNullLogger(), Now: time.Now, Pass: "pass", Flights: &apply.Flights{}}
+	d.x = &apply.Executor{Ledger: d.ledger, Trail: trail, Log: hclog.NewNullLogger(), Now: time.Now, Pass: "pass", InFlight: &apply.InFlight{}}
 	d.s = d.session()
 	d.p = d.pass()
 	return d

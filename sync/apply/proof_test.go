@@ -398,7 +398,7 @@ func TestR07WhatIsLeftOpenIsUnderWayNoMore(t *testing.T) {
 	job := d.sweep(identity.Disable, d.link(alice, "1"))
 	d.app.Always("disable", applytest.Answer{During: func() {
 		for _, intent := range d.intents() {
-			if !d.x.Flights.UnderWay(intent) {
+			if !d.x.InFlight.UnderWay(intent) {
 				t.Error("under way, and for anybody to recover")
 			}
 		}
@@ -409,7 +409,7 @@ func TestR07WhatIsLeftOpenIsUnderWayNoMore(t *testing.T) {
 	}
 	open := d.intents()
 	d.want("intents", 1, len(open))
-	if d.x.Flights.UnderWay(open[0]) {
+	if d.x.InFlight.UnderWay(open[0]) {
 		t.Error("left open, and nobody may recover it")
 	}
 }

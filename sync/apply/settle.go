@@ -62,7 +62,8 @@ func (x *Executor) conclude(
 	if !errors.Is(err, state.ErrLinked) {
 		return err
 	}
-	x.Log.Error("a change that was done is not remembered", "target", job.Change.Target, "account", job.Change.UserName, "error", err)
+	x.Log.Error("a change that was done is not remembered",
+		"target", job.Change.Target, "account", job.Change.UserName, "error", err)
 	return cmp.Or(settle(func(*state.Writer) error { return nil }), err)
 }
 

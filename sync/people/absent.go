@@ -134,8 +134,13 @@ func (r *Read) readersOf(directory string) (list []int) {
 // completely reports whether every source of a directory was read to its end and is believed: nobody is missing from
 // half of them.
 func (r *Read) completely(directory string) bool {
+	return r.every(directory, func(n int) bool { return r.readings[n] != nil && r.readings[n].complete })
+}
+
+// every reports whether something is so of every source of a directory, and there is one.
+func (r *Read) every(directory string, is func(n int) bool) bool {
 	list := r.readersOf(directory)
-	return len(list) > 0 && !slices.ContainsFunc(list, func(n int) bool { return r.readings[n] == nil || !r.readings[n].complete })
+	return len(list) > 0 && !slices.ContainsFunc(list, func(n int) bool { return !is(n) })
 }
 
 // A missing person has, or had, an account somewhere, and is not among those who were read.
@@ -199,17 +204,17 @@ func (r *Read) absent(ctx context.Context) (absent []missing, err error) {
 }
 
 // anew reports whether somebody whom the reads lack is there and active under another anchor, by the rehire key.
-func (r *Read) anew(id identity.PersonID) bool {
-	key := r.keys[id]
-	if key == 0 {
-		return false
-	}
+func (r *Read) anew(id identity.PersonID) bool { return r.keys[id] != 0 && r.activeKeys()[r.keys[id]] }
+
+// keysOfActive are the rehire keys of everybody who was read and is active.
+func (r *Read) keysOfActive() map[uint64]bool {
+	keys := map[uint64]bool{}
 	for i := range r.Roster.Len() {
-		if row := r.Roster.Row(i); row.Key == key && row.Active {
-			return true
+		if row := r.Roster.Row(i); row.Key != 0 && row.Active {
+			keys[row.Key] = true
 		}
 	}
-	return false
+	return keys
 }
 
 // heir reports whether a source knows somebody by another anchor by now, and an operator has yet to say so.
@@ -222,10 +227,9 @@ func (r *Read) heir(id identity.PersonID) bool {
 // renamed reports whether every source of a directory was read to its end, and some know people by another attribute
 // than before: who is known to none of them can be asked for by the old one.
 func (r *Read) renamed(directory string) bool {
-	list := r.readersOf(directory)
-	return len(list) > 0 && !slices.ContainsFunc(list, func(n int) bool {
+	return r.every(directory, func(n int) bool {
 		g := r.readings[n]
-		return g == nil || !g.complete && g.heirs == nil
+		return g != nil && (g.complete || g.heirs != nil)
 	})
 }
 

@@ -105,7 +105,9 @@ type Read struct {
 	meant       Candidates // for Options.Person, among those read
 	match       identity.PersonID
 
-	orders map[identity.PersonID]state.Closure // who is ordered closed
+	// activeKeys are the rehire keys of everybody who was read and is active; collected once, when first asked for.
+	activeKeys func() map[uint64]bool
+	orders     map[identity.PersonID]state.Closure // who is ordered closed
 	// stranded counts, by directory, the people who cannot be asked for under the anchors by which they are known.
 	stranded    map[string]int
 	holders     holders
@@ -113,9 +115,9 @@ type Read struct {
 
 	mu   sync.Mutex                         // guards what follows, and the views' bits while sources are read
 	gone map[identity.PersonID]judge.Absent // what became of people whom the reads lack
+	keys map[identity.PersonID]uint64       // the rehire keys of those; 0 for none
 	// late is from who people were to who they are by another anchor, where only a look-up has told.
 	late    map[identity.PersonID]identity.PersonID
-	keys    map[identity.PersonID]uint64 // the rehire keys of those; 0 for none
 	records []state.Person
 	own     []identity.Own // people as whom sources sign in
 }
@@ -129,6 +131,7 @@ func New(o Options) *Read {
 		late: map[identity.PersonID]identity.PersonID{}, orders: map[identity.PersonID]state.Closure{},
 		holders: newHolders(),
 	}
+	r.activeKeys = sync.OnceValue(r.keysOfActive)
 	r.meant.Who = o.Person
 	for _, v := range o.Views {
 		v.rehired, v.bound = map[identity.PersonID]identity.PersonID{}, map[int]*suspicion{}
@@ -263,8 +266,7 @@ func (r *Read) SourceWhole(source string) bool {
 
 // directoryWhole reports whether every source of a directory was read whole and is believed.
 func (r *Read) directoryWhole(directory string) bool {
-	list := r.readersOf(directory)
-	return len(list) > 0 && !slices.ContainsFunc(list, func(n int) bool { return !r.whole[n] })
+	return r.every(directory, func(n int) bool { return r.whole[n] })
 }
 
 // Claimable reports whether every source of the target was read and is believed, under the config that it was accepted

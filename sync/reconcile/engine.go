@@ -67,7 +67,7 @@ type Engine struct {
 
 	guarding sync.Mutex // one decision at a time: each has to know the holds and what was spent of the one before
 
-	flights apply.Flights // of passes and sweepers
+	inFlight apply.InFlight // of passes and sweepers
 
 	mu     sync.Mutex
 	served map[string]int // by target: how many passes have been at work on it
@@ -116,7 +116,7 @@ const idLayout = "20060102T150405.000000"
 
 func (e *Engine) executor(pass string) *apply.Executor {
 	return &apply.Executor{
-		Ledger: e.o.Ledger, Trail: e.o.Trail, Log: e.o.Log, Now: e.o.Now, Pass: pass, Flights: &e.flights,
+		Ledger: e.o.Ledger, Trail: e.o.Trail, Log: e.o.Log, Now: e.o.Now, Pass: pass, InFlight: &e.inFlight,
 	}
 }
 

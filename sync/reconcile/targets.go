@@ -368,7 +368,7 @@ func (r *run) recover(ctx context.Context, s *side) error {
 			if err != nil {
 				return err
 			}
-			if intent.Change.Target != s.Name || r.e.flights.UnderWay(intent) {
+			if intent.Change.Target != s.Name || r.e.inFlight.UnderWay(intent) {
 				continue // another pass, or a sweep, settles its own
 			}
 			job, err := survey.Reopen(v, intent)

@@ -191,7 +191,8 @@ func (s *Survey) unlinked(have identity.Account, fits identity.PersonID) {
 		return
 	}
 	s.Unlinked = append(s.Unlinked, state.Unlinked{
-		Target: s.Name, Account: have.ID, UserName: have.UserName, Active: have.Active, First: s.o.Now, Fits: fits, Fitting: s.fitting,
+		Target: s.Name, Account: have.ID, UserName: have.UserName, Active: have.Active, First: s.o.Now,
+		Fits: fits, Fitting: s.fitting,
 	})
 }
 

@@ -48,7 +48,7 @@ func newDesk(t *testing.T, accounts ...identity.Account) *desk {
 	}
 	d := &desk{t: t, app: applytest.New(accounts...), ledger: state.NewLedger(memory.New()), trail: trail}
 	t.Cleanup(func() { _ = errors.Join(d.ledger.Close(), trail.Close()) })
-	d.x = &apply.Executor{Ledger: d.ledger, Trail: trail, Log: hclog.NewNullLogger(), Now: time.Now, Pass: "pass", Flights: &apply.Flights{}}
+	d.x = &apply.Executor{Ledger: d.ledger, Trail: trail, Log: hclog.NewNullLogger(), Now: time.Now, Pass: "pass", InFlight: &apply.InFlight{}}
 	s, err := apply.OpenSession(apply.SessionOptions{Target: "wiki", Memory: apply.LedgerMemory{Ledger: d.ledger}}, d.app.PacedBy)
 	if err != nil {
 		t.Fatal(err)

@@ -136,10 +136,12 @@ func (w *world) disputed(own []*account, h *human, target int) bool {
 		}
 	}
 	return len(own) > 1 ||
-		len(own) == 1 && (own[0].closedBy == "hand" || (own[0].moved || own[0].made) && !own[0].Active || own[0].ExternalID != w.model.config.anchor(h.entry) && !w.known[target][own[0].ID])
+		len(own) == 1 && (own[0].closedBy == "hand" || (own[0].moved || own[0].made) && !own[0].Active ||
+			own[0].ExternalID != w.model.config.anchor(h.entry) && !w.known[target][own[0].ID])
 }
 
-// muddled reports whether somebody has no account, several, one that is new, or one under another identifier than at first.
+// muddled reports whether somebody has no account, several, one that is new, or one under another identifier than at
+// first.
 func (w *world) muddled(p place) bool {
 	own := w.own(p)
 	return len(own) != 1 || own[0].moved || !w.known[p.target][own[0].ID]
