@@ -179,6 +179,12 @@ func (c *company) change(n int, p point) {
 		c.called[uid] = fmt.Sprintf("Name %d", 2*n+k)
 		c.people.Set(c.t, c.people.PersonDN(uid), "cn", c.called[uid])
 	}
+	if len(c.away) > 0 && c.random.IntN(4) == 0 {
+		uid := take(c.random, &c.away)
+		c.people.Enable(c.t, c.people.PersonDN(uid))
+		delete(c.left, uid)
+		c.back[uid] = true
+	}
 	uid := take(c.random, &c.leavers)
 	c.left[uid] = true
 	if c.random.IntN(2) == 0 {
@@ -186,12 +192,6 @@ func (c *company) change(n int, p point) {
 	} else {
 		c.people.Disable(c.t, c.people.PersonDN(uid))
 		c.away = append(c.away, uid)
-	}
-	if len(c.away) > 1 && c.random.IntN(4) == 0 {
-		uid := take(c.random, &c.away)
-		c.people.Enable(c.t, c.people.PersonDN(uid))
-		delete(c.left, uid)
-		c.back[uid] = true
 	}
 	if p == atChunk || p == atMarker || c.random.IntN(5) == 0 {
 		c.empty(take(c.random, &c.teams))
