@@ -254,10 +254,11 @@ func (c *company) killedAt(p point) (where string, hit bool) {
 	c.app.Inject(scimtest.Fault{Trouble: s.serve})
 	s.victim = trace(c.t, c.command("run"), log, s.halted)
 	s.mu.Unlock()
-	late := time.AfterFunc(5*time.Second, s.victim.kill)
+	late := time.AfterFunc(20*time.Second, s.victim.kill)
 	<-s.victim.died
 	late.Stop()
-	s.under.Wait()
+	s.under.Lock() // until the application is done with what it had got
+	defer s.under.Unlock()
 	c.app.Clear()
 	if s.victim.err != nil || !s.victim.status.Signaled() || s.victim.status.Signal() != syscall.SIGKILL || s.err != nil {
 		text, _ := os.ReadFile(log.Name())
@@ -270,9 +271,9 @@ func (c *company) killedAt(p point) (where string, hit bool) {
 type strike struct {
 	*company
 	at    point
-	op    identity.Op    // of the change that it is about, where it is about one
-	way   int            // which of the ways in which one can die there; any number
-	under sync.WaitGroup // requests
+	op    identity.Op  // of the change that it is about, where it is about one
+	way   int          // which of the ways in which one can die there; any number
+	under sync.RWMutex // held for reading by each request
 
 	mu       sync.Mutex // guards what follows
 	victim   *traced
@@ -318,8 +319,8 @@ func (s *strike) passes(n int) bool {
 
 // serve lets the daemon die while the application has a request, or once it has answered one.
 func (s *strike) serve(w http.ResponseWriter, r *http.Request, application http.Handler) {
-	s.under.Add(1)
-	defer s.under.Done()
+	s.under.RLock()
+	defer s.under.RUnlock()
 	body, err := io.ReadAll(r.Body)
 	if err != nil {
 		return
