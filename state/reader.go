@@ -29,6 +29,23 @@ func (r *Reader) People(source string) iter.Seq2[Person, error] {
 	return scan(r, people, makeKey(source), decodePerson)
 }
 
+// Heir is who somebody that has left is now: who is there, in the same directory, under another anchor and bears the
+// same rehire key; false where nobody does. It reads everybody of the directory.
+func (r *Reader) Heir(p Person) (heir Person, ok bool, err error) {
+	if p.Rehire == "" {
+		return heir, false, nil
+	}
+	for now, err := range r.People(p.ID.Directory) {
+		if err != nil {
+			return heir, false, err
+		}
+		if now.Active && !now.Proven && now.Rehire == p.Rehire && now.ID != p.ID {
+			return now, true, nil
+		}
+	}
+	return heir, false, nil
+}
+
 // Link returns a person's link in one target.
 func (r *Reader) Link(target string, person identity.PersonID) (Link, bool, error) {
 	return lookup(r, links, makeKey(target).withPerson(person), decodeLink)

@@ -83,6 +83,9 @@ type Link struct {
 	// nothing is open.
 	Asked     time.Time `cbor:"18,keyasint,omitzero"`
 	AskedName string    `cbor:"19,keyasint,omitempty"`
+	// Returned says of an account that dirsweep disabled that its person is where they should be again: whoever enables
+	// it may, and closing it later is another leaving.
+	Returned bool `cbor:"20,keyasint,omitempty"`
 }
 
 // OwnDisable reports whether an account that is seen inactive was disabled by dirsweep, as far as anybody can tell.
@@ -160,6 +163,8 @@ type Step struct {
 	// ExternalID is the mark that the account carried, by which it is known again under another identifier (R11).
 	ExternalID string `cbor:"12,keyasint,omitempty"`
 	Rule       string `cbor:"14,keyasint,omitempty"` // the config line or rule that asks for it
+	// Revoked is when its sessions were ended, since it was last seen active; zero where they were not.
+	Revoked time.Time `cbor:"15,keyasint,omitzero"`
 	// Taken is what closing took away, for undo and for a rehire.
 	Taken []identity.Entitlement `cbor:"13,keyasint,omitempty"`
 }

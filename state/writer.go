@@ -122,6 +122,9 @@ func (w *Writer) Begin(begun ...Intent) ([]Intent, error) {
 	return out, w.tx.Put(single, makeKey("intent"), makeNumber(last))
 }
 
+// Amend writes an open intent anew: its person is known by another name since.
+func (w *Writer) Amend(intent Intent) error { return w.put(Intents, makeNumber(intent.Seq), intent) }
+
 // Settle removes an intent: its outcome is known, and what it means for links and cases is written in the same
 // transaction.
 func (w *Writer) Settle(seq uint64) error { return w.tx.Delete(Intents, makeNumber(seq)) }

@@ -84,6 +84,7 @@ type Result struct {
 	Receipt targets.Receipt
 	Refused []targets.Refusal      // attributes that the application did not take, while it took the rest
 	Sent    []identity.Entitlement // taken away without proof: the application shows nobody's
+	Found   bool                   // of a Create: the account was there, and what it holds is as it was
 	Err     error
 }
 
@@ -338,7 +339,7 @@ func (x *Executor) create(ctx context.Context, p *Pass, job Job, r *Result) {
 		case findErr == nil && found.ID != "" && found.ExternalID == "" && !unanswered:
 			return fmt.Errorf("%w: %s is there already, and nothing says whose it is", ErrTaken, found.UserName)
 		case findErr == nil && found.ID != "":
-			r.Account = found
+			r.Account, r.Found = found, true
 			return nil
 		}
 		return err
@@ -394,6 +395,18 @@ func (x *Executor) Own(ctx context.Context, p *Pass, person identity.PersonID, w
 		}
 	}
 	return identity.Account{}, nil
+}
+
+// Linked reports whether a person has a link at a target.
+func (x *Executor) Linked(ctx context.Context, target string, person identity.PersonID) (linked bool, err error) {
+	err = x.Ledger.View(ctx, func(r *state.Reader) error {
+		_, linked, err = r.Link(target, person)
+		return err
+	})
+	if err != nil {
+		return false, fmt.Errorf("read the state: %w", err)
+	}
+	return linked, nil
 }
 
 func (x *Executor) holder(ctx context.Context, target string, id identity.AccountID) (link state.Link, linked bool, err error) {

@@ -149,6 +149,12 @@ func putLink(w *state.Writer, job Job, link state.Link) error {
 	if link.Target == "" {
 		return nil
 	}
+	if job.Change.Op == identity.Create {
+		// Found, and linked, by somebody else since it was made: an order that closed it, say.
+		if known, linked, err := w.Link(link.Target, link.Person); err != nil || linked && known.Account == link.Account {
+			return err
+		}
+	}
 	if err := w.PutLink(link); err != nil || displaced.Target == "" {
 		return err
 	}
@@ -200,14 +206,14 @@ func after(p *Pass, job Job, r Result) state.Link {
 	link.FirstName = cmp.Or(job.Link.FirstName, job.Link.UserName, link.UserName)
 	switch c.Op {
 	case identity.Disable:
-		link.State, link.Disabled, link.Asked = identity.LinkDisabled, r.At, time.Time{}
+		link.State, link.Disabled, link.Asked, link.Returned = identity.LinkDisabled, r.At, time.Time{}, false
 	case identity.Enable, identity.Create:
-		link.State, link.Disabled, link.Asked = identity.LinkActive, time.Time{}, time.Time{}
+		link.State, link.Disabled, link.Asked, link.Returned = identity.LinkActive, time.Time{}, time.Time{}, false
 	case identity.Link:
 		link.State = identity.LinkDisabled
 		if r.Account.Active {
-			link.State, link.Disabled = identity.LinkActive, time.Time{}
-		} else if link.Disabled.IsZero() && !link.Asked.IsZero() {
+			link.State, link.Disabled, link.Returned = identity.LinkActive, time.Time{}, false
+		} else if link.Asked.After(link.Disabled) {
 			link.Disabled = r.At // it was dirsweep, which had no answer
 		}
 		link.Asked = time.Time{}
@@ -228,8 +234,9 @@ func after(p *Pass, job Job, r Result) state.Link {
 		link.PersonPrint, link.Want, link.Mapping = c.PersonPrint, c.WantPrint, job.Mapping
 		link.Have = r.Account.Fingerprint(p.s.o.Paths)
 		link.Unmet = unmet(link.Unmet, c.Delta, r.Refused, job.Waiting)
-		if c.Op == identity.Create && len(identity.WithoutEntitlements(job.Want.Entitlements, r.Account.Entitlements)) > 0 {
-			link.Want, link.Entitlements = 0, slices.Clone(r.Account.Entitlements) // not all as wanted: to be looked at again
+		lacks := len(identity.WithoutEntitlements(job.Want.Entitlements, r.Account.Entitlements)) > 0
+		if c.Op == identity.Create && (lacks || r.Found) { // not all as wanted: to be looked at again
+			link.PersonPrint, link.Want, link.Entitlements = 0, 0, slices.Clone(r.Account.Entitlements)
 		}
 	}
 	return link
@@ -377,7 +384,7 @@ func (x *Executor) inspect(ctx context.Context, p *Pass, job Job) (r Result, don
 		if errors.Is(err, ErrTaken) {
 			return r, false, nil
 		}
-		return Result{Account: own}, own.ID != "", err
+		return Result{Account: own, Found: true}, own.ID != "", err
 	}
 	link := bearing(job)
 	have, err := p.Account(ctx, link.Account)

@@ -89,6 +89,13 @@ func Departure(link Link, f Facts) (identity.Leaver, bool) {
 	return l, true
 }
 
+// Lapsed reports whether that a closing was accepted for one cause says nothing of another: who had left, and is there
+// and active again, leaves by an edit of the config alone (R14).
+func Lapsed(accepted, now identity.Cause, active bool) bool {
+	left := accepted == identity.Deleted || accepted == identity.Inactive || accepted == identity.Moved
+	return left && active && now == identity.ConfigEdited
+}
+
 func absent(l identity.Leaver, f Facts) (identity.Leaver, bool) {
 	if f.Absent == nil || f.Absent.Outcome != Left {
 		return l, false

@@ -123,3 +123,26 @@ func TestR01Departure(t *testing.T) {
 		}
 	}
 }
+
+// R14: who was closed, or let go, for a cause of their own and is there again leaves by an edit of the config as anybody
+// does: what was accepted then does not cover it.
+func TestR14AnAcceptanceLapses(t *testing.T) {
+	for _, c := range []struct {
+		accepted, now identity.Cause
+		active        bool
+		lapsed        bool
+	}{
+		{identity.Inactive, identity.ConfigEdited, true, true},
+		{identity.Deleted, identity.ConfigEdited, true, true},
+		{identity.Moved, identity.ConfigEdited, true, true},
+		{identity.Inactive, identity.ConfigEdited, false, false}, // inactive still, by an expression
+		{identity.Inactive, identity.OutOfScope, true, false},
+		{identity.OutOfScope, identity.ConfigEdited, true, false},
+		{identity.ConfigEdited, identity.ConfigEdited, true, false}, // approved
+		{identity.Emergency, identity.ConfigEdited, true, false},
+	} {
+		if got := judge.Lapsed(c.accepted, c.now, c.active); got != c.lapsed {
+			t.Errorf("accepted as %q, now %q, active %t: lapsed %t", c.accepted, c.now, c.active, got)
+		}
+	}
+}

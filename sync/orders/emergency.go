@@ -79,10 +79,19 @@ func (d *Desk) Sweep(ctx context.Context, o Order) (out Swept, err error) {
 	if err != nil {
 		return out, err
 	}
+	whom, err := d.names(ctx, person)
+	if err != nil {
+		return out, err
+	}
 	now := d.Now()
 	err = d.Ledger.Update(ctx, func(w *state.Writer) error {
-		order := state.Closure{Person: person.ID, Reason: o.Reason, At: now, Rehire: d.rehireKey(person)}
-		return errors.Join(w.PutClosure(order), holds.Overrule(w, person.ID), noteOwn(w, person))
+		for _, one := range whom {
+			order := state.Closure{Person: one.ID, Reason: o.Reason, At: now, Rehire: d.rehireKey(person)}
+			if err := errors.Join(w.PutClosure(order), holds.Overrule(w, one.ID)); err != nil {
+				return err
+			}
+		}
+		return noteOwn(w, person)
 	})
 	if err != nil {
 		return out, fmt.Errorf("write the state: %w", err)
@@ -97,16 +106,45 @@ func (d *Desk) Sweep(ctx context.Context, o Order) (out Swept, err error) {
 	var wg sync.WaitGroup
 	for _, t := range d.Targets {
 		wg.Go(func() {
-			part := d.sweepTarget(ctx, t, person, o.Reason)
-			mu.Lock()
-			defer mu.Unlock()
-			out.Ops, out.Failed = append(out.Ops, part.Ops...), append(out.Failed, part.Failed...)
-			out.Closed, out.Open = append(out.Closed, part.Closed...), append(out.Open, part.Open...)
+			for _, one := range whom {
+				part := d.sweepTarget(ctx, t, one, o.Reason)
+				mu.Lock()
+				out.Ops, out.Failed = append(out.Ops, part.Ops...), append(out.Failed, part.Failed...)
+				out.Closed, out.Open = append(out.Closed, part.Closed...), append(out.Open, part.Open...)
+				mu.Unlock()
+			}
 		})
 	}
 	wg.Wait()
 	slices.SortFunc(out.Open, func(a, b Open) int { return strings.Compare(a.Target+a.UserName, b.Target+b.UserName) })
 	return out, context.Cause(ctx)
+}
+
+// names are somebody under every anchor by which they are remembered, by the rehire key: the one that the order names
+// comes first. Their accounts may be linked to any of them.
+func (d *Desk) names(ctx context.Context, person identity.Person) (list []identity.Person, err error) {
+	list = []identity.Person{person}
+	key := d.rehireKey(person)
+	if key == "" {
+		return list, nil
+	}
+	err = d.Ledger.View(ctx, func(r *state.Reader) error {
+		for p, err := range r.People(person.ID.Directory) {
+			if err != nil {
+				return err
+			}
+			if p.Rehire == key && p.ID != person.ID && !p.Proven {
+				also := person
+				also.ID = p.ID
+				list = append(list, also)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read the state: %w", err)
+	}
+	return list, nil
 }
 
 // rehireKey is by what somebody is known under another anchor; "" where nothing tells.
@@ -150,8 +188,10 @@ func (d *Desk) whom(ctx context.Context, who string) (identity.Person, error) {
 			continue
 		}
 		if p, ok := d.present(ctx, s, id.Anchor); ok {
-			p.ID = id
-			return p, nil
+			if p.ID = id; d.recorded(ctx, id) {
+				return p, nil
+			}
+			return d.known(ctx, p)
 		}
 	}
 	p := identity.Person{ID: id, Name: id.Anchor}
@@ -163,6 +203,15 @@ func (d *Desk) whom(ctx context.Context, who string) (identity.Person, error) {
 		return err
 	})
 	return p, err
+}
+
+// recorded reports whether somebody is among the people who are remembered, and not only by an account of theirs.
+func (d *Desk) recorded(ctx context.Context, id identity.PersonID) (known bool) {
+	err := d.Ledger.View(ctx, func(r *state.Reader) (err error) {
+		_, known, err = r.Person(id)
+		return err
+	})
+	return known || err != nil
 }
 
 // present is how a source shows somebody now; false where it does not, or gives no answer.

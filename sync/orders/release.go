@@ -78,19 +78,19 @@ func release(w *state.Writer, id identity.PersonID, now time.Time) (ended []*sta
 	if err != nil {
 		return nil, err
 	}
-	p, _, err := w.Person(id)
+	p, known, err := w.Person(id)
 	if err != nil {
 		return nil, err
 	}
 	for _, s := range c.Steps {
 		switch {
 		case c.Cause != identity.Emergency:
-		case s.Status == state.StepProven && p.InScope(s.Target):
-			if err := sweep.Unwatch(w, id, s.Target, s.Account, now); err != nil {
+		case s.Status == state.StepProven && (!known || p.InScope(s.Target)): // nothing says that they have left
+			if err := sweep.Unwatch(w, id, s, now); err != nil {
 				return nil, err
 			}
 		case s.Status == state.StepOpen:
-			over, err := sweep.Return(w, id, s.Target, "released", now)
+			over, err := sweep.ReturnOne(w, id, s, "released", now)
 			if err != nil {
 				return nil, err
 			}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -99,6 +100,9 @@ func (r *Read) JudgePeople(ctx context.Context) error {
 	if err := r.askAll(ctx, absent); err != nil {
 		return err
 	}
+	if err := r.askHeirs(ctx); err != nil {
+		return err
+	}
 	if err := r.renameLate(ctx); err != nil {
 		return err
 	}
@@ -162,6 +166,9 @@ func (r *Read) absent(ctx context.Context) (absent []missing, err error) {
 					l.Linked.Set(i)
 					continue
 				}
+				if link.State == identity.LinkActive {
+					r.open[link.Person] = true
+				}
 				if !r.completely(link.Person.Directory) && !r.renamed(link.Person.Directory) {
 					continue
 				}
@@ -201,6 +208,59 @@ func (r *Read) absent(ctx context.Context) (absent []missing, err error) {
 		return nil, fmt.Errorf("read the state: %w", err)
 	}
 	return absent, nil
+}
+
+// askHeirs asks for those who are remembered under another anchor than somebody who left and has an account open, by the
+// rehire key, and whom the reads lack: as long as nobody knows that they have left, what they had is not closed.
+func (r *Read) askHeirs(ctx context.Context) error {
+	left := map[uint64]identity.PersonID{}
+	for id := range r.open {
+		if a, asked := r.absentOf(id); asked && a.Outcome == judge.Left && r.keys[id] != 0 {
+			left[r.keys[id]] = id
+		}
+	}
+	if len(left) == 0 {
+		return nil
+	}
+	var heirs []missing
+	err := r.o.Ledger.View(ctx, func(v *state.Reader) error {
+		for _, d := range slices.Compact(slices.Sorted(maps.Values(r.directoryNames()))) {
+			for p, err := range v.People(d) {
+				if err != nil {
+					return err
+				}
+				former, wanted := left[roster.HashOf(p.Rehire)]
+				if _, here := r.Roster.Find(p.ID); here || !wanted || former == p.ID || !p.Active || p.Proven {
+					continue
+				}
+				if _, asked := r.absentOf(p.ID); !asked {
+					heirs = append(heirs, missing{p, true})
+				}
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("read the state: %w", err)
+	}
+	if err := r.askAll(ctx, heirs); err != nil {
+		return err
+	}
+	for _, m := range heirs {
+		if a, _ := r.absentOf(m.ID); a.Outcome != judge.Left {
+			r.unseen[roster.HashOf(m.Rehire)] = true
+		}
+	}
+	return nil
+}
+
+// directoryNames are the names of the directories that the sources read, by source.
+func (r *Read) directoryNames() map[int]string {
+	names := map[int]string{}
+	for n, d := range r.directories {
+		names[n] = d.name
+	}
+	return names
 }
 
 // anew reports whether somebody whom the reads lack is there and active under another anchor, by the rehire key.
@@ -410,6 +470,9 @@ func (r *Read) sighting(ctx context.Context, n int, p state.Person) judge.Sighti
 	case sources.PlaceHidden:
 		out.Place = judge.PlaceHidden
 	}
+	if answer := order(seen.Currency, g.record.Currency); !g.complete && answer != judge.Current && answer != judge.Undated {
+		out.Order = judge.Older // the server whose read was not believed is not asked for proof
+	}
 	if !g.tells {
 		out.Order, out.Witness, out.Place = judge.Current, true, judge.PlacePeopled
 	}
@@ -452,8 +515,8 @@ func (r *Read) accept(ctx context.Context, n int) error {
 			return err
 		}
 	}
-	r.whole[n] = true
 	if !r.o.Write {
+		r.whole[n] = true
 		return nil
 	}
 	record := g.record
@@ -465,9 +528,11 @@ func (r *Read) accept(ctx context.Context, n int) error {
 	}
 	record.Directory, record.DirectoryID = r.directories[n].name, r.directories[n].id
 	record.Own = r.ownOf(n)
-	return r.update(ctx, func(w *state.Writer) error {
+	err := r.update(ctx, func(w *state.Writer) error {
 		return errors.Join(w.PutNames(r.names.all()), w.PutSource(record))
 	})
+	r.whole[n] = err == nil
+	return err
 }
 
 // explained counts those who have left a source's directory since its last accepted read, each proven, and says what

@@ -221,6 +221,11 @@ func (r *Read) remembered(v *state.Reader) iter.Seq2[identity.PersonID, error] {
 				return
 			}
 		}
+		for intent, err := range v.Intents() {
+			if !tell(intent.Change.Person, err) {
+				return
+			}
+		}
 	}
 }
 
@@ -255,7 +260,7 @@ func (r *Read) rename(ctx context.Context, now map[identity.PersonID]identity.Pe
 				return err
 			}
 		}
-		return errors.Join(renameMembers(w, now), r.renameUnlinked(w, now))
+		return errors.Join(renameMembers(w, now), r.renameUnlinked(w, now), renameIntents(w, now))
 	})
 	if err != nil {
 		return err
@@ -292,6 +297,23 @@ func renameMembers(w *state.Writer, now map[identity.PersonID]identity.PersonID)
 			renamed := m
 			renamed.Person = id // first, since a hold without members is forgotten
 			if err := errors.Join(w.PutMembers(h.Digest, renamed), w.DeleteMember(h.Digest, m)); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// renameIntents lets what is found of unfinished changes be remembered of who people are now.
+func renameIntents(w *state.Writer, now map[identity.PersonID]identity.PersonID) error {
+	intents, err := state.Collect(w.Intents())
+	if err != nil {
+		return err
+	}
+	for _, intent := range intents {
+		if id, known := now[intent.Change.Person]; known {
+			intent.Change.Person = id
+			if err := w.Amend(intent); err != nil {
 				return err
 			}
 		}

@@ -17,6 +17,14 @@ func (r *Read) absentOf(id identity.PersonID) (a judge.Absent, asked bool) {
 	return a, asked
 }
 
+// Unproven is why nobody can tell whether somebody whom the reads lack has left; "" where that is known.
+func (r *Read) Unproven(id identity.PersonID) string {
+	if a, asked := r.absentOf(id); asked && a.Outcome == judge.Unproven {
+		return a.Why
+	}
+	return ""
+}
+
 // Former says whether, and why, somebody may not keep an account that turned up at a target, and that their link does
 // not lead to: because it has another identifier, because it was gone, or because nothing is remembered of them. Who is
 // not among those read is asked for. What is not known for sure is not a departure; of whom nothing is remembered,

@@ -65,6 +65,12 @@ func (r *Read) Back(id identity.PersonID, target string) bool {
 	return here && r.Views[at].Scope.Has(i)
 }
 
+// active reports whether somebody was read and is active.
+func (r *Read) active(id identity.PersonID) bool {
+	i, here := r.Roster.Find(id)
+	return here && r.Roster.Row(i).Active
+}
+
 func (r *Read) putPeople(ctx context.Context, records []state.Person) error {
 	if len(records) == 0 {
 		return nil
@@ -106,6 +112,10 @@ func (r *Read) unwatched(l *View, accounts map[string]int) {
 func (r *Read) Leavers(ctx context.Context, l *View) (leavers []Leaver, err error) {
 	unread := map[string]int{}
 	err = r.o.Ledger.View(ctx, func(v *state.Reader) error {
+		enabling, err := enabling(v, l.Name)
+		if err != nil {
+			return err
+		}
 		for link, err := range v.Links(l.Name) {
 			if err != nil {
 				return err
@@ -126,7 +136,8 @@ func (r *Read) Leavers(ctx context.Context, l *View) (leavers []Leaver, err erro
 			if err := r.Recall(v, &out); err != nil {
 				return err
 			}
-			if link.State != identity.LinkActive && !out.Accepted() || !r.Selected(link.Person) {
+			closed := link.State != identity.LinkActive && !enabling[link.Account]
+			if closed && !out.Accepted() || !r.Selected(link.Person) {
 				continue
 			}
 			leavers = append(leavers, out)
@@ -142,6 +153,20 @@ func (r *Read) Leavers(ctx context.Context, l *View) (leavers []Leaver, err erro
 	return leavers, nil
 }
 
+// enabling are the accounts of a target that dirsweep began to enable, and does not know yet to be active or not.
+func enabling(v *state.Reader, target string) (map[identity.AccountID]bool, error) {
+	accounts := map[identity.AccountID]bool{}
+	for intent, err := range v.Intents() {
+		if err != nil {
+			return nil, err
+		}
+		if c := intent.Change; c.Op == identity.Enable && c.Target == target {
+			accounts[c.Account] = true
+		}
+	}
+	return accounts, nil
+}
+
 // Recall fills in what the state knows of a leaver: what became of the account in earlier passes, and when the person
 // left.
 func (r *Read) Recall(v *state.Reader, out *Leaver) error {
@@ -149,7 +174,10 @@ func (r *Read) Recall(v *state.Reader, out *Leaver) error {
 	if err != nil {
 		return err
 	}
-	if out.Known = sweep.StepOf(c, out.Target, out.Account); out.Accepted() {
+	if out.Known = sweep.StepOf(c, out.Target, out.Account); out.Accepted() && judge.Lapsed(c.Cause, out.Cause, r.active(out.Person)) {
+		out.Known = nil // they were back, and leave by the edit alone: that was accepted by nobody
+	}
+	if out.Accepted() {
 		if out.Left, out.Noticed = c.Left, c.Noticed; out.Cause != identity.Emergency {
 			out.Cause = c.Cause
 		}
@@ -195,6 +223,9 @@ func (r *Read) Departure(l *View, link state.Link) (out Leaver, leaving bool) {
 	}
 	f := r.departureFacts(l, link)
 	judged, leaving := judge.Departure(asked, f)
+	if leaving && f.Absent != nil && f.Ordered == "" && r.unseen[r.keys[link.Person]] {
+		return Leaver{Link: link, Leaver: judged}, false
+	}
 	if i, here := r.Roster.Find(link.Person); leaving && here && f.Present {
 		r.because(l, i, &f)
 		judged, leaving = judge.Departure(asked, f)

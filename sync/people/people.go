@@ -107,7 +107,10 @@ type Read struct {
 
 	// activeKeys are the rehire keys of everybody who was read and is active; collected once, when first asked for.
 	activeKeys func() map[uint64]bool
-	orders     map[identity.PersonID]state.Closure // who is ordered closed
+	// unseen are the rehire keys of people who are remembered under another anchor than somebody who left, and who were
+	// neither read nor are known to have left.
+	unseen map[uint64]bool
+	orders map[identity.PersonID]state.Closure // who is ordered closed
 	// stranded counts, by directory, the people who cannot be asked for under the anchors by which they are known.
 	stranded    map[string]int
 	holders     holders
@@ -116,6 +119,7 @@ type Read struct {
 	mu   sync.Mutex                         // guards what follows, and the views' bits while sources are read
 	gone map[identity.PersonID]judge.Absent // what became of people whom the reads lack
 	keys map[identity.PersonID]uint64       // the rehire keys of those; 0 for none
+	open map[identity.PersonID]bool         // of those, who have an active account somewhere
 	// late is from who people were to who they are by another anchor, where only a look-up has told.
 	late    map[identity.PersonID]identity.PersonID
 	records []state.Person
@@ -127,9 +131,9 @@ func New(o Options) *Read {
 	r := &Read{
 		o: o, Roster: roster.New(o.Spool), Views: o.Views, Parts: make([]Part, len(o.Sources)),
 		whole: make([]bool, len(o.Sources)), programs: make([]uint64, len(o.Sources)), readings: make([]*reading, len(o.Sources)),
-		gone: map[identity.PersonID]judge.Absent{}, keys: map[identity.PersonID]uint64{}, stranded: map[string]int{},
+		gone: map[identity.PersonID]judge.Absent{}, keys: map[identity.PersonID]uint64{}, open: map[identity.PersonID]bool{}, stranded: map[string]int{},
 		late: map[identity.PersonID]identity.PersonID{}, orders: map[identity.PersonID]state.Closure{},
-		holders: newHolders(),
+		holders: newHolders(), unseen: map[uint64]bool{},
 	}
 	r.activeKeys = sync.OnceValue(r.keysOfActive)
 	r.meant.Who = o.Person

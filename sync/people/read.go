@@ -2,6 +2,7 @@ package people
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -61,7 +62,7 @@ func (r *Read) ReadSources(ctx context.Context) error {
 			err = r.believe(ctx, n)
 		}
 		if err == nil && r.readings[n].complete {
-			err = r.weighLosses(ctx, n)
+			err = cmp.Or(r.weighLosses(ctx, n), r.bindNewcomers(ctx, n))
 		}
 		if err != nil {
 			r.withdraw(n, err)

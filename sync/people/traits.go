@@ -484,6 +484,68 @@ func (r *Read) bind(n, i int, known state.Person, e roster.Entry) error {
 	return r.keep(i, known, e, bound)
 }
 
+// bindNewcomers takes people who are read for the first time for such as have lost what many others have lost: they are
+// let in nowhere by lacking it (F4).
+func (r *Read) bindNewcomers(ctx context.Context, n int) error {
+	g := r.readings[n]
+	var lost []*suspicion
+	for _, s := range g.suspicions {
+		if s.anomaly.Trait == judge.Attribute {
+			lost = append(lost, s)
+		}
+	}
+	if len(lost) == 0 {
+		return nil
+	}
+	return r.o.Ledger.View(ctx, func(v *state.Reader) error {
+		for i := range r.Roster.Of(n) {
+			e, err := r.Roster.Entry(i)
+			if err != nil {
+				return err
+			}
+			if _, old, err := v.Person(e.Person.ID); err != nil {
+				return fmt.Errorf("read the state: %w", err)
+			} else if old {
+				continue
+			}
+			if err := r.bindNewcomer(n, i, e, lost); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+func (r *Read) bindNewcomer(n, i int, e roster.Entry, lost []*suspicion) error {
+	g, now := r.readings[n], r.readings[n].traits(e.Record)
+	effect := effects{person: e.Person}
+	effect.person.Active = !e.Record.Inactive
+	rec := e.Record
+	for _, s := range lost {
+		had := judge.Traits{Container: now.Container, Attributes: []string{s.anomaly.Name}}
+		if s.anomaly.Binds(had, now) {
+			effect.add(s.anomaly, g)
+			rec.Attributes = setBit(slices.Clone(rec.Attributes), g.attribute(s.anomaly.Name))
+		}
+	}
+	bound := false
+	for _, li := range r.readers(n) {
+		l := r.Views[li]
+		if scope, _ := effect.at(r.o.Sources[n].Mapping, l.Mapping, rec.Active); scope && l.Scope.Has(i) {
+			l.Scope.Clear(i)
+			l.Unsure.Set(i)
+			rec.Scope = slices.DeleteFunc(slices.Clone(rec.Scope), func(target string) bool { return target == l.Name })
+			bound = true
+		}
+	}
+	if !bound {
+		return nil
+	}
+	rec.Print = 0 // to be evaluated again
+	e.Record = rec
+	return r.Roster.Replace(i, e, r.Roster.Row(i).Fingerprint, true)
+}
+
 // keep remembers of somebody what they had before an anomaly, and at the targets that it concerns whether they were in
 // scope; that they are back, or are in scope elsewhere, is remembered all the same.
 func (r *Read) keep(i int, known state.Person, e roster.Entry, bound []string) error {

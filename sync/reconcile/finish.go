@@ -222,6 +222,9 @@ func (r *run) setUnlinked(w *state.Writer, s *side) error {
 	if !r.people.Claimable(s.view) {
 		return nil
 	}
+	if s.survey.Count == 0 {
+		return nil // an empty list says nothing of the accounts that were there (R2)
+	}
 	return w.SetUnlinked(s.Name, s.survey.Unlinked)
 }
 

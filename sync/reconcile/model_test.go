@@ -25,7 +25,7 @@ import (
 // How many histories TestModel plays, of how many steps. DIRSWEEP_MODEL_HISTORIES names another number; CI's is
 // fullRun, and only then is it looked at what came up how often. DIRSWEEP_MODEL_SEED is where to begin;
 // DIRSWEEP_MODEL_WITHOUT leaves out what it names, as in "edit anchor,id reused"; DIRSWEEP_MODEL_SURVEY=1 breaks
-// nothing and shows the smallest history for each invariant that is broken.
+// nothing and shows the smallest history for each invariant that is broken; =seeds lists the seeds alone.
 const (
 	fewHistories = 150
 	fullRun      = 10_000
@@ -73,8 +73,12 @@ func TestModelKept(t *testing.T) {
 			if err := json.Unmarshal(text, &h); err != nil {
 				t.Fatal(err)
 			}
+			var tell io.Writer // DIRSWEEP_TEST_LOG=1 shows what happens, and the engine's log
+			if os.Getenv("DIRSWEEP_TEST_LOG") != "" {
+				tell = os.Stdout
+			}
 			for range 3 { // the engine's goroutines run in any order
-				if found := l.play(t, h, nil); len(found) > 0 {
+				if found := l.play(t, h, tell); len(found) > 0 {
 					t.Fatal(found[0])
 				}
 			}
@@ -248,7 +252,10 @@ func (l *modelLab) report(t *testing.T, n int) {
 		t.Log(text)
 	}
 	for _, i := range slices.Sorted(maps.Keys(l.seeds)) {
-		t.Logf("%d histories break %q", len(l.seeds[i]), i)
+		t.Logf("%d histories break %q: seeds %v", len(l.seeds[i]), i, l.seeds[i])
+		if os.Getenv("DIRSWEEP_MODEL_SURVEY") == "seeds" {
+			continue
+		}
 		if seed := slices.Min(l.seeds[i]); l.survey && strings.Contains(string(i), os.Getenv("DIRSWEEP_MODEL_ONLY")) {
 			fmt.Printf("seed %d: %s\n%s\n", seed, i, l.smallest(t, l.history(seed), i))
 		}

@@ -396,6 +396,9 @@ func (r *run) recover(ctx context.Context, s *side) error {
 	if !made {
 		return nil
 	}
+	if err := r.askForMade(ctx, s, open); err != nil {
+		return err
+	}
 	leavers, err := r.people.Leavers(ctx, s.view)
 	if err != nil {
 		return err
@@ -404,6 +407,28 @@ func (r *run) recover(ctx context.Context, s *side) error {
 		return slices.ContainsFunc(s.accepted, func(known people.Leaver) bool { return known.Account == out.Account })
 	})
 	return r.guard(ctx, leavers, s)
+}
+
+// askForMade asks for the people whose accounts turned out to have been made, or enabled: nobody has asked for them
+// while they had none.
+func (r *run) askForMade(ctx context.Context, s *side, open []apply.Unfinished) error {
+	for _, u := range open {
+		var link state.Link
+		err := r.o.Ledger.View(ctx, func(v *state.Reader) (err error) {
+			link, _, err = v.Link(s.Name, u.Intent.Change.Person)
+			return err
+		})
+		if err != nil {
+			return fmt.Errorf("read the state: %w", err)
+		}
+		if link.Account == "" {
+			continue
+		}
+		if _, _, err := r.people.Former(ctx, s.view, link); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // begin begins the target's pass, once.

@@ -134,13 +134,15 @@ func (s *Survey) compare(ctx context.Context, v *state.Reader, link state.Link, 
 			return out, false, nil
 		}
 		if out, reopened = s.people.Departure(s.view, link); !reopened {
+			s.tellUnproven(link)
 			return out, false, nil
 		}
 		if err := s.people.Recall(v, &out); err != nil {
 			return out, false, err
 		}
 		// What somebody else closed was no closing of ours: enabled again, its person leaves as anybody does.
-		out.Left, out.Rule, out.Again = s.o.Now, "R11", !link.Disabled.IsZero()
+		// Nor is it one where the person was back meanwhile.
+		out.Left, out.Rule, out.Again = s.o.Now, "R11", !link.Disabled.IsZero() && !link.Returned
 		s.o.Find(identity.Finding{
 			Kind: "drift", Subject: s.Name + ": " + link.UserName, Target: s.Name, Person: link.Person, Account: link.Account,
 			Detail: "a leaver's account was enabled again outside dirsweep; it is closed again",
@@ -154,6 +156,18 @@ func (s *Survey) compare(ctx context.Context, v *state.Reader, link state.Link, 
 		return out, false, nil
 	}
 	return out, false, s.planLinked(ctx, i, link, have)
+}
+
+// tellUnproven tells of a closed account that is active again, while nobody can tell whether its person is there.
+func (s *Survey) tellUnproven(link state.Link) {
+	why := s.people.Unproven(link.Person)
+	if why == "" {
+		return
+	}
+	s.o.Find(identity.Finding{
+		Kind: "unproven", Subject: s.Name + ": " + link.UserName, Target: s.Name, Person: link.Person, Account: link.Account,
+		Detail: "the account was closed and is active again, and nothing proves that its person has left, so it is left alone: " + why,
+	})
 }
 
 // unchanged reports whether nothing about an active account, its person or the config is other than when it was last

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -112,10 +113,12 @@ type Survey struct {
 	joiners   []int                         // rows of people in scope without an account
 	lost      map[int]state.Link            // by row, of joiners whose account has vanished
 	marks     map[string]identity.AccountID
-	relinked  map[identity.AccountID]bool // unlinked accounts that turned out to be a linked person's
-	linksSeen int                         // links to active accounts that the list holds
-	closed    map[string]state.Link       // by externalId, links of closed accounts where an unlinked account bears that
-	asked     int                         // accounts that nothing is remembered of whose people were asked for
+	logins    map[string]identity.AccountID     // of unlinked accounts, in lower case
+	rivals    map[identity.AccountID]state.Link // by unlinked account: a link of an account that bore the same userName
+	relinked  map[identity.AccountID]bool       // unlinked accounts that turned out to be a linked person's
+	linksSeen int                               // links to active accounts that the list holds
+	closed    map[string]state.Link             // by externalId, links of closed accounts where an unlinked account bears that
+	asked     int                               // accounts that nothing is remembered of whose people were asked for
 
 	mu      sync.Mutex      // guards what follows
 	waiting map[string]wish // by name, entitlements that are wanted and cannot be given
@@ -130,12 +133,16 @@ type parked struct {
 // park keeps an account for correlation.
 func (s *Survey) park(a identity.Account) error {
 	at, err := s.o.Spool.Add(a)
-	s.parked[a.ID] = parked{at, a.Active}
+	s.parked[a.ID], s.logins[strings.ToLower(a.UserName)] = parked{at, a.Active}, a.ID
 	return err
 }
 
-// Open reports whether a whole listing shows an active account that nobody is linked to.
-func (s *Survey) Open(id identity.AccountID) bool { return s.parked[id].active }
+// Open reports whether a whole listing shows an active account that nobody is linked to. That it lacks one says nothing
+// where it shows no linked account either (R2).
+func (s *Survey) Open(id identity.AccountID) bool {
+	a, listed := s.parked[id]
+	return a.active || !listed && s.linksSeen == 0
+}
 
 // Work is what is to be done to one account: so many steps of the survey's changes, in order. There may be one for
 // everybody.
@@ -164,6 +171,7 @@ func New(o Options) *Survey {
 		parked: map[identity.AccountID]parked{}, taken: roster.Logins{},
 		lost: map[int]state.Link{}, marks: map[string]identity.AccountID{}, relinked: map[identity.AccountID]bool{},
 		waiting: map[string]wish{}, closed: map[string]state.Link{},
+		logins: map[string]identity.AccountID{}, rivals: map[identity.AccountID]state.Link{},
 	}
 }
 

@@ -2,18 +2,21 @@ package survey
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
 	"unique"
 
 	"github.com/dirsweep/dirsweep/state"
+	"github.com/dirsweep/dirsweep/sync/apply"
 	"github.com/dirsweep/dirsweep/sync/correlate"
 	"github.com/dirsweep/dirsweep/sync/identity"
 	"github.com/dirsweep/dirsweep/sync/people"
 	"github.com/dirsweep/dirsweep/sync/plan"
 	"github.com/dirsweep/dirsweep/sync/roster"
 	"github.com/dirsweep/dirsweep/sync/sweep"
+	"github.com/dirsweep/dirsweep/targets"
 )
 
 // matchUnlinked correlates the people without a link with the accounts without one.
@@ -27,6 +30,9 @@ func (s *Survey) matchUnlinked(ctx context.Context) (late []people.Leaver, err e
 		for _, m := range s.matcher.Result() {
 			if s.relinked[m.Account] {
 				continue
+			}
+			if m, err = s.predecessors(ctx, m); err != nil {
+				return nil, err
 			}
 			for _, id := range m.People {
 				blocked[id] = true
@@ -59,6 +65,27 @@ func (s *Survey) matchUnlinked(ctx context.Context) (late []people.Leaver, err e
 		}
 	}
 	return late, nil
+}
+
+// predecessors disputes a fit by a name that the account of somebody else bore, which is not to be found any more: it may
+// be that one, under another identifier (R3).
+func (s *Survey) predecessors(ctx context.Context, m correlate.Match) (correlate.Match, error) {
+	rival, known := s.rivals[m.Account]
+	if m.Situation != identity.Unlinked || m.By == "externalId" || !known || s.view.Heir(rival.Person) == m.Person {
+		return m, nil
+	}
+	now, err := s.app.Account(ctx, rival.Account)
+	switch {
+	case err == nil && apply.Bears(rival, now):
+		return m, nil
+	case err != nil && !errors.Is(err, targets.ErrNotFound):
+		return m, err
+	}
+	m.Situation, m.People = identity.Disputed, []identity.PersonID{m.Person}
+	m.Why = fmt.Sprintf("it may be the account of %s (%s), which bore this userName and is not there any more under %s",
+		rival.Name, rival.Person, rival.Account)
+	m.Fitted = &rival.Person
+	return m, nil
 }
 
 // unlinkedPeople gives the matcher everybody without a link, also those who should have no account: one that they have
@@ -198,6 +225,9 @@ func (s *Survey) unlinked(have identity.Account, fits identity.PersonID) {
 
 // planJoiners plans an account for everybody in scope who has none.
 func (s *Survey) planJoiners(ctx context.Context) error {
+	if err := s.probeEmpty(ctx); err != nil {
+		return err
+	}
 	s.Work, s.Changes = slices.Grow(s.Work, len(s.joiners)), slices.Grow(s.Changes, len(s.joiners))
 	for _, i := range s.joiners {
 		if ctx.Err() != nil {
@@ -244,6 +274,34 @@ func (s *Survey) planJoiners(ctx context.Context) error {
 		}
 		s.Work = append(s.Work, Work{row: i, first: len(s.Changes), steps: 1})
 		s.Changes = append(s.Changes, c)
+	}
+	return nil
+}
+
+// mostProbed is for how many joiners an application that lists nobody is asked, one by one, whether they have an account.
+const mostProbed = 20
+
+// probeEmpty doubts a whole listing of nobody: where a search finds the account of one of the first who are to get one,
+// the application does not list what it has, and nobody gets a second account (R2).
+func (s *Survey) probeEmpty(ctx context.Context) error {
+	if !s.Listed || s.Count > 0 {
+		return nil
+	}
+	for _, i := range s.joiners[:min(mostProbed, len(s.joiners))] {
+		_, want, err := s.want(ctx, i, "")
+		if err != nil {
+			continue // told where the account is planned
+		}
+		for _, key := range [][2]string{{"externalId", want.ExternalID}, {"userName", want.UserName}} {
+			found, err := s.app.Find(ctx, key[0], key[1])
+			if err != nil {
+				return err
+			}
+			if key[1] != "" && len(found) > 0 {
+				return fmt.Errorf("%w: it lists no account at all, and a search for %s %q finds %s",
+					targets.ErrIncomplete, key[0], key[1], found[0].UserName)
+			}
+		}
 	}
 	return nil
 }

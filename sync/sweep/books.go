@@ -3,6 +3,7 @@ package sweep
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/dirsweep/dirsweep/state"
@@ -183,13 +184,20 @@ func (b *Books) watch(ctx context.Context, t task, now time.Time) error {
 // reopen begins a step anew, because the account is active again; its clock is that of the discovery.
 func (b *Books) reopen(ctx context.Context, t *task, now time.Time) error {
 	err := b.step(ctx, *t, now, func(s *state.Step) {
-		s.Status, s.Attempts, s.Error, s.Seen = state.StepOpen, 0, "", ""
+		s.Status, s.Attempts, s.Error, s.Seen, s.Revoked = state.StepOpen, 0, "", "", time.Time{}
 		s.Left, s.At, s.Next, s.Delete = now, now, time.Time{}, time.Time{}
-		s.Rule = "R11"
+		s.Rule = reactivated
 		t.step = *s
+	}, func(w *state.Writer) error {
+		step := t.step
+		step.Rule = reactivated
+		return openAgain(w, t.kase.Person, step)
 	})
 	if err != nil {
 		return err
+	}
+	if t.link.Account == t.step.Account {
+		t.link.State, t.link.Disabled = identity.LinkActive, time.Time{}
 	}
 	return apply.Told(ctx, b.Ledger, b.Trail, audit.Record{
 		At: now, Kind: audit.Sweep, Cause: string(t.kase.Cause), Rule: "R11", Target: t.step.Target, Person: t.kase.Person.String(),
@@ -214,8 +222,11 @@ func (b *Books) note(ctx context.Context, t task, closed Closed, now time.Time) 
 // record writes an attempt's result into its step.
 func record(s *state.Step, closed Closed, before bool, now time.Time) (took time.Duration) {
 	s.Attempts++
-	if closed.Account != "" {
-		s.Account = closed.Account
+	if closed.Account != "" && closed.Account != s.Account {
+		s.Account, s.Revoked = closed.Account, time.Time{}
+	}
+	if slices.Contains(closed.Ops, identity.Revoke) {
+		s.Revoked = now
 	}
 	s.Taken = identity.SortedEntitlements(append(s.Taken, identity.WithoutEntitlements(closed.Taken, s.Taken)...))
 	switch {

@@ -15,6 +15,9 @@ const (
 	latest  = time.Hour        // between later ones, for ever
 )
 
+// reactivated is the rule behind a step for an account that was closed and is active again.
+const reactivated = "R11"
+
 // Retry is when a step that failed attempts times is tried again.
 func Retry(attempts int, now time.Time) time.Time {
 	wait := soonest
@@ -63,10 +66,26 @@ func Owe(w *state.Writer, c state.Case, step state.Step) error {
 	default:
 		if c.Steps[i].Status != state.StepProven {
 			step.Left = c.Steps[i].Left // released from a hold: the clock goes on
+		} else if err := openAgain(w, c.Person, step); err != nil {
+			return err
 		}
 		c.Steps[i] = step
 	}
 	return w.PutCase(settled(c, step.At))
+}
+
+// openAgain notes at the link of an account that was closed that its person leaves again, and of one that somebody
+// enabled that it is active: its grace counts from when it is closed the next time (R10).
+func openAgain(w *state.Writer, person identity.PersonID, step state.Step) error {
+	link, known, err := w.Link(step.Target, person)
+	again := step.Rule == reactivated
+	if err != nil || !known || link.Account != step.Account || link.State == identity.LinkActive || !again && !link.Returned {
+		return err
+	}
+	if link.Returned = false; again {
+		link.State, link.Disabled = identity.LinkActive, time.Time{}
+	}
+	return w.PutLink(link)
 }
 
 // Open opens a leaver's case, or adds to it, with one step for an account that has to be closed or decided about; why
@@ -107,10 +126,20 @@ func Note(w *state.Writer, person identity.PersonID, target string, account iden
 	return w.PutCase(settled(c, now))
 }
 
-// Unwatch leaves an account that was proven closed to whoever enables it: its person may have it. What was taken away
-// with it stays on record.
-func Unwatch(w *state.Writer, person identity.PersonID, target string, account identity.AccountID, now time.Time) error {
-	return Note(w, person, target, account, func(s *state.Step) { s.Next, s.Delete = time.Time{}, time.Time{} }, now)
+// Unwatch leaves the account of a step that was proven closed to whoever enables it: its person may have it. What was
+// taken away with it stays on record.
+func Unwatch(w *state.Writer, person identity.PersonID, step state.Step, now time.Time) error {
+	link, known, err := w.Link(step.Target, person)
+	if err != nil {
+		return err
+	}
+	if known && link.Account == step.Account && link.State == identity.LinkDisabled {
+		link.Returned = true
+		if err := w.PutLink(link); err != nil {
+			return err
+		}
+	}
+	return Note(w, person, step.Target, step.Account, func(s *state.Step) { s.Next, s.Delete = time.Time{}, time.Time{} }, now)
 }
 
 // Return takes back what a person owes on one target, and why says why: they are in scope of it again, or were
@@ -118,6 +147,11 @@ func Unwatch(w *state.Writer, person identity.PersonID, target string, account i
 // it is returned as it ended, to be given to Books.End once the transaction is done; else nil.
 func Return(w *state.Writer, person identity.PersonID, target, why string, now time.Time) (ended *state.Case, err error) {
 	return withdraw(w, person, why, now, func(s state.Step) bool { return s.Target == target })
+}
+
+// ReturnOne is Return for one step alone.
+func ReturnOne(w *state.Writer, person identity.PersonID, step state.Step, why string, now time.Time) (ended *state.Case, err error) {
+	return withdraw(w, person, why, now, func(s state.Step) bool { return s.Target == step.Target && s.Account == step.Account })
 }
 
 // withdraw takes the steps that are over off a person's case, as Return does.

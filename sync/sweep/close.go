@@ -20,6 +20,8 @@ type Account struct {
 	Change identity.Change // its Op is ignored: who, where and why
 	Link   state.Link      // zero for an orphan account
 	Policy Policy
+	// Revoked says that its sessions were ended by an attempt that came no further: one that is seen inactive has none.
+	Revoked bool
 	// Refused is called once sign-in is seen refused, before whatever else there is to do; nil for nobody.
 	Refused func()
 }
@@ -149,7 +151,7 @@ func (a Account) change(op identity.Op) identity.Change {
 }
 
 // Close takes an account through its steps: disable, revoke, strip, delete, each read back. It is looked at first, and
-// what it still has is taken; whether its sessions were ended cannot be read, so they are ended again. An identifier is
+// what it still has is taken; whether its sessions were ended cannot be read, and is remembered. An identifier is
 // not the person: where it names somebody else, or nobody, the one account that bears the person's own externalId is
 // linked and closed instead. A second account of the person that is active keeps the case open (R8).
 func Close(ctx context.Context, x *apply.Executor, p *apply.Pass, a Account) Closed {
@@ -203,7 +205,8 @@ func closeLinked(ctx context.Context, x *apply.Executor, p *apply.Pass, a *Accou
 			"%w: it cannot disable accounts; set leaver { action = \"delete\" } or \"report\"", targets.ErrRejected)}
 	}
 	r := x.Look(ctx, p, apply.Job{Change: a.change(identity.Disable), Have: a.last(), Link: a.Link})
-	if r.Err == nil && r.Seen == apply.SeenInactive && a.Link.Account != "" && a.Link.State == identity.LinkActive {
+	unknown := a.Link.State == identity.LinkActive || a.Link.Asked.After(a.Link.Disabled)
+	if r.Err == nil && r.Seen == apply.SeenInactive && a.Link.Account != "" && unknown {
 		// Somebody else closed it, and what dirsweep did not disable it does not delete (R10); or it did, and had no
 		// answer.
 		asked, err := x.Asked(ctx, a.Link)
@@ -217,8 +220,14 @@ func closeLinked(ctx context.Context, x *apply.Executor, p *apply.Pass, a *Accou
 	if r.Err == nil && r.Seen == apply.SeenActive {
 		r.Err = a.notOwn(ctx, p, r.Account)
 	}
+	if r.Err == nil && r.Seen == apply.SeenActive {
+		r.Err = a.linkFound(ctx, x, p, r.Account)
+	}
 	if r.Err != nil {
 		return Closed{Failed: a.change(identity.Disable), Err: r.Err}
+	}
+	if r.Seen == apply.SeenActive {
+		a.Revoked = false
 	}
 	closed := Closed{}
 	refused := func() {}
@@ -256,11 +265,30 @@ func closeLinked(ctx context.Context, x *apply.Executor, p *apply.Pass, a *Accou
 	return a.end(closed, r, x.Now())
 }
 
+// linkFound links an account that was found to be the person's, where they have none there, before it is closed: what
+// is asked of it and not answered is remembered by the link.
+func (a *Account) linkFound(ctx context.Context, x *apply.Executor, p *apply.Pass, seen identity.Account) error {
+	if a.Link.Account != "" || a.Change.Person.IsZero() {
+		return nil
+	}
+	linked, err := x.Linked(ctx, a.Change.Target, a.Change.Person)
+	if err != nil || linked {
+		return err
+	}
+	r := x.Do(ctx, p, apply.Job{Change: a.change(identity.Link), Have: seen})
+	if r.Err == nil {
+		a.Link = r.Link
+	}
+	return r.Err
+}
+
 // step completes one step of closing; needed is false where there is nothing to do.
 func (a *Account) step(ctx context.Context, p *apply.Pass, c identity.Change, caps identity.Capabilities, r *apply.Result) (identity.Change, bool, error) {
 	switch c.Op {
 	case identity.Disable:
 		return c, r.Account.Active, nil
+	case identity.Revoke:
+		return c, !a.Revoked, nil
 	case identity.Delete:
 		ours := !a.Link.Disabled.IsZero() || a.Change.Person.IsZero() // R10
 		return c, ours || !caps.Disable, nil

@@ -9,8 +9,8 @@ import (
 	"github.com/dirsweep/dirsweep/sync/identity"
 )
 
-// Forgive takes back what people still owe who are where they should be again before it was closed, and the end of
-// grace of what was closed. back tells who that is; it is asked once for each step of each case.
+// Forgive takes back what people still owe who are where they should be again before it was closed; what was closed is
+// not watched any more, nor deleted. back tells who that is; it is asked once for each step of each case.
 func (b *Books) Forgive(ctx context.Context, back func(person identity.PersonID, target string) bool, now time.Time) error {
 	var ended []*state.Case
 	err := b.Ledger.Update(ctx, func(w *state.Writer) error {
@@ -25,7 +25,8 @@ func (b *Books) Forgive(ctx context.Context, back func(person identity.PersonID,
 				return err
 			}
 			for _, s := range c.Steps {
-				if (s.Status != state.StepProven || !s.Delete.IsZero()) && back(c.Person, s.Target) {
+				over := s.Status == state.StepProven && s.Delete.IsZero() && s.Next.IsZero()
+				if !over && back(c.Person, s.Target) {
 					list = append(list, owed{c.Person, s})
 				}
 			}
@@ -33,7 +34,7 @@ func (b *Books) Forgive(ctx context.Context, back func(person identity.PersonID,
 		for _, o := range list {
 			var err error
 			if o.step.Status == state.StepProven {
-				err = Note(w, o.person, o.step.Target, o.step.Account, func(s *state.Step) { s.Delete = time.Time{} }, now)
+				err = Unwatch(w, o.person, o.step, now)
 			} else {
 				var c *state.Case
 				c, err = Return(w, o.person, o.step.Target, inScopeAgain(o.step.Target), now)
@@ -85,9 +86,7 @@ func (b *Books) takeOff(
 		if off, err = over(&w.Reader); err != nil || !off {
 			return err
 		}
-		ended, err = withdraw(w, t.kase.Person, why, now, func(s state.Step) bool {
-			return s.Target == t.step.Target && s.Account == t.step.Account
-		})
+		ended, err = ReturnOne(w, t.kase.Person, t.step, why, now)
 		return err
 	})
 	if err == nil {
@@ -111,10 +110,15 @@ func belongs(r *state.Reader, target string, person identity.PersonID, account i
 		return true, nil
 	}
 	p, known, err := r.Person(person)
-	if err != nil || known && !p.Active {
-		return false, err // who has left again is closed again
+	if err != nil {
+		return false, err
 	}
-	if linked && holder.State == identity.LinkActive {
+	if known && !p.Active {
+		if p, known, err = r.Heir(p); err != nil || !known {
+			return false, err // who has left again is closed again
+		}
+	}
+	if linked && (holder.State == identity.LinkActive || holder.Returned) {
 		return true, nil
 	}
 	for intent, err := range r.Intents() {

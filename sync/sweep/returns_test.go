@@ -25,6 +25,7 @@ func TestR11WhoseAnActiveAccountIs(t *testing.T) {
 		ordered bool
 		open    *identity.Change
 		left    bool // ann has, altogether
+		heir    bool // and is there again under another anchor
 		belongs bool
 	}{
 		{name: "enabled by somebody else", link: link(ann, identity.LinkDisabled)},
@@ -35,6 +36,7 @@ func TestR11WhoseAnActiveAccountIs(t *testing.T) {
 		{name: "enabled by dirsweep, and its person out of scope since", link: link(ann, identity.LinkActive), belongs: true},
 		{name: "enabled by dirsweep, and its person gone since", link: link(ann, identity.LinkActive), left: true},
 		{name: "enabling it was cut short, and its person gone since", link: link(ann, identity.LinkDisabled), open: &enable, left: true},
+		{name: "its person is there under another anchor", link: link(ann, identity.LinkDisabled), left: true, heir: true, belongs: true},
 		{name: "enabled by dirsweep, and ordered closed since", link: link(ann, identity.LinkActive), ordered: true},
 		{name: "somebody else's by now", link: link(eve, identity.LinkDisabled), belongs: true},
 		{name: "enabling it was cut short", link: link(ann, identity.LinkDisabled), open: &enable, belongs: true},
@@ -43,8 +45,14 @@ func TestR11WhoseAnActiveAccountIs(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			ledger := state.NewLedger(memory.New())
 			err := ledger.Update(t.Context(), func(w *state.Writer) error {
-				if err := w.PutPerson(state.Person{ID: ann, Active: !c.left, Scope: c.scope}); err != nil {
+				if err := w.PutPerson(state.Person{ID: ann, Active: !c.left, Scope: c.scope, Rehire: "E1"}); err != nil {
 					return err
+				}
+				if c.heir {
+					now := state.Person{ID: identity.PersonID{Directory: "corp", Anchor: "ann2"}, Active: true, Scope: []string{"wiki"}, Rehire: "E1"}
+					if err := w.PutPerson(now); err != nil {
+						return err
+					}
 				}
 				if c.link != nil {
 					if err := w.PutLink(*c.link); err != nil {

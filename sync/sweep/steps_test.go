@@ -4,14 +4,20 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
+	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
 
 	"github.com/dirsweep/dirsweep/state"
+	"github.com/dirsweep/dirsweep/sync/apply/applytest"
 	"github.com/dirsweep/dirsweep/sync/identity"
 	"github.com/dirsweep/dirsweep/sync/sweep"
+	"github.com/dirsweep/dirsweep/targets"
 )
 
 // R10: what somebody else had disabled is not disabled by dirsweep, whatever it takes away besides.
@@ -235,5 +241,191 @@ func TestR19ClosingIsTimedFromTheLeaving(t *testing.T) {
 	did, err := r.sweeper.Drain(t.Context(), sweep.Selection{})
 	if err != nil || len(did.Closed) != 1 || did.Closed[0].Took != 90*time.Second {
 		t.Errorf("%+v, %v: want one closed in 90 s", did.Closed, err)
+	}
+}
+
+// S4: what is done about one account of a person may link another, so that the second waits for the first; accounts of
+// others do not.
+func TestS4OneAccountOfAPersonAtATime(t *testing.T) {
+	r := newRound(t)
+	first, second := open("1", 0), open("2", 0)
+	first.Target, second.Target = "wiki", "wiki"
+	err := r.books.Ledger.Update(t.Context(), func(w *state.Writer) error {
+		return w.PutCase(state.Case{Person: alice, Cause: identity.Deleted, Left: noon, Steps: []state.Step{first, second}})
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.step(open("3", 0))
+	r.rules.Parallel = 4
+	var mu sync.Mutex
+	under, others := 0, make(chan struct{})
+	r.target.proof = func(ctx context.Context, account identity.AccountID) {
+		if account == "3" {
+			close(others)
+			return
+		}
+		mu.Lock()
+		under++
+		if under > 1 {
+			t.Error("two accounts of one person are closed at once")
+		}
+		mu.Unlock()
+		<-others // somebody else's is not kept waiting
+		mu.Lock()
+		under--
+		mu.Unlock()
+	}
+	r.sweeper = sweep.NewSweeper(sweep.Options{
+		Target: "wiki", Books: r.books, Closer: r.target, Log: hclog.NewNullLogger(), Now: func() time.Time { return r.now },
+		Rules: func() sweep.Rules { return r.rules },
+	})
+	calls := strings.Split(r.drain(sweep.Selection{}), ", ")
+	if slices.Sort(calls); !slices.Equal(calls, []string{"close 1", "close 2", "close 3"}) {
+		t.Errorf("calls %q", calls)
+	}
+}
+
+// R10: an account that was enabled again, and is closed the second time without an answer, has a grace of its own.
+func TestR10GraceBeginsAnewForWhatWasEnabledAgain(t *testing.T) {
+	r := newRound(t)
+	r.rules.Policy.DeleteAfter = month
+	r.step(closed("1", noon, noon, noon.Add(month)))
+	r.now = noon.Add(month - time.Hour)
+	r.target.seen["1"] = "active"
+	r.target.closed["1"] = sweep.Closed{Err: targets.ErrUnavailable}
+	if calls := r.drain(sweep.Selection{}); calls != "look 1, close 1" {
+		t.Fatalf("calls %q", calls)
+	}
+	link := r.link("1")
+	if link.State != identity.LinkActive || !link.Disabled.IsZero() {
+		t.Errorf("it is on record as disabled %s (%s)", link.Disabled, link.State)
+	}
+}
+
+// R17: whether sessions were ended cannot be read, so it is remembered: of an account that stays inactive they are
+// ended once, whatever else keeps its step open.
+func TestR17SessionsAreEndedOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for _, c := range []struct {
+			name    string
+			there   identity.Account
+			revoked bool
+			writes  string
+		}{
+			{"the first attempt", active(), false, "disable 1, revoke 1"},
+			{"inactive, and nobody ended them", inactive(), false, "revoke 1"},
+			{"inactive, and they were ended", inactive(), true, ""},
+			{"enabled since they were ended", active(), true, "disable 1, revoke 1"},
+		} {
+			d := newDesk(t, c.there)
+			a := d.leaver(sweep.Policy{Action: sweep.ActionDisable, Revoke: true}, identity.LinkActive, time.Time{})
+			a.Revoked = c.revoked
+			if closed := sweep.Close(t.Context(), d.x, d.p, a); closed.Err != nil || !closed.Proven {
+				t.Errorf("%s: %+v", c.name, closed)
+			}
+			if got := d.writes(); got != c.writes {
+				t.Errorf("%s: writes %q, want %q", c.name, got, c.writes)
+			}
+		}
+	})
+}
+
+// R17: that sessions were ended is on record with a failed attempt too, and not after the account was enabled again.
+func TestR17ThatSessionsWereEndedIsRemembered(t *testing.T) {
+	r := newRound(t)
+	r.step(open("1", 0))
+	r.target.closed["1"] = sweep.Closed{Err: errors.New("a second account"), Ops: []identity.Op{identity.Disable, identity.Revoke}}
+	r.drain(sweep.Selection{})
+	if r.stepOf("1").Revoked.IsZero() {
+		t.Error("it is forgotten")
+	}
+	r.step(closed("2", noon, noon, time.Time{}))
+	r.target.seen["2"] = "active"
+	r.target.closed["2"] = sweep.Closed{Err: targets.ErrUnavailable}
+	r.drain(sweep.Selection{})
+	if !r.stepOf("2").Revoked.IsZero() {
+		t.Error("it counts for the sessions of an account that was enabled again")
+	}
+}
+
+// R11: an account of somebody who had no link is linked before it is closed: what is asked for and not answered is
+// known as dirsweep's own doing.
+func TestR11WhatIsAskedOfAnAccountThatWasFoundIsKnown(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDesk(t, active())
+		d.app.Always("disable", applytest.Answer{Err: targets.ErrUnavailable})
+		a := sweep.Account{Policy: sweep.Policy{Action: sweep.ActionDisable}, Change: identity.Change{
+			Cause: identity.Emergency, Target: "wiki", Person: alice, Name: "alice", Account: "1", UserName: "alice",
+		}}
+		if closed := sweep.Close(t.Context(), d.x, d.p, a); closed.Err == nil {
+			t.Fatalf("nothing was answered: %+v", closed)
+		}
+		if link := d.recorded(); link.Account != "1" || link.Asked.IsZero() {
+			t.Errorf("%+v", link)
+		}
+	})
+}
+
+// R11: what is proven of one who is where they should be again is not watched any more: whoever enables it may. The
+// steps of others, and at other targets, stay.
+func TestR11WhoIsBackIsNotWatched(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		step state.Step
+		back bool
+		want string // status, watched, to be deleted
+	}{
+		{"open, back", open("1", 2), true, "none"},
+		{"open, away", open("1", 2), false, "open false false"},
+		{"closed, back", closed("1", noon, noon.Add(time.Minute), time.Time{}), true, "proven false false"},
+		{"closed, away", closed("1", noon, noon.Add(time.Minute), time.Time{}), false, "proven true false"},
+		{"to be deleted, back", closed("1", noon, noon.Add(time.Minute), noon.Add(month)), true, "proven false false"},
+		{"to be deleted, away", closed("1", noon, noon.Add(time.Minute), noon.Add(month)), false, "proven true true"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			r := newRound(t)
+			r.step(c.step)
+			back := func(identity.PersonID, string) bool { return c.back }
+			if err := r.books.Forgive(t.Context(), back, noon); err != nil {
+				t.Fatal(err)
+			}
+			got := "none"
+			if s := r.stepOf("1"); s.Status != "" {
+				got = fmt.Sprintf("%s %t %t", s.Status, !s.Next.IsZero(), !s.Delete.IsZero())
+			}
+			if got != c.want {
+				t.Errorf("%s, want %s", got, c.want)
+			}
+		})
+	}
+}
+
+// R11: a step that is taken off a case is that one: an account that became somebody else's says nothing of the others.
+func TestR11OneStepIsTakenOff(t *testing.T) {
+	r := newRound(t)
+	mine, other := open("1", 0), closed("2", noon, noon, time.Time{})
+	mine.Target, other.Target = "wiki", "wiki"
+	err := r.books.Ledger.Update(t.Context(), func(w *state.Writer) error {
+		bobs := state.Link{Target: "wiki", Person: identity.PersonID{Directory: "corp", Anchor: "b"}, Account: "1"}
+		return errors.Join(
+			w.PutCase(state.Case{Person: alice, Cause: identity.Deleted, Left: noon, Steps: []state.Step{mine, other}}), w.PutLink(bobs))
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.target.seen["2"] = "inactive"
+	if calls := r.drain(sweep.Selection{}); calls != "look 2" {
+		t.Errorf("calls %q: account 1 is somebody else's now", calls)
+	}
+	err = r.books.Ledger.View(t.Context(), func(v *state.Reader) error {
+		c, _, err := v.Case(alice)
+		if len(c.Steps) != 1 || c.Steps[0].Account != "2" {
+			t.Errorf("left of the case: %+v", c.Steps)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
 	}
 }

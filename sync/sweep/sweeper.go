@@ -73,6 +73,7 @@ type Sweeper struct {
 	doubted    time.Time  // when it was last told that the clock is in doubt
 	clockAsked time.Time  // when the target's own was last asked for
 	busy       map[claimed]working
+	turns      map[identity.PersonID]chan struct{} // whose accounts are under way; closed when that one has ended
 }
 
 // working is who is at work on an account.
@@ -85,7 +86,8 @@ type working struct {
 func NewSweeper(o Options) *Sweeper {
 	rules := o.Rules()
 	return &Sweeper{
-		Options: o, wake: make(chan struct{}, 1), busy: map[claimed]working{}, looks: rate.NewLimiter(rules.Watch, 1),
+		Options: o, wake: make(chan struct{}, 1), busy: map[claimed]working{}, turns: map[identity.PersonID]chan struct{}{},
+		looks: rate.NewLimiter(rules.Watch, 1),
 		first: make(chan struct{}, max(1, rules.Parallel)), rest: make(chan struct{}, max(1, rules.Parallel/2)),
 		again: make(chan struct{}, max(1, rules.Parallel/2)),
 	}
@@ -295,6 +297,11 @@ func split(tasks []task) (searches, first, again []task) {
 // tryFirst closes an account that was never tried; tried is called once it is seen inactive, or when it ended.
 func (s *Sweeper) tryFirst(ctx context.Context, b *batch, rules Rules, t task, tried func()) {
 	defer tried()
+	end, ok := s.turn(ctx, t)
+	if !ok {
+		return
+	}
+	defer end()
 	place := &place{at: s.first}
 	if !place.take(ctx) {
 		return
@@ -318,6 +325,11 @@ func (s *Sweeper) tryAgain(ctx context.Context, b *batch, rules Rules, t task, t
 	case <-ctx.Done():
 		return
 	}
+	end, ok := s.turn(ctx, t)
+	if !ok {
+		return
+	}
+	defer end()
 	place := &place{at: s.again}
 	if !place.take(ctx) {
 		return
@@ -451,6 +463,36 @@ func (s *Sweeper) claim(t task) (end func(), ok bool) {
 	}, true
 }
 
+// turn waits until no other account of the same person is under way: what is done about one may link another (S4). It
+// is the task's until end is called; false where ctx ended before.
+func (s *Sweeper) turn(ctx context.Context, t task) (end func(), ok bool) {
+	person := t.kase.Person
+	if person.IsZero() {
+		return func() {}, true
+	}
+	for {
+		s.mu.Lock()
+		other, taken := s.turns[person]
+		if !taken {
+			mine := make(chan struct{})
+			s.turns[person] = mine
+			s.mu.Unlock()
+			return func() {
+				s.mu.Lock()
+				defer s.mu.Unlock()
+				delete(s.turns, person)
+				close(mine)
+			}, true
+		}
+		s.mu.Unlock()
+		select {
+		case <-other:
+		case <-ctx.Done():
+			return nil, false
+		}
+	}
+}
+
 // underWay reports whether somebody is at work on a task's account.
 func (s *Sweeper) underWay(t task) bool {
 	s.mu.Lock()
@@ -478,7 +520,9 @@ func (s *Sweeper) await(ctx context.Context, b *batch, person identity.PersonID)
 
 // account is what the closer is asked to close.
 func (t task) account(policy Policy) Account {
-	return Account{Change: t.leaver().Change(""), Link: t.link, Policy: policy.Closing(), Refused: t.refused}
+	return Account{
+		Change: t.leaver().Change(""), Link: t.link, Policy: policy.Closing(), Revoked: !t.step.Revoked.IsZero(), Refused: t.refused,
+	}
 }
 
 func (s *Sweeper) close(ctx context.Context, rules Rules, t task) (round Round) {

@@ -186,6 +186,33 @@ func (r *round) reads(account identity.AccountID) string {
 	return fmt.Sprintf("%s %d next %s delete %s", s.Status, s.Attempts, since(s.Next), since(s.Delete))
 }
 
+// stepOf is the step of the leaver of an account's own.
+func (r *round) stepOf(account identity.AccountID) (step state.Step) {
+	r.t.Helper()
+	if err := r.books.Ledger.View(r.t.Context(), func(v *state.Reader) error {
+		c, _, err := v.Case(identity.PersonID{Directory: "corp", Anchor: "of " + string(account)})
+		if len(c.Steps) > 0 {
+			step = c.Steps[0]
+		}
+		return err
+	}); err != nil {
+		r.t.Fatal(err)
+	}
+	return step
+}
+
+// link is the link of that account.
+func (r *round) link(account identity.AccountID) (link state.Link) {
+	r.t.Helper()
+	if err := r.books.Ledger.View(r.t.Context(), func(v *state.Reader) (err error) {
+		link, _, err = v.LinkByAccount("wiki", account)
+		return err
+	}); err != nil {
+		r.t.Fatal(err)
+	}
+	return link
+}
+
 func open(account string, attempts int) state.Step {
 	return state.Step{Account: identity.AccountID(account), Status: state.StepOpen, Attempts: attempts, Left: noon}
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"iter"
 	"slices"
+	"strings"
 
 	"github.com/dirsweep/dirsweep/state"
 	"github.com/dirsweep/dirsweep/sync/apply"
@@ -170,6 +171,8 @@ func (w *world) readHolds(r *state.Reader) (list []hold, err error) {
 		}
 		one := hold{digest: h.Digest, approved: h.Ruling.What == identity.Approved, rejected: h.Ruling.What == identity.Rejected}
 		one.closes = h.Kind == identity.HoldCohort || h.Kind == identity.HoldAnomaly
+		one.enables = h.Kind == identity.HoldEnable
+		one.attribute = h.Kind == identity.HoldAnomaly && strings.HasPrefix(h.Anomaly, "attribute")
 		if h.Kind == identity.HoldShrink || h.Kind == identity.HoldRelink {
 			one.source = h.Directory
 		}
@@ -177,9 +180,14 @@ func (w *world) readHolds(r *state.Reader) (list []hold, err error) {
 			one.text = fmt.Sprintf("%s %s %s %s%s %q %s: %s", h.Digest, h.Kind, h.Cause, h.Anomaly, h.Attribute, h.Closed, h.Ruling.What, h.Reason)
 		}
 		for _, m := range h.Members {
-			if n, known := w.model.human(m.Person.Anchor); known {
-				one.members = append(one.members, member{place{n, slices.Index(targetNames[:], m.Target)}, m.Account, m.Strength})
+			n, known := w.model.human(m.Person.Anchor)
+			if !known {
+				continue
 			}
+			last := w.model.humans[n].last()
+			former := m.Person.Directory != w.directory(last.source) || m.Person.Anchor != last.anchor && m.Person.Anchor != last.number
+			at := place{n, slices.Index(targetNames[:], m.Target)}
+			one.members = append(one.members, member{at, m.Account, m.Strength, former})
 		}
 		list = append(list, one)
 	}

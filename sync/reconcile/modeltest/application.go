@@ -29,6 +29,7 @@ type account struct {
 	made     bool      // by hand, while the engine was at work
 	moved    bool      // it has another identifier than at first
 	mine     bool      // the engine knew it already when somebody disabled it
+	asked    bool      // the engine asked to disable or enable it and was not answered: nobody can tell who disabled it
 	touched  bool      // by somebody else, or with an unknown outcome, since the engine last wrote to it and knew what came of it
 }
 
@@ -61,6 +62,10 @@ func (a *application) call(ctx context.Context, op identity.Op, id identity.Acco
 	w := a.world
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	held, known := a.accounts[id]
+	if known && (op == identity.Disable || op == identity.Enable) {
+		held.asked = true
+	}
 	if err := w.reads(ctx); op == "" && err != nil {
 		return err
 	} else if op != "" {
@@ -73,6 +78,9 @@ func (a *application) call(ctx context.Context, op identity.Op, id identity.Acco
 		return err
 	}
 	if trouble == HollowWrites && op != "" {
+		if known {
+			held.asked = false // answered, and seen not to be so
+		}
 		return nil
 	}
 	if err := effect(); err != nil {
@@ -89,7 +97,7 @@ func (a *application) call(ctx context.Context, op identity.Op, id identity.Acco
 		return err
 	}
 	if held, ok := a.accounts[last.id]; ok {
-		held.touched = false // it was told
+		held.touched, held.asked = false, false // it was told
 	}
 	return nil
 }
@@ -309,6 +317,9 @@ func (a *application) byHand(deed Fault, who int) {
 		if held.Active {
 			held.Active, held.closedBy, held.unseen = false, cmp.Or(held.unseen, "hand"), ""
 			held.mine = a.world.known[a.n][id]
+			if held.asked {
+				held.closedBy, held.closedAt = "engine", time.Now()
+			}
 		}
 	case IDReused:
 		delete(a.accounts, id)

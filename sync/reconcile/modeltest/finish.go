@@ -99,17 +99,22 @@ func (w *world) judgeShare(l look, p place) {
 	if w.doubts(l, h) && !w.model.ordered[p.human] {
 		return // what of a source is not to be believed leaves everybody as they are
 	}
+	if w.unread(p) {
+		return
+	}
 	if !w.model.config.in(h, p.target) || w.model.ordered[p.human] {
 		for _, acc := range own {
 			step := w.stepOf(l, p, acc.ID)
-			if acc.Active && !step.Status.Waits() && w.known[p.target][acc.ID] && w.provable(h) {
+			if acc.Active && !step.Status.Waits() && w.known[p.target][acc.ID] && w.provable(h) && !w.found(l, "unproven", p) {
 				w.broken(LeaversClosed, "%s has %s (%s) open; the books say %q %s", where, acc.ID, acc.UserName, step.Status, step.Error)
 			}
 		}
 		return
 	}
 	kept := func(h hold) bool {
-		return h.rejected && (len(h.members) == 0 || slices.ContainsFunc(h.members, func(m member) bool { return m.place == p }))
+		return h.rejected && (len(h.members) == 0 || slices.ContainsFunc(h.members, func(m member) bool {
+			return m.place == p || h.enables && m.human == p.human // it is about people of a source
+		}))
 	}
 	if slices.ContainsFunc(l.holds, kept) {
 		return // what an operator takes for a fault, or does not want, leaves everybody as they are

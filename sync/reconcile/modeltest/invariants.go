@@ -196,7 +196,7 @@ func (w *world) closes(one write, what string) {
 		if held, waits := w.standing[p]; waits && w.model.strength(p) <= held.strength && one.id == held.account {
 			w.broken(HoldsStand, "%s", what)
 		}
-		if s.edited != nil && w.linked[p] {
+		if len(s.edited) > 0 && w.linked[p] {
 			w.broken(EditedConfig, "%s", what)
 		}
 		at, waited := w.decided[p]
@@ -307,6 +307,11 @@ func (w *world) check(kind Kind, completed bool) error {
 		}
 	}
 	w.model.ordered = l.ordered
+	for _, c := range l.unsettled {
+		if acc := w.applications[slices.Index(targetNames[:], c.Target)].accounts[c.Account]; acc != nil && c.Op == identity.Disable {
+			acc.asked = true
+		}
+	}
 	for t, links := range l.links {
 		for _, link := range links {
 			w.checkLink(t, link)
@@ -332,17 +337,26 @@ func (w *world) check(kind Kind, completed bool) error {
 	}
 	if read {
 		w.began = w.began || kind == Full && w.fault.Fault == NoFault
+		if kind == Full && w.fault.Fault == NoFault && !w.doubted(l) {
+			w.model.accepted = nil
+		}
 		for n, h := range w.model.humans {
 			for t := range targetCount {
-				if !w.honest(h) || w.fault.Fault != NoFault {
+				if !w.honest(h) || w.fault.Fault != NoFault || w.doubts(l, h) {
 					continue
 				}
 				w.model.known(n, t)
-				if p := (place{n, t}); w.model.strength(p) == identity.Unproven {
+				if !w.linked[place{n, t}] {
+					w.model.shares[n][t].edited = nil // they had no account to be held
+				}
+				if p := (place{n, t}); w.model.strength(p) == identity.Unproven && !w.anchorEdited() {
 					delete(w.released, p) // an approval stands until they are seen where they should be
 				}
 			}
 		}
+	}
+	if !slices.Contains(w.model.accepted, w.model.config) {
+		w.model.accepted = append(w.model.accepted, w.model.config)
 	}
 	w.stand(l)
 	for n, h := range w.model.humans {
@@ -379,14 +393,22 @@ func (w *world) honest(h *human) bool {
 	return w.faultOf(h.last().source, true) == NoFault && (!w.shared || !w.fault.ofSource())
 }
 
+// unread reports whether a target reads nothing of somebody's directory: nobody tells it that they have left.
+func (w *world) unread(p place) bool {
+	return p.target == crm && !w.shared && w.model.humans[p.human].last().source != 0 && !w.model.ordered[p.human]
+}
+
 // provable reports whether absence from the directory can be proven at all: not without a trace and from an empty
 // container.
 func (w *world) provable(h *human) bool {
 	if h.entry != nil {
 		return true
 	}
+	if h.read == "" {
+		return false // nobody knows where they were
+	}
 	last := h.last()
-	if h.gone[last.anchor].seen && !w.model.config.number[last.source] {
+	if h.gone[last.anchor].seen && !w.model.renumbered[last.source] {
 		return true
 	}
 	return slices.ContainsFunc(w.model.humans, func(other *human) bool {
@@ -401,7 +423,7 @@ func (w *world) checkAccount(l look, p place, acc *account, read bool) {
 	if step.Status == state.StepProven && step.Account == acc.ID && acc.Active && !acc.touched && out && !s.stays {
 		w.broken(BooksAreTrue, "%s: %s of %s is proven closed and open", targetNames[p.target], acc.ID, w.who(p.human))
 	}
-	if !read || !out || !acc.Active || !w.known[p.target][acc.ID] || !w.honest(h) || !w.provable(h) || w.anchorEdited() || w.doubts(l, h) {
+	if !read || !out || w.unread(p) || !acc.Active || !w.known[p.target][acc.ID] || !w.honest(h) || !w.provable(h) || w.anchorEdited() || w.doubts(l, h) {
 		return
 	}
 	fault := w.faultOf(p.target, false)
@@ -444,7 +466,7 @@ func (w *world) stand(l look) {
 			if !h.closes {
 				continue
 			}
-			if _, known := w.standing[m.place]; !known && !w.released[m.place] && !h.approved {
+			if _, known := w.standing[m.place]; !known && !w.released[m.place] && !h.approved && !m.former {
 				w.standing[m.place] = m
 			}
 		}
@@ -468,6 +490,7 @@ func (w *world) decide(ctx context.Context, digest string, approve bool) error {
 		return err
 	}
 	for _, h := range l.holds {
+		w.lossApproved = w.lossApproved || approve && h.digest == digest && h.attribute
 		for _, m := range h.members {
 			if approve && h.digest == digest {
 				w.released[m.place] = true
@@ -492,6 +515,8 @@ type hold struct {
 	source             string // that is not believed, where it is over one
 	approved, rejected bool
 	closes             bool // what it keeps from happening is closing
+	enables            bool // or enabling
+	attribute          bool // it is over an attribute that many have lost
 	members            []member
 	text               string // for those who read about it
 }
@@ -500,6 +525,7 @@ type member struct {
 	place
 	account  identity.AccountID
 	strength identity.Strength
+	former   bool // it is about who they were under another anchor, or in another directory
 }
 
 func (w *world) holds() []hold {

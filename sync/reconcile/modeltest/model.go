@@ -24,7 +24,9 @@ type human struct {
 	entry   *entry   // nil once it was deleted
 	anchors []string // of every entry that they ever had
 	gone    map[string]tombstone
-	seen    int // in which container they were last read
+	read    string // the anchor under which they were last read, honestly
+	moved   bool   // they have been elsewhere since
+	seen    [2]int // of which source, and in which container of it, they were last read
 }
 
 // A tombstone is what a directory keeps of a deleted entry; seen says whether it says so.
@@ -108,17 +110,19 @@ type share struct {
 	values  map[string]map[string]bool // by path: what their account should hold or should have held
 	granted map[string]bool            // groups that they should have or should have had
 	always  map[string]bool            // those of them that they should have had all the time
-	edited  *config                    // the config under which they would still be in scope, if an edit alone put them out
+	edited  []config                   // where an edit alone put them out: the configs that may be the last accepted one
 }
 
 // A model is the truth, and what the engine can know of it.
 type model struct {
-	config  config
-	humans  []*human
-	shares  [][targetCount]*share // by human
-	ordered map[int]bool          // swept by an operator, until released
-	logins  int                   // given out so far
-	anchors map[string]int        // whose they are
+	config     config
+	accepted   []config          // those under which the last accepted read may have been
+	renumbered [sourceCount]bool // people of it were known by another anchor for a time
+	humans     []*human
+	shares     [][targetCount]*share // by human
+	ordered    map[int]bool          // swept by an operator, until released
+	logins     int                   // given out so far
+	anchors    map[string]int        // whose they are
 }
 
 func (m *model) human(anchor string) (n int, known bool) {
@@ -152,6 +156,7 @@ func (m *model) enter(n int, e entry) {
 // changed takes in what is true now, beside what was.
 func (m *model) changed() {
 	for n, h := range m.humans {
+		h.moved = h.moved || h.entry != nil && h.seen != [2]int{h.entry.source, h.entry.place}
 		for t, s := range m.shares[n] {
 			m.learn(h, t, s)
 		}
@@ -161,7 +166,7 @@ func (m *model) changed() {
 func (m *model) learn(h *human, t int, s *share) {
 	in := m.config.in(h, t)
 	s.leaves, s.stays = s.leaves || !in, s.stays || in
-	if in || s.edited != nil && !s.edited.in(h, t) {
+	if in || slices.ContainsFunc(s.edited, func(c config) bool { return !c.in(h, t) }) {
 		s.edited = nil
 	}
 	if s.values == nil {
@@ -197,40 +202,23 @@ func (m *model) learn(h *human, t int, s *share) {
 func (m *model) known(n, t int) {
 	s := m.shares[n][t]
 	if e := m.humans[n].entry; e != nil {
-		m.humans[n].seen = e.place
+		m.humans[n].read, m.humans[n].seen, m.humans[n].moved = e.anchor, [2]int{e.source, e.place}, false
 	}
 	*s = share{edited: s.edited}
 	m.learn(m.humans[n], t, s)
-}
-
-// marks returns what takes back the marks of edits that are taken back themselves by then.
-func (m *model) marks() (undo func()) {
-	before := map[*share]*config{}
-	for _, shares := range m.shares {
-		for _, s := range shares {
-			before[s] = s.edited
-		}
-	}
-	start := m.config
-	return func() {
-		for _, shares := range m.shares {
-			for t, s := range shares {
-				if start.narrow[t] == m.config.narrow[t] {
-					s.edited = before[s]
-				}
-			}
-		}
-	}
 }
 
 // edit changes the config, and notes whom that alone puts out of scope.
 func (m *model) edit(change func(*config)) {
 	old := m.config
 	change(&m.config)
+	for n := range sourceCount {
+		m.renumbered[n] = m.renumbered[n] || m.config.number[n]
+	}
 	for n, h := range m.humans {
 		for t, s := range m.shares[n] {
-			if old.in(h, t) && !m.config.in(h, t) {
-				s.edited = &old
+			if old.in(h, t) && !m.config.in(h, t) && !s.leaves { // who may have left besides has a cause of their own
+				s.edited = slices.Clone(m.accepted)
 			}
 		}
 	}

@@ -60,12 +60,12 @@ type world struct {
 	released     map[place]bool   // whom an approval lets go
 	closedBefore map[place]bool   // and not back since
 	linked       map[place]bool
-	unmark       func()              // takes back the marks of edits that were taken back before anybody saw them
 	decided      map[place]time.Time // when it was decided to close what is not closed yet
 	owed         map[place]bool      // whose closing was begun, and whose source is not believed since: nobody can tell that they are back
 	known        [targetCount]map[identity.AccountID]bool
 	pauses       [targetCount]time.Time
 	began        bool // everybody was read once
+	lossApproved bool // an operator took it for true that people have lost an attribute
 	happened     []string
 	violations   []Violation
 	step         int
@@ -94,7 +94,7 @@ func Play(site *Site, dir string, h History, log hclog.Logger, tell io.Writer, c
 		}
 	}
 	w.snap()
-	w.unmark = w.model.marks()
+	w.model.accepted = []config{w.model.config}
 	if err := w.start(); err != nil {
 		return nil, err
 	}
@@ -248,7 +248,6 @@ func (w *world) take(s Step) error {
 
 // learn makes the truth of now what can be read, and what the model goes by.
 func (w *world) learn() {
-	w.unmark()
 	w.snap()
 	w.model.changed()
 	if w.fault.Fault == ContainerHidden {
@@ -310,7 +309,6 @@ func (w *world) do(kind Kind, act func(context.Context) error, s Step) error {
 	w.mu.Lock()
 	died := w.dead
 	w.dead, w.crash, w.stumble = false, NoCrash, 0
-	w.unmark = w.model.marks()
 	w.mu.Unlock()
 	for _, f := range []Fault{w.fault.Fault, s.Deed} {
 		w.counts.add(f, kind, s.Crash, died)
@@ -354,9 +352,11 @@ func (w *world) fail(s Step) {
 // tells the difference.
 func (w *world) hide() {
 	for n, h := range w.model.humans {
-		if h.entry != nil && h.entry.source == w.fault.where%sourceCount && h.entry.place == 0 && h.seen != 0 {
-			for _, s := range w.model.shares[n] {
-				s.leaves = true
+		hidden := [2]int{w.fault.where % sourceCount, 0}
+		if h.entry != nil && [2]int{h.entry.source, h.entry.place} == hidden && (h.moved || h.read != h.entry.anchor) {
+			for t, s := range w.model.shares[n] {
+				s.leaves, s.edited = true, nil
+				w.back(place{n, t})
 			}
 		}
 	}
@@ -368,8 +368,13 @@ const fewLost = 3
 // lose takes people without a department for what they seem to be, where they are so few that nothing tells a lost right
 // from a change.
 func (w *world) lose() {
-	source := w.fault.where % sourceCount
-	if w.model.inBase(source) > fewLost {
+	source, had := w.fault.where%sourceCount, 0
+	for _, h := range w.model.humans {
+		if h.entry != nil && h.read == h.entry.anchor && h.entry.source == source && h.entry.place != outside {
+			had++
+		}
+	}
+	if had > fewLost && !w.lossApproved {
 		return
 	}
 	for n, h := range w.model.humans {
