@@ -3,6 +3,7 @@
 package plan
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -18,33 +19,47 @@ type Plan struct {
 	Digest  string // see Digest
 }
 
-// New sorts changes into a plan and computes its digest. It keeps and reorders the slice.
-func New(changes []identity.Change) Plan {
+// New sorts changes into a plan and computes its digest, with what is planned besides and not listed. It keeps and
+// reorders the slice.
+func New(changes []identity.Change, unlisted ...Mark) Plan {
 	slices.SortStableFunc(changes, identity.Change.Compare)
-	return Plan{Changes: changes, Digest: Digest(changes)}
+	return Plan{Changes: changes, Digest: Digest(changes, unlisted...)}
 }
 
-// Digest names exactly these changes in this order, their values included: 16 hex digits of SHA-256, "" where there is
-// none. What closes a leaver's accounts is outside it: that never waits for a plan to be agreed to. A creation is named
-// by its fingerprint, since a pass that carries plans out keeps no values of a hundred thousand of them.
-func Digest(changes []identity.Change) string {
-	h := sha256.New()
-	enc := json.NewEncoder(h)
-	n := 0
-	for _, c := range changes {
-		if c.Op.Sweeps() {
-			continue
-		}
-		if c.Op == identity.Create {
-			c.Delta = identity.Delta{}
-		}
-		if err := enc.Encode(c); err != nil {
-			panic(fmt.Sprintf("a change is plain data and always encodes: %v", err))
-		}
-		n++
+// A Mark names one change, its values included.
+type Mark [16]byte
+
+// MarkOf is the first half of a change's SHA-256. A creation is named by its fingerprint, since a pass that carries
+// plans out keeps no values of a hundred thousand of them.
+func MarkOf(c identity.Change) (m Mark) {
+	if c.Op == identity.Create {
+		c.Delta = identity.Delta{}
 	}
-	if n == 0 {
+	text, err := json.Marshal(c)
+	if err != nil {
+		panic(fmt.Sprintf("a change is plain data and always encodes: %v", err))
+	}
+	sum := sha256.Sum256(text)
+	copy(m[:], sum[:])
+	return m
+}
+
+// Digest names exactly these changes, in whatever order: 16 hex digits of the SHA-256 of their sorted marks, "" where
+// there is none. What closes a leaver's accounts is outside it: that never waits for a plan to be agreed to.
+func Digest(changes []identity.Change, unlisted ...Mark) string {
+	marks := slices.Grow(slices.Clone(unlisted), len(changes))
+	for _, c := range changes {
+		if !c.Op.Sweeps() {
+			marks = append(marks, MarkOf(c))
+		}
+	}
+	if len(marks) == 0 {
 		return ""
+	}
+	slices.SortFunc(marks, func(a, b Mark) int { return bytes.Compare(a[:], b[:]) })
+	h := sha256.New()
+	for _, m := range marks {
+		h.Write(m[:])
 	}
 	return hex.EncodeToString(h.Sum(nil))[:16]
 }

@@ -322,7 +322,7 @@ func TestDigestIsTheSameOnEveryMachine(t *testing.T) {
 	}
 }
 
-const pinnedDigest = "18745134ddcc14c4"
+const pinnedDigest = "dd367f52591ee39f"
 
 func TestR04LeaversFirst(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {

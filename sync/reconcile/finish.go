@@ -26,6 +26,7 @@ func (r *run) finish(ctx context.Context) error {
 	identity.SortFindings(r.findings)
 	r.report.Findings = r.findings
 	var all [][]identity.Change
+	var unlisted []plan.Mark
 	count := 0
 	for _, part := range r.people.Parts {
 		count += part.Count
@@ -39,6 +40,8 @@ func (r *run) finish(ctx context.Context) error {
 		part := Part{Name: s.Name, Observe: s.Observe}
 		if s.survey != nil {
 			part.Count, part.Orphans = s.survey.Count, s.survey.Orphans()
+			more := s.survey.Unlisted()
+			part.Unlisted, unlisted = len(more), append(unlisted, more...)
 		}
 		if s.err != nil {
 			part.Err = s.err.Error()
@@ -51,13 +54,13 @@ func (r *run) finish(ctx context.Context) error {
 		}
 		s.changes = nil // a first pass has as many as there are people
 		if s.survey != nil {
-			s.survey.Changes, s.survey.Work = nil, nil
+			s.survey.Forget()
 		}
 	}
 	if len(all) == 1 {
-		r.report.Plan = plan.New(all[0])
+		r.report.Plan = plan.New(all[0], unlisted...)
 	} else {
-		r.report.Plan = plan.New(slices.Concat(all...))
+		r.report.Plan = plan.New(slices.Concat(all...), unlisted...)
 	}
 	r.report.Run = state.Run{
 		ID: r.id, Mode: string(r.pass.Mode), Started: r.now, Ended: r.o.Now(), Digest: r.report.Plan.Digest, People: count, Counts: counts,

@@ -48,7 +48,9 @@ type Part struct {
 	Count   int    // people or accounts read
 	Err     string // why it took no part, "" where it did
 	Orphans int    // of a target: accounts that are nobody's
-	Observe bool   // of a target: nothing is written there
+	// Unlisted is how many accounts a pass that wrote made, or would have made, that its plan does not list.
+	Unlisted int
+	Observe  bool // of a target: nothing is written there
 }
 
 // A Failure is a change that did not succeed.

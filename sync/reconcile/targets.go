@@ -121,7 +121,7 @@ func (r *run) enterTarget(ctx context.Context, s *side) (busy bool, err error) {
 
 // expected reports whether the target's plan is the one that was asked for, where one was.
 func (r *run) expected(s *side) bool {
-	return r.pass.Expect == nil || plan.Digests(slices.Clone(s.changes))[s.Name] == r.pass.Expect[s.Name]
+	return r.pass.Expect == nil || plan.Digest(s.changes, s.survey.Unlisted()...) == r.pass.Expect[s.Name]
 }
 
 // ready asks what the target can do.
@@ -275,24 +275,29 @@ func (s *side) parallel(n int, fn func(int)) {
 // applyWork carries out everything that is not a sweep.
 func (r *run) applyWork(ctx context.Context, s *side) {
 	done := 0
-	s.parallel(len(s.survey.Work), func(i int) {
+	units := s.survey.Units()
+	s.parallel(units, func(i int) {
 		if ctx.Err() != nil {
 			return
 		}
-		r.applyOne(ctx, s, s.survey.Work[i])
+		r.applyOne(ctx, s, i)
 		s.mu.Lock()
 		done++
 		n := done
 		s.mu.Unlock()
 		if r.pass.Progress != nil {
-			r.pass.Progress.Applying(s.Name, n, len(s.survey.Work))
+			r.pass.Progress.Applying(s.Name, n, units)
 		}
 	})
 }
 
 // applyOne carries out the steps of one account, up to the first that does not succeed.
-func (r *run) applyOne(ctx context.Context, s *side, w survey.Work) {
-	steps := s.survey.Steps(w)
+func (r *run) applyOne(ctx context.Context, s *side, unit int) {
+	w, steps, err := s.survey.Unit(unit)
+	if err != nil {
+		r.o.Log.Error("read the temporary file", "error", err)
+		return
+	}
 	if ordered, err := r.ordered(ctx, steps[0].Person); err != nil || ordered {
 		return // an operator has swept them since they were judged
 	}

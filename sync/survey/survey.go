@@ -22,6 +22,7 @@ import (
 	"github.com/dirsweep/dirsweep/sync/identity"
 	"github.com/dirsweep/dirsweep/sync/mapping"
 	"github.com/dirsweep/dirsweep/sync/people"
+	"github.com/dirsweep/dirsweep/sync/plan"
 	"github.com/dirsweep/dirsweep/sync/roster"
 	"github.com/dirsweep/dirsweep/sync/sweep"
 )
@@ -111,6 +112,7 @@ type Survey struct {
 	parked    map[identity.AccountID]parked // unlinked accounts
 	taken     roster.Logins                 // in use
 	joiners   []int                         // rows of people in scope without an account
+	makings   []making                      // of those, beyond what Changes lists
 	lost      map[int]state.Link            // by row, of joiners whose account has vanished
 	marks     map[string]identity.AccountID
 	logins    map[string]identity.AccountID     // of unlinked accounts, in lower case
@@ -152,6 +154,47 @@ type Work struct {
 	there        *there   // nil for an account that is yet to be made
 	waiting      []string // what the application lacks of what is wanted
 	partly       bool     // some of what is wanted waits for an operator
+}
+
+// mostListed is for how many accounts that are to be made a pass that writes keeps the changes. A first pass makes as
+// many as there are people, and the trail tells of each.
+const mostListed = 1000
+
+// A making is an account that is to be made and whose change is not kept: what it takes to compute it again.
+type making struct {
+	row      int
+	userName string
+	mark     plan.Mark
+}
+
+// Unlisted are the accounts to be made whose changes are not among Changes.
+func (s *Survey) Unlisted() []plan.Mark {
+	marks := make([]plan.Mark, len(s.makings))
+	for i, m := range s.makings {
+		marks[i] = m.mark
+	}
+	return marks
+}
+
+// Forget lets go of everything that was planned.
+func (s *Survey) Forget() { s.Changes, s.Work, s.makings = nil, nil, nil }
+
+// Units is on how many accounts there is work to do.
+func (s *Survey) Units() int { return len(s.Work) + len(s.makings) }
+
+// Unit is the work on one account, of Units, and the changes that it consists of, in their order.
+func (s *Survey) Unit(n int) (w Work, steps []identity.Change, err error) {
+	if n < len(s.Work) {
+		return s.Work[n], s.Steps(s.Work[n]), nil
+	}
+	m := s.makings[n-len(s.Work)]
+	e, err := s.people.Roster.Entry(m.row)
+	if err != nil {
+		return w, nil, err
+	}
+	c := s.joining(m.row, e)
+	c.Name, c.UserName = e.Person.Name, m.userName
+	return Work{row: m.row}, []identity.Change{c}, nil
 }
 
 // there is an account that the target has.

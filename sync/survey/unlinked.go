@@ -228,13 +228,17 @@ func (s *Survey) planJoiners(ctx context.Context) error {
 	if err := s.probeEmpty(ctx); err != nil {
 		return err
 	}
-	s.Work, s.Changes = slices.Grow(s.Work, len(s.joiners)), slices.Grow(s.Changes, len(s.joiners))
+	listed := len(s.joiners)
+	if s.o.Write {
+		listed = min(listed, mostListed)
+		s.makings = make([]making, 0, len(s.joiners)-listed)
+	}
+	s.Work, s.Changes = slices.Grow(s.Work, listed), slices.Grow(s.Changes, listed)
 	for _, i := range s.joiners {
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
-		lost, again := s.lost[i]
-		e, want, err := s.want(ctx, i, lost.UserName)
+		e, want, err := s.want(ctx, i, s.lost[i].UserName)
 		if err != nil {
 			s.expression(e, err)
 			continue
@@ -262,15 +266,14 @@ func (s *Survey) planJoiners(ctx context.Context) error {
 			continue
 		}
 		s.taken.Add(want.UserName)
-		c := s.creation(identity.Change{
-			Op: identity.Create, Cause: identity.Joined, Rule: s.Mapping.ScopeAt(), Target: s.Name, Person: e.Person.ID,
-			PersonPrint: s.people.Roster.Row(i).Fingerprint,
-		}, e, want)
-		if again {
-			c.Cause, c.Rule = identity.Drifted, "R11"
-		}
+		c := s.creation(s.joining(i, e), e, want)
 		if s.o.Write {
-			c.Delta = identity.Delta{} // computed again when it is applied: a plan of a hundred thousand joiners keeps none of their attributes
+			c.Delta = identity.Delta{} // computed again when it is applied
+			if listed == 0 {
+				s.makings = append(s.makings, making{i, c.UserName, plan.MarkOf(c)})
+				continue
+			}
+			listed--
 		}
 		s.Work = append(s.Work, Work{row: i, first: len(s.Changes), steps: 1})
 		s.Changes = append(s.Changes, c)
@@ -304,6 +307,18 @@ func (s *Survey) probeEmpty(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// joining is the Create of a joiner, before anything of their account is computed.
+func (s *Survey) joining(i int, e roster.Entry) identity.Change {
+	c := identity.Change{
+		Op: identity.Create, Cause: identity.Joined, Rule: s.Mapping.ScopeAt(), Target: s.Name, Person: e.Person.ID,
+		PersonPrint: s.people.Roster.Row(i).Fingerprint,
+	}
+	if _, again := s.lost[i]; again {
+		c.Cause, c.Rule = identity.Drifted, "R11"
+	}
+	return c
 }
 
 // creation completes a Create.

@@ -42,10 +42,11 @@ type filters struct {
 	scans map[string]*scan
 }
 
-// A scan knows, by a hash of the folded value, which accounts hold a value: 16 bytes and an id each.
+// A scan knows, by a hash of the folded value, which accounts hold a value: 24 bytes and an id each.
 type scan struct {
-	at  time.Time
-	ids map[uint64][]identity.AccountID
+	at   time.Time
+	ids  map[uint64]identity.AccountID
+	also map[uint64][]identity.AccountID // those beside the first, of values that several hold
 }
 
 func (f *filters) forgetScans() {
@@ -68,8 +69,12 @@ func (f *filters) noteNew(t *pass, r resource) {
 func (s *scan) note(r resource, p path) {
 	for _, text := range texts(r.at(p)) {
 		h := xxhash.Sum64String(fold(text))
-		if !slices.Contains(s.ids[h], r.id()) {
-			s.ids[h] = append(s.ids[h], r.id())
+		first, known := s.ids[h]
+		switch {
+		case !known:
+			s.ids[h] = r.id()
+		case first != r.id() && !slices.Contains(s.also[h], r.id()):
+			s.also[h] = append(s.also[h], r.id())
 		}
 	}
 }
@@ -178,7 +183,8 @@ func (t *pass) control(ctx context.Context, p path) (trust, error) {
 		return untried, err
 	}
 	if specimen == nil {
-		return distrusted, nil // Nobody has such a value: the scan that follows will say so at once.
+		// Nobody who is listed has such a value: the scan that follows will say so at once, and a filter may find more.
+		return untried, nil
 	}
 	hit, err := t.finds(ctx, p, value, specimen.id())
 	if err != nil || !hit {
@@ -249,7 +255,7 @@ func (t *pass) scanned(ctx context.Context, attribute string, p path, value stri
 	s := t.filters.scans[attribute]
 	t.filters.mu.Unlock()
 	if s == nil || time.Since(s.at) > scanLife {
-		s = &scan{at: time.Now(), ids: map[uint64][]identity.AccountID{}}
+		s = &scan{at: time.Now(), ids: map[uint64]identity.AccountID{}, also: map[uint64][]identity.AccountID{}}
 		err := t.list(ctx, usersEndpoint, nil, false, func(r resource) error {
 			s.note(r, p)
 			return nil
@@ -266,7 +272,11 @@ func (t *pass) scanned(ctx context.Context, attribute string, p path, value stri
 	}
 	t.filters.mu.Lock()
 	defer t.filters.mu.Unlock()
-	return slices.Clone(s.ids[xxhash.Sum64String(fold(value))]), nil
+	h := xxhash.Sum64String(fold(value))
+	if first, known := s.ids[h]; known {
+		return append([]identity.AccountID{first}, s.also[h]...), nil
+	}
+	return nil, nil
 }
 
 func (t *target) accounts(found []resource) ([]identity.Account, error) {

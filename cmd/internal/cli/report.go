@@ -69,7 +69,20 @@ func (a *app) printTarget(r control.Report, target string) {
 	for _, s := range steps {
 		a.printStep("", s, wide)
 	}
+	if n := unlisted(r, target); n > 0 {
+		a.printf("  … and %d more creations, not listed here: the audit trail tells of each (`dirsweep audit show`)\n", n)
+	}
 	a.printf("\n")
+}
+
+// unlisted is how many accounts of a target were made beside those that the report lists.
+func unlisted(r control.Report, target string) int {
+	for _, part := range r.Targets {
+		if part.Name == target {
+			return part.Unlisted
+		}
+	}
+	return 0
 }
 
 // modeOf is what has to be said beside a target's name.

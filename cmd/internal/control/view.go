@@ -75,6 +75,8 @@ type Part struct {
 	Error string `json:"error,omitempty"` // why it took no part
 	Mode  string `json:"mode,omitempty"`  // of a target: "enforce" or "observe"
 	At    string `json:"at,omitempty"`    // the config line
+	// Unlisted is how many accounts a pass made that Changes does not list; the trail tells of each.
+	Unlisted int `json:"unlisted,omitempty"`
 }
 
 // A Failure is a change that did not succeed.
@@ -289,7 +291,9 @@ func ViewReport(r reconcile.Report, planned bool) Report {
 	}
 	observed := map[string]bool{}
 	for _, part := range r.Targets {
-		observed[part.Name] = part.Observe
+		if observed[part.Name] = part.Observe; part.Observe && part.Unlisted > 0 {
+			out.Observed[string(identity.Create)] += part.Unlisted
+		}
 	}
 	for _, c := range r.Plan.Changes {
 		switch {
@@ -320,6 +324,7 @@ func viewPerson(id identity.PersonID) string {
 
 func viewTarget(p reconcile.Part) Part {
 	part := viewPart(p)
+	part.Unlisted = p.Unlisted
 	part.Mode = "enforce"
 	if p.Observe {
 		part.Mode = "observe"
