@@ -30,7 +30,7 @@ func run() int {
 // (docs/performance.md). GOGC, where set, is obeyed.
 func collectLess() {
 	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(200)
+		debug.SetGCPercent(130)
 	}
 }
 

@@ -85,7 +85,9 @@ type Result struct {
 	Refused []targets.Refusal      // attributes that the application did not take, while it took the rest
 	Sent    []identity.Entitlement // taken away without proof: the application shows nobody's
 	Found   bool                   // of a Create: the account was there, and what it holds is as it was
-	Err     error
+	// Unanswered says of a Create that it was asked to grant what the account is to have, and gave no answer.
+	Unanswered bool
+	Err        error
 }
 
 // ErrTaken says that a Create found its account in another person's hands; nothing was changed.
@@ -363,6 +365,7 @@ func (x *Executor) create(ctx context.Context, p *Pass, job Job, r *Result) {
 	if err != nil {
 		// The account exists: it is linked, and the next pass, finding the entitlements missing, repeats this part
 		// alone.
+		r.Unanswered = errors.Is(err, targets.ErrUnavailable)
 		x.Log.Warn("created without entitlements", "target", p.s.o.Target, "account", made.UserName, "error", err)
 	}
 }

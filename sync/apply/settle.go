@@ -79,20 +79,22 @@ func asked(job Job, at time.Time) state.Link {
 				link.AskedName = a.After.Text()
 			}
 		}
+		link.Entitlements = granted(link.Entitlements, identity.Delta{Grant: job.Change.Delta.Grant}) // to be taken back one day
 	}
 	return link
 }
 
 // noteAsked remembers of a link, where it still leads to that account, what was asked of the application.
 func noteAsked(w *state.Writer, link state.Link) error {
-	if link.Target == "" || link.Asked.IsZero() && link.AskedName == "" {
+	if link.Target == "" {
 		return nil
 	}
 	now, ok, err := w.Link(link.Target, link.Person)
-	if err != nil || !ok || now.Account != link.Account || now.Asked.Equal(link.Asked) && now.AskedName == link.AskedName {
+	same := now.Asked.Equal(link.Asked) && now.AskedName == link.AskedName && slices.Equal(now.Entitlements, link.Entitlements)
+	if err != nil || !ok || now.Account != link.Account || same {
 		return err
 	}
-	now.Asked, now.AskedName = link.Asked, link.AskedName
+	now.Asked, now.AskedName, now.Entitlements = link.Asked, link.AskedName, link.Entitlements
 	return w.PutLink(now)
 }
 
@@ -236,7 +238,10 @@ func after(p *Pass, job Job, r Result) state.Link {
 		link.Unmet = unmet(link.Unmet, c.Delta, r.Refused, job.Waiting)
 		lacks := len(identity.WithoutEntitlements(job.Want.Entitlements, r.Account.Entitlements)) > 0
 		if c.Op == identity.Create && (lacks || r.Found) { // not all as wanted: to be looked at again
-			link.PersonPrint, link.Want, link.Entitlements = 0, 0, slices.Clone(r.Account.Entitlements)
+			link.PersonPrint, link.Want = 0, 0
+			if !r.Unanswered {
+				link.Entitlements = slices.Clone(r.Account.Entitlements)
+			}
 		}
 	}
 	return link

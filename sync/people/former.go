@@ -7,6 +7,7 @@ import (
 	"github.com/dirsweep/dirsweep/state"
 	"github.com/dirsweep/dirsweep/sync/identity"
 	"github.com/dirsweep/dirsweep/sync/judge"
+	"github.com/dirsweep/dirsweep/sync/roster"
 )
 
 // absentOf is what became of somebody whom the reads lack, where they were asked about.
@@ -61,7 +62,7 @@ func (r *Read) lookFor(ctx context.Context, link state.Link) error {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.gone[link.Person] = a
+	r.gone[link.Person], r.keys[link.Person] = a, roster.HashOf(p.Rehire)
 	return nil
 }
 

@@ -223,7 +223,8 @@ func (r *Read) Departure(l *View, link state.Link) (out Leaver, leaving bool) {
 	}
 	f := r.departureFacts(l, link)
 	judged, leaving := judge.Departure(asked, f)
-	if leaving && f.Absent != nil && f.Ordered == "" && r.unseen[r.keys[link.Person]] {
+	doubted := r.unseen[r.keys[link.Person]] || r.anew(link.Person) && !r.directoryWhole(link.Person.Directory)
+	if leaving && f.Absent != nil && f.Ordered == "" && doubted {
 		return Leaver{Link: link, Leaver: judged}, false
 	}
 	if i, here := r.Roster.Find(link.Person); leaving && here && f.Present {
@@ -300,6 +301,9 @@ func (r *Read) FittingPrint(l *View, correlate []string) uint64 {
 	}
 	return mix(prints...)
 }
+
+// Anew reports whether somebody whom the reads lack is there and active under another anchor.
+func (r *Read) Anew(id identity.PersonID) bool { return r.anew(id) }
 
 // anchorEdited reports whether a source knows people by another attribute than in its last accepted read.
 func (r *Read) anchorEdited(n int) bool {

@@ -54,7 +54,9 @@ func TestR02AnEmptyListIsNotBelieved(t *testing.T) {
 		}
 		app.Inject(scimtest.Fault{
 			Method: http.MethodGet, Path: "/Users",
-			Match:   func(r *http.Request) bool { return !strings.Contains(r.URL.RawQuery, "filter") && strings.HasSuffix(r.URL.Path, "/Users") },
+			Match: func(r *http.Request) bool {
+				return !strings.Contains(r.URL.RawQuery, "filter") && strings.HasSuffix(r.URL.Path, "/Users")
+			},
 			Trouble: scimtest.Answer(http.StatusOK, `{"schemas":["urn:ietf:params:scim:api:messages:2.0:ListResponse"],"totalResults":0,"Resources":[]}`),
 		})
 		report, err := l.engine().Run(t.Context(), reconcile.Pass{})

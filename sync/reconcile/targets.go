@@ -408,8 +408,8 @@ func (r *run) recover(ctx context.Context, s *side) error {
 	if err != nil {
 		return err
 	}
-	leavers = slices.DeleteFunc(leavers, func(out people.Leaver) bool {
-		return slices.ContainsFunc(s.accepted, func(known people.Leaver) bool { return known.Account == out.Account })
+	leavers = slices.DeleteFunc(leavers, func(out people.Leaver) bool { // whose account goes with them is told by the next pass
+		return r.people.Anew(out.Person) || slices.ContainsFunc(s.accepted, func(known people.Leaver) bool { return known.Account == out.Account })
 	})
 	return r.guard(ctx, leavers, s)
 }

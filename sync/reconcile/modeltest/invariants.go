@@ -75,7 +75,7 @@ func (m *model) strength(p place) identity.Strength {
 		return identity.Unproven
 	case h.entry == nil, h.entry.place == outside && len(h.gone) > 0: // of who they were
 		return identity.ByAbsence
-	case !h.entry.active:
+	case !h.entry.active && h.entry.place != outside:
 		return identity.ByState
 	}
 	return identity.ByScope

@@ -511,6 +511,13 @@ func (w *world) edit(e Edit, who, to int) {
 		}
 	case EditScope:
 		m.edit(func(c *config) { c.narrow[to%targetCount] = !c.narrow[to%targetCount] })
+		for n, shares := range m.shares {
+			for t, s := range shares {
+				if !w.linked[place{n, t}] {
+					s.edited = nil // what is found later is judged as such
+				}
+			}
+		}
 		w.reload()
 	case EditMapping:
 		m.edit(func(c *config) { c.long[to%targetCount] = !c.long[to%targetCount] })
