@@ -872,3 +872,79 @@ func TestR04NothingIsGivenToWhoHasLeftSince(t *testing.T) {
 		})
 	}
 }
+
+// TestR03AnAccountThatWasFoundIsCompared: a creation that finds the account there, made by whomever, does not know what
+// it holds: the next pass compares it with what it should be. One that was made just now is as it was asked for.
+func TestR03AnAccountThatWasFoundIsCompared(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		found bool
+	}{{"found", true}, {"made", false}} {
+		t.Run(c.name, func(t *testing.T) {
+			d := newDesk(t, memory.New())
+			if c.found {
+				d.app.Put(account("9", "a", "a"))
+			}
+			job := creation()
+			job.Change.PersonPrint, job.Change.WantPrint = 7, 5
+			if r := d.x.Do(t.Context(), d.p, job); r.Err != nil || r.Found != c.found {
+				t.Fatalf("%+v", r)
+			}
+			if link := d.recorded(alice); (link.PersonPrint == 0) != c.found || (link.Want == 0) != c.found {
+				t.Errorf("%+v", link)
+			}
+		})
+	}
+}
+
+// TestR07WhatIsLinkedSinceStands: an order found the account of an unsettled creation, linked it and closed it. That it
+// was made is found out later, and makes it no active one.
+func TestR07WhatIsLinkedSinceStands(t *testing.T) {
+	closed := account("1", "a", "a")
+	closed.Active = false
+	d := newDesk(t, memory.New(), closed)
+	link := d.link(alice, "1")
+	link.State, link.Disabled = identity.LinkDisabled, time.Now()
+	d.putLink(link)
+	if err := d.ledger.Update(t.Context(), func(w *state.Writer) error {
+		_, err := w.Begin(state.Intent{Pass: "before", Change: change(identity.Create, alice, ""), At: time.Now()})
+		return err
+	}); err != nil {
+		t.Fatal(err)
+	}
+	d.recover(1)
+	if now := d.recorded(alice); now.State != identity.LinkDisabled || now.Disabled.IsZero() {
+		t.Errorf("it counts as active: %+v", now)
+	}
+	d.want("intents left", 0, len(d.intents()))
+}
+
+// TestR08AGrantThatWasNotAnsweredIsTakenBack: what was asked for and not answered may have been given: it is remembered
+// as granted, so that it is taken back when the person should not have it any more.
+func TestR08AGrantThatWasNotAnsweredIsTakenBack(t *testing.T) {
+	g := identity.NamedEntitlements("g")
+	t.Run("with an update", func(t *testing.T) {
+		inBubble(t, func(t *testing.T) {
+			d := newDesk(t, memory.New(), account("1", "a", "a"))
+			d.app.Always("update", applytest.Answer{Err: targets.ErrUnavailable})
+			job := apply.Job{Change: change(identity.Update, alice, "1"), Have: account("1", "a", "a"), Link: d.link(alice, "1")}
+			job.Change.Delta = identity.Delta{Grant: g}
+			if r := d.x.Do(t.Context(), d.p, job); r.Err == nil {
+				t.Fatal("nothing was answered")
+			}
+			d.want("granted", g, d.recorded(alice).Entitlements)
+		})
+	})
+	t.Run("with a creation", func(t *testing.T) {
+		inBubble(t, func(t *testing.T) {
+			d := newDesk(t, memory.New())
+			d.app.Always("update", applytest.Answer{Err: targets.ErrUnavailable})
+			job := creation()
+			job.Want.Entitlements = g
+			if r := d.x.Do(t.Context(), d.p, job); r.Err != nil {
+				t.Fatal(r.Err)
+			}
+			d.want("granted", g, d.recorded(alice).Entitlements)
+		})
+	})
+}

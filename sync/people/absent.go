@@ -264,7 +264,17 @@ func (r *Read) directoryNames() map[int]string {
 }
 
 // anew reports whether somebody whom the reads lack is there and active under another anchor, by the rehire key.
-func (r *Read) anew(id identity.PersonID) bool { return r.keys[id] != 0 && r.activeKeys()[r.keys[id]] }
+func (r *Read) anew(id identity.PersonID) bool {
+	key := r.keyOf(id)
+	return key != 0 && r.activeKeys()[key]
+}
+
+// keyOf is the rehire key of somebody whom the reads lack; 0 for none.
+func (r *Read) keyOf(id identity.PersonID) uint64 {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.keys[id]
+}
 
 // keysOfActive are the rehire keys of everybody who was read and is active.
 func (r *Read) keysOfActive() map[uint64]bool {

@@ -223,7 +223,7 @@ func (r *Read) Departure(l *View, link state.Link) (out Leaver, leaving bool) {
 	}
 	f := r.departureFacts(l, link)
 	judged, leaving := judge.Departure(asked, f)
-	doubted := r.unseen[r.keys[link.Person]] || r.anew(link.Person) && !r.directoryWhole(link.Person.Directory)
+	doubted := r.unseen[r.keyOf(link.Person)] || r.anew(link.Person) && !r.directoryWhole(link.Person.Directory)
 	if leaving && f.Absent != nil && f.Ordered == "" && doubted {
 		return Leaver{Link: link, Leaver: judged}, false
 	}

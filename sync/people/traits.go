@@ -473,10 +473,13 @@ func (r *Read) bind(n, i int, known state.Person, e roster.Entry) error {
 		case !l.Scope.Has(i) && !l.Unsure.Has(i) && scope && slices.Contains(known.Scope, l.Name):
 			l.bound[i] = strongest(by)
 			bound = append(bound, l.Name)
+		case !l.Scope.Has(i) && !l.Unsure.Has(i) && scope: // whether they would be let in cannot be told
+			l.Unsure.Set(i)
+			bound = append(bound, l.Name)
 		}
 	}
 	if len(bound) == 0 {
-		return nil
+		return r.keepTraits(i, known, e, by)
 	}
 	for _, s := range by {
 		s.people++
@@ -484,13 +487,36 @@ func (r *Read) bind(n, i int, known state.Person, e roster.Entry) error {
 	return r.keep(i, known, e, bound)
 }
 
-// bindNewcomers takes people who are read for the first time for such as have lost what many others have lost: they are
-// let in nowhere by lacking it (F4).
+// keepTraits remembers of somebody whom anomalies concern nowhere that they had what many have lost: the next read is to
+// see as many who lost it.
+func (r *Read) keepTraits(i int, known state.Person, e roster.Entry, by []*suspicion) error {
+	g := r.readings[r.Roster.Source(i)]
+	for _, s := range by {
+		switch s.anomaly.Trait {
+		case judge.Attribute:
+			e.Record.Attributes = setBit(slices.Clone(e.Record.Attributes), g.attribute(s.anomaly.Name))
+		case judge.Group:
+			e.Record.Groups = withNumber(e.Record.Groups, g.group(s.anomaly.Name))
+		}
+	}
+	e.Record.Lost = lost(known, e.Record)
+	return r.Roster.Replace(i, e, r.Roster.Row(i).Fingerprint, differs(known, e.Record))
+}
+
+// withNumber is a sorted list with one more number.
+func withNumber(list []uint32, n uint32) []uint32 {
+	list = append(slices.Clone(list), n)
+	slices.Sort(list)
+	return slices.Compact(list)
+}
+
+// bindNewcomers takes people who are read for the first time for such as have lost what many others have lost: nothing is
+// decided of them by their lacking it (F4).
 func (r *Read) bindNewcomers(ctx context.Context, n int) error {
 	g := r.readings[n]
 	var lost []*suspicion
 	for _, s := range g.suspicions {
-		if s.anomaly.Trait == judge.Attribute {
+		if s.anomaly.Trait != judge.Mark {
 			lost = append(lost, s)
 		}
 	}
@@ -522,16 +548,20 @@ func (r *Read) bindNewcomer(n, i int, e roster.Entry, lost []*suspicion) error {
 	effect.person.Active = !e.Record.Inactive
 	rec := e.Record
 	for _, s := range lost {
-		had := judge.Traits{Container: now.Container, Attributes: []string{s.anomaly.Name}}
-		if s.anomaly.Binds(had, now) {
-			effect.add(s.anomaly, g)
+		had := judge.Traits{Container: now.Container, Attributes: []string{s.anomaly.Name}, Groups: []string{s.anomaly.Name}}
+		if !s.anomaly.Binds(had, now) {
+			continue
+		}
+		if effect.add(s.anomaly, g); s.anomaly.Trait == judge.Group {
+			rec.Groups = withNumber(rec.Groups, g.group(s.anomaly.Name))
+		} else {
 			rec.Attributes = setBit(slices.Clone(rec.Attributes), g.attribute(s.anomaly.Name))
 		}
 	}
 	bound := false
 	for _, li := range r.readers(n) {
 		l := r.Views[li]
-		if scope, _ := effect.at(r.o.Sources[n].Mapping, l.Mapping, rec.Active); scope && l.Scope.Has(i) {
+		if scope, _ := effect.at(r.o.Sources[n].Mapping, l.Mapping, rec.Active); scope && !l.Unsure.Has(i) {
 			l.Scope.Clear(i)
 			l.Unsure.Set(i)
 			rec.Scope = slices.DeleteFunc(slices.Clone(rec.Scope), func(target string) bool { return target == l.Name })

@@ -257,7 +257,7 @@ func TestS4OneAccountOfAPersonAtATime(t *testing.T) {
 		t.Fatal(err)
 	}
 	r.step(open("3", 0))
-	r.rules.Parallel = 4
+	r.rules.Parallel = 6
 	var mu sync.Mutex
 	under, others := 0, make(chan struct{})
 	r.target.proof = func(ctx context.Context, account identity.AccountID) {
