@@ -156,11 +156,29 @@ func putLink(w *state.Writer, job Job, link state.Link) error {
 		if known, linked, err := w.Link(link.Target, link.Person); err != nil || linked && known.Account == link.Account {
 			return err
 		}
+		if err := closedSince(w, &link); err != nil {
+			return err
+		}
 	}
 	if err := w.PutLink(link); err != nil || displaced.Target == "" {
 		return err
 	}
 	return w.PutLink(displaced)
+}
+
+// closedSince notes of an account that turned out to have been made that dirsweep has closed it since, as a second one of
+// its person.
+func closedSince(w *state.Writer, link *state.Link) error {
+	c, _, err := w.Case(link.Person)
+	if err != nil {
+		return err
+	}
+	for _, s := range c.Steps {
+		if s.Target == link.Target && s.Account == link.Account && s.Status == state.StepProven {
+			link.State, link.Disabled = identity.LinkDisabled, s.At
+		}
+	}
+	return nil
 }
 
 // displace takes another person's link off an account that is proven to be this one's: identifiers that were traded.
@@ -370,7 +388,11 @@ func (x *Executor) settleFound(ctx context.Context, p *Pass, intent state.Intent
 		p.Break(err)
 		return err
 	}
-	if err = x.conclude(ctx, intent, job, after(p, job, r), done, head); errors.Is(err, state.ErrLinked) {
+	link := job.Link
+	if done {
+		link = after(p, job, r)
+	}
+	if err = x.conclude(ctx, intent, job, link, done, head); errors.Is(err, state.ErrLinked) {
 		return nil // what is remembered stands
 	}
 	return err
@@ -406,7 +428,11 @@ func (x *Executor) inspect(ctx context.Context, p *Pass, job Job) (r Result, don
 		return r, false, err
 	default:
 		v := x.prove(ctx, p, link, err, Facts{Disabled: p.hidden(link), Deleted: c.Op == identity.Delete})
-		if r.judged(v, link, err); r.Err != nil {
+		r.judged(v, link, err)
+		if second := (*SecondError)(nil); errors.As(r.Err, &second) { // it has another identifier now
+			return Result{Account: identity.Account{ID: link.Account, UserName: link.UserName}}, false, nil
+		}
+		if r.Err != nil {
 			return r, false, r.Err
 		}
 	}

@@ -62,7 +62,7 @@ func (r *Read) Back(id identity.PersonID, target string) bool {
 		return false
 	}
 	i, here := r.Roster.Find(r.Views[at].Heir(id))
-	return here && r.Views[at].Scope.Has(i)
+	return here && (r.Views[at].Scope.Has(i) || r.Views[at].Stays.Has(i))
 }
 
 // active reports whether somebody was read and is active.

@@ -44,8 +44,9 @@ type View struct {
 	Window   time.Duration // over which the target's limits count
 	Skip     bool          // the pass leaves the target out
 
-	// One bit a row of the roster: in scope, not known to be in scope or out of it, linked, linked and changed since.
-	Scope, Unsure, Linked, Stale roster.Bits
+	// One bit a row of the roster: in scope, not known to be in scope or out of it, linked, linked and changed since, and of
+	// those who are unsure: in scope for sure, and only what they should have there is not known.
+	Scope, Unsure, Linked, Stale, Stays roster.Bits
 
 	bound   map[int]*suspicion                      // by row: who leaves by an anomaly, and by which
 	rehired map[identity.PersonID]identity.PersonID // who left and has an account here → who came back as somebody new, and has none

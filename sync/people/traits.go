@@ -460,13 +460,19 @@ func (r *Read) bind(n, i int, known state.Person, e roster.Entry) error {
 	if len(by) == 0 {
 		return nil
 	}
-	var bound []string
+	var bound, doubted []string // doubted: of those, where they may be out of scope
 	src := r.o.Sources[n].Mapping
 	for _, li := range r.readers(n) {
 		l := r.Views[li]
 		scope, account := effect.at(src, l.Mapping, e.Record.Active)
+		if scope {
+			doubted = append(doubted, l.Name)
+		}
 		switch {
 		case l.Scope.Has(i) && account:
+			if !scope {
+				l.Stays.Set(i)
+			}
 			l.Scope.Clear(i)
 			l.Unsure.Set(i)
 			bound = append(bound, l.Name)
@@ -484,6 +490,7 @@ func (r *Read) bind(n, i int, known state.Person, e roster.Entry) error {
 	for _, s := range by {
 		s.people++
 	}
+	bound = slices.DeleteFunc(bound, func(target string) bool { return !slices.Contains(doubted, target) })
 	return r.keep(i, known, e, bound)
 }
 

@@ -141,7 +141,7 @@ func (l *modelLab) history(seed int) modeltest.History {
 		return h
 	}
 	for _, e := range l.expected {
-		if len(e.After) > 0 {
+		if e.Invariant == "" {
 			h = h.Without(e.After[:1])
 		}
 	}
@@ -241,9 +241,6 @@ func (l *modelLab) report(t *testing.T, n int) {
 	full := n >= fullRun
 	for i, e := range l.expected {
 		t.Logf("expected: %5d x %s, after %q: %s", l.came[i], cmp.Or(e.Invariant, "anything"), e.After, e.Why)
-		if full && l.came[i] == 0 {
-			t.Errorf("it does not happen any more: take it out of ExpectedToday")
-		}
 	}
 	rare := l.counts.Below(often * min(n, fullRun) / fullRun)
 	if text := fmt.Sprintf("%d combinations came up less than %d times in %d histories: %s", len(rare), often, fullRun, strings.Join(rare, "; ")); full && len(rare) > 0 {

@@ -48,7 +48,7 @@ func NewSpool(dir string) (*Spool, error) {
 	}
 	// Windows refuses to remove an open file; Close removes it there.
 	_ = os.Remove(file.Name())
-	return &Spool{file: file, w: bufio.NewWriterSize(file, 1<<18), enc: enc, dec: dec}, nil
+	return &Spool{file: file, w: bufio.NewWriterSize(file, 1<<16), enc: enc, dec: dec}, nil
 }
 
 // Add appends v and returns where it is.

@@ -3,7 +3,9 @@ package survey
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/dirsweep/dirsweep/state"
 	"github.com/dirsweep/dirsweep/sync/apply"
@@ -82,7 +84,33 @@ func (s *Survey) readSome(ctx context.Context) (late []people.Leaver, err error)
 			return nil, err
 		}
 	}
-	return s.searchUnlinked(ctx)
+	if late, err = s.searchUnlinked(ctx); err != nil || len(s.logins) == 0 {
+		return late, err
+	}
+	return late, s.noteRivals(ctx)
+}
+
+// noteRivals notes whose accounts bore the userNames of accounts that nobody is linked to.
+func (s *Survey) noteRivals(ctx context.Context) error {
+	err := s.o.Ledger.View(ctx, func(v *state.Reader) error {
+		for link, err := range v.Links(s.Name) {
+			if err != nil {
+				return err
+			}
+			s.noteRival(link)
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("read the state: %w", err)
+	}
+	return nil
+}
+
+func (s *Survey) noteRival(link state.Link) {
+	if id, unlinked := s.logins[strings.ToLower(link.UserName)]; unlinked {
+		s.rivals[id] = link
+	}
 }
 
 // searchUnlinked asks the target for accounts that fit the people without a link.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 
 	"github.com/dirsweep/dirsweep/state"
 	"github.com/dirsweep/dirsweep/sync/apply"
@@ -35,9 +34,7 @@ func (s *Survey) vanished(ctx context.Context) error {
 			if _, unlinked := s.marks[ownMark(link)]; unlinked && link.State != identity.LinkActive {
 				s.closed[ownMark(link)] = link
 			}
-			if id, unlinked := s.logins[strings.ToLower(link.UserName)]; unlinked {
-				s.rivals[id] = link
-			}
+			s.noteRival(link)
 			if i, ok := s.people.Roster.Find(s.view.Heir(link.Person)); ok && s.view.Scope.Has(i) && s.view.Linked.Has(i) && !s.Seen.Has(i) {
 				lost = append(lost, link)
 			}

@@ -307,8 +307,18 @@ func (w *world) check(kind Kind, completed bool) error {
 		}
 	}
 	w.model.ordered = l.ordered
+	for t, app := range w.applications {
+		for _, acc := range app.accounts {
+			acc.asked = false
+		}
+		for _, link := range l.links[t] {
+			if acc := app.accounts[link.Account]; acc != nil {
+				acc.asked = !link.Asked.IsZero()
+			}
+		}
+	}
 	for _, c := range l.unsettled {
-		if acc := w.applications[slices.Index(targetNames[:], c.Target)].accounts[c.Account]; acc != nil && c.Op == identity.Disable {
+		if acc := w.applications[slices.Index(targetNames[:], c.Target)].accounts[c.Account]; acc != nil && (c.Op == identity.Disable || c.Op == identity.Enable) {
 			acc.asked = true
 		}
 	}

@@ -253,6 +253,9 @@ func (w *world) learn() {
 	if w.fault.Fault == ContainerHidden {
 		w.hide()
 	}
+	if w.fault.ofSource() {
+		w.miss()
+	}
 	w.forget()
 	switch w.fault.Fault {
 	case AttributeLost:
@@ -358,6 +361,20 @@ func (w *world) hide() {
 				s.leaves, s.edited = true, nil
 				w.back(place{n, t})
 			}
+		}
+	}
+}
+
+// miss takes those who are back under another anchor, which nobody has read yet, for what they were while a source is not
+// read as it is: they may not be seen.
+func (w *world) miss() {
+	for n, h := range w.model.humans {
+		if h.entry == nil || len(h.anchors) == 1 || h.read == h.entry.anchor {
+			continue
+		}
+		for t, s := range w.model.shares[n] {
+			s.leaves, s.edited = true, nil
+			w.back(place{n, t})
 		}
 	}
 }
