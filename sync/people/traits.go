@@ -1,6 +1,7 @@
 package people
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"encoding/binary"
@@ -491,23 +492,29 @@ func (r *Read) bind(n, i int, known state.Person, e roster.Entry) error {
 		s.people++
 	}
 	bound = slices.DeleteFunc(bound, func(target string) bool { return !slices.Contains(doubted, target) })
-	return r.keep(i, known, e, bound)
+	return r.keep(i, known, e, bound, by)
 }
 
 // keepTraits remembers of somebody whom anomalies concern nowhere that they had what many have lost: the next read is to
 // see as many who lost it.
 func (r *Read) keepTraits(i int, known state.Person, e roster.Entry, by []*suspicion) error {
-	g := r.readings[r.Roster.Source(i)]
+	e.Record = r.readings[r.Roster.Source(i)].withTraits(known, e.Record, by)
+	return r.Roster.Replace(i, e, r.Roster.Row(i).Fingerprint, differs(known, e.Record))
+}
+
+// withTraits is a record with what its person has lost by anomalies. Whatever else they lost, and what an operator takes
+// as it is, is lost.
+func (g *reading) withTraits(known, rec state.Person, by []*suspicion) state.Person {
 	for _, s := range by {
 		switch s.anomaly.Trait {
 		case judge.Attribute:
-			e.Record.Attributes = setBit(slices.Clone(e.Record.Attributes), g.attribute(s.anomaly.Name))
+			rec.Attributes = setBit(slices.Clone(rec.Attributes), g.attribute(s.anomaly.Name))
 		case judge.Group:
-			e.Record.Groups = withNumber(e.Record.Groups, g.group(s.anomaly.Name))
+			rec.Groups = withNumber(rec.Groups, g.group(s.anomaly.Name))
 		}
 	}
-	e.Record.Lost = lost(known, e.Record)
-	return r.Roster.Replace(i, e, r.Roster.Row(i).Fingerprint, differs(known, e.Record))
+	rec.Lost = lost(known, rec)
+	return rec
 }
 
 // withNumber is a sorted list with one more number.
@@ -585,9 +592,9 @@ func (r *Read) bindNewcomer(n, i int, e roster.Entry, lost []*suspicion) error {
 
 // keep remembers of somebody what they had before an anomaly, and at the targets that it concerns whether they were in
 // scope; that they are back, or are in scope elsewhere, is remembered all the same.
-func (r *Read) keep(i int, known state.Person, e roster.Entry, bound []string) error {
-	rec := e.Record
-	rec.Attributes, rec.Groups, rec.Lost, rec.Print = known.Attributes, known.Groups, known.Lost, 0
+func (r *Read) keep(i int, known state.Person, e roster.Entry, bound []string, by []*suspicion) error {
+	rec := r.readings[r.Roster.Source(i)].withTraits(known, e.Record, by)
+	rec.Print = 0
 	rec.Scope = slices.DeleteFunc(slices.Clone(rec.Scope), func(target string) bool { return slices.Contains(bound, target) })
 	for _, target := range known.Scope {
 		if slices.Contains(bound, target) {
@@ -595,7 +602,8 @@ func (r *Read) keep(i int, known state.Person, e roster.Entry, bound []string) e
 		}
 	}
 	slices.Sort(rec.Scope)
-	if rec.Active == known.Active && rec.Noticed.Equal(known.Noticed) && slices.Equal(rec.Scope, known.Scope) {
+	same := bytes.Equal(rec.Attributes, known.Attributes) && slices.Equal(rec.Groups, known.Groups)
+	if same && rec.Active == known.Active && rec.Noticed.Equal(known.Noticed) && slices.Equal(rec.Scope, known.Scope) {
 		r.Roster.Keep(i)
 		return nil
 	}

@@ -100,9 +100,17 @@ func (b *Books) due(
 	return tasks, nil
 }
 
-// stands reports whether a task's step is still as it was when it was read.
-func (b *Books) stands(ctx context.Context, t task) (stands bool, err error) {
+// stands reports whether a task's step is still as it was when it was read, and brings its link up to date: what was done
+// about another account of the person may have linked this one.
+func (b *Books) stands(ctx context.Context, t *task) (stands bool, err error) {
 	err = b.Ledger.View(ctx, func(r *state.Reader) error {
+		link, linked, err := r.Link(t.step.Target, t.kase.Person)
+		if err != nil {
+			return err
+		}
+		if t.link = (state.Link{}); linked && link.Account == t.step.Account {
+			t.link = link
+		}
 		c, _, err := r.Case(t.kase.Person)
 		s := StepOf(c, t.step.Target, t.step.Account)
 		stands = s != nil && s.Status == t.step.Status && s.Attempts == t.step.Attempts && s.Delete.Equal(t.step.Delete) &&

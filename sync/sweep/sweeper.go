@@ -383,7 +383,7 @@ func (p *place) move(ctx context.Context, to chan struct{}) {
 
 // do carries one task out and writes down how far it came.
 func (s *Sweeper) do(ctx context.Context, rules Rules, t task) (round Round) {
-	stands, err := s.Books.stands(ctx, t)
+	stands, err := s.Books.stands(ctx, &t)
 	if err != nil || !stands || ctx.Err() != nil {
 		return round // closed meanwhile, taken back, or being stopped
 	}
