@@ -176,6 +176,11 @@ func (r *Reader) Tombstone(target, externalID, userName string) (t Tombstone, by
 	return t, false, ok, err
 }
 
+// Tombstones returns those of every target; one that is known by two names comes twice.
+func (r *Reader) Tombstones() iter.Seq2[Tombstone, error] {
+	return scan(r, tombs, nil, decodeTombstone)
+}
+
 // Epoch is the number of the process that owns the state; 0 before the first.
 func (r *Reader) Epoch() (uint64, error) {
 	v, err := r.tx.Get(single, makeKey("epoch"))

@@ -2,6 +2,7 @@ package state
 
 import (
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/dirsweep/dirsweep/sync/identity"
@@ -264,6 +265,17 @@ type Tombstone struct {
 	UserName   string             `cbor:"4,keyasint,omitempty"`
 	ExternalID string             `cbor:"5,keyasint,omitempty"`
 	At         time.Time          `cbor:"6,keyasint,omitzero"` // when it was proven gone
+}
+
+// keys are those by which a tombstone is found.
+func (t Tombstone) keys() (list []key) {
+	if t.ExternalID != "" {
+		list = append(list, makeKey(t.Target, "externalId", t.ExternalID))
+	}
+	if t.UserName != "" {
+		list = append(list, makeKey(t.Target, "userName", strings.ToLower(t.UserName)))
+	}
+	return list
 }
 
 // A Finding is an identity.Finding with its age.

@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"math"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/dirsweep/dirsweep/sync/identity"
@@ -183,21 +182,26 @@ func (w *Writer) deleteStep(person identity.PersonID, s Step, kept bool) error {
 
 // PutTombstone remembers a leaver's account that is gone, by its externalId and by its userName.
 func (w *Writer) PutTombstone(t Tombstone) error {
-	for kind, value := range map[string]string{"externalId": t.ExternalID, "userName": strings.ToLower(t.UserName)} {
-		if value == "" {
-			continue
-		}
-		if err := w.put(tombs, makeKey(t.Target, kind, value), t); err != nil {
+	for _, k := range t.keys() {
+		if err := w.put(tombs, k, t); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// DeleteTombstone forgets a leaver's account: the person is back, or nothing of it is kept any longer.
+// DeleteTombstone forgets a leaver's account, but not what a later one of the same name has left.
 func (w *Writer) DeleteTombstone(t Tombstone) error {
-	return errors.Join(w.tx.Delete(tombs, makeKey(t.Target, "externalId", t.ExternalID)),
-		w.tx.Delete(tombs, makeKey(t.Target, "userName", strings.ToLower(t.UserName))))
+	for _, k := range t.keys() {
+		known, ok, err := lookup(&w.Reader, tombs, k, decodeTombstone)
+		if err == nil && ok && known.Account == t.Account && known.Person == t.Person && known.At.Equal(t.At) {
+			err = w.tx.Delete(tombs, k)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // NextEpoch takes the state over for a new process: intents of older epochs are what a crash left open.

@@ -14,6 +14,7 @@ import (
 	"github.com/dirsweep/dirsweep/state/memory"
 	"github.com/dirsweep/dirsweep/sync/apply"
 	"github.com/dirsweep/dirsweep/sync/audit"
+	"github.com/dirsweep/dirsweep/sync/sweep"
 	"github.com/dirsweep/dirsweep/sync/sweep/evidence"
 )
 
@@ -62,8 +63,9 @@ func EvidencePath(path string) string { return filepath.Join(filepath.Dir(path),
 // EvidenceKeyPath is the key that signs the evidence of the state file at path; its public half has ".pub" behind it.
 func EvidenceKeyPath(path string) string { return filepath.Join(filepath.Dir(path), "evidence.key") }
 
-// Maintain writes the evidence that a crash kept from being written, and removes what the trail and the evidence have
-// kept for longer than keep. It is for the start, and once a day; it may be called beside everything else.
+// Maintain writes the evidence that a crash kept from being written, and removes what the state, the trail and the
+// evidence have kept for longer than keep: first from the state, so that no case is there whose evidence is not. It is
+// for the start, and once a day; it may be called beside everything else.
 func (s *Storage) Maintain(ctx context.Context, now time.Time, keep time.Duration) error {
 	before := now.Add(-keep)
 	var missing []state.Case
@@ -78,6 +80,10 @@ func (s *Storage) Maintain(ctx context.Context, now time.Time, keep time.Duratio
 		if _, err := s.Evidence.Write(ctx, c); err != nil {
 			return err
 		}
+	}
+	books := sweep.Books{Ledger: s.Ledger, Trail: s.Trail}
+	if err := books.Forget(ctx, before); err != nil {
+		return err
 	}
 	if _, err := s.Trail.Prune(ctx, before); err != nil {
 		return err

@@ -52,6 +52,15 @@ func TestR18WhatIsKeptHasAnEnd(t *testing.T) {
 		}
 		return written, trail
 	}
+	known := func() (known bool) {
+		if err := storage.Ledger.View(t.Context(), func(r *state.Reader) (err error) {
+			_, known, err = r.Case(c.Person)
+			return err
+		}); err != nil {
+			t.Fatal(err)
+		}
+		return known
+	}
 	maintain := func(keep time.Duration, wantWritten, wantTrail int) {
 		t.Helper()
 		if err := storage.Maintain(t.Context(), now, keep); err != nil {
@@ -59,6 +68,9 @@ func TestR18WhatIsKeptHasAnEnd(t *testing.T) {
 		}
 		if written, trail := files(); len(written) != wantWritten || len(trail) != wantTrail {
 			t.Errorf("%v and %v are left", written, trail)
+		}
+		if got := known(); got != (wantWritten > 0) {
+			t.Errorf("the state knows the case: %v", got)
 		}
 		if _, err := storage.Trail.Verify(t.Context()); err != nil {
 			t.Error(err)
