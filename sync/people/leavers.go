@@ -29,7 +29,7 @@ func (l Leaver) Accepted() bool {
 	return l.Known != nil && slices.Contains([]state.StepStatus{state.StepOpen, state.StepDisputed, state.StepUnprovable}, l.Known.Status)
 }
 
-// Remember writes down what changed about the people of whole sources.
+// Remember writes down what changed about the people of whole sources, and forgets whom nobody has to know any more.
 func (r *Read) Remember(ctx context.Context) error {
 	records := r.records
 	for n := range r.o.Sources {
@@ -52,7 +52,10 @@ func (r *Read) Remember(ctx context.Context) error {
 			}
 		}
 	}
-	return r.putPeople(ctx, records)
+	if err := r.putPeople(ctx, records); err != nil {
+		return err
+	}
+	return r.forget(ctx)
 }
 
 // Back reports whether a person, or who they are now, is in a target's scope.
