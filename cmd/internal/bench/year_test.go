@@ -1,0 +1,239 @@
+//go:build unix
+
+package bench
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"strconv"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/hclparse"
+
+	"github.com/dirsweep/dirsweep/cmd/internal/control"
+	"github.com/dirsweep/dirsweep/state"
+	"github.com/dirsweep/dirsweep/sync/apply"
+	"github.com/dirsweep/dirsweep/sync/guard"
+	"github.com/dirsweep/dirsweep/sync/mapping"
+	"github.com/dirsweep/dirsweep/sync/reconcile"
+	"github.com/dirsweep/dirsweep/sync/sweep"
+	"github.com/dirsweep/dirsweep/targets"
+)
+
+// yearVariable is how many people the company of TestYear has.
+const yearVariable = "YEAR_PEOPLE" // 1000
+
+const (
+	day      = 24 * time.Hour
+	week     = 7 * day
+	weeks    = 52
+	keep     = 13 * week // audit { keep }
+	grace    = 4 * week  // delete_after of one application
+	tidied   = 8 * week  // after so long, locked entries and disabled accounts are deleted by hand
+	turnover = 15        // percent of the people leave in the year, and as many come
+	movers   = 20        // percent get another title
+)
+
+// TestYear plays a year of a company through the engine, on a simulated clock, at one full pass a week, with a real
+// state file, trail and evidence, and holds their sizes to what docs/performance.md says (R18).
+func TestYear(t *testing.T) {
+	people := 1000
+	if text := os.Getenv(yearVariable); text != "" {
+		n, err := strconv.Atoi(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		people = n
+	}
+	began := time.Now()
+	synctest.Test(t, func(t *testing.T) {
+		y := newYear(t, people)
+		for n := range weeks + 1 {
+			y.pass(n)
+		}
+		y.end()
+	})
+	t.Logf("%s of real time, at most %.0f MB resident, the company and its applications included", time.Since(began).Round(time.Second), megabytes(peak()))
+}
+
+// peak is the most memory that this process has had.
+func peak() (bytes int64) {
+	stop := make(chan struct{})
+	time.AfterFunc(50*time.Millisecond, func() { close(stop) })
+	return watchPeak(os.Getpid(), stop)
+}
+
+// A year is one under way.
+type year struct {
+	t       *testing.T
+	people  int
+	company *company
+	apps    map[string]*application
+	storage *control.Storage
+	engine  *reconcile.Engine
+	changes int // told in the trail so far
+}
+
+func newYear(t *testing.T, people int) *year {
+	y := &year{t: t, people: people, company: newCompany(), apps: map[string]*application{"wiki": newApplication(), "mail": newApplication()}}
+	var err error
+	y.storage, err = control.OpenStorage(t.Context(), filepath.Join(t.TempDir(), "state.db"))
+	y.must(err)
+	schema := mapping.Schema{Attributes: []string{"cn", "departmentNumber", "mail", "title", "uid"}}
+	expressions, env := y.parse(`
+		scope   = person.departmentNumber != "plant"
+		account = { userName = person.uid, displayName = person.cn, title = person.title, emails = values("mail") }
+	`)
+	source, diags := mapping.CompileSource(mapping.SourceExpressions{}, schema, env)
+	y.diagnosed(diags)
+	target, diags := mapping.CompileTarget(mapping.TargetExpressions{Scope: expressions["scope"], Account: expressions["account"]}, []mapping.Schema{schema}, env)
+	y.diagnosed(diags)
+	limits := guard.Default()
+	limits.MaxSweepCount, limits.MaxDeleteCount = people, people // a week is more than a day
+	o := reconcile.Options{
+		Sources: []reconcile.Source{{Name: "corp", Source: y.company, Mapping: source, Directory: "corp"}},
+		Guard:   limits, Ledger: y.storage.Ledger, Trail: y.storage.Trail, Evidence: y.storage.Evidence, Log: hclog.NewNullLogger(),
+	}
+	o.Scratch, err = y.storage.Scratch()
+	y.must(err)
+	for name, app := range y.apps {
+		session, err := apply.OpenSession(apply.SessionOptions{
+			Target: name, Paths: target.Paths(), Memory: apply.LedgerMemory{Ledger: y.storage.Ledger}, Now: time.Now,
+		}, func(func(context.Context) error) (targets.Target, error) { return app, nil })
+		y.must(err)
+		o.Targets = append(o.Targets, reconcile.Target{
+			Name: name, Session: session, Mapping: target, Parallel: 8, Sources: []string{"corp"}, Correlate: []string{"externalId", "userName"},
+			Leaver: sweep.Default(false), LeaverAt: "config.hcl:1", OnOrphan: "report", OnDrift: "repair", Guard: limits,
+		})
+		if name == "mail" {
+			o.Targets[len(o.Targets)-1].Leaver.DeleteAfter = grace
+		}
+	}
+	y.engine = reconcile.New(o)
+	return y
+}
+
+func (y *year) must(err error) {
+	y.t.Helper()
+	if err != nil {
+		y.t.Fatal(err)
+	}
+}
+
+func (y *year) diagnosed(diags hcl.Diagnostics) {
+	y.t.Helper()
+	if diags.HasErrors() {
+		y.t.Fatal(diags)
+	}
+}
+
+func (y *year) parse(text string) (map[string]hcl.Expression, mapping.Env) {
+	y.t.Helper()
+	parser := hclparse.NewParser()
+	file, diags := parser.ParseHCL([]byte(text), "config.hcl")
+	y.diagnosed(diags)
+	attributes, diags := file.Body.JustAttributes()
+	y.diagnosed(diags)
+	expressions := map[string]hcl.Expression{}
+	for name, attribute := range attributes {
+		expressions[name] = attribute.Expr
+	}
+	return expressions, mapping.Env{Files: parser.Files()}
+}
+
+// pass is one week: people come, go and move, a full pass is made, and what was kept long enough is removed.
+func (y *year) pass(n int) {
+	y.t.Helper()
+	if n == 0 {
+		y.company.hire(y.people)
+	} else {
+		time.Sleep(week)
+		now := time.Now()
+		share := func(percent int) int { return y.people*percent*n/100/weeks - y.people*percent*(n-1)/100/weeks }
+		y.company.leave(share(turnover), now)
+		y.company.hire(share(turnover))
+		y.company.move(share(movers))
+		y.company.tidy(now.Add(-tidied), now)
+		y.apps["wiki"].tidy(now.Add(-tidied))
+	}
+	report, err := y.engine.Run(y.t.Context(), reconcile.Pass{})
+	y.must(err)
+	if got := report.Outcome(); got != reconcile.Converged {
+		y.t.Fatalf("week %d: the pass ended %q: %+v, %+v, failures %+v, held %+v", n, got, report.Sources, report.Targets, report.Failures, report.Held)
+	}
+	y.date()
+	y.must(y.storage.Maintain(y.t.Context(), time.Now(), keep))
+	y.date()
+	if n%4 == 0 {
+		y.t.Logf("week %d: %+v", n, y.measure())
+	}
+}
+
+// date gives files of evidence the time of the simulated clock: the disk knows another.
+func (y *year) date() {
+	y.t.Helper()
+	now := time.Now()
+	entries, err := os.ReadDir(y.storage.Evidence.Dir())
+	y.must(err)
+	for _, entry := range entries {
+		info, err := entry.Info()
+		y.must(err)
+		if info.ModTime().After(now) {
+			y.must(os.Chtimes(filepath.Join(y.storage.Evidence.Dir(), entry.Name()), now, now))
+		}
+	}
+}
+
+// sizes are what there is, and what of it is on disk.
+type footprint struct {
+	people, links, cases, tombstones int
+	files                            int // of evidence
+	records                          int // of the trail
+	state, trail, evidence           int64
+}
+
+func (y *year) measure() (f footprint) {
+	y.t.Helper()
+	y.must(y.storage.Ledger.View(y.t.Context(), func(r *state.Reader) error {
+		f.people, f.cases, f.tombstones = count(y, r.People("corp")), count(y, r.Cases()), count(y, r.Tombstones())
+		for name := range y.apps {
+			f.links += count(y, r.Links(name))
+		}
+		return nil
+	}))
+	summary, err := y.storage.Trail.Verify(y.t.Context())
+	y.must(err)
+	f.records = int(summary.Records)
+	size := func(pattern string) (bytes int64, files int) {
+		paths, err := filepath.Glob(filepath.Join(filepath.Dir(y.storage.Path), pattern))
+		y.must(err)
+		for _, path := range paths {
+			info, err := os.Stat(path)
+			y.must(err)
+			bytes += info.Size()
+		}
+		return bytes, len(paths)
+	}
+	f.state, _ = size("state.db")
+	f.trail, _ = size("audit*.jsonl")
+	f.evidence, f.files = size("evidence/*.json")
+	return f
+}
+
+func count[T any](y *year, seq func(func(T, error) bool)) (n int) {
+	for _, err := range seq {
+		y.must(err)
+		n++
+	}
+	return n
+}
+
+func (y *year) end() {
+	y.must(y.storage.Ledger.Verify(y.t.Context()))
+	y.must(y.storage.Close())
+}
