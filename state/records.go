@@ -218,6 +218,14 @@ type SourceRecord struct {
 	// Own is the anchor of the person as whom the source signs in; "" where that is nobody whom it reads, or not known
 	// (R5).
 	Own string `cbor:"14,keyasint,omitempty"`
+	// Stays are what made people of the source stay at targets, now and by configs of before, the latest last (R14).
+	Stays []Stay `cbor:"15,keyasint,omitempty"`
+}
+
+// A Stay is what an `active` expression asked of people while a Link.ScopePrint was as it is here.
+type Stay struct {
+	ScopePrint uint64   `cbor:"1,keyasint,omitempty"`
+	Conditions []uint64 `cbor:"2,keyasint,omitempty"` // fingerprints of what had to be so of each of them
 }
 
 // Names are the attributes and groups that expressions name or have named. They only grow, so that the bits and numbers

@@ -102,15 +102,18 @@ const (
 type Sighting struct {
 	Source  string
 	Where   Where
-	Trouble string    // where there is no answer: why
-	Order   Order     // beside the last accepted read of that source
-	Same    bool      // the server that answered is the one that was read
-	Witness bool      // somebody who should be seen was
-	Place   Place     // of where the person was
-	Now     string    // where they are, of Elsewhere: a DN
-	Proof   string    // for evidence: what was asked, of whom, and the answer
-	Changed time.Time // when the directory says that it happened; zero where it does not
-	At      time.Time // of the answer
+	Trouble string // where there is no answer: why
+	Order   Order  // beside the last accepted read of that source
+	Same    bool   // the server that answered is the one that was read
+	Witness bool   // somebody who should be seen was
+	Place   Place  // of where the person was
+	Now     string // where they are, of Elsewhere: a DN
+	// Inactive says why somebody in scope is not active, where the read has them by another anchor; "" where they are,
+	// or nobody can tell.
+	Inactive string
+	Proof    string    // for evidence: what was asked, of whom, and the answer
+	Changed  time.Time // when the directory says that it happened; zero where it does not
+	At       time.Time // of the answer
 }
 
 // An Outcome is what became of somebody whom a read lacks.
@@ -147,7 +150,7 @@ type Absent struct {
 // where they were, nobody is a leaver. A source that cannot be asked answers by its read alone where the config says
 // so, and that is the weakest proof of all.
 func Absence(read Read, sightings []Sighting) Absent {
-	var elsewhere, tombstone, gone, unlisted *Sighting
+	var inactive, elsewhere, tombstone, gone, unlisted *Sighting
 	if len(sightings) == 0 {
 		return unproven("", "no source of their directory is read")
 	}
@@ -155,6 +158,10 @@ func Absence(read Read, sightings []Sighting) Absent {
 		s := &sightings[i]
 		switch s.Where {
 		case InScope:
+			if s.Inactive != "" {
+				inactive = s
+				continue
+			}
 			return Absent{
 				Outcome: Missed, Proof: s.Proof,
 				Why: s.Source + " has them in scope, though a read that called itself complete lacks them",
@@ -178,6 +185,10 @@ func Absence(read Read, sightings []Sighting) Absent {
 		}
 	}
 	switch {
+	case inactive != nil:
+		a := left(*inactive, identity.Inactive, identity.ByState)
+		a.Proof += "; they are not active: " + inactive.Inactive
+		return a
 	case elsewhere != nil:
 		return left(*elsewhere, identity.Moved, identity.ByScope)
 	case tombstone != nil:

@@ -69,6 +69,15 @@ func (a Anomaly) Binds(before, now Traits) bool {
 	return before.Inactive && !now.Inactive
 }
 
+// Certain reports whether one of the conditions that somebody does not meet has nothing to do with what was lost. unmet
+// are the attributes that each of these conditions names, lost those that the person had and that nobody may believe
+// lost.
+func Certain(unmet [][]string, lost []string) bool {
+	return slices.ContainsFunc(unmet, func(names []string) bool {
+		return !slices.ContainsFunc(names, func(name string) bool { return slices.Contains(lost, name) })
+	})
+}
+
 // settling is how long after a change an entry may be changed once more and show the same time, where that is told to
 // the second.
 const settling = 2 * time.Second

@@ -353,3 +353,25 @@ func TestR17AnomaliesHaveNoOrder(t *testing.T) {
 		}
 	})
 }
+
+// R1: who is not active by what was not lost is not active, however much else was.
+func TestR01CertainWhateverWasLost(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		unmet [][]string
+		lost  []string
+		want  bool
+	}{
+		{"nothing that they do not meet", nil, []string{"employeeType"}, false},
+		{"what was lost", [][]string{{"employeeType"}}, []string{"employeeType"}, false},
+		{"what was not lost", [][]string{{"nsAccountLock"}}, []string{"employeeType"}, true},
+		{"both, each by itself", [][]string{{"employeeType"}, {"nsAccountLock"}}, []string{"employeeType"}, true},
+		{"both, in one", [][]string{{"employeeType", "nsAccountLock"}}, []string{"employeeType"}, false},
+		{"both, and both were lost", [][]string{{"employeeType"}, {"nsAccountLock"}}, []string{"employeeType", "nsAccountLock"}, false},
+		{"a group was lost, and no attribute", [][]string{{"nsAccountLock"}}, nil, true},
+	} {
+		if got := judge.Certain(c.unmet, c.lost); got != c.want {
+			t.Errorf("%s: %t, want %t", c.name, got, c.want)
+		}
+	}
+}

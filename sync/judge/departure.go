@@ -34,6 +34,9 @@ type Facts struct {
 	// Edited: what makes people stay here (scope, active, base, filter, groups) is not what it was when the person last
 	// did (R14).
 	Edited bool
+	// Condition is where the config says what they do not meet and had to meet before the edit, too: "config.hcl:10". ""
+	// where the edit alone has them inactive.
+	Condition string
 
 	Absent *Absent // of somebody whom the read lacks; nil where nobody asked
 	Anew   bool    // they are there and active under another anchor, by the rehire key, and have no account
@@ -70,7 +73,7 @@ func Departure(link Link, f Facts) (identity.Leaver, bool) {
 	case !f.Active && f.Why != "":
 		l.Cause, l.Strength, l.Left = identity.Inactive, identity.ByState, f.Left
 		l.Proof = "the source says that the person is not active: " + f.Why
-	case f.Edited:
+	case f.Edited && (f.Active || f.Condition == ""):
 		l.Cause, l.Strength = identity.ConfigEdited, identity.ByScope
 		l.Proof = "the config was edited, and no longer holds the person"
 		if f.Scope != "" {
@@ -79,6 +82,10 @@ func Departure(link Link, f Facts) (identity.Leaver, bool) {
 	case !f.Active:
 		l.Cause, l.Strength, l.Left = identity.Inactive, identity.ByState, f.Left
 		l.Proof = "the source, or the `active` expression, says that the person is not active"
+		if f.Condition != "" {
+			l.Proof = "the `active` expression says that the person is not active, by what it asks at " + f.Condition +
+				", as it did before the config was edited"
+		}
 	default:
 		l.Cause, l.Strength, l.Group, l.Rule = identity.OutOfScope, identity.ByScope, f.Group, f.Scope
 		l.Proof = "the scope at " + f.Scope + " no longer holds the person"

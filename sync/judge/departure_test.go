@@ -65,6 +65,18 @@ func TestR01Departure(t *testing.T) {
 			but(func(f *judge.Facts) { f.Edited, f.Active, f.Why = true, false, "locked" }), true, identity.Inactive, identity.ByState, "locked",
 			time.Time{},
 		},
+		{
+			"R14: edited, and inactive by what the config asked before, too",
+			but(func(f *judge.Facts) { f.Edited, f.Active, f.Condition = true, false, "config.hcl:10" }),
+			true, identity.Inactive, identity.ByState, "config.hcl:10",
+			time.Time{},
+		},
+		{
+			"R14: edited, active and out of scope, whatever the config asked before",
+			but(func(f *judge.Facts) { f.Edited, f.InScope, f.Condition = true, false, "config.hcl:10" }),
+			true, identity.ConfigEdited, identity.ByScope, "edited",
+			time.Time{},
+		},
 		{name: "missing, nobody asked", facts: but(func(f *judge.Facts) { f.Present = false })},
 		{name: "missing, unproven", facts: judge.Facts{Watched: true, Absent: &judge.Absent{Outcome: judge.Unproven}}},
 		{name: "missing, missed", facts: judge.Facts{Watched: true, Absent: &judge.Absent{Outcome: judge.Missed}}},

@@ -73,9 +73,10 @@ func (e *Error) Unwrap() error { return e.Err }
 
 // Source is the compiled part of one source block: who is active, and the rehire key. It is safe for concurrent use.
 type Source struct {
-	unit   *unit
-	active *expression
-	rehire *expression
+	unit       *unit
+	active     *expression
+	conditions []Condition // of active
+	rehire     *expression
 }
 
 // CompileSource checks and compiles a source block's expressions against the source's own schema. The diagnostics
@@ -85,6 +86,9 @@ func CompileSource(in SourceExpressions, schema Schema, env Env) (*Source, hcl.D
 	s := &Source{unit: u}
 	if in.Active != nil {
 		s.active = u.compile("active", in.Active, wantFlag, &diags)
+		if !diags.HasErrors() {
+			s.conditions = u.conditions(in.Active)
+		}
 	}
 	if in.Rehire != nil {
 		s.rehire = u.compile("rehire", in.Rehire, wantText, &diags)

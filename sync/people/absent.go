@@ -190,7 +190,7 @@ func (r *Read) absent(ctx context.Context) (absent []missing, err error) {
 				}
 				seen[p.ID] = -1
 				r.keys[p.ID] = roster.HashOf(p.Rehire)
-				if r.heir(p.ID) {
+				if r.heir(p.ID) && !r.inactiveHeir(p.ID, link) {
 					r.stranded[p.ID.Directory]++
 					continue
 				}
@@ -472,6 +472,9 @@ func (r *Read) sighting(ctx context.Context, n int, p state.Person) judge.Sighti
 		Source: s.Name, Where: judge.Where(seen.Where), Now: seen.Person.DN, Proof: seen.Proof, Changed: seen.Changed, At: seen.At,
 		Order: order(seen.Currency, g.facts.Until), Same: seen.Server == g.facts.Server, Witness: seen.Witness != "",
 	}
+	if late {
+		out.Inactive = r.inactive(n, seen.Person, r.asked[p.ID])
+	}
 	switch seen.Place {
 	case sources.PlacePeopled:
 		out.Place = judge.PlacePeopled
@@ -538,6 +541,7 @@ func (r *Read) accept(ctx context.Context, n int) error {
 	}
 	record.Directory, record.DirectoryID = r.directories[n].name, r.directories[n].id
 	record.Own = r.ownOf(n)
+	record.Stays = r.stays(n)
 	err := r.update(ctx, func(w *state.Writer) error {
 		return errors.Join(w.PutNames(r.names.all()), w.PutSource(record))
 	})

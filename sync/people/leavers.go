@@ -231,7 +231,7 @@ func (r *Read) Departure(l *View, link state.Link) (out Leaver, leaving bool) {
 		return Leaver{Link: link, Leaver: judged}, false
 	}
 	if i, here := r.Roster.Find(link.Person); leaving && here && f.Present {
-		r.because(l, i, &f)
+		r.because(l, link, i, &f)
 		judged, leaving = judge.Departure(asked, f)
 	}
 	return Leaver{Link: link, Leaver: judged}, leaving
@@ -267,7 +267,7 @@ func (r *Read) departureFacts(l *View, link state.Link) judge.Facts {
 }
 
 // because adds what is known of somebody who was read and leaves.
-func (r *Read) because(l *View, i int, f *judge.Facts) {
+func (r *Read) because(l *View, link state.Link, i int, f *judge.Facts) {
 	e, err := r.Roster.Entry(i)
 	if err != nil {
 		r.o.Log.Error("read the temporary file", "error", err)
@@ -277,6 +277,9 @@ func (r *Read) because(l *View, i int, f *judge.Facts) {
 	f.Left, f.Noticed = e.Record.Left, e.Record.Noticed
 	if r.o.Sources[n].Mapping.Judged() {
 		f.Why = e.Person.Inactive
+	}
+	if f.Edited && !f.Active {
+		f.Condition = r.unmet(n, e.Person, r.conditionsOf(n, link))
 	}
 	scope := l.Mapping.ScopeGroups()
 	for _, name := range r.readings[n].groupSet(e.Record.Lost) {

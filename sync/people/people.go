@@ -122,7 +122,9 @@ type Read struct {
 	keys map[identity.PersonID]uint64       // the rehire keys of those; 0 for none
 	open map[identity.PersonID]bool         // of those, who have an active account somewhere
 	// late is from who people were to who they are by another anchor, where only a look-up has told.
-	late    map[identity.PersonID]identity.PersonID
+	late map[identity.PersonID]identity.PersonID
+	// asked is what the config asked, when they last stayed, of those who seem to be inactive by another anchor.
+	asked   map[identity.PersonID][]uint64
 	records []state.Person
 	own     []identity.Own // people as whom sources sign in
 }
@@ -133,8 +135,8 @@ func New(o Options) *Read {
 		o: o, Roster: roster.New(o.Spool), Views: o.Views, Parts: make([]Part, len(o.Sources)),
 		whole: make([]bool, len(o.Sources)), programs: make([]uint64, len(o.Sources)), readings: make([]*reading, len(o.Sources)),
 		gone: map[identity.PersonID]judge.Absent{}, keys: map[identity.PersonID]uint64{}, open: map[identity.PersonID]bool{}, stranded: map[string]int{},
-		late: map[identity.PersonID]identity.PersonID{}, orders: map[identity.PersonID]state.Closure{},
-		holders: newHolders(), unseen: map[uint64]bool{},
+		late: map[identity.PersonID]identity.PersonID{}, asked: map[identity.PersonID][]uint64{},
+		orders: map[identity.PersonID]state.Closure{}, holders: newHolders(), unseen: map[uint64]bool{},
 	}
 	r.activeKeys = sync.OnceValue(r.keysOfActive)
 	r.meant.Who = o.Person

@@ -463,6 +463,9 @@ func (r *Read) bind(n, i int, known state.Person, e roster.Entry) error {
 	}
 	var bound, doubted []string // doubted: of those, where they may be out of scope
 	src := r.o.Sources[n].Mapping
+	if !e.Record.Active && effect.leaves(src.Unmet(e.Person)) {
+		return nil
+	}
 	for _, li := range r.readers(n) {
 		l := r.Views[li]
 		scope, account := effect.at(src, l.Mapping, e.Record.Active)
@@ -633,6 +636,15 @@ func (x *effects) add(a judge.Anomaly, g *reading) {
 	case judge.Mark:
 		x.mark = true
 	}
+}
+
+// leaves reports whether somebody is not active, whatever the anomalies mean, by the conditions that they do not meet.
+func (x *effects) leaves(unmet []mapping.Condition) bool {
+	names := make([][]string, len(unmet))
+	for i, c := range unmet {
+		names[i] = c.Names()
+	}
+	return judge.Certain(names, x.attributes)
 }
 
 // groupCalled makes a group that the config knows by a name.
