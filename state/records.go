@@ -42,6 +42,8 @@ type Person struct {
 	KnownBy string `cbor:"17,keyasint,omitempty"`
 	// Former are names that they had before, by which a group still lists them (R3).
 	Former []Former `cbor:"15,keyasint,omitempty"`
+	// Missing is since when whole reads lack somebody of whom nothing else is left; zero where they do not.
+	Missing time.Time `cbor:"18,keyasint,omitzero"`
 }
 
 // InScope reports whether the person is active and in a target's scope, as the last judgement has it.

@@ -1,5 +1,7 @@
 package judge
 
+import "time"
+
 // Traces are what there is of somebody whom a whole and believed read of their directory lacks.
 type Traces struct {
 	Linked    bool // to an account at some target, closed or not
@@ -10,6 +12,14 @@ type Traces struct {
 	Begun     bool // a change that is not settled: there may be an account
 }
 
-// Forgotten reports whether nobody has to know any more who somebody was (R18). Each trace leads to the record: by it
-// an account is known again, its person asked for, or said who they are.
-func Forgotten(left Traces) bool { return left == Traces{} }
+// Nowhere reports whether nothing but the record is left of somebody. Each trace leads to it: by it an account is known
+// again, its person asked for, or said who they are.
+func Nowhere(left Traces) bool { return left == Traces{} }
+
+// lacked is for how long whole reads have to lack somebody until they are forgotten: one read may have missed them, and
+// by what is remembered of them somebody else's account is known to be theirs (R3).
+const lacked = 24 * time.Hour
+
+// Forgotten reports whether nobody has to know any more who somebody was (R18), of whom nothing has been left and whom
+// the reads lack since an instant. A clock that has gone back since begins anew.
+func Forgotten(since, now time.Time) bool { return !since.IsZero() && now.Sub(since) >= lacked }

@@ -2,6 +2,7 @@ package judge_test
 
 import (
 	"testing"
+	"time"
 
 	"github.com/dirsweep/dirsweep/sync/judge"
 )
@@ -21,8 +22,27 @@ func TestR18WhoIsForgotten(t *testing.T) {
 		"an order":                {judge.Traces{Ordered: true}, false},
 		"a change under way":      {judge.Traces{Begun: true}, false},
 	} {
-		if got := judge.Forgotten(c.left); got != c.want {
+		if got := judge.Nowhere(c.left); got != c.want {
 			t.Errorf("who left %s is forgotten: %v, want %v", name, got, c.want)
+		}
+	}
+}
+
+// TestR18WhoIsForgottenWhen: one read may have missed somebody: a day of reads has to lack them.
+func TestR18WhoIsForgottenWhen(t *testing.T) {
+	t.Parallel()
+	now := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	for name, c := range map[string]struct {
+		since time.Time
+		want  bool
+	}{
+		"missed for the first time": {time.Time{}, false},
+		"missing for an hour":       {now.Add(-time.Hour), false},
+		"missing for a day":         {now.Add(-24 * time.Hour), true},
+		"the clock went back since": {now.Add(48 * time.Hour), false},
+	} {
+		if got := judge.Forgotten(c.since, now); got != c.want {
+			t.Errorf("%s: forgotten %v, want %v", name, got, c.want)
 		}
 	}
 }

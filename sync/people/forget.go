@@ -11,7 +11,7 @@ import (
 	"github.com/dirsweep/dirsweep/sync/roster"
 )
 
-// forget forgets the people whom a full read lacks and of whom nothing else is left (R18). Nobody is forgotten while a
+// forget forgets the people whom full reads have lacked for a day and of whom nothing else is left (R18). Nobody is forgotten while a
 // source knows people by another anchor than before.
 func (r *Read) forget(ctx context.Context) error {
 	if !r.o.Full || r.o.Person != "" {
@@ -23,7 +23,7 @@ func (r *Read) forget(ctx context.Context) error {
 			names = append(names, d.name)
 		}
 	}
-	var over []identity.PersonID
+	var over []state.Person
 	var kept traces
 	err := r.o.Ledger.View(ctx, func(v *state.Reader) (err error) {
 		if kept, err = tracesIn(v); err != nil {
@@ -41,8 +41,8 @@ func (r *Read) forget(ctx context.Context) error {
 				if err != nil {
 					return err
 				}
-				if judge.Forgotten(left) {
-					over = append(over, p.ID)
+				if judge.Nowhere(left) && (p.Missing.IsZero() || p.Missing.After(r.o.Now) || judge.Forgotten(p.Missing, r.o.Now)) {
+					over = append(over, p)
 				}
 			}
 		}
@@ -57,10 +57,16 @@ func (r *Read) forget(ctx context.Context) error {
 			if err != nil {
 				return err
 			}
-			for _, id := range some { // others are at work beside the read: once more, as it is now
-				left, err := begun.of(&w.Reader, id)
-				if err == nil && judge.Forgotten(left) {
-					err = w.DeletePerson(id)
+			for _, p := range some { // others are at work beside the read: once more, as it is now
+				left, err := begun.of(&w.Reader, p.ID)
+				switch {
+				case err != nil:
+				case !judge.Nowhere(left):
+				case judge.Forgotten(p.Missing, r.o.Now):
+					err = w.DeletePerson(p.ID)
+				default:
+					p.Missing = r.o.Now
+					err = w.PutPerson(p)
 				}
 				if err != nil {
 					return err
