@@ -8,6 +8,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/cespare/xxhash/v2"
+
 	"github.com/dirsweep/dirsweep/state"
 	"github.com/dirsweep/dirsweep/sync/apply"
 	"github.com/dirsweep/dirsweep/sync/identity"
@@ -94,6 +96,8 @@ func (s *Survey) meet(ctx context.Context, batch []identity.Account) (late []peo
 			}
 			if link.State == identity.LinkActive {
 				s.linksSeen++
+			} else {
+				s.closedSeen[xxhash.Sum64String(string(a.ID))] = struct{}{}
 			}
 			out, reopened, err := s.compare(ctx, v, link, a)
 			if err != nil {

@@ -5,11 +5,14 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/cespare/xxhash/v2"
+
 	"github.com/dirsweep/dirsweep/state"
 	"github.com/dirsweep/dirsweep/sync/apply"
 	"github.com/dirsweep/dirsweep/sync/guard"
 	"github.com/dirsweep/dirsweep/sync/identity"
 	"github.com/dirsweep/dirsweep/sync/plan"
+	"github.com/dirsweep/dirsweep/sync/sweep"
 	"github.com/dirsweep/dirsweep/targets"
 )
 
@@ -18,12 +21,17 @@ const relinkedOneByOne = 3
 
 // vanished looks after linked accounts of people in scope that the listing lacks. Those that are there under another
 // identifier, with their person's own externalId, are linked again. Where far too many are left, the target is held
-// (R2); else each is asked for.
+// (R2); else each is asked for. Closed accounts that it lacks are asked for too, so many at a time: an application that
+// is tidied up would leave their links behind for ever (R18).
 func (s *Survey) vanished(ctx context.Context) error {
-	var lost []state.Link
+	var lost, closed []state.Link
 	missing := 0 // active ones, of everybody
 	err := s.o.Ledger.View(ctx, func(v *state.Reader) error {
 		active := 0
+		target, _, err := v.Target(s.Name)
+		if err != nil {
+			return err
+		}
 		for link, err := range v.Links(s.Name) {
 			if err != nil {
 				return err
@@ -37,6 +45,8 @@ func (s *Survey) vanished(ctx context.Context) error {
 			s.noteRival(link)
 			if i, ok := s.people.Roster.Find(s.view.Heir(link.Person)); ok && s.view.Scope.Has(i) && s.view.Linked.Has(i) && !s.Seen.Has(i) {
 				lost = append(lost, link)
+			} else if s.isPast(link) && !target.HidesInactive && len(closed) < mostAsked {
+				closed = append(closed, link)
 			}
 		}
 		missing = active - s.linksSeen
@@ -67,6 +77,41 @@ func (s *Survey) vanished(ctx context.Context) error {
 		if err := look(ctx, link); err != nil {
 			return err
 		}
+	}
+	for _, link := range closed {
+		if err := s.bury(ctx, link); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// isPast reports whether a link is to a closed account that the listing lacks, and of which nothing is to be done.
+func (s *Survey) isPast(link state.Link) bool {
+	_, seen := s.closedSeen[xxhash.Sum64String(string(link.Account))]
+	return !seen && link.State == identity.LinkDisabled && !s.o.Delayed[link.Person] && !s.isAccepted(link.Account)
+}
+
+// bury takes the link of a closed account that is proven gone, and keeps what it takes to know it again. What cannot be
+// proven of an account that is closed is nobody's trouble.
+func (s *Survey) bury(ctx context.Context, link state.Link) error {
+	if !s.o.Write {
+		return nil
+	}
+	look := s.o.Executor.Look(ctx, s.app, apply.Job{
+		Change: identity.Change{Op: identity.Disable, Target: s.Name, Person: link.Person, Account: link.Account, UserName: link.UserName},
+		Have:   identity.Account{ID: link.Account, UserName: link.UserName}, Link: link,
+	})
+	switch {
+	case look.Err == nil && look.Seen == apply.SeenGone:
+	case ctx.Err() != nil || s.app.Down() != nil || errors.Is(look.Err, apply.ErrPaused):
+		return look.Err
+	default:
+		return nil
+	}
+	err := s.o.Ledger.Update(ctx, func(w *state.Writer) error { return sweep.Bury(w, link, s.o.Now) })
+	if err != nil {
+		return fmt.Errorf("write the state: %w", err)
 	}
 	return nil
 }

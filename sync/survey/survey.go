@@ -121,6 +121,8 @@ type Survey struct {
 	linksSeen int                               // links to active accounts that the list holds
 	closed    map[string]state.Link             // by externalId, links of closed accounts where an unlinked account bears that
 	asked     int                               // accounts that nothing is remembered of whose people were asked for
+	// closedSeen are hashes of the identifiers of linked accounts that are not active and that the list holds.
+	closedSeen map[uint64]struct{}
 
 	mu      sync.Mutex      // guards what follows
 	waiting map[string]wish // by name, entitlements that are wanted and cannot be given
@@ -213,7 +215,7 @@ func New(o Options) *Survey {
 		matcher: correlate.New(o.Target.Correlate), fitting: o.People.FittingPrint(o.View, o.Target.Correlate),
 		parked: map[identity.AccountID]parked{}, taken: roster.Logins{},
 		lost: map[int]state.Link{}, marks: map[string]identity.AccountID{}, relinked: map[identity.AccountID]bool{},
-		waiting: map[string]wish{}, closed: map[string]state.Link{},
+		waiting: map[string]wish{}, closed: map[string]state.Link{}, closedSeen: map[uint64]struct{}{},
 		logins: map[string]identity.AccountID{}, rivals: map[identity.AccountID]state.Link{},
 	}
 }

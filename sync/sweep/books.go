@@ -256,20 +256,28 @@ func record(s *state.Step, closed Closed, before bool, now time.Time) (took time
 	return closed.At.Sub(s.Left)
 }
 
-// bury takes the link of an account that is gone, and keeps what it takes to know it again (R11).
+// bury is Bury of a task's account.
 func bury(w *state.Writer, t task, at time.Time) error {
-	link, ok, err := w.Link(t.step.Target, t.kase.Person)
+	return Bury(w, state.Link{
+		Target: t.step.Target, Person: t.kase.Person, Name: t.kase.Name, Account: t.step.Account, UserName: t.step.UserName,
+		ExternalID: t.step.ExternalID,
+	}, at)
+}
+
+// Bury takes the link of an account that is gone, and keeps what it takes to know it again (R11).
+func Bury(w *state.Writer, gone state.Link, at time.Time) error {
+	link, ok, err := w.Link(gone.Target, gone.Person)
 	if err != nil {
 		return err
 	}
-	if ok && link.Account == t.step.Account {
-		if err := w.DeleteLink(t.step.Target, t.kase.Person); err != nil {
+	if ok && link.Account == gone.Account {
+		if err := w.DeleteLink(gone.Target, gone.Person); err != nil {
 			return err
 		}
 	}
 	return w.PutTombstone(state.Tombstone{
-		Target: t.step.Target, Person: t.kase.Person, Name: t.kase.Name, Account: t.step.Account, UserName: t.step.UserName,
-		ExternalID: t.step.ExternalID, At: at,
+		Target: gone.Target, Person: gone.Person, Name: gone.Name, Account: gone.Account, UserName: gone.UserName,
+		ExternalID: gone.ExternalID, At: at,
 	})
 }
 

@@ -29,6 +29,7 @@ type trust uint8
 
 const (
 	untried    trust = iota
+	unshown          // nobody who is listed has such a value: what it finds counts, that it finds nothing does not
 	distrusted       // it does not find what is there
 	literal          // it finds, but only in the very letter case
 	understood
@@ -183,8 +184,7 @@ func (t *pass) control(ctx context.Context, p path) (trust, error) {
 		return untried, err
 	}
 	if specimen == nil {
-		// Nobody who is listed has such a value: the scan that follows will say so at once, and a filter may find more.
-		return untried, nil
+		return unshown, nil
 	}
 	hit, err := t.finds(ctx, p, value, specimen.id())
 	if err != nil || !hit {

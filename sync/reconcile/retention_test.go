@@ -1,0 +1,129 @@
+package reconcile_test
+
+import (
+	"net/http"
+	"testing"
+	"time"
+
+	"github.com/dirsweep/dirsweep/sources/ldap/slapdtest"
+	"github.com/dirsweep/dirsweep/state"
+	"github.com/dirsweep/dirsweep/sync/sweep"
+)
+
+// known is what the state has of somebody of the company, by login: their record, their link, their case, and the
+// tombstone of their account.
+type known struct{ Person, Link, Case, Tombstone bool }
+
+func (l *lab) known(login string) (k known) {
+	l.t.Helper()
+	l.must(l.ledger.View(l.t.Context(), func(r *state.Reader) error {
+		for p, err := range r.People("corp") {
+			if err != nil {
+				return err
+			}
+			k.Person = k.Person || p.Name == login
+		}
+		for link, err := range r.Links("wiki") {
+			if err != nil {
+				return err
+			}
+			k.Link = k.Link || link.UserName == login
+		}
+		for c, err := range r.Cases() {
+			if err != nil {
+				return err
+			}
+			k.Case = k.Case || c.Name == login
+		}
+		for tomb, err := range r.Tombstones() {
+			if err != nil {
+				return err
+			}
+			k.Tombstone = k.Tombstone || tomb.UserName == login
+		}
+		return nil
+	}))
+	return k
+}
+
+// TestR18WhoLeftIsForgotten: what the state has of people who left goes when nothing needs it, and not before.
+func TestR18WhoLeftIsForgotten(t *testing.T) {
+	without, closed, tidied := slapdtest.UID(1), slapdtest.UID(2), slapdtest.UID(3)
+	l, dir, app := company(t, 40, `scope = person.uid != "`+without+`"`, nil)
+	check := func(when, who string, want known) {
+		t.Helper()
+		if got := l.known(who); got != want {
+			t.Errorf("%s the state has of %s: %+v, want %+v", when, who, got, want)
+		}
+	}
+	forget := func(before time.Time) {
+		t.Helper()
+		books := sweep.Books{Ledger: l.ledger, Trail: l.trail}
+		l.must(books.Forget(t.Context(), before))
+		l.full()
+	}
+	enabled := func(who string) { // by hand, and closed again
+		t.Helper()
+		app.Patch(t, "/Users/"+app.Users(t)[who]["id"].(string), "replace", "active", true)
+		if report := l.full(); app.Users(t)[who]["active"] != false || len(findings(report, "drift")) != 1 {
+			t.Errorf("enabled again by hand: %v, findings %+v", app.Users(t)[who], report.Findings)
+		}
+	}
+	check("while they are there,", without, known{Person: true})
+
+	for _, who := range []string{without, closed, tidied} {
+		dir.Delete(t, dir.PersonDN(who))
+	}
+	l.full()
+	check("once they had no account,", without, known{})
+	check("once closed,", closed, known{Person: true, Link: true, Case: true})
+
+	// The application deletes a disabled account: the next listing lacks it, and it is known again should it come back.
+	doc := app.Users(t)[tidied]
+	if status, _ := app.Raw(t, http.MethodDelete, "/Users/"+doc["id"].(string), nil); status != http.StatusNoContent {
+		t.Fatalf("delete: %d", status)
+	}
+	l.full()
+	check("once the account was deleted by hand,", tidied, known{Person: true, Case: true, Tombstone: true})
+	app.AddUser(t, tidied, map[string]any{"externalId": doc["externalId"], "active": true})
+	if report := l.full(); app.Users(t)[tidied]["active"] != false || len(findings(report, "drift")) != 1 {
+		t.Errorf("back from the dead: %v, findings %+v", app.Users(t)[tidied], report.Findings)
+	}
+
+	// Kept long enough, the case is forgotten; the link stays as long as the account is there, and does its work.
+	l.must(l.ledger.Update(t.Context(), func(w *state.Writer) error { return unwatched(w) }))
+	forget(time.Now().Add(-time.Hour))
+	check("before it was kept long enough,", closed, known{Person: true, Link: true, Case: true})
+	forget(time.Now())
+	check("after it was kept long enough,", closed, known{Person: true, Link: true})
+	enabled(closed)
+	check("once enabled by hand,", closed, known{Person: true, Link: true, Case: true})
+
+	l.must(l.ledger.Update(t.Context(), func(w *state.Writer) error { return unwatched(w) }))
+	if status, _ := app.Raw(t, http.MethodDelete, "/Users/"+app.Users(t)[closed]["id"].(string), nil); status != http.StatusNoContent {
+		t.Fatalf("delete: %d", status)
+	}
+	l.full()
+	forget(time.Now())
+	check("after all,", closed, known{})
+	if findings := l.findings(); len(findings) > 0 {
+		t.Errorf("findings: %+v", findings)
+	}
+}
+
+// unwatched ends the looks at closed accounts, as a month does.
+func unwatched(w *state.Writer) error {
+	list, err := state.Collect(w.Cases())
+	if err != nil {
+		return err
+	}
+	for _, c := range list {
+		for i := range c.Steps {
+			c.Steps[i].Next = time.Time{}
+		}
+		if err := w.PutCase(c); err != nil {
+			return err
+		}
+	}
+	return nil
+}
