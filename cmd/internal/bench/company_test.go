@@ -34,7 +34,9 @@ var (
 	_ sources.Finder = (*company)(nil)
 )
 
-func newCompany() *company { return &company{people: map[int]*employee{}, gone: map[string]time.Time{}} }
+func newCompany() *company {
+	return &company{people: map[int]*employee{}, gone: map[string]time.Time{}}
+}
 
 func (c *company) hire(n int) {
 	for range n {
