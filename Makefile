@@ -11,7 +11,7 @@ WHOLE := cmd/dirsweep cmd/internal/acceptance cmd/internal/fieldcases
 export PATH := $(PATH):/usr/sbin:/sbin
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test needs check format vet staticcheck tidy cross race bench mutants generate lint clean
+.PHONY: help build demo test needs check format vet staticcheck tidy cross race bench year mutants generate lint clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1|/' | awk -F'|' '{ printf "  %-12s %s\n", $$1, $$2 }'
@@ -56,6 +56,9 @@ race: needs ## every test again, under the race detector
 
 bench: needs ## one table: reading and whole passes of 10,000 and 100,000 people beside ldapsearch and a bare listing
 	$(GO) test -run '^$$' -bench . -benchtime 1x -timeout 1h ./cmd/internal/bench
+
+year: ## a simulated year of 100,000 people: what state, trail and evidence come to; YEAR_PEOPLE=20000 for fewer
+	YEAR_PEOPLE=$${YEAR_PEOPLE:-100000} $(GO) test -count=1 -v -run '^TestYear$$' -timeout 3h ./cmd/internal/bench
 
 mutants: needs ## breaks each rule on purpose and sees a test notice; ARGS="-only R8" for some, ARGS=-h for more
 	$(GO) run ./cmd/internal/mutants $(ARGS)

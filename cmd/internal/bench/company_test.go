@@ -139,6 +139,7 @@ type application struct {
 	closed   map[identity.AccountID]time.Time
 	next     int
 	writes   int
+	removed  int // accounts
 }
 
 var (
@@ -164,6 +165,7 @@ func (a *application) tidy(before time.Time) {
 
 func (a *application) remove(id identity.AccountID) {
 	have := a.accounts[id]
+	a.removed++
 	delete(a.accounts, id)
 	delete(a.names, "userName "+strings.ToLower(have.UserName))
 	delete(a.names, "externalId "+have.ExternalID)

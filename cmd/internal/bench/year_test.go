@@ -18,6 +18,7 @@ import (
 	"github.com/dirsweep/dirsweep/cmd/internal/control"
 	"github.com/dirsweep/dirsweep/state"
 	"github.com/dirsweep/dirsweep/sync/apply"
+	"github.com/dirsweep/dirsweep/sync/audit"
 	"github.com/dirsweep/dirsweep/sync/guard"
 	"github.com/dirsweep/dirsweep/sync/mapping"
 	"github.com/dirsweep/dirsweep/sync/reconcile"
@@ -76,7 +77,53 @@ type year struct {
 	apps    map[string]*application
 	storage *control.Storage
 	engine  *reconcile.Engine
-	changes int // told in the trail so far
+
+	left, removed, told []int // by week: people who left, accounts that were deleted, and how many records that may take
+	most                int64 // what the state may have been at its largest
+}
+
+// What docs/operations.md promises, in bytes.
+const (
+	stateBase    = 2 << 20 // pages that the file grows by
+	perPerson    = 600     // in the state: whoever is in the directory, and who left while something of theirs is kept
+	perLink      = 600     // in the state: an account that an application has
+	perCase      = 2000    // in the state, until it was kept long enough
+	perTombstone = 600     // in the state, likewise
+	perRecord    = 1 << 10 // in the trail
+	perFile      = 2 << 10 // of evidence
+	perAccount   = 4 << 10 // in a file of evidence
+)
+
+// bounded holds what there is to what is promised of it.
+func (y *year) bounded(n int, f footprint) {
+	y.t.Helper()
+	within := func(list []int, of int) (sum int) {
+		for _, one := range list[max(0, len(list)-of):] {
+			sum += one
+		}
+		return sum
+	}
+	const kept = int(keep/week) + 1 // what is looked at once a week goes up to a week late
+	accounts := 0
+	for _, app := range y.apps {
+		accounts += len(app.accounts)
+	}
+	y.most = max(y.most, stateBase+int64(perPerson*f.people+perLink*f.links+perCase*f.cases+perTombstone*f.tombstones))
+	for what, c := range map[string]struct{ got, most int64 }{
+		"links":                  {int64(f.links), int64(accounts)},
+		"cases":                  {int64(f.cases), int64(within(y.left, kept))},
+		"names of gone accounts": {int64(f.tombstones), int64(2 * within(y.removed, kept))},
+		"people":                 {int64(f.people), int64(len(y.company.people) + within(y.left, kept+int(tidied/week)+1))},
+		"bytes of state":         {f.state, y.most},
+		"records":                {int64(f.records), int64(within(y.told, kept+int(audit.MaxAge/week)+1))},
+		"bytes of trail":         {f.trail, int64(perRecord * f.records)},
+		"files of evidence":      {int64(f.files), int64(2 * within(y.left, kept+int(grace/week)+1))},
+		"bytes of evidence":      {f.evidence, int64(f.files * (perFile + len(y.apps)*perAccount))},
+	} {
+		if c.got > c.most {
+			y.t.Errorf("week %d: %d %s, more than the %d that there may be", n, c.got, what, c.most)
+		}
+	}
 }
 
 func newYear(t *testing.T, people int) *year {
@@ -156,10 +203,15 @@ func (y *year) pass(n int) {
 		now := time.Now()
 		share := func(percent int) int { return y.people*percent*n/100/weeks - y.people*percent*(n-1)/100/weeks }
 		y.company.leave(share(turnover), now)
+		y.left = append(y.left, share(turnover))
 		y.company.hire(share(turnover))
 		y.company.move(share(movers))
 		y.company.tidy(now.Add(-tidied), now)
 		y.apps["wiki"].tidy(now.Add(-tidied))
+	}
+	writes := 0
+	for _, app := range y.apps {
+		writes -= app.writes
 	}
 	report, err := y.engine.Run(y.t.Context(), reconcile.Pass{})
 	y.must(err)
@@ -169,8 +221,20 @@ func (y *year) pass(n int) {
 	y.date()
 	y.must(y.storage.Maintain(y.t.Context(), time.Now(), keep))
 	y.date()
+	removed := 0
+	for _, app := range y.apps {
+		writes += app.writes
+		removed, app.removed = removed+app.removed, 0
+	}
+	y.removed = append(y.removed, removed)
+	y.told = append(y.told, writes+5)
+	if n > 0 { // each account of a leaver: noticed, proven, deleted; each case: closed, and again after a delete
+		y.told[n] += 8 * y.left[n-1]
+	}
+	f := y.measure()
+	y.bounded(n, f)
 	if n%4 == 0 {
-		y.t.Logf("week %d: %+v", n, y.measure())
+		y.t.Logf("week %d: %+v", n, f)
 	}
 }
 
@@ -189,7 +253,7 @@ func (y *year) date() {
 	}
 }
 
-// sizes are what there is, and what of it is on disk.
+// A footprint is what there is, and how many bytes of it are on disk.
 type footprint struct {
 	people, links, cases, tombstones int
 	files                            int // of evidence
@@ -208,7 +272,7 @@ func (y *year) measure() (f footprint) {
 	}))
 	summary, err := y.storage.Trail.Verify(y.t.Context())
 	y.must(err)
-	f.records = int(summary.Records)
+	f.records = summary.Records
 	size := func(pattern string) (bytes int64, files int) {
 		paths, err := filepath.Glob(filepath.Join(filepath.Dir(y.storage.Path), pattern))
 		y.must(err)
