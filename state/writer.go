@@ -194,7 +194,7 @@ func (w *Writer) PutTombstone(t Tombstone) error {
 func (w *Writer) DeleteTombstone(t Tombstone) error {
 	for _, k := range t.keys() {
 		known, ok, err := lookup(&w.Reader, tombs, k, decodeTombstone)
-		if err == nil && ok && known.Account == t.Account && known.Person == t.Person && known.At.Equal(t.At) {
+		if err == nil && ok && known.Person == t.Person && known.At.Equal(t.At) {
 			err = w.tx.Delete(tombs, k)
 		}
 		if err != nil {

@@ -1,13 +1,18 @@
 package reconcile_test
 
 import (
+	"encoding/json"
 	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/dirsweep/dirsweep/sources/ldap/slapdtest"
 	"github.com/dirsweep/dirsweep/state"
 	"github.com/dirsweep/dirsweep/sync/sweep"
+	"github.com/dirsweep/dirsweep/targets/scim/scimtest"
 )
 
 // known is what the state has of somebody of the company, by login: their record, their link, their case, and the
@@ -108,6 +113,43 @@ func TestR18WhoLeftIsForgotten(t *testing.T) {
 	check("after all,", closed, known{})
 	if findings := l.findings(); len(findings) > 0 {
 		t.Errorf("findings: %+v", findings)
+	}
+}
+
+// TestR08AClosedAccountIsBuriedOnlyOnceItIsGone: a listing that lacks a closed account is no proof.
+func TestR08AClosedAccountIsBuriedOnlyOnceItIsGone(t *testing.T) {
+	who := slapdtest.UID(1)
+	l, dir, app := company(t, 40, "", nil)
+	dir.Delete(t, dir.PersonDN(who))
+	l.full()
+	app.Inject(scimtest.Fault{
+		Method: http.MethodGet,
+		Match: func(r *http.Request) bool {
+			return strings.HasSuffix(r.URL.Path, "/Users") && r.URL.Query().Get("filter") == ""
+		},
+		Trouble: unlisted(who),
+	})
+	l.full()
+	if got, want := l.known(who), (known{Person: true, Link: true, Case: true}); got != want {
+		t.Errorf("unlisted and there, the state has of it %+v, want %+v", got, want)
+	}
+}
+
+// unlisted leaves an account out of a listing.
+func unlisted(userName string) scimtest.Trouble {
+	return func(w http.ResponseWriter, r *http.Request, next http.Handler) {
+		rec := httptest.NewRecorder()
+		next.ServeHTTP(rec, r)
+		var doc map[string]any
+		if err := json.Unmarshal(rec.Body.Bytes(), &doc); err != nil {
+			panic(err) // it is what the application answers
+		}
+		list, _ := doc["Resources"].([]any)
+		left := slices.DeleteFunc(slices.Clone(list), func(a any) bool { return a.(map[string]any)["userName"] == userName })
+		total, _ := doc["totalResults"].(float64)
+		doc["Resources"], doc["itemsPerPage"], doc["totalResults"] = left, len(left), int(total)-1
+		w.Header().Set("Content-Type", rec.Header().Get("Content-Type"))
+		_ = json.NewEncoder(w).Encode(doc)
 	}
 }
 
