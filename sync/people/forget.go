@@ -19,7 +19,8 @@ func (r *Read) forget(ctx context.Context) error {
 	}
 	var names []string
 	for _, d := range r.directories {
-		if !slices.Contains(names, d.name) && r.directoryWhole(d.name) && !slices.ContainsFunc(r.readersOf(d.name), r.anchorEdited) {
+		edited := slices.ContainsFunc(r.readersOf(d.name), r.anchorEdited)
+		if !edited && !slices.Contains(names, d.name) && r.directoryWhole(d.name) {
 			names = append(names, d.name)
 		}
 	}

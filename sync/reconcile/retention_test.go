@@ -67,6 +67,13 @@ func TestR18WhoLeftIsForgotten(t *testing.T) {
 		l.must(books.Forget(t.Context(), before))
 		l.full()
 	}
+	remove := func(who string) {
+		t.Helper()
+		path := "/Users/" + app.Users(t)[who]["id"].(string)
+		if status, _ := app.Raw(t, http.MethodDelete, path, nil); status != http.StatusNoContent {
+			t.Fatalf("delete: %d", status)
+		}
+	}
 	enabled := func(who string) { // by hand, and closed again
 		t.Helper()
 		app.Patch(t, "/Users/"+app.Users(t)[who]["id"].(string), "replace", "active", true)
@@ -85,9 +92,7 @@ func TestR18WhoLeftIsForgotten(t *testing.T) {
 
 	// The application deletes a disabled account: the next listing lacks it, and it is known again should it come back.
 	doc := app.Users(t)[tidied]
-	if status, _ := app.Raw(t, http.MethodDelete, "/Users/"+doc["id"].(string), nil); status != http.StatusNoContent {
-		t.Fatalf("delete: %d", status)
-	}
+	remove(tidied)
 	l.full()
 	check("once the account was deleted by hand,", tidied, known{Person: true, Case: true, Tombstone: true})
 	app.AddUser(t, tidied, map[string]any{"externalId": doc["externalId"], "active": true})
@@ -105,9 +110,7 @@ func TestR18WhoLeftIsForgotten(t *testing.T) {
 	check("once enabled by hand,", closed, known{Person: true, Link: true, Case: true})
 
 	l.must(l.ledger.Update(t.Context(), func(w *state.Writer) error { return unwatched(w) }))
-	if status, _ := app.Raw(t, http.MethodDelete, "/Users/"+app.Users(t)[closed]["id"].(string), nil); status != http.StatusNoContent {
-		t.Fatalf("delete: %d", status)
-	}
+	remove(closed)
 	l.full()
 	forget(time.Now())
 	check("after all,", closed, known{})

@@ -23,7 +23,10 @@ type Remains struct {
 // to be done, looked at, deleted or decided any more. A link to a closed account stands in nobody's way: it is what the
 // account is known by for as long as the application has it (R11).
 func Forgettable(c state.Case, left Remains, before time.Time) bool {
-	return !c.Closed.IsZero() && c.Closed.Before(before) && left == Remains{} && !slices.ContainsFunc(c.Steps, func(s state.Step) bool {
+	if c.Closed.IsZero() || !c.Closed.Before(before) || left != (Remains{}) {
+		return false
+	}
+	return !slices.ContainsFunc(c.Steps, func(s state.Step) bool {
 		_, due := s.Due()
 		return due || s.Status.Open()
 	})
@@ -89,8 +92,8 @@ func (b *Books) Forget(ctx context.Context, before time.Time) error {
 	}
 	return apply.Told(ctx, b.Ledger, b.Trail, audit.Record{
 		Kind: audit.Prune, Count: cases,
-		Note: fmt.Sprintf("the state forgot %d cases that were closed before %s, and the names of accounts that were gone before it",
-			cases, before.UTC().Format(time.RFC3339)),
+		Note: fmt.Sprintf("the state forgot cases closed before %s, and the names of accounts that were gone by then",
+			before.UTC().Format(time.RFC3339)),
 	})
 }
 

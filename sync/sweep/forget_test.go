@@ -84,7 +84,8 @@ func TestR18BooksForget(t *testing.T) {
 			}
 			_, _, gotLater, err := r.Tombstone("wiki", "", "alice")
 			if gotCase != wantCase || gotOld != wantOld || gotLater != wantLater {
-				t.Errorf("before %d: case %v, tombstones %v and %v, want %v, %v and %v", before, gotCase, gotOld, gotLater, wantCase, wantOld, wantLater)
+				t.Errorf("before %d: case %v, tombstones %v and %v, want %v, %v and %v", before, gotCase, gotOld, gotLater,
+					wantCase, wantOld, wantLater)
 			}
 			return err
 		})

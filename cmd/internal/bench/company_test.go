@@ -6,7 +6,6 @@ import (
 	"context"
 	"fmt"
 	"iter"
-	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -99,8 +98,9 @@ func (e *employee) person() identity.Person {
 		ID: identity.PersonID{Directory: "corp", Anchor: e.anchor()}, Source: "corp", Name: uid, Active: e.left.IsZero(),
 		DN: fmt.Sprintf("uid=%s,ou=unit%02d,ou=people,dc=example,dc=org", uid, e.number%50),
 		Attributes: identity.Attributes{
-			"uid": {uid}, "cn": {"Given" + strconv.Itoa(e.number) + " Family" + strconv.Itoa(e.number)}, "title": {fmt.Sprintf("Title %d", e.title)},
-			"mail": {uid + "@example.org"}, "departmentNumber": {department},
+			"uid": {uid}, "cn": {fmt.Sprintf("Given%d Family%d", e.number, e.number)},
+			"title": {fmt.Sprintf("Title %d", e.title)},
+			"mail":  {uid + "@example.org"}, "departmentNumber": {department},
 		},
 	}
 	if !p.Active {
@@ -123,7 +123,9 @@ func (c *company) People(context.Context) iter.Seq2[identity.Person, error] {
 // Find implements sources.Finder: the directory keeps tombstones.
 func (c *company) Find(_ context.Context, who sources.Lookup) (sources.Sighting, error) {
 	if at, gone := c.gone[who.Anchor]; gone {
-		return sources.Sighting{Where: sources.Tombstone, At: time.Now(), Changed: at, Proof: "the directory keeps a tombstone"}, nil
+		return sources.Sighting{
+			Where: sources.Tombstone, At: time.Now(), Changed: at, Proof: "the directory keeps a tombstone",
+		}, nil
 	}
 	return sources.Sighting{Where: sources.Gone, At: time.Now()}, nil
 }
@@ -150,7 +152,8 @@ var (
 
 func newApplication() *application {
 	return &application{
-		accounts: map[identity.AccountID]identity.Account{}, names: map[string]identity.AccountID{}, closed: map[identity.AccountID]time.Time{},
+		accounts: map[identity.AccountID]identity.Account{}, names: map[string]identity.AccountID{},
+		closed: map[identity.AccountID]time.Time{},
 	}
 }
 
@@ -244,7 +247,9 @@ func (a *application) Find(_ context.Context, attribute, value string) ([]identi
 }
 
 // Resolve implements targets.Pass.
-func (a *application) Resolve(_ context.Context, want []identity.Entitlement) ([]identity.Entitlement, []targets.Missing, error) {
+func (a *application) Resolve(
+	_ context.Context, want []identity.Entitlement,
+) ([]identity.Entitlement, []targets.Missing, error) {
 	return want, nil, nil
 }
 
@@ -264,7 +269,9 @@ func (a *application) receipt() targets.Receipt {
 }
 
 // Update implements targets.Pass.
-func (a *application) Update(_ context.Context, have identity.Account, d identity.Delta) (identity.Account, targets.Receipt, error) {
+func (a *application) Update(
+	_ context.Context, have identity.Account, d identity.Delta,
+) (identity.Account, targets.Receipt, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	now := a.accounts[have.ID]

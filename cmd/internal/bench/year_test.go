@@ -41,7 +41,7 @@ const (
 )
 
 // TestYear plays a year of a company through the engine, on a simulated clock, at one full pass a week, with a real
-// state file, trail and evidence, and holds their sizes to what docs/performance.md says (R18).
+// state file, trail and evidence, and holds their sizes to what docs/operations.md says (R18).
 func TestYear(t *testing.T) {
 	people := 1000
 	if text := os.Getenv(yearVariable); text != "" {
@@ -59,7 +59,8 @@ func TestYear(t *testing.T) {
 		}
 		y.end()
 	})
-	t.Logf("%s of real time, at most %.0f MB resident, the company and its applications included", time.Since(began).Round(time.Second), megabytes(peak()))
+	t.Logf("%s of real time, at most %.0f MB resident, the company and its applications included",
+		time.Since(began).Round(time.Second), megabytes(peak()))
 }
 
 // peak is the most memory that this process has had.
@@ -127,7 +128,8 @@ func (y *year) bounded(n int, f footprint) {
 }
 
 func newYear(t *testing.T, people int) *year {
-	y := &year{t: t, people: people, company: newCompany(), apps: map[string]*application{"wiki": newApplication(), "mail": newApplication()}}
+	apps := map[string]*application{"wiki": newApplication(), "mail": newApplication()}
+	y := &year{t: t, people: people, company: newCompany(), apps: apps}
 	var err error
 	y.storage, err = control.OpenStorage(t.Context(), filepath.Join(t.TempDir(), "state.db"))
 	y.must(err)
@@ -138,13 +140,15 @@ func newYear(t *testing.T, people int) *year {
 	`)
 	source, diags := mapping.CompileSource(mapping.SourceExpressions{}, schema, env)
 	y.diagnosed(diags)
-	target, diags := mapping.CompileTarget(mapping.TargetExpressions{Scope: expressions["scope"], Account: expressions["account"]}, []mapping.Schema{schema}, env)
+	wanted := mapping.TargetExpressions{Scope: expressions["scope"], Account: expressions["account"]}
+	target, diags := mapping.CompileTarget(wanted, []mapping.Schema{schema}, env)
 	y.diagnosed(diags)
 	limits := guard.Default()
 	limits.MaxSweepCount, limits.MaxDeleteCount = people, people // a week is more than a day
 	o := reconcile.Options{
 		Sources: []reconcile.Source{{Name: "corp", Source: y.company, Mapping: source, Directory: "corp"}},
-		Guard:   limits, Ledger: y.storage.Ledger, Trail: y.storage.Trail, Evidence: y.storage.Evidence, Log: hclog.NewNullLogger(),
+		Guard:   limits, Log: hclog.NewNullLogger(),
+		Ledger: y.storage.Ledger, Trail: y.storage.Trail, Evidence: y.storage.Evidence,
 	}
 	o.Scratch, err = y.storage.Scratch()
 	y.must(err)
@@ -153,13 +157,15 @@ func newYear(t *testing.T, people int) *year {
 			Target: name, Paths: target.Paths(), Memory: apply.LedgerMemory{Ledger: y.storage.Ledger}, Now: time.Now,
 		}, func(func(context.Context) error) (targets.Target, error) { return app, nil })
 		y.must(err)
-		o.Targets = append(o.Targets, reconcile.Target{
-			Name: name, Session: session, Mapping: target, Parallel: 8, Sources: []string{"corp"}, Correlate: []string{"externalId", "userName"},
-			Leaver: sweep.Default(false), LeaverAt: "config.hcl:1", OnOrphan: "report", OnDrift: "repair", Guard: limits,
-		})
+		leaver := sweep.Default(false)
 		if name == "mail" {
-			o.Targets[len(o.Targets)-1].Leaver.DeleteAfter = grace
+			leaver.DeleteAfter = grace
 		}
+		o.Targets = append(o.Targets, reconcile.Target{
+			Name: name, Session: session, Mapping: target, Parallel: 8, Sources: []string{"corp"},
+			Correlate: []string{"externalId", "userName"}, Leaver: leaver, LeaverAt: "config.hcl:1",
+			OnOrphan: "report", OnDrift: "repair", Guard: limits,
+		})
 	}
 	y.engine = reconcile.New(o)
 	return y
@@ -216,7 +222,8 @@ func (y *year) pass(n int) {
 	report, err := y.engine.Run(y.t.Context(), reconcile.Pass{})
 	y.must(err)
 	if got := report.Outcome(); got != reconcile.Converged {
-		y.t.Fatalf("week %d: the pass ended %q: %+v, %+v, failures %+v, held %+v", n, got, report.Sources, report.Targets, report.Failures, report.Held)
+		y.t.Fatalf("week %d: the pass ended %q: %+v, %+v, failures %+v, held %+v", n, got, report.Sources, report.Targets,
+			report.Failures, report.Held)
 	}
 	y.date()
 	y.must(y.storage.Maintain(y.t.Context(), time.Now(), keep))
