@@ -66,9 +66,9 @@ type Identified interface {
 // A Selective source tells by which settings of its block it selects people, so that an edit of them is not taken for
 // people's leaving (R14).
 type Selective interface {
-	// Selection returns the attribute by which people are known, and a fingerprint of every other setting by which
-	// somebody is read or not, or is in a group or not.
-	Selection() (anchor string, fingerprint uint64)
+	// Selection returns the attribute by which people are known, and fingerprints of every other setting by which
+	// somebody is read or not, or is in a group or not, by its name in the block: "filter", "groups.base_dn".
+	Selection() (anchor string, settings map[string]uint64)
 }
 
 // A Lookup is what a Finder is told of the person to find.

@@ -224,10 +224,12 @@ type SourceRecord struct {
 	Stays []Stay `cbor:"15,keyasint,omitempty"`
 }
 
-// A Stay is what an `active` expression asked of people while a Link.ScopePrint was as it is here.
+// A Stay is what the config asked of people while a Link.ScopePrint was as it is here.
 type Stay struct {
 	ScopePrint uint64   `cbor:"1,keyasint,omitempty"`
 	Conditions []uint64 `cbor:"2,keyasint,omitempty"` // fingerprints of what had to be so of each of them
+	// Settings are fingerprints of all that ScopePrint is of, by what the config calls it: "scope", "active", "filter".
+	Settings map[string]uint64 `cbor:"3,keyasint,omitempty"`
 }
 
 // Names are the attributes and groups that expressions name or have named. They only grow, so that the bits and numbers
@@ -242,6 +244,7 @@ type GroupRecord struct {
 	Name  string `cbor:"1,keyasint,omitempty"` // as an expression spells it, or as the source calls it
 	ID    string `cbor:"2,keyasint,omitempty"` // its own immutable identifier, where it has one
 	Count int    `cbor:"3,keyasint,omitempty"` // people in it in the last accepted read
+	DN    string `cbor:"4,keyasint,omitempty"` // where it was last seen
 }
 
 // A TargetRecord is what dirsweep remembers of a target as a whole.

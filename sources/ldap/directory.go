@@ -18,14 +18,17 @@ var (
 )
 
 // Selection implements sources.Selective.
-func (s *source) Selection() (anchor string, fingerprint uint64) {
-	settings := []string{fmt.Sprint(s.scope), s.filter}
-	settings = append(settings, normalised(s.bases)...)
-	if s.groups != nil {
-		settings = append(settings, "groups", s.groups.filter, s.groups.name)
-		settings = append(append(settings, normalised(s.groups.bases)...), s.groups.member...)
+func (s *source) Selection() (anchor string, settings map[string]uint64) {
+	print := func(values ...string) uint64 { return xxhash.Sum64String(strings.Join(values, "\x00")) }
+	settings = map[string]uint64{
+		"scope_depth": print(fmt.Sprint(s.scope)), "filter": print(s.filter), "base_dn": print(normalised(s.bases)...),
 	}
-	return strings.ToLower(s.anchor.name), xxhash.Sum64String(strings.Join(settings, "\x00"))
+	if s.groups != nil {
+		settings["groups.filter"], settings["groups.name"] = print(s.groups.filter), print(s.groups.name)
+		settings["groups.base_dn"] = print(normalised(s.groups.bases)...)
+		settings["groups.member"] = print(s.groups.member...)
+	}
+	return strings.ToLower(s.anchor.name), settings
 }
 
 // normalised are DNs in one spelling and order.

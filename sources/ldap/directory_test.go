@@ -3,6 +3,7 @@
 package ldap
 
 import (
+	"maps"
 	"testing"
 	"time"
 
@@ -39,7 +40,7 @@ func TestR03ADirectoryIsKnownByItsSuffix(t *testing.T) {
 // TestR14WhatSelectsPeople: every setting by which somebody is read or not makes a difference, and how it is spelled
 // makes none.
 func TestR14WhatSelectsPeople(t *testing.T) {
-	selection := func(lines ...string) (string, uint64) {
+	selection := func(lines ...string) (string, map[string]uint64) {
 		t.Helper()
 		return open(t, sources.Need{Groups: true}, append([]string{`url = "ldap://127.0.0.1"`, `bind_dn = "cn=r"`, `bind_password = "s"`}, lines...)...).Selection()
 	}
@@ -48,24 +49,33 @@ func TestR14WhatSelectsPeople(t *testing.T) {
 	if anchor != "entryuuid" {
 		t.Errorf("people are known by %q", anchor)
 	}
+	base := `base_dn = "ou=people,dc=example,dc=org"`
 	for name, c := range map[string]struct {
 		lines []string
-		same  bool
+		other string // the setting that is not as it was
 	}{
-		"another spelling": {[]string{`base_dn = "OU=People, DC=example,DC=org"`, groups}, true},
-		"another page":     {[]string{`base_dn = "ou=people,dc=example,dc=org"`, `page_size = 7`, groups}, true},
-		"another base":     {[]string{`base_dn = "ou=staff,dc=example,dc=org"`, groups}, false},
-		"one more base":    {[]string{`base_dn = ["ou=people,dc=example,dc=org", "ou=staff,dc=example,dc=org"]`, groups}, false},
-		"another filter":   {[]string{`base_dn = "ou=people,dc=example,dc=org"`, `filter = "(uid=a*)"`, groups}, false},
-		"another depth":    {[]string{`base_dn = "ou=people,dc=example,dc=org"`, `scope_depth = "one"`, groups}, false},
-		"other groups":     {[]string{`base_dn = "ou=people,dc=example,dc=org"`, `groups { base_dn = "dc=example,dc=org" }`}, false},
+		"another spelling": {[]string{`base_dn = "OU=People, DC=example,DC=org"`, groups}, ""},
+		"another page":     {[]string{base, `page_size = 7`, groups}, ""},
+		"another base":     {[]string{`base_dn = "ou=staff,dc=example,dc=org"`, groups}, "base_dn"},
+		"one more base":    {[]string{`base_dn = ["ou=people,dc=example,dc=org", "ou=staff,dc=example,dc=org"]`, groups}, "base_dn"},
+		"another filter":   {[]string{base, `filter = "(uid=a*)"`, groups}, "filter"},
+		"another depth":    {[]string{base, `scope_depth = "one"`, groups}, "scope_depth"},
+		"other groups":     {[]string{base, `groups { base_dn = "dc=example,dc=org" }`}, "groups.base_dn"},
 	} {
-		if _, now := selection(c.lines...); (now == was) != c.same {
-			t.Errorf("%s: the same selection %t, want %t", name, now == was, c.same)
+		_, now := selection(c.lines...)
+		other := ""
+		for setting := range was {
+			if was[setting] != now[setting] {
+				other += setting
+			}
+		}
+		if other != c.other || len(now) != len(was) {
+			t.Errorf("%s: %q is other than it was, want %q", name, other, c.other)
 		}
 	}
-	if anchor, now := selection(`base_dn = "ou=people,dc=example,dc=org"`, `anchor = "employeeNumber"`, groups); anchor != "employeenumber" || now != was {
-		t.Errorf("another anchor is %q, and another selection %t", anchor, now != was)
+	anchor, now := selection(base, `anchor = "employeeNumber"`, groups)
+	if anchor != "employeenumber" || !maps.Equal(now, was) {
+		t.Errorf("another anchor is %q, and another selection %t", anchor, !maps.Equal(now, was))
 	}
 }
 

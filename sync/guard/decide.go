@@ -350,8 +350,34 @@ func (d *decider) suspicious(fresh []identity.Leaver) (rest []identity.Leaver) {
 			rest = append(rest, l)
 		}
 	}
+	for key, c := range doubted {
+		if c.cause == identity.ConfigEdited && c.anomaly == "" {
+			c.reason = edited(c.leavers)
+			doubted[key] = c
+		}
+	}
 	d.holdAll(doubted)
 	return rest
+}
+
+// anySize says of whom no number is small enough to go unasked.
+const anySize = "held, however few they are"
+
+// edited says by which edits of the config some leave.
+func edited(leavers []identity.Leaver) string {
+	var edits []string
+	for _, l := range leavers {
+		if l.Edit != "" {
+			edits = append(edits, l.Edit)
+		}
+	}
+	slices.Sort(edits)
+	by := strings.Join(slices.Compact(edits), ", ")
+	if by != "" {
+		by = ", which was edited: " + by
+	}
+	return "they leave only by the config as it is now" + by + "; " + anySize +
+		"; approve it where that is meant, or take the edit back, and the next pass goes on as before"
 }
 
 // doubt says why a leaver is held at any size.
@@ -368,16 +394,16 @@ func (d *decider) doubt(l identity.Leaver) (c cohort, ok bool) {
 	switch {
 	case best >= 0:
 		a := d.Anomalies[best]
-		return cohort{directory: a.Directory, cause: l.Cause, anomaly: a.What, reason: sentence(a.What+" "+a.Detail, a.Remedy)}, true
-	case l.Cause == identity.ConfigEdited:
 		return cohort{
-			directory: l.Person.Directory, cause: l.Cause,
-			reason: "they leave only by the config as it is now: held at any size; approve it where that is meant, or take the edit back",
+			directory: a.Directory, cause: l.Cause, anomaly: a.What, reason: sentence(a.What+": "+a.Detail, a.Remedy),
 		}, true
+	case l.Cause == identity.ConfigEdited:
+		return cohort{directory: l.Person.Directory, cause: l.Cause}, true // suspicious says why
 	case l.Cause == identity.BeforeUs:
 		return cohort{
 			target: l.Target, cause: l.Cause,
-			reason: "they left before anything was remembered of them: held at any size; approve it where the accounts are theirs",
+			reason: "they left before anything was remembered of them; " + anySize +
+				"; approve it where the accounts are theirs",
 		}, true
 	}
 	return c, false
@@ -385,9 +411,9 @@ func (d *decider) doubt(l identity.Leaver) (c cohort, ok bool) {
 
 func sentence(what, remedy string) string {
 	if remedy == "" {
-		return what + ": held at any size"
+		return what
 	}
-	return what + ": held at any size; " + remedy
+	return what + "; " + remedy
 }
 
 // arises reports whether a cause arises in the source, the same for every target, and so is judged once.

@@ -401,7 +401,7 @@ func TestR06AHoldBindsThePersonEverywhere(t *testing.T) {
 func TestR01AnAnomalyHoldsAtAnySize(t *testing.T) {
 	staff := crowd(left("admins"), "ou=a", 40)
 	emptied := guard.Anomaly{
-		What: "group admins", Detail: "lost all its 40 members at once", Directory: "corp", Remedy: "check that dirsweep may read member of it",
+		What: "group admins", Detail: "it lost all its 40 members at once", Directory: "corp", Remedy: "check that dirsweep may read member of it",
 		Strength: identity.ByScope,
 	}
 	for _, l := range staff {
@@ -413,7 +413,7 @@ func TestR01AnAnomalyHoldsAtAnySize(t *testing.T) {
 	if got := said(d); got != "0 go; held 2 out of scope group admins" {
 		t.Fatal(got)
 	}
-	want := "group admins lost all its 40 members at once: held at any size; check that dirsweep may read member of it"
+	want := "group admins: it lost all its 40 members at once; check that dirsweep may read member of it"
 	if got := d.Holds[0].Reason; got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}

@@ -43,13 +43,38 @@ type Book struct {
 
 	mu    sync.Mutex
 	noted []identity.Hold
+	out   map[guard.Place]bool // members whom the pass took out of their holds, whatever was ruled of them
 }
 
-// Noted are the holds that the pass met or made, each once.
-func (b *Book) Noted() []identity.Hold {
+// Noted are the holds that the pass met or made, each once, with those who are still in them.
+func (b *Book) Noted() (list []identity.Hold) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return slices.Clone(b.noted)
+	for _, h := range b.noted {
+		all := len(h.Members)
+		out := func(m identity.Member) bool {
+			m.Ruling = identity.Ruling{}
+			return b.out[guard.Place{Digest: h.Digest, Member: m}]
+		}
+		h.Members = slices.DeleteFunc(slices.Clone(h.Members), out)
+		if all == 0 || len(h.Members) > 0 {
+			list = append(list, h)
+		}
+	}
+	return list
+}
+
+// takeOut notes who is in their holds no more.
+func (b *Book) takeOut(places []guard.Place) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.out == nil {
+		b.out = map[guard.Place]bool{}
+	}
+	for _, p := range places {
+		p.Ruling = identity.Ruling{}
+		b.out[p] = true
+	}
 }
 
 // Over returns the hold that the pass noted over an anomaly of a source.
@@ -106,6 +131,7 @@ func (b *Book) Leavers(
 	facts.Leavers = judged(enforced)
 	d := guard.Decide(facts)
 	decided := match(enforced, d, facts.Holds)
+	b.takeOut(slices.Concat(d.Dropped, d.Consumed))
 	b.tell(decided, &v)
 	if b.Write {
 		if err := b.keep(ctx, d, decided); err != nil {

@@ -65,22 +65,30 @@ func (d desk) write(fn func(*state.Writer) error) {
 	}
 }
 
-// judge lets a book decide about ann's leaving of a target; meanwhile happens once the holds were read.
-func (d desk) judge(l identity.Leaver, meanwhile func()) {
+// judge lets a book decide about leavers of one target; meanwhile happens once the holds were read.
+func (d desk) judge(leaving []identity.Leaver, write bool, meanwhile func()) *holds.Book {
 	d.t.Helper()
-	b := holds.Book{Ledger: d.ledger, Trail: d.trail, Log: hclog.NewNullLogger(), Now: noon, Write: true, Turn: &sync.Mutex{}}
+	b := &holds.Book{
+		Ledger: d.ledger, Trail: d.trail, Log: hclog.NewNullLogger(), Now: noon, Write: write, Turn: &sync.Mutex{},
+	}
 	observes := func(string) bool { return false }
-	_, err := b.Leavers(context.WithoutCancel(d.t.Context()), []people.Leaver{{Leaver: l}}, observes,
+	var leavers []people.Leaver
+	for _, l := range leaving {
+		leavers = append(leavers, people.Leaver{Leaver: l})
+	}
+	_, err := b.Leavers(context.WithoutCancel(d.t.Context()), leavers, observes,
 		func([]identity.Hold, []identity.Spent) (guard.Facts, error) {
 			meanwhile()
 			one := guard.Population{Now: 100}
 			return guard.Facts{
-				Limits: guard.Default(), People: map[string]guard.Population{"corp": one}, Accounts: map[string]guard.Population{l.Target: one},
+				Limits: guard.Default(), People: map[string]guard.Population{"corp": one},
+				Accounts: map[string]guard.Population{leaving[0].Target: one},
 			}, nil
 		})
 	if err != nil {
 		d.t.Fatal(err)
 	}
+	return b
 }
 
 // status is that of ann's step at a target; "" for none.
@@ -138,7 +146,7 @@ func TestR08WhoeverIsHeldIsInTheBooks(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			d := newDesk(t, c.hold, "wiki", "chat")
-			d.judge(leaving("wiki"), func() { c.meanwhile(d, c.hold) })
+			d.judge([]identity.Leaver{leaving("wiki")}, true, func() { c.meanwhile(d, c.hold) })
 			if got := d.status("wiki"); got != c.want {
 				t.Errorf("the books say %q, want %q", got, c.want)
 			}
@@ -175,6 +183,27 @@ func TestR06AnOrderTakesItsPersonOutOfHolds(t *testing.T) {
 			return err
 		}); err != nil {
 			t.Fatal(err)
+		}
+	}
+}
+
+// TestR06AReportNamesWhoIsStillHeld: who left a hold within the pass is not told of as waiting in it.
+func TestR06AReportNamesWhoIsStillHeld(t *testing.T) {
+	bob := identity.PersonID{Directory: "corp", Anchor: "bob"}
+	hold := held("wiki", "wiki-1", "")
+	hold.Members = append(hold.Members, identity.Member{
+		Person: bob, Name: "Bob", Target: "wiki", Account: "wiki-2", UserName: "bob",
+		Cause: identity.ConfigEdited, Strength: identity.ByScope,
+	})
+	d := newDesk(t, hold, "wiki")
+	waits, deleted := leaving("wiki"), leaving("wiki")
+	waits.Person, waits.Name, waits.Account, waits.UserName = bob, "Bob", "wiki-2", "bob"
+	deleted.Cause, deleted.Strength = identity.Deleted, identity.ByAbsence
+	for _, write := range []bool{false, true} {
+		b := d.judge([]identity.Leaver{waits, deleted}, write, func() {})
+		list := b.Noted()
+		if len(list) != 1 || len(list[0].Members) != 1 || list[0].Members[0].Person != bob {
+			t.Errorf("written down %t: %+v are told of, want bob alone", write, list)
 		}
 	}
 }

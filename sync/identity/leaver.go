@@ -28,6 +28,7 @@ type Leaver struct {
 	Strength  Strength
 	Group     string    // the group that was lost, where Cause is OutOfScope by one
 	Rule      string    // the config line that decides: "config.hcl:31"
+	Edit      string    // of ConfigEdited: what was edited, "filter at config.hcl:17"; "" where that is not known
 	Proof     string    // what was asked, of whom, and the answer
 	Reason    string    // of an order: what the operator said
 	Left      time.Time // when it happened by the directory's own clock; zero where it does not say

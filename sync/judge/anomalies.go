@@ -101,6 +101,7 @@ func dated(before, now Traits) (same, changed bool) {
 // A GroupSeen is what a read showed of a group beside who is in it.
 type GroupSeen struct {
 	Name    string // as Traits name it
+	DN      string // where it is, or was last seen
 	Hidden  bool   // no member can be seen where there has to be one
 	Missing bool   // no such group was read
 	Renamed string // the name that the group has now, where it had this one in the last accepted read; "" for none
@@ -311,21 +312,24 @@ func (t *tally) words() (detail, remedy string) {
 	if t.same > 0 {
 		detail += fmt.Sprintf(", %d of them though their entries are as they were", t.same)
 	}
-	return detail, "check that the source may read it"
+	return detail, "check that the source may read it: once it may, the next pass goes on as before"
 }
 
 func groupWords(t *tally, seen GroupSeen) (detail, remedy string) {
-	detail = fmt.Sprintf("lost %d of its %d members at once", t.lost, t.had)
+	which := cmp.Or(seen.DN, "it")
+	detail = fmt.Sprintf("%s lost %d of its %d members at once", which, t.lost, t.had)
 	if t.lost == t.had {
-		detail = fmt.Sprintf("lost all its %d members at once", t.had)
+		detail = fmt.Sprintf("%s lost all its %d members at once", which, t.had)
 	}
 	switch {
 	case seen.Renamed != "":
 		return detail + ": it is called " + seen.Renamed + " now", "give the group its name back, or name it anew in the config"
 	case seen.Missing:
-		return detail + ": no group of that name is read", "check that the group is there and that the source may see it"
+		return detail + ": no group of that name is read any more",
+			"check that the group is there and that the source may see it: once it does, the next pass goes on as before"
 	case seen.Hidden:
-		return detail + ": it shows no member, and has to have one", "check that the source may read its members"
+		return detail + ": it shows no member, and has to have one",
+			"check that the source may read its members: once it may, the next pass goes on as before"
 	}
 	return detail, "check who is in the group, and that the source may read its members"
 }

@@ -34,6 +34,7 @@ type Facts struct {
 	// Edited: what makes people stay here (scope, active, base, filter, groups) is not what it was when the person last
 	// did (R14).
 	Edited bool
+	Edit   string // where that is, as far as it is known: "filter at config.hcl:17"
 	// Condition is where the config says what they do not meet and had to meet before the edit, too: "config.hcl:10". ""
 	// where the edit alone has them inactive.
 	Condition string
@@ -79,6 +80,7 @@ func Departure(link Link, f Facts) (identity.Leaver, bool) {
 		if f.Scope != "" {
 			l.Rule = f.Scope
 		}
+		edit(&l, f)
 	case !f.Active:
 		l.Cause, l.Strength, l.Left = identity.Inactive, identity.ByState, f.Left
 		l.Proof = "the source, or the `active` expression, says that the person is not active"
@@ -114,10 +116,19 @@ func absent(l identity.Leaver, f Facts) (identity.Leaver, bool) {
 	if f.Edited && l.Cause == identity.Moved { // by the base, the filter or the depth, which may be what changed
 		l.Cause = identity.ConfigEdited
 		l.Proof = "the config was edited, and no longer reads the place of the person: " + l.Proof
+		edit(&l, f)
 	}
 	if f.Edited && f.Anew { // the account would be theirs, were it not for the edit
 		l.Cause, l.Strength = identity.ConfigEdited, identity.ByScope
 		l.Proof = "the config was edited, and no longer holds the person, who is there under another anchor: " + l.Proof
+		edit(&l, f)
 	}
 	return l, true
+}
+
+// edit names the line that was edited, where it is known, as the one by which somebody leaves.
+func edit(l *identity.Leaver, f Facts) {
+	if l.Edit = f.Edit; f.Edit != "" {
+		l.Rule = f.Edit
+	}
 }

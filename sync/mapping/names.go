@@ -41,6 +41,47 @@ func (t *Target) ScopeNames() []string { return namesOf(t.scope) }
 // ScopeGroups returns the groups on which the scope depends.
 func (t *Target) ScopeGroups() Groups { return groupsOf(t.scope) }
 
+// ActiveAt returns where the `active` expression stands, "config.hcl:10", or "" where there is none.
+func (s *Source) ActiveAt() string {
+	if s.active == nil {
+		return ""
+	}
+	return s.active.at
+}
+
+// AttributeAt says which expressions name an attribute: "active at config.hcl:10".
+func (s *Source) AttributeAt(name string) []string { return attributeAt(name, s.active, s.rehire) }
+
+// GroupAt says which expressions depend on a group.
+func (s *Source) GroupAt(name string) []string { return groupAt(name, s.active, s.rehire) }
+
+// AttributeAt says which expressions name an attribute: "scope at config.hcl:18".
+func (t *Target) AttributeAt(name string) []string { return attributeAt(name, t.all()...) }
+
+// GroupAt says which expressions depend on a group.
+func (t *Target) GroupAt(name string) []string { return groupAt(name, t.all()...) }
+
+func attributeAt(name string, list ...*expression) []string {
+	return places(list, func(e *expression) bool { return slices.Contains(namesOf(e), name) })
+}
+
+func groupAt(name string, list ...*expression) []string {
+	return places(list, func(e *expression) bool {
+		g := groupsOf(e)
+		return g.All || slices.Contains(g.Names, name)
+	})
+}
+
+// places are where those expressions stand of which something is so.
+func places(list []*expression, is func(*expression) bool) (at []string) {
+	for _, e := range list {
+		if e != nil && is(e) {
+			at = append(at, e.path+" at "+e.at)
+		}
+	}
+	return at
+}
+
 func namesOf(list ...*expression) (names []string) {
 	for _, e := range list {
 		if e == nil {

@@ -330,10 +330,16 @@ func (r *Read) tellStranded() {
 			continue
 		}
 		anchor, _ := s.selection()
+		remedy := "or link the accounts anew with `dirsweep link PERSON TARGET ACCOUNT`"
+		if g := r.readings[n]; g != nil && g.relink != "" {
+			remedy = "or `dirsweep approve " + g.relink + "` has them known by the new one"
+		}
 		r.o.Find(identity.Finding{
 			Kind: "anchor edited", Subject: s.Name, Source: s.Name,
-			Detail: fmt.Sprintf("%d people with accounts are known by another anchor than %s, by which the source reads now: none of them leaves, "+
-				"and no account is made for anybody new of it. Give the source its old anchor back, or link the accounts anew", count, anchor),
+			Detail: fmt.Sprintf("%d people with accounts are known by another anchor than %s, by which the source reads now: "+
+				"none of them leaves by that, and no account is made for anybody new of it. "+
+				"Give the source its old anchor back (%s), %s",
+				count, anchor, s.line("anchor"), remedy),
 		})
 		for _, li := range r.readers(n) {
 			for i := range r.Roster.Of(n) {

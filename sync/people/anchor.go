@@ -32,17 +32,17 @@ func (r *Read) anchored(ctx context.Context, n int) (believed bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	_, released, err := r.o.Keeper.Hold(ctx, identity.Hold{
+	hold, released, err := r.o.Keeper.Hold(ctx, identity.Hold{
 		Kind: identity.HoldRelink, Directory: name, Anomaly: what, Count: len(now),
-		Reason: fmt.Sprintf("%s knows people by %s: nobody leaves, joins or changes by that. Take the edit back; or approve, "+
-			"and %d people with accounts are known by their new anchor from then on, each by the rehire key or the DN of the entry, "+
-			"and %d who are not found by it as before", name, what, len(now), len(lost)),
+		Reason: fmt.Sprintf("%s knows people by %s (%s): nobody leaves, joins or changes by that. "+
+			"Take the edit back; or approve, and %d people with accounts are known by their new anchor from then on, each by the rehire key or the DN of the entry, "+
+			"and %d who are not found by it as before", name, what, r.o.Sources[n].line("anchor"), len(now), len(lost)),
 	})
 	if err != nil {
 		return false, err
 	}
 	if !released {
-		g.heirs = now
+		g.heirs, g.relink = now, hold.Digest
 		return false, nil
 	}
 	if r.o.Write {

@@ -20,11 +20,55 @@ type suspicion struct {
 	leavers              map[identity.PersonID]bool // who leave by it
 }
 
-func suspect(a judge.Anomaly) *suspicion {
-	return &suspicion{
+// suspect makes a suspicion of an anomaly of a source, and says which lines of the config rest on what was lost.
+func (r *Read) suspect(n int, a judge.Anomaly) *suspicion {
+	s := &suspicion{
 		what: a.What(), detail: a.Detail, remedy: a.Remedy, anomaly: a, strength: a.Strength, leavers: map[identity.PersonID]bool{},
 	}
+	if rest := r.restingOn(n, a); len(rest) > 0 {
+		s.detail += "; on it rest " + strings.Join(rest, ", ")
+	}
+	return s
 }
+
+// restingOn are the lines of the config that ask for what was lost: "scope at config.hcl:18".
+func (r *Read) restingOn(n int, a judge.Anomaly) (list []string) {
+	src := r.o.Sources[n].Mapping
+	switch a.Trait {
+	case judge.Attribute:
+		list = src.AttributeAt(a.Name)
+	case judge.Group:
+		list = src.GroupAt(a.Name)
+	case judge.Mark:
+		if at := src.ActiveAt(); at != "" {
+			list = []string{"active at " + at}
+		}
+	}
+	for _, li := range r.readers(n) {
+		switch m := r.Views[li].Mapping; a.Trait {
+		case judge.Attribute:
+			list = append(list, m.AttributeAt(a.Name)...)
+		case judge.Group:
+			list = append(list, m.GroupAt(a.Name)...)
+		}
+	}
+	if more := len(list) - mostLines; more > 0 {
+		list = append(list[:mostLines], fmt.Sprintf("%d more", more))
+	}
+	return list
+}
+
+// approval says what it is to approve a hold over an anomaly.
+func approval(h identity.Hold) string {
+	text := "`dirsweep approve " + h.Digest + "` takes it as it is now"
+	if n := len(h.Members); n > 0 {
+		text += fmt.Sprintf(", and closes %d accounts", n)
+	}
+	return text
+}
+
+// mostLines is how many lines of the config a message names.
+const mostLines = 5
 
 func (s *suspicion) reason() string {
 	return fmt.Sprintf("%s; %d people stay as they are", s.detail, s.people)
@@ -107,7 +151,7 @@ func (r *Read) HoldAnomalies(ctx context.Context) error {
 			}
 			r.o.Find(identity.Finding{
 				Kind: "anomaly", Subject: name + ": " + s.what, Source: name,
-				Detail: h.Reason + "; `dirsweep approve " + h.Digest + "` takes it as it is now",
+				Detail: strings.TrimPrefix(h.Reason, s.what+": ") + "; " + approval(h),
 			})
 		}
 	}

@@ -1,7 +1,9 @@
 package people
 
 import (
+	"maps"
 	"slices"
+	"strings"
 
 	"github.com/dirsweep/dirsweep/state"
 	"github.com/dirsweep/dirsweep/sync/identity"
@@ -20,21 +22,65 @@ func (r *Read) stays(n int) []state.Stay {
 	}
 	list := slices.Clone(r.readings[n].record.Stays)
 	for _, li := range r.readers(n) {
-		stay := state.Stay{ScopePrint: r.ScopePrint(r.Views[li], n), Conditions: conditions}
+		stay := state.Stay{
+			ScopePrint: r.ScopePrint(r.Views[li], n), Conditions: conditions, Settings: r.settings(r.Views[li], n),
+		}
 		list = slices.DeleteFunc(list, func(s state.Stay) bool { return s.ScopePrint == stay.ScopePrint })
 		list = append(list, stay)
 	}
 	return list[max(0, len(list)-mostStays):]
 }
 
-// conditionsOf are what the config asked of a link's person when they last stayed.
-func (r *Read) conditionsOf(n int, link state.Link) []uint64 {
+// settings are fingerprints of all that makes people of a source stay at a target, by what the config calls it.
+func (r *Read) settings(l *View, n int) map[string]uint64 {
+	_, settings := r.o.Sources[n].selection()
+	all := map[string]uint64{"scope": l.Mapping.ScopePrint(), "active": r.o.Sources[n].Mapping.Print()}
+	maps.Copy(all, settings)
+	return all
+}
+
+// edits says where the config was edited since a link's person last stayed, of that by which they did: "filter at
+// config.hcl:17"; "" where that is not known.
+func (r *Read) edits(l *View, link state.Link, sources []int) string {
+	var list []string
+	for _, n := range sources {
+		before, known := r.stayOf(n, link)
+		if !known {
+			continue
+		}
+		now := r.settings(l, n)
+		for _, name := range sortedKeys(now) {
+			switch {
+			case before.Settings[name] == now[name]:
+			case name == "scope" && l.Mapping.ScopeAt() != "":
+				list = append(list, "scope at "+l.Mapping.ScopeAt())
+			case name == "scope":
+				list = append(list, "scope of "+l.Name)
+			default:
+				list = append(list, r.o.Sources[n].line(name))
+			}
+		}
+	}
+	return strings.Join(list, ", ")
+}
+
+// stayOf is what the config asked of a link's person when they last stayed.
+func (r *Read) stayOf(n int, link state.Link) (stay state.Stay, known bool) {
+	if r.readings[n] == nil {
+		return stay, false
+	}
 	list := r.readings[n].record.Stays
 	at := slices.IndexFunc(list, func(s state.Stay) bool { return s.ScopePrint == link.ScopePrint })
 	if at < 0 {
-		return nil
+		return stay, false
 	}
-	return list[at].Conditions
+	return list[at], true
+}
+
+// conditionsOf are what the config asked of a link's person when they last stayed.
+func (r *Read) conditionsOf(n int, link state.Link) []uint64 {
+	stay, _ := r.stayOf(n, link)
+	return stay.Conditions
 }
 
 // unmet is where the config asks what a person does not meet and was asked before, too; "" where that is nowhere.

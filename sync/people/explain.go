@@ -48,10 +48,17 @@ func (r *Read) Because(l *View, id identity.PersonID, where string) (inScope boo
 	case !here:
 		said, _, _ := strings.Cut(where, " (")
 		return false, "the source says: " + said
+	case l.Unsure.Has(i) && r.anchorEdited(r.Roster.Source(i)):
+		n := r.Roster.Source(i)
+		why = fmt.Sprintf("not known: %s was edited, so that %s knows everybody by another anchor: see `dirsweep holds`",
+			r.o.Sources[n].line("anchor"), r.o.Sources[n].Name)
 	case l.Unsure.Has(i):
 		why = "not known: an expression failed, see the findings"
 	case !r.Roster.Row(i).Active:
 		why = "the person is not active"
+		if at := r.o.Sources[r.Roster.Source(i)].Mapping.ActiveAt(); at != "" {
+			why += ", by active at " + at
+		}
 	case l.Mapping.ScopeAt() == "":
 		why = "the target has no scope, so everyone active is in scope"
 	default:

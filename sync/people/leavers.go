@@ -246,6 +246,9 @@ func (r *Read) departureFacts(l *View, link state.Link) judge.Facts {
 		return !slices.Contains(l.Sources, r.o.Sources[n].Name)
 	})
 	f.Edited = len(mine) > 0 && !slices.ContainsFunc(mine, func(n int) bool { return link.ScopePrint == r.ScopePrint(l, n) })
+	if f.Edited {
+		f.Edit = r.edits(l, link, mine)
+	}
 	i, here := r.Roster.Find(link.Person)
 	if !here {
 		if a, asked := r.absentOf(link.Person); asked && len(mine) > 0 {
@@ -291,8 +294,7 @@ func (r *Read) because(l *View, link state.Link, i int, f *judge.Facts) {
 
 // ScopePrint fingerprints everything in the config that makes people of a source stay at a target (R14).
 func (r *Read) ScopePrint(l *View, n int) uint64 {
-	_, selection := r.o.Sources[n].selection()
-	return mix(l.Mapping.ScopePrint(), r.o.Sources[n].Mapping.Print(), selection)
+	return mix(l.Mapping.ScopePrint(), r.o.Sources[n].Mapping.Print(), r.selected[n])
 }
 
 // FittingPrint fingerprints everything in the config by which accounts of a target are fitted to people: by what
@@ -301,8 +303,7 @@ func (r *Read) FittingPrint(l *View, correlate []string) uint64 {
 	prints := []uint64{l.Mapping.PrintOf(correlate), xxhash.Sum64String(strings.Join(correlate, "\x00"))}
 	for n, source := range r.o.Sources {
 		if slices.Contains(l.Sources, source.Name) {
-			_, selection := r.o.Sources[n].selection()
-			prints = append(prints, xxhash.Sum64String(source.Name), selection)
+			prints = append(prints, xxhash.Sum64String(source.Name), r.selected[n])
 		}
 	}
 	return mix(prints...)
@@ -319,11 +320,33 @@ func (r *Read) anchorEdited(n int) bool {
 }
 
 // selection is by what a source selects people; nothing where the kind does not tell.
-func (s Source) selection() (anchor string, fingerprint uint64) {
+func (s Source) selection() (anchor string, settings map[string]uint64) {
 	if known, ok := s.Source.(sources.Selective); ok {
 		return known.Selection()
 	}
-	return "", 0
+	return "", nil
+}
+
+// selectionPrint fingerprints all the settings by which a source selects people.
+func (s Source) selectionPrint() uint64 {
+	_, settings := s.selection()
+	var prints []uint64
+	for _, name := range sortedKeys(settings) {
+		prints = append(prints, xxhash.Sum64String(name), settings[name])
+	}
+	return mix(prints...)
+}
+
+// line is where an argument of the source's block is, or where the block is that leaves it out.
+func (s Source) line(name string) string {
+	at, there := s.Lines[name]
+	if !there {
+		at = s.At
+	}
+	if at == "" {
+		return name
+	}
+	return name + " at " + at
 }
 
 // watches reports whether a target reads a source of a directory.

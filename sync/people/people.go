@@ -32,7 +32,12 @@ type Source struct {
 	Mapping *mapping.Source
 	// AbsenceLeaves: of a source that cannot look one person up, whoever a whole read lacks has left.
 	AbsenceLeaves bool
-	Directory     string // declared: that it reads, by which people are known whatever source read them (R3); "" for what the source says
+	At            string // where the config has it: "config.hcl:12"
+	// Lines says where each argument of its block is, by the name in it: "groups.base_dn" at "config.hcl:19".
+	Lines map[string]string
+	// Directory is declared: that it reads, by which people are known whatever source read them (R3); "" for what the
+	// source says.
+	Directory string
 }
 
 // A View is what one target holds of the people of a read.
@@ -97,6 +102,7 @@ type Read struct {
 	Parts  []Part // by source
 
 	programs []uint64   // by source: fingerprint of everything that is evaluated for its people
+	selected []uint64   // by source: fingerprint of all the settings by which it selects people
 	readings []*reading // by source: what was read
 	names    *names     // what people's records are written in
 	// directories are the directories that the sources read.
@@ -133,8 +139,10 @@ type Read struct {
 func New(o Options) *Read {
 	r := &Read{
 		o: o, Roster: roster.New(o.Spool), Views: o.Views, Parts: make([]Part, len(o.Sources)),
-		whole: make([]bool, len(o.Sources)), programs: make([]uint64, len(o.Sources)), readings: make([]*reading, len(o.Sources)),
-		gone: map[identity.PersonID]judge.Absent{}, keys: map[identity.PersonID]uint64{}, open: map[identity.PersonID]bool{}, stranded: map[string]int{},
+		whole: make([]bool, len(o.Sources)), programs: make([]uint64, len(o.Sources)),
+		selected: make([]uint64, len(o.Sources)), readings: make([]*reading, len(o.Sources)),
+		gone: map[identity.PersonID]judge.Absent{}, keys: map[identity.PersonID]uint64{},
+		open: map[identity.PersonID]bool{}, stranded: map[string]int{},
 		late: map[identity.PersonID]identity.PersonID{}, asked: map[identity.PersonID][]uint64{},
 		orders: map[identity.PersonID]state.Closure{}, holders: newHolders(), unseen: map[uint64]bool{},
 	}
@@ -146,6 +154,7 @@ func New(o Options) *Read {
 	for n, s := range o.Sources {
 		r.Parts[n].Name = s.Name
 		r.programs[n] = s.Mapping.Print()
+		r.selected[n] = s.selectionPrint()
 		for _, v := range r.Views {
 			if slices.Contains(v.Sources, s.Name) {
 				r.programs[n] = mix(r.programs[n], xxhash.Sum64String(v.Name), v.Mapping.Print(), v.Mapping.ScopePrint())

@@ -33,6 +33,7 @@ type reading struct {
 	unreadable []identity.PersonID                     // of whom the source could not read everything
 	own        string                                  // the anchor of the person as whom the source signs in, where it tells
 	heirs      map[identity.PersonID]identity.PersonID // while the anchor's edit waits: from who people were to who they are
+	relink     string                                  // while it waits: the digest of its hold
 	complete   bool                                    // read to its end, from a server that is believed
 	vocabulary
 	survey     judge.Survey

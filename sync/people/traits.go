@@ -265,7 +265,7 @@ func (r *Read) weighLosses(ctx context.Context, n int) error {
 	g.survey.Faded = judge.Fades(g.record.Counts, g.judging(r.o.Sources[n].Mapping), g.record.Accepted, r.Roster.Count(n))
 	for _, a := range g.survey.Anomalies(g.groupsSeen()) {
 		if !g.approved[a.What()] {
-			g.suspicions = append(g.suspicions, suspect(a))
+			g.suspicions = append(g.suspicions, r.suspect(n, a))
 		}
 	}
 	if len(g.suspicions) == 0 {
@@ -395,7 +395,7 @@ func (g *reading) groupsSeen() map[string]judge.GroupSeen {
 	}
 	seen := map[string]judge.GroupSeen{}
 	for _, before := range g.record.Groups {
-		seen[before.Name] = judge.GroupSeen{Name: before.Name, Missing: true}
+		seen[before.Name] = judge.GroupSeen{Name: before.Name, DN: before.DN, Missing: true}
 	}
 	renamed := map[string]string{} // by ID
 	for _, fact := range g.facts.Groups {
@@ -404,7 +404,7 @@ func (g *reading) groupsSeen() map[string]judge.GroupSeen {
 		}
 		for _, name := range g.groupNames([]identity.Group{{Name: fact.Name, DN: fact.DN}}) {
 			s := seen[name]
-			s.Name, s.Missing, s.Hidden = name, false, s.Hidden || fact.Hidden
+			s.Name, s.DN, s.Missing, s.Hidden = name, fact.DN, false, s.Hidden || fact.Hidden
 			seen[name] = s
 		}
 	}
@@ -425,14 +425,21 @@ func (g *reading) groupRecords() []state.GroupRecord {
 		records[before.Name] = before
 	}
 	for _, name := range g.survey.Names(judge.Group) {
-		records[name] = state.GroupRecord{Name: name, ID: records[name].ID, Count: g.survey.Members(judge.Group, name)}
+		known := records[name]
+		known.Name, known.Count = name, g.survey.Members(judge.Group, name)
+		records[name] = known
 	}
 	for _, fact := range g.facts.Groups {
 		for _, name := range g.groupNames([]identity.Group{{Name: fact.Name, DN: fact.DN}}) {
-			if known, ok := records[name]; ok && fact.ID != "" {
-				known.ID = fact.ID
-				records[name] = known
+			known, ok := records[name]
+			if !ok {
+				continue
 			}
+			known.DN = fact.DN
+			if fact.ID != "" {
+				known.ID = fact.ID
+			}
+			records[name] = known
 		}
 	}
 	var list []state.GroupRecord

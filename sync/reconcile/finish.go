@@ -1,6 +1,7 @@
 package reconcile
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -57,6 +58,11 @@ func (r *run) finish(ctx context.Context) error {
 			s.survey.Forget()
 		}
 	}
+	slices.SortFunc(r.report.Closed, func(a, b Closing) int { // they were closed side by side
+		return cmp.Or(
+			cmp.Compare(a.Target, b.Target), cmp.Compare(a.Name, b.Name), cmp.Compare(a.Person.Anchor, b.Person.Anchor),
+		)
+	})
 	if len(all) == 1 {
 		r.report.Plan = plan.New(all[0], unlisted...)
 	} else {

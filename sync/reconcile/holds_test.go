@@ -315,7 +315,7 @@ func TestR14AnEditedAnchorIsApproved(t *testing.T) {
 // A selecting source is a lossy one that says by what it knows people.
 type selecting struct{ lossy }
 
-func (s selecting) Selection() (anchor string, fingerprint uint64) {
+func (s selecting) Selection() (anchor string, settings map[string]uint64) {
 	return s.Source.(sources.Selective).Selection()
 }
 

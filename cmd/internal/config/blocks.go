@@ -2,11 +2,13 @@ package config
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/hclsyntax"
 	"github.com/zclconf/go-cty/cty"
 
 	"github.com/dirsweep/dirsweep/sources"
@@ -36,6 +38,7 @@ func (l *loader) source(b *hcl.Block) {
 	common := []string{"absence", "active", "rehire", "directory"}
 	r, _, rest := l.partial(b, common, nil)
 	s := Source{Kind: b.Labels[0], Name: b.Labels[1], At: place(b.DefRange), Directory: r.text("directory", "")}
+	s.Lines = lines(b.Body, "")
 	s.AbsenceLeaves = r.choice("absence", "proven", "proven", "leaves") == "leaves"
 	names := make([]string, 0, len(l.kinds.sources))
 	schema := mapping.Schema{Open: true} // where the block could not be decoded: one mistake is enough
@@ -59,6 +62,20 @@ func (l *loader) source(b *hcl.Block) {
 	s.Mapping, diags = mapping.CompileSource(mapping.SourceExpressions{Active: r.expr("active"), Rehire: r.expr("rehire")}, schema, l.env())
 	l.diags = append(l.diags, diags...)
 	l.config.Sources = append(l.config.Sources, s)
+}
+
+// lines says where each argument of a block, and of those in it, is.
+func lines(body hcl.Body, prefix string) map[string]string {
+	list := map[string]string{}
+	if native, ok := body.(*hclsyntax.Body); ok {
+		for name, a := range native.Attributes {
+			list[prefix+name] = place(a.NameRange)
+		}
+		for _, inner := range native.Blocks {
+			maps.Copy(list, lines(inner.Body, prefix+inner.Type+"."))
+		}
+	}
+	return list
 }
 
 // kind complains where a block's first label is none of names.

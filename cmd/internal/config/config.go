@@ -76,6 +76,8 @@ type Source struct {
 	Mapping    *mapping.Source
 	Need       sources.Need // Attributes and Groups: what the source's own expressions and those of the targets that read it name
 	At         string       // "config.hcl:12"
+	// Lines says where each argument of the block is: "filter" at "config.hcl:17", "groups.base_dn" at "config.hcl:19".
+	Lines map[string]string
 	// AbsenceLeaves: absence = "leaves".
 	AbsenceLeaves bool
 	// Directory is the name that the block gives to the directory it reads, so that the people of several sources which

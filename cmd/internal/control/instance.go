@@ -149,6 +149,7 @@ func (p *parts) addSource(s config.Source, log hclog.Logger) error {
 	}
 	p.sources = append(p.sources, reconcile.Source{
 		Name: s.Name, Source: opened, Mapping: s.Mapping, Directory: s.Directory, AbsenceLeaves: s.AbsenceLeaves,
+		At: s.At, Lines: s.Lines,
 	})
 	return nil
 }

@@ -62,11 +62,11 @@ var sourceNames = [sourceCount]string{"corp", "plant"}
 
 // Close has nothing to end.
 // Selection implements sources.Selective.
-func (s source) Selection() (anchor string, fingerprint uint64) {
+func (s source) Selection() (anchor string, settings map[string]uint64) {
 	if s.world.model.config.number[s.n] {
-		return "employeeNumber", 0
+		return "employeeNumber", nil
 	}
-	return "entryUUID", 0
+	return "entryUUID", nil
 }
 
 func (s source) Close() error { return nil }
