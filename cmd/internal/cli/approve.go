@@ -48,7 +48,7 @@ func (a *app) printRuled(r control.Ruled) {
 		{"no longer leaving, so that nothing is done", r.Staying},
 	} {
 		if len(part.list) > 0 {
-			a.printf("  %d %s: %s\n", len(part.list), part.what, people(part.list))
+			a.printf("  %d %s: %s\n", len(part.list), part.what, people(control.Hold{People: part.list}))
 		}
 	}
 }

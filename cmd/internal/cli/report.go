@@ -196,7 +196,7 @@ func (a *app) printHeld(held []control.Hold, t tense) {
 	for _, h := range held {
 		a.printf("%s %s: %s: %s\n", a.style.warn("! held"), h.Digest, holdName(h), clean(h.Reason))
 		if len(h.People) > 0 {
-			a.printf("      %s\n", people(h.People))
+			a.printf("      %s\n", people(h))
 		}
 		a.printf("      %s\n", decision(h, t))
 	}
@@ -213,19 +213,50 @@ func decision(h control.Hold, t tense) string {
 	case !h.Rejected.IsZero():
 		return "rejected " + clock(h.Rejected) + " by " + h.By + ": they are kept as they are until they have returned and left again; `dirsweep approve " +
 			h.Digest + "` still releases them"
-	case t == planned:
-		return "a pass holds it, until you release it with `dirsweep approve " + h.Digest + "` or drop it with `dirsweep reject " + h.Digest + "`"
 	}
-	return "since " + clock(h.Since) + "; release it with `dirsweep approve " + h.Digest + "`, drop it with `dirsweep reject " + h.Digest + "`"
+	approve, reject := rulings(h)
+	if t == planned {
+		return fmt.Sprintf("a pass holds it, until `dirsweep approve %[1]s` %[2]s or `dirsweep reject %[1]s` %[3]s",
+			h.Digest, approve, reject)
+	}
+	return fmt.Sprintf("since %[4]s; `dirsweep approve %[1]s` %[2]s, `dirsweep reject %[1]s` %[3]s",
+		h.Digest, approve, reject, clock(h.Since))
 }
 
-// holdName says what waits: "40 of wiki, deleted, from ou=sales,…".
+// rulings say what approving a hold does, and what rejecting it does.
+func rulings(h control.Hold) (approve, reject string) {
+	reject = "leaves it as it is"
+	switch identity.HoldKind(h.Kind) {
+	case identity.HoldAnomaly, identity.HoldCohort:
+		if len(h.People) > 0 {
+			return "closes these accounts", "keeps them as they are"
+		}
+		return "takes it as it is now", reject
+	case identity.HoldEnable:
+		return "enables these accounts", "keeps them as they are"
+	case identity.HoldDelete:
+		return "deletes these accounts", "keeps them as they are"
+	case identity.HoldShrink:
+		return "takes what was read as it is now", reject
+	case identity.HoldRelink:
+		return "has people known by their new anchor", reject
+	}
+	return "makes the change", reject
+}
+
+// holdName says what waits: "40 people of corp in wiki, deleted, from ou=sales,…".
 func holdName(h control.Hold) string {
 	text := count(h.Persons(), "person", "people")
 	if len(h.People) == 0 {
 		text = h.Kind
 	}
-	for _, p := range []struct{ word, what string }{{" in ", first(h.Target, h.Source)}, {", ", h.Cause}, {", from ", h.Container}} {
+	of := h.Source
+	if h.Target == "" {
+		of = ""
+	}
+	for _, p := range []struct{ word, what string }{
+		{" of ", of}, {" in ", first(h.Target, h.Source)}, {", ", h.Cause}, {", from ", h.Container},
+	} {
 		if p.what != "" {
 			text += p.word + p.what
 		}
@@ -233,13 +264,13 @@ func holdName(h control.Hold) string {
 	return clean(text)
 }
 
-func people(list []control.HeldPerson) string {
+func people(h control.Hold) string {
 	var names []string
-	for _, p := range list[:min(len(list), heldShown)] {
+	for _, p := range h.People[:min(len(h.People), heldShown)] {
 		names = append(names, first(p.UserName, p.Name, p.Account))
 	}
 	text := strings.Join(names, ", ")
-	if n := len(list) - heldShown; n > 0 {
+	if n := len(h.People) + h.More - len(names); n > 0 {
 		text += fmt.Sprintf(" and %d more", n)
 	}
 	return clean(text)

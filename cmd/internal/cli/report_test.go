@@ -57,7 +57,7 @@ chat
 
 ! held 976b3f9de375: 7 people in wiki, deleted, from ou=sales,dc=example,dc=org: 7 would be closed, 4 are allowed now
       p1, p2, p3, p4, p5 and 2 more
-      a pass holds it, until you release it with ` + "`dirsweep approve 976b3f9de375` or drop it with `dirsweep reject 976b3f9de375`" + `
+      a pass holds it, until ` + "`dirsweep approve 976b3f9de375` closes these accounts or `dirsweep reject 976b3f9de375` keeps them as they are" + `
 
 ! disputed: wiki: dan: two people fit
 

@@ -93,6 +93,7 @@ func (a *app) printStatus(s control.Status, check bool, doubts string) {
 	if len(s.Runs) == 0 {
 		a.printf("No pass yet.\n")
 	}
+	a.printHeld(s.Waiting, done)
 	a.printOpen(s)
 	if check && doubts != "" {
 		a.printf("%s\n", a.style.warn("Not good: "+doubts+"."))
@@ -153,6 +154,9 @@ func (a *app) printRun(r control.Run) {
 // printOpen says what is not as wanted, or that everything is.
 func (a *app) printOpen(s control.Status) {
 	text := count(s.Open, "open leaver", "open leavers")
+	if s.Waits > 0 {
+		text += fmt.Sprintf(", %d of them held", s.Waits)
+	}
 	if s.Open > 0 {
 		text = a.style.warn(text + ", the longest for " + age(s.Oldest))
 	}

@@ -4,6 +4,7 @@
 package control
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -417,11 +418,18 @@ func list(ctx context.Context, i *Instance, command Command, request Request) (a
 			}
 			answer = append(leavers, missing...)
 		case CmdHolds:
-			answer, err = collect(r.Holds(), viewHold, func(h identity.Hold) bool {
+			var held []Hold
+			held, err = collect(r.Holds(), viewHold, func(h identity.Hold) bool {
 				return (request.All || h.Ruling.What == "") && (request.Digest == "" || h.Digest == request.Digest)
 			})
+			answer = sortHolds(held)
 		case CmdFindings:
-			answer, err = collect(r.Findings(), viewFinding, every)
+			var found []Finding
+			found, err = collect(r.Findings(), viewFinding, every)
+			slices.SortStableFunc(found, func(a, b Finding) int {
+				return cmp.Or(cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Subject, b.Subject))
+			})
+			answer = found
 		case CmdOrphans:
 			all := []Orphan{}
 			for _, t := range i.Outline.Targets {

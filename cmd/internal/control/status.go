@@ -21,8 +21,10 @@ type Status struct {
 	Targets []TargetStatus `json:"targets"`
 	Runs    []Run          `json:"runs"` // the newest of each mode, newest first
 	Open    int            `json:"openLeavers"`
+	Waits   int            `json:"heldLeavers"`               // of those: who are held, and wait for nothing else
 	Oldest  time.Time      `json:"oldestOpenLeaver,omitzero"` // since when the open leaver who waits longest does
 	Held    int            `json:"holds"`                     // that wait for an operator
+	Waiting []Hold         `json:"waiting"`                   // those, with the first few of their people
 	Found   int            `json:"findings"`
 	Orphans int            `json:"orphans"`
 }
@@ -105,7 +107,10 @@ type Run struct {
 const recentRuns = 500
 
 func readStatus(ctx context.Context, i *Instance) (Status, error) {
-	s := Status{Config: i.Outline.Path, State: i.Storage.Path, Sources: []SourceStatus{}, Targets: []TargetStatus{}, Runs: []Run{}}
+	s := Status{
+		Config: i.Outline.Path, State: i.Storage.Path,
+		Sources: []SourceStatus{}, Targets: []TargetStatus{}, Runs: []Run{}, Waiting: []Hold{},
+	}
 	err := i.Storage.Ledger.View(ctx, func(r *state.Reader) (err error) {
 		if s.Facts, err = readFacts(r, i.Outline); err != nil {
 			return err
@@ -173,6 +178,9 @@ func (s *Status) readCases(r *state.Reader) error {
 		}
 		if c.Open() {
 			s.Open++
+			if held(c) {
+				s.Waits++
+			}
 			if s.Oldest.IsZero() || c.Left.Before(s.Oldest) {
 				s.Oldest = c.Left
 			}
@@ -183,7 +191,7 @@ func (s *Status) readCases(r *state.Reader) error {
 				took[step.Target] = append(took[step.Target], step.Took())
 			case step.Status.Open():
 				open[step.Target]++
-				if step.Error != "" {
+				if step.Error != "" && step.Status != state.StepHeld && step.Status != state.StepKept {
 					trouble[step.Target] = step.Error
 				}
 			}
@@ -199,6 +207,13 @@ func (s *Status) readCases(r *state.Reader) error {
 	return nil
 }
 
+// held reports whether an operator's word is all that a case waits for.
+func held(c state.Case) bool {
+	return !slices.ContainsFunc(c.Steps, func(step state.Step) bool {
+		return step.Status.Open() && step.Status != state.StepHeld && step.Status != state.StepKept
+	})
+}
+
 func (s *Status) readHolds(r *state.Reader) error {
 	for h, err := range r.Holds() {
 		if err != nil {
@@ -206,8 +221,10 @@ func (s *Status) readHolds(r *state.Reader) error {
 		}
 		if h.Ruling.What == "" {
 			s.Held++
+			s.Waiting = append(s.Waiting, viewHold(h).short())
 		}
 	}
+	sortHolds(s.Waiting)
 	for _, err := range r.Findings() {
 		if err != nil {
 			return err

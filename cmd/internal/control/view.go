@@ -1,6 +1,7 @@
 package control
 
 import (
+	"cmp"
 	"encoding/json"
 	"maps"
 	"slices"
@@ -117,6 +118,7 @@ type Hold struct {
 	Closed    []string     `json:"closed,omitempty"` // who went by the same within the window
 	Count     int          `json:"count"`            // accounts when it was made
 	People    []HeldPerson `json:"people"`           // those who still wait or are kept, account by account
+	More      int          `json:"more,omitempty"`   // people beside those, where not all are listed
 	Since     time.Time    `json:"since,omitzero"`
 	Approved  time.Time    `json:"approved,omitzero"`
 	Rejected  time.Time    `json:"rejected,omitzero"`
@@ -132,7 +134,31 @@ func (h Hold) Persons() int {
 		}
 		seen[p] = true
 	}
-	return len(seen)
+	return len(seen) + h.More
+}
+
+// sortHolds puts holds in the order of what they are over.
+func sortHolds(list []Hold) []Hold {
+	slices.SortStableFunc(list, func(a, b Hold) int {
+		return cmp.Or(
+			cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Target, b.Target), cmp.Compare(a.Source, b.Source),
+			cmp.Compare(a.Anomaly, b.Anomaly), cmp.Compare(a.Cause, b.Cause), cmp.Compare(a.Group, b.Group),
+			cmp.Compare(a.Container, b.Container), cmp.Compare(a.Attribute, b.Attribute), cmp.Compare(a.Digest, b.Digest),
+		)
+	})
+	return list
+}
+
+// named is how many people a hold in short names.
+const named = 5
+
+// short is a hold with the first few of its people.
+func (h Hold) short() Hold {
+	if all := h.Persons(); all > named {
+		h.People = h.People[:min(named, len(h.People))]
+		h.More = all - h.Persons()
+	}
+	return h
 }
 
 // Ruled is what became of a hold that was approved or rejected.
@@ -269,7 +295,7 @@ func ViewReport(r reconcile.Report, planned bool) Report {
 		ID: r.Run.ID, Mode: r.Run.Mode, Outcome: facts.Outcome(), Facts: facts, Started: r.Run.Started, Ended: r.Run.Ended,
 		Digest: r.Plan.Digest, Counts: map[string]int{}, Observed: map[string]int{},
 		Changes:  views(r.Plan.Changes, viewChange),
-		Held:     views(r.Held, viewHold),
+		Held:     sortHolds(views(r.Held, viewHold)),
 		Findings: views(r.Findings, func(f identity.Finding) Finding { return viewFinding(state.Finding{Finding: f}) }),
 		Sources:  views(r.Sources, viewPart),
 		Targets:  views(r.Targets, viewTarget),
