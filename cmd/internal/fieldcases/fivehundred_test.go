@@ -56,10 +56,11 @@ target "scim" "wiki" {
 type loss struct {
 	name    string
 	happens func(*firm)
-	deleted int    // who is deleted in the same minute
-	former  int    // who is made inactive in the same minute
-	mark    string // by which that is seen: employeeType or nsAccountLock
-	held    int    // one of those out of sight, who is deleted a week later
+	undone  func(*firm) // nil where its access rules, or its edit, are taken back
+	deleted int         // who is deleted in the same minute
+	former  int         // who is made inactive in the same minute
+	mark    string      // by which that is seen: employeeType or nsAccountLock
+	held    int         // one of those out of sight, who is deleted a week later
 }
 
 var losses = []loss{
@@ -76,6 +77,7 @@ var losses = []loss{
 	{
 		name: "renamed-group", deleted: 203, former: 20, mark: "nsAccountLock", held: 3,
 		happens: func(f *firm) { f.dir.Rename(f, f.dir.GroupDN(slapdtest.GroupName(3)), "cn=leads") },
+		undone:  func(f *firm) { f.dir.Rename(f, f.dir.GroupDN("leads"), "cn="+slapdtest.GroupName(3)) },
 	},
 	{
 		name: "hidden-employee-type", deleted: 10, former: 20, mark: "nsAccountLock", held: 3,
@@ -182,6 +184,7 @@ func (f *firm) lose(l loss) {
 	if len(accounts) != 500 || active != 497 || len(memberships) != active {
 		f.Fatalf("of %d accounts %d are active, with %d groups", len(accounts), active, len(memberships))
 	}
+	config := f.read("config.hcl")
 	f.app.Reset()
 	l.happens(f)
 	f.dir.Delete(f, f.person(l.deleted))
@@ -202,6 +205,14 @@ func (f *firm) lose(l loss) {
 	f.closed(accounts, members, l.deleted, l.former)
 	f.dir.Delete(f, f.person(l.held))
 	f.claim(f.tell("sync") == 3, "the pass says that the others wait")
+	f.closed(accounts, members, l.deleted, l.former, l.held)
+
+	f.dir.Show(f)
+	f.write("config.hcl", config)
+	if l.undone != nil {
+		l.undone(f)
+	}
+	f.claim(f.tell("sync") == 0, "once it is taken back nothing waits")
 	f.closed(accounts, members, l.deleted, l.former, l.held)
 	f.golden(l.name)
 }
