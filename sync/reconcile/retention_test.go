@@ -67,6 +67,13 @@ func TestR18WhoLeftIsForgotten(t *testing.T) {
 		l.must(books.Forget(t.Context(), before))
 		l.full()
 	}
+	ahead := time.Duration(0)
+	l.now = func() time.Time { return time.Now().Add(ahead) }
+	aDayLater := func() {
+		t.Helper()
+		ahead += 25 * time.Hour
+		l.full()
+	}
 	remove := func(who string) {
 		t.Helper()
 		path := "/Users/" + app.Users(t)[who]["id"].(string)
@@ -87,6 +94,8 @@ func TestR18WhoLeftIsForgotten(t *testing.T) {
 		dir.Delete(t, dir.PersonDN(who))
 	}
 	l.full()
+	check("as long as one read lacks them,", without, known{Person: true})
+	aDayLater()
 	check("once they had no account,", without, known{})
 	check("once closed,", closed, known{Person: true, Link: true, Case: true})
 
@@ -102,9 +111,9 @@ func TestR18WhoLeftIsForgotten(t *testing.T) {
 
 	// Kept long enough, the case is forgotten; the link stays as long as the account is there, and does its work.
 	l.must(l.ledger.Update(t.Context(), func(w *state.Writer) error { return unwatched(w) }))
-	forget(time.Now().Add(-time.Hour))
+	forget(l.now().Add(-48 * time.Hour))
 	check("before it was kept long enough,", closed, known{Person: true, Link: true, Case: true})
-	forget(time.Now())
+	forget(l.now())
 	check("after it was kept long enough,", closed, known{Person: true, Link: true})
 	enabled(closed)
 	check("once enabled by hand,", closed, known{Person: true, Link: true, Case: true})
@@ -112,7 +121,8 @@ func TestR18WhoLeftIsForgotten(t *testing.T) {
 	l.must(l.ledger.Update(t.Context(), func(w *state.Writer) error { return unwatched(w) }))
 	remove(closed)
 	l.full()
-	forget(time.Now())
+	forget(l.now())
+	aDayLater()
 	check("after all,", closed, known{})
 	if findings := l.findings(); len(findings) > 0 {
 		t.Errorf("findings: %+v", findings)
