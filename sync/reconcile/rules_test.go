@@ -748,3 +748,23 @@ func TestR19HonestNumbers(t *testing.T) {
 		t.Errorf("closed: %+v, want after one hour", report.Closed)
 	}
 }
+
+// R14: somebody moves out of what is read, and their closing is let go while the application is down. They are back by
+// the time it answers, and out of scope by an edit alone: that was let go by nobody.
+func TestR14AnAcceptedClosingCoversNoEdit(t *testing.T) {
+	l, dir, app := company(t, 20, `scope = true`+"\n", nil)
+	who := slapdtest.UID(3)
+	app.Inject(scimtest.Fault{Path: "/Users/", Trouble: scimtest.Answer(http.StatusServiceUnavailable, "{}")})
+	dir.Move(t, dir.PersonDN(who), dir.FormerDN())
+	l.run(reconcile.Pass{Mode: reconcile.Delta})
+	if got := len(active(t, app)); got != 20 {
+		t.Fatalf("%d active accounts while the application is down", got)
+	}
+	dir.Move(t, "uid="+who+","+dir.FormerDN(), dir.PeopleDN())
+	l.application("wiki", app, fmt.Sprintf("scope = person.uid != %q\n", who), nil)
+	app.Clear()
+	report := l.run(reconcile.Pass{})
+	if app.Users(t)[who]["active"] != true || len(report.Held) != 1 || report.Held[0].Cause != identity.ConfigEdited {
+		t.Errorf("active %v, held %+v", app.Users(t)[who]["active"], report.Held)
+	}
+}
