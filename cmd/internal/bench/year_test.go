@@ -37,7 +37,7 @@ const (
 	grace    = 4 * week  // delete_after of one application
 	tidied   = 8 * week  // after so long, locked entries and disabled accounts are deleted by hand
 	turnover = 15        // percent of the people leave in the year, and as many come
-	movers   = 20        // percent get another title
+	movers   = 5         // percent get another title
 )
 
 // TestYear plays a year of a company through the engine, on a simulated clock, at one full pass a week, with a real
@@ -210,8 +210,8 @@ func (y *year) pass(n int) {
 		share := func(percent int) int { return y.people*percent*n/100/weeks - y.people*percent*(n-1)/100/weeks }
 		y.company.leave(share(turnover), now)
 		y.left = append(y.left, share(turnover))
-		y.company.hire(share(turnover))
 		y.company.move(share(movers))
+		y.company.hire(share(turnover))
 		y.company.tidy(now.Add(-tidied), now)
 		y.apps["wiki"].tidy(now.Add(-tidied))
 	}
@@ -235,8 +235,8 @@ func (y *year) pass(n int) {
 	}
 	y.removed = append(y.removed, removed)
 	y.told = append(y.told, writes+5)
-	if n > 0 { // each account of a leaver: noticed, proven, deleted; each case: closed, and again after a delete
-		y.told[n] += 8 * y.left[n-1]
+	if n > 0 { // beside the writes, two accounts are proven closed, and so is the case; one is deleted, and all that again
+		y.told[n] += 5 * y.left[n-1]
 	}
 	f := y.measure()
 	y.bounded(n, f)
