@@ -385,6 +385,7 @@ func (r *Read) prove(ctx context.Context, m missing) {
 	case a.Outcome == judge.Unproven:
 		f.Kind, f.Detail = "unproven", "missing from what was read, but their absence is not proven, so nothing is closed: "+a.Why
 		r.o.Find(f)
+	case a.Outcome == judge.Missed && r.heir(p.ID): // they were read, by their new anchor
 	case a.Outcome == judge.Missed:
 		f.Kind, f.Detail = "missed", "missing from what was read, so nothing is closed: "+a.Why
 		r.o.Find(f)

@@ -180,7 +180,7 @@ func (r *run) remember(w *state.Writer, stopped bool) error {
 // everything that it depends on was looked at. What was not looked at stays as it was.
 func (r *run) solved(f identity.Finding) bool {
 	if f.Source != "" && !r.people.SourceWhole(f.Source) {
-		return false
+		return r.toldAnew(f)
 	}
 	if f.Target == "" { // every pass reads the sources whole
 		return r.pass.Person == "" && (f.Source != "" || r.pass.Mode == Full && len(r.pass.Targets) == 0)
@@ -198,6 +198,14 @@ func (r *run) solved(f identity.Finding) bool {
 	}
 	i, here := r.people.Roster.Find(s.view.Heir(f.Person))
 	return here && r.people.Selected(f.Person) && (s.survey.Seen.Has(i) || r.pass.Person != "")
+}
+
+// toldAnew reports whether this pass says the same of a whole source as an earlier one, though of another number of
+// people.
+func (r *run) toldAnew(f identity.Finding) bool {
+	return f.Target == "" && f.Person.IsZero() && slices.ContainsFunc(r.findings, func(g identity.Finding) bool {
+		return g.Kind == f.Kind && g.Source == f.Source && g.Subject == f.Subject && g.Target == "" && g.Person.IsZero()
+	})
 }
 
 // sourcesHealth notes which sources could be read.
