@@ -61,10 +61,14 @@ func (r *Read) restingOn(n int, a judge.Anomaly) (list []string) {
 // approval says what it is to approve a hold over an anomaly.
 func approval(h identity.Hold) string {
 	text := "`dirsweep approve " + h.Digest + "` takes it as it is now"
-	if n := len(h.Members); n > 0 {
-		text += fmt.Sprintf(", and closes %d accounts", n)
+	switch n := len(h.Members); n {
+	case 0:
+		return text
+	case 1:
+		return text + ", and closes 1 account"
+	default:
+		return text + fmt.Sprintf(", and closes %d accounts", n)
 	}
-	return text
 }
 
 // mostLines is how many lines of the config a message names.
