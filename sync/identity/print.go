@@ -11,7 +11,7 @@ import (
 // Fingerprint is a 64-bit hash of everything about the person that a mapping can see: attributes, groups, DN and the
 // kind's judgement of active. Equal people have equal fingerprints, in every process and on every platform.
 func (p Person) Fingerprint() uint64 {
-	var h printer
+	h := newPrinter()
 	h.text(p.Name, p.DN)
 	h.bool(p.Active)
 	h.num(uint64(len(p.Attributes)))
@@ -31,7 +31,7 @@ func (p Person) Fingerprint() uint64 {
 // dirsweep manages of it, whatever else the target returns. The order of paths counts, pass them sorted; that of a
 // list's elements does not.
 func (a Account) Fingerprint(paths []string) uint64 {
-	var h printer
+	h := newPrinter()
 	h.bool(a.Active)
 	for _, path := range paths {
 		h.text(path, string(a.Get(path).Unordered()))
@@ -43,17 +43,18 @@ func (a Account) Fingerprint(paths []string) uint64 {
 	return h.sum()
 }
 
-// printer hashes length-prefixed fields, so that no two different sequences of fields read alike. Its zero value is
-// ready.
+// printer hashes length-prefixed fields, so that no two different sequences of fields read alike. newPrinter makes one.
 type printer struct {
-	digest *xxhash.Digest
+	digest xxhash.Digest
 	buf    [8]byte
 }
 
+func newPrinter() (h printer) {
+	h.digest.Reset()
+	return h
+}
+
 func (h *printer) num(n uint64) {
-	if h.digest == nil {
-		h.digest = xxhash.New()
-	}
 	binary.LittleEndian.PutUint64(h.buf[:], n)
 	_, _ = h.digest.Write(h.buf[:])
 }

@@ -215,7 +215,7 @@ func coversAll(want, have []any) bool {
 // Unordered returns v with a list's elements in an order of their own, so that lists which differ in order alone
 // are equal. Directories promise no order (RFC 4512 §2.2), and Covers looks at none.
 func (v Value) Unordered() Value {
-	if !strings.HasPrefix(string(v), "[") || !strings.Contains(string(v), ",") {
+	if !v.several() {
 		return v
 	}
 	var items []json.RawMessage
@@ -224,6 +224,33 @@ func (v Value) Unordered() Value {
 	}
 	slices.SortFunc(items, func(a, b json.RawMessage) int { return bytes.Compare(a, b) })
 	return Value("[" + string(bytes.Join(raw(items), []byte(","))) + "]")
+}
+
+// several reports whether v is a list of more than one element, or may be one.
+func (v Value) several() bool {
+	if !strings.HasPrefix(string(v), "[") || !strings.Contains(string(v), ",") {
+		return false
+	}
+	depth := 0
+	for i := 0; i < len(v); i++ {
+		switch v[i] {
+		case '"': // to its end
+			for i++; i < len(v) && v[i] != '"'; i++ {
+				if v[i] == '\\' {
+					i++
+				}
+			}
+		case '[', '{':
+			depth++
+		case ']', '}':
+			depth--
+		case ',':
+			if depth == 1 {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 func raw(items []json.RawMessage) [][]byte {

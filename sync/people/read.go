@@ -35,6 +35,8 @@ type reading struct {
 	heirs      map[identity.PersonID]identity.PersonID // while the anchor's edit waits: from who people were to who they are
 	relink     string                                  // while it waits: the digest of its hold
 	complete   bool                                    // read to its end, from a server that is believed
+	views      []int                                   // of the targets that read it
+	targets    []string                                // their names, sorted
 	vocabulary
 	survey     judge.Survey
 	alike      map[string]*alike // people who have kept all that they had, by what that is
@@ -152,6 +154,11 @@ func (r *Read) newReading(ctx context.Context, n int) (*reading, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read the state: %w", err)
 	}
+	g.views = r.readers(n)
+	for _, li := range g.views {
+		g.targets = append(g.targets, r.Views[li].Name)
+	}
+	slices.Sort(g.targets)
 	g.vocabulary = r.newVocabulary(n)
 	active := r.o.Sources[n].Mapping
 	g.survey.Deciding = func(trait judge.Trait, name string) bool {
@@ -193,8 +200,8 @@ func (r *Read) enterOne(v *state.Reader, n int, p present) error {
 	if err != nil {
 		return fmt.Errorf("read the state: %w", err)
 	}
-	rec, unsure := r.weigh(n, known, p)
 	fingerprint := p.Fingerprint()
+	rec, unsure := r.weigh(n, known, p, fingerprint)
 	lacks := !p.unreadable && r.readings[n].note(known, old, rec)
 	p.Active = rec.Active
 	i, err := r.Roster.Add(n, roster.Entry{Person: p.Person, Record: rec}, fingerprint, !old || differs(known, rec))
@@ -234,7 +241,7 @@ func (r *Read) ownOf(n int) string {
 
 // mark notes at the targets that read source n whether they hold the person of row i.
 func (r *Read) mark(n, i int, rec state.Person, unsure []string) {
-	for _, li := range r.readers(n) {
+	for _, li := range r.readings[n].views {
 		l := r.Views[li]
 		switch {
 		case slices.Contains(unsure, l.Name):
@@ -246,8 +253,8 @@ func (r *Read) mark(n, i int, rec state.Person, unsure []string) {
 }
 
 // weigh says what is to be remembered of somebody who was read, and at which targets nobody can tell.
-func (r *Read) weigh(n int, known state.Person, p present) (rec state.Person, unsure []string) {
-	rec = state.Person{ID: p.ID, Name: p.Name, DN: p.DN, Print: p.Fingerprint(), Program: r.programs[n]}
+func (r *Read) weigh(n int, known state.Person, p present, fingerprint uint64) (rec state.Person, unsure []string) {
+	rec = state.Person{ID: p.ID, Name: p.Name, DN: p.DN, Print: fingerprint, Program: r.programs[n]}
 	var e judge.Evaluation
 	switch {
 	case p.unreadable:
@@ -258,12 +265,7 @@ func (r *Read) weigh(n int, known state.Person, p present) (rec state.Person, un
 		e = r.evaluate(n, p.Person, &rec)
 	}
 	was := judge.Known{Active: known.Active, Scope: known.Scope, Noticed: known.Noticed, Left: known.Left, Changed: unix(known.Changed)}
-	var targets []string
-	for _, li := range r.readers(n) {
-		targets = append(targets, r.Views[li].Name)
-	}
-	slices.Sort(targets)
-	j := judge.Person(was, judge.Entry{Unreadable: p.unreadable, Changed: p.Changed}, e, targets, r.o.Now)
+	j := judge.Person(was, judge.Entry{Unreadable: p.unreadable, Changed: p.Changed}, e, r.readings[n].targets, r.o.Now)
 	if j.Verdict == judge.Unsure {
 		rec = known
 		rec.ID, rec.Print = p.ID, 0 // to be evaluated again
@@ -299,6 +301,9 @@ const mostLost = 16
 
 // lost are the groups that somebody was in last and is no longer.
 func lost(known, rec state.Person) (list []uint32) {
+	if len(known.Lost) == 0 && slices.Equal(known.Groups, rec.Groups) {
+		return nil
+	}
 	for _, n := range slices.Concat(known.Groups, known.Lost) {
 		if _, in := slices.BinarySearch(rec.Groups, n); !in {
 			list = append(list, n)

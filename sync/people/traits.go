@@ -356,7 +356,7 @@ func (r *Read) keepGroups(n, i int, known state.Person, e roster.Entry) (roster.
 	e.Person.Active = !e.Record.Inactive // the kind's own judgement, which the record's Active has overruled
 	anew := known
 	anew.Print, anew.Program = 0, 0 // what was evaluated without these groups does not count
-	rec, unsure := r.weigh(n, anew, present{e.Person, false})
+	rec, unsure := r.weigh(n, anew, present{e.Person, false}, e.Person.Fingerprint())
 	if rec.Print != 0 {
 		rec.Print = print // of what was read: it is the same as long as nothing of that changes
 	}

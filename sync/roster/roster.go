@@ -24,6 +24,11 @@ type Roster struct {
 	index map[Key]int32
 	rows  []Row
 	also  map[int32][]uint16 // by row: the other sources that returned the person, where there are any
+	found struct {           // last: somebody is asked for several times in a row
+		id   identity.PersonID
+		row  int32
+		some bool
+	}
 }
 
 // A Row is what memory holds of one person.
@@ -135,7 +140,13 @@ func (r *Roster) Keep(n int) { r.rows[n].Dirty = false }
 func (r *Roster) Find(id identity.PersonID) (int, bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if r.found.some && id == r.found.id {
+		return int(r.found.row), true
+	}
 	n, ok := r.index[KeyOf(id)]
+	if ok {
+		r.found.id, r.found.row, r.found.some = id, n, true
+	}
 	return int(n), ok
 }
 

@@ -22,6 +22,8 @@ import (
 const (
 	sizesVariable  = "BENCH_PEOPLE" // "10000,100000"
 	roundsVariable = "BENCH_ROUNDS" // 3
+	// otherVariable names another build of the program, whose passes are made in turns with this one's.
+	otherVariable = "BENCH_OTHER"
 )
 
 func TestMain(m *testing.M) {
@@ -114,31 +116,59 @@ func ldapsearch(dir *slapdtest.Server) *exec.Cmd {
 // passes are a first pass, which creates everybody, and passes in which nothing changed, beside the plainest reading of
 // both ends.
 func passes(b *testing.B, program string, dir *slapdtest.Server, people int) table {
+	ours := newInstallation(b, program, dir, people)
+	installed := []*installation{ours}
+	if other := os.Getenv(otherVariable); other != "" {
+		installed = append(installed, newInstallation(b, other, dir, people))
+	}
+	var plain samples
+	for range rounds(b) {
+		plain = append(plain, measure(b, ldapsearch(dir)).then(measure(b, role(b, "accounts", ours.app.URL(), people, ours.app.Token()))))
+		for _, i := range installed {
+			i.unchanged = append(i.unchanged, i.pass(b))
+		}
+	}
+	base := plain.typical()
+	rows := table{{what: "`ldapsearch`, then a bare listing", people: people, usage: base}}
+	for n, i := range installed {
+		if got := i.app.Writes() - i.written; got != 0 {
+			b.Fatalf("%d writes in passes without a change", got)
+		}
+		name := []string{"`sync`", "`sync` of " + otherVariable}[n]
+		rows = append(rows, row{what: name + ", everybody is created", people: people, usage: i.first})
+		rows = append(rows, row{what: name + ", nothing changed, 0 writes", people: people, usage: i.unchanged.typical(), base: &base})
+	}
+	return rows
+}
+
+// An installation is a program with a state and an application of its own.
+type installation struct {
+	program, config string
+	app             *scimtest.Server
+	written         int
+	first           usage
+	unchanged       samples
+}
+
+// newInstallation makes one and its first pass.
+func newInstallation(b *testing.B, program string, dir *slapdtest.Server, people int) *installation {
+	b.Helper()
 	app, fast := scimtest.StartFast(b, 0, scimtest.Quirks{})
-	config := filepath.Join(b.TempDir(), "config.hcl")
-	if err := os.WriteFile(config, []byte(install(dir, app, filepath.Join(b.TempDir(), "state.db"))), 0o600); err != nil {
+	i := &installation{program: program, config: filepath.Join(b.TempDir(), "config.hcl"), app: app}
+	if err := os.WriteFile(i.config, []byte(install(dir, app, filepath.Join(b.TempDir(), "state.db"))), 0o600); err != nil {
 		b.Fatal(err)
 	}
-	pass := func() usage { return measure(b, exec.Command(program, "--config", config, "sync")) }
-	first := pass()
+	i.first = i.pass(b)
 	if all, active := fast.Len(); all != people || active != people {
 		b.Fatalf("%d accounts, %d active, after the first pass over %d people", all, active, people)
 	}
-	written := app.Writes()
-	var plain, ours samples
-	for range rounds(b) {
-		plain = append(plain, measure(b, ldapsearch(dir)).then(measure(b, role(b, "accounts", app.URL(), people, app.Token()))))
-		ours = append(ours, pass())
-	}
-	if got := app.Writes() - written; got != 0 {
-		b.Fatalf("%d writes in passes without a change", got)
-	}
-	base := plain.typical()
-	return table{
-		{what: "`sync`, everybody is created", people: people, usage: first},
-		{what: "`ldapsearch`, then a bare listing", people: people, usage: base},
-		{what: "`sync`, nothing changed, 0 writes", people: people, usage: ours.typical(), base: &base},
-	}
+	i.written = app.Writes()
+	return i
+}
+
+func (i *installation) pass(b *testing.B) usage {
+	b.Helper()
+	return measure(b, exec.Command(i.program, "--config", i.config, "sync"))
 }
 
 func install(dir *slapdtest.Server, app *scimtest.Server, state string) string {
