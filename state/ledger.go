@@ -36,6 +36,7 @@ const Schema = 1
 //	single    "intent"              number             the last intent's
 //	single    "epoch"               number             how many processes have owned the state
 //	single    "audit"               AuditHead
+//	single    "restored"            Restored
 //	single    "names"               Names
 const (
 	people   Table = "people"
@@ -123,6 +124,7 @@ func (l *Ledger) Verify(ctx context.Context) error {
 			func() error { return drain(r.Targets()) },
 			func() error { _, _, err := r.AuditHead(); return err },
 			func() error { _, err := r.Names(); return err },
+			func() error { _, err := r.Restored(); return err },
 			r.verifyLinks,
 			r.verifySteps,
 		} {

@@ -29,6 +29,18 @@ func (r *Reader) People(source string) iter.Seq2[Person, error] {
 	return scan(r, people, makeKey(source), decodePerson)
 }
 
+// Known are the identities of everybody of a directory: it decodes nothing.
+func (r *Reader) Known(directory string) iter.Seq2[identity.PersonID, error] {
+	return func(yield func(identity.PersonID, error) bool) {
+		for k := range r.tx.Range(people, makeKey(directory)) {
+			id, err := key(k).person()
+			if !yield(id, err) || err != nil {
+				return
+			}
+		}
+	}
+}
+
 // Heir is who somebody that has left is now: who is there, in the same directory, under another anchor and bears the
 // same rehire key; false where nobody does. It reads everybody of the directory.
 func (r *Reader) Heir(p Person) (heir Person, ok bool, err error) {
@@ -319,6 +331,12 @@ func (r *Reader) Own() (own []identity.Own, err error) {
 
 // Spent returns what went ahead and counts for a guard's window, as far back as it is kept.
 func (r *Reader) Spent() iter.Seq2[identity.Spent, error] { return scan(r, spent, nil, decodeSpent) }
+
+// Restored says whether the state was put back to an older one; the zero value where that was never seen.
+func (r *Reader) Restored() (known Restored, err error) {
+	known, _, err = lookup(r, single, makeKey("restored"), func(_ key, _ *Restored) error { return nil })
+	return known, err
+}
 
 // AuditHead returns the last audit record that the state knows of.
 func (r *Reader) AuditHead() (AuditHead, bool, error) {

@@ -1,6 +1,7 @@
 package state
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -331,6 +332,26 @@ type Run struct {
 	Failed   int            `cbor:"8,keyasint,omitempty"`
 	Findings int            `cbor:"9,keyasint,omitempty"`
 	Problems []string       `cbor:"10,keyasint,omitempty"` // sources and targets that took no part, and why
+}
+
+// Restored says that the state was put back to an older one: the trail tells of what was done since.
+type Restored struct {
+	At      time.Time `cbor:"1,keyasint,omitzero"`  // when that was seen
+	From    time.Time `cbor:"2,keyasint,omitzero"`  // of the first record of the trail that is not in the state
+	Records int       `cbor:"3,keyasint,omitempty"` // how many there are
+	// Read is when everybody was first read, and judged, after that; zero while nobody knows who is back.
+	Read time.Time `cbor:"4,keyasint,omitzero"`
+}
+
+// Why says what it means for whoever would be closed, enabled or deleted by what the state remembers, at an instant and
+// for a window from when it was seen; "" for nothing any more.
+func (r Restored) Why(now time.Time, window time.Duration) string {
+	if r.At.IsZero() || now.Sub(r.At).Abs() >= window {
+		return ""
+	}
+	return fmt.Sprintf("the state was put back to an older one: %d records of the audit trail, from %s on, are not in it, so that until %s nobody "+
+		"is closed or enabled by what it remembers unless an operator approves it, and nothing is deleted", r.Records,
+		r.From.UTC().Format(time.RFC3339), r.At.Add(window).UTC().Format(time.RFC3339))
 }
 
 // AuditHead is the last audit record that the state knows of; a shorter trail has been cut.

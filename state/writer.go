@@ -204,13 +204,14 @@ func (w *Writer) DeleteTombstone(t Tombstone) error {
 	return nil
 }
 
-// NextEpoch takes the state over for a new process: intents of older epochs are what a crash left open.
-func (w *Writer) NextEpoch() (uint64, error) {
+// NextEpoch takes the state over for a new process, whose number is above every earlier one's and above least.
+func (w *Writer) NextEpoch(least uint64) (uint64, error) {
 	last, err := w.Epoch()
 	if err != nil {
 		return 0, err
 	}
-	return last + 1, w.tx.Put(single, makeKey("epoch"), makeNumber(last+1))
+	next := max(last, least) + 1
+	return next, w.tx.Put(single, makeKey("epoch"), makeNumber(next))
 }
 
 // PutHold remembers a hold, not its members: those are put before it, in as many transactions as it takes, and count
@@ -450,6 +451,9 @@ func (w *Writer) PruneSpent(cutoff time.Time) error {
 
 // PutNames remembers what the bits and numbers in people's records mean.
 func (w *Writer) PutNames(n Names) error { return w.put(single, makeKey("names"), n) }
+
+// SetRestored remembers that the state was put back to an older one.
+func (w *Writer) SetRestored(r Restored) error { return w.put(single, makeKey("restored"), r) }
 
 // SetAuditHead remembers the last audit record.
 func (w *Writer) SetAuditHead(head AuditHead) error { return w.put(single, makeKey("audit"), head) }

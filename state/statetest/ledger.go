@@ -321,7 +321,7 @@ func testTombstones(t *testing.T, store state.Store, _ Suite) {
 	l := state.NewLedger(store)
 	tomb := state.Tombstone{Target: "wiki", Person: bob, Name: "bob", Account: "7", UserName: "Bob", ExternalID: "x", At: day1}
 	write(t, l, func(w *state.Writer) error {
-		epoch, err := w.NextEpoch()
+		epoch, err := w.NextEpoch(0)
 		if err == nil && epoch != 1 {
 			err = fmt.Errorf("epoch %d", epoch)
 		}

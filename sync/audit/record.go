@@ -23,24 +23,25 @@ type Kind string
 
 // The kinds of records.
 const (
-	Change  Kind = "change"  // something was written to a target, or was tried
-	Hold    Kind = "hold"    // the guard held a part of a plan
-	Approve Kind = "approve" // an operator released a hold
-	Reject  Kind = "reject"
-	Sweep   Kind = "sweep" // an operator ordered a person closed
-	Release Kind = "release"
-	Link    Kind = "link" // an operator said whose an account is
-	Unlink  Kind = "unlink"
-	Relink  Kind = "relink" // an operator had a target's accounts found anew
-	Forget  Kind = "forget" // an operator had a target forgotten
-	Config  Kind = "config" // a config was taken or refused
-	Start   Kind = "start"
-	Stop    Kind = "stop"
-	Finding Kind = "finding"
-	Leaver  Kind = "leaver" // a leaver's account: the record says how it stands, as Outcome (open, held, reported …)
-	Closed  Kind = "closed" // a leaver's account was proven closed
-	Case    Kind = "case"   // a leaver's case was closed; Count and Digest are over the records that its evidence holds
-	Pass    Kind = "pass"   // a pass ended
+	Change   Kind = "change"  // something was written to a target, or was tried
+	Hold     Kind = "hold"    // the guard held a part of a plan
+	Approve  Kind = "approve" // an operator released a hold
+	Reject   Kind = "reject"
+	Sweep    Kind = "sweep" // an operator ordered a person closed
+	Release  Kind = "release"
+	Link     Kind = "link" // an operator said whose an account is
+	Unlink   Kind = "unlink"
+	Relink   Kind = "relink" // an operator had a target's accounts found anew
+	Forget   Kind = "forget" // an operator had a target forgotten
+	Config   Kind = "config" // a config was taken or refused
+	Start    Kind = "start"
+	Restored Kind = "restored" // the state was put back to an older one; Count is how many records it does not know of
+	Stop     Kind = "stop"
+	Finding  Kind = "finding"
+	Leaver   Kind = "leaver" // a leaver's account: the record says how it stands, as Outcome (open, held, reported …)
+	Closed   Kind = "closed" // a leaver's account was proven closed
+	Case     Kind = "case"   // a leaver's case was closed; Count and Digest are over the records that its evidence holds
+	Pass     Kind = "pass"   // a pass ended
 
 	Repair  Kind = "repair"  // of the trail: a last line that was never acknowledged was cut off
 	Restart Kind = "restart" // of the trail: an operator set a broken one aside, with the records up to Upto
@@ -87,12 +88,13 @@ func (v *Values) UnmarshalJSON(b []byte) error {
 	return nil
 }
 
-// A Record is one line of at most MaxRecord bytes. Append fills in Seq, Prev and Hash, and At where it is zero; what is
+// A Record is one line of at most MaxRecord bytes. Append fills in Seq, Epoch, Prev and Hash, and At where it is zero; what is
 // too long it replaces by its length and its hash (R18).
 type Record struct {
 	Seq       uint64    `json:"seq"` // 1 for the first, without a gap
 	At        time.Time `json:"at"`
 	Kind      Kind      `json:"kind"`
+	Epoch     uint64    `json:"epoch,omitempty"` // which process wrote it, as the state counts them (Trail.Begin)
 	Pass      string    `json:"pass,omitempty"`
 	Case      string    `json:"case,omitempty"` // of Leaver, Closed and Case: which leaver's case
 	Op        string    `json:"op,omitempty"`
@@ -119,7 +121,7 @@ type Record struct {
 	Actor     string    `json:"actor,omitempty"`     // who ordered it, where that was a human
 	Note      string    `json:"note,omitempty"`
 	Upto      uint64    `json:"upto,omitempty"`      // of Prune and Restart: the last record that is no longer here
-	Count     int       `json:"count,omitempty"`     // of Case: how many records; of Prune: how many files
+	Count     int       `json:"count,omitempty"`     // of Case and Restored: how many records; of Prune: how many files
 	Digest    string    `json:"digest,omitempty"`    // of Case: HashOf its records; of Prune and Restart: the hash of the record Upto
 	Key       string    `json:"key,omitempty"`       // of Case: the fingerprint of the key that signs its evidence
 	Shortened string    `json:"shortened,omitempty"` // what was left out because the record would have been too large

@@ -35,12 +35,23 @@ type Trail struct {
 	began  time.Time   // the current file's first record; zero for none
 	older  []standing  // the files that were rotated away, oldest first
 	looked int         // counts looks at older ones
+	epoch  uint64      // of new records
+	beyond Beyond
 
 	mu    sync.Mutex // guards the fields below
 	queue []*job
 	head  Head
 	size  int64 // of the current file, acknowledged
 	err   error // why nothing can be appended any more
+}
+
+// Beyond is what a trail tells after the record that the state knew as the last one when the trail was opened. A crash
+// leaves some of the process that died; of a later process there are some only where the state was put back to an older
+// one.
+type Beyond struct {
+	Records int
+	From    time.Time // when the first of them was written
+	Epoch   uint64    // of the newest process that wrote any
 }
 
 // A job is one call of Append.
@@ -124,14 +135,20 @@ func (t *Trail) follow(head Head) (torn int, err error) {
 		start--
 	}
 	c := chain{wanted: &head}
+	known := head.Seq == 0
 	for i, file := range files[min(start, len(files)):] {
 		var size int64
 		err := file.read(func(r io.Reader) (err error) {
 			torn, err = lines(r, func(line []byte, number int) error {
 				size += int64(len(line)) + 1
-				if err := c.follow(line); err != nil {
+				err := c.follow(line)
+				if err == nil && known {
+					err = t.beyond.add(line)
+				}
+				if err != nil {
 					return &LineError{File: file.path, Line: number, Err: err}
 				}
+				known = known || c.matched
 				return nil
 			})
 			return err
@@ -181,6 +198,32 @@ func StartOver(path string, head Head, maxFile int64, actor, note string) (*Trai
 		return nil, errors.Join(err, t.Close())
 	}
 	return t, nil
+}
+
+func (b *Beyond) add(line []byte) error {
+	var r struct {
+		At    time.Time `json:"at"`
+		Epoch uint64    `json:"epoch"`
+	}
+	if err := decode(line, &r); err != nil {
+		return err
+	}
+	if b.Records++; b.Records == 1 {
+		b.From = r.At
+	}
+	b.Epoch = max(b.Epoch, r.Epoch)
+	return nil
+}
+
+// Beyond returns what was in the trail already when it was opened, and the state did not know of. Without a state
+// (Head.Seq 0) it is only what the newest file tells.
+func (t *Trail) Beyond() Beyond { return t.beyond }
+
+// Begin says which process writes the records from now on, as the state counts them.
+func (t *Trail) Begin(epoch uint64) {
+	t.turn.Lock()
+	defer t.turn.Unlock()
+	t.epoch = epoch
 }
 
 // Head returns the last acknowledged record.
@@ -261,7 +304,7 @@ func (t *Trail) write(jobs []*job, head Head, err error) {
 		}
 		n, was := len(out), head
 		for _, r := range j.records {
-			r.Seq, r.Prev = head.Seq+1, head.Hash
+			r.Seq, r.Prev, r.Epoch = head.Seq+1, head.Hash, t.epoch
 			if r.At.IsZero() {
 				r.At = time.Now()
 			}

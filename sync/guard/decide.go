@@ -25,6 +25,8 @@ type Facts struct {
 	Ended     map[Ref]End
 	Anomalies []Anomaly
 	Reports   map[string]bool // targets whose leaver block says action = "report"
+	// Restored says why what is remembered is not believed: the state was put back to an older one. "" where it is.
+	Restored string
 	// FirstNames are the userNames that accounts had when they were first seen, where they have another now.
 	FirstNames map[Account]string
 	// Own are the accounts that dirsweep itself signs in as.
@@ -405,6 +407,10 @@ func (d *decider) doubt(l identity.Leaver) (c cohort, ok bool) {
 			reason: "they left before anything was remembered of them; " + anySize +
 				"; approve it where the accounts are theirs",
 		}, true
+	case d.Restored != "" && arises(d.kind, l):
+		return cohort{directory: l.Person.Directory, cause: l.Cause, reason: d.Restored}, true
+	case d.Restored != "":
+		return cohort{target: l.Target, cause: l.Cause, reason: d.Restored}, true
 	}
 	return c, false
 }

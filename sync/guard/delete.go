@@ -1,6 +1,7 @@
 package guard
 
 import (
+	"cmp"
 	"fmt"
 	"time"
 
@@ -49,14 +50,14 @@ func (c Clock) usual() time.Duration {
 // A Deletion is a Decision about accounts whose grace is over.
 type Deletion struct {
 	Decision
-	Why string // nothing is deleted now, since the clock is in doubt; "" where it is not
+	Why string // nothing is deleted now, since the clock or the state is in doubt; "" where neither is
 }
 
 // Deletes says which accounts are deleted (R10), where f.Leavers are those whose grace is over and f.Spent is what was
 // deleted within the window. While the clock is in doubt nothing is. Whoever was disabled in what is the future now,
 // since the clock went back, has not begun their grace: the caller leaves them out.
 func Deletes(f Facts, c Clock) (out Deletion) {
-	if out.Why = c.doubt(f.Now); out.Why != "" {
+	if out.Why = cmp.Or(f.Restored, c.doubt(f.Now)); out.Why != "" {
 		return out
 	}
 	out.Decision = decide(f, identity.HoldDelete)

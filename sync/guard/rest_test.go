@@ -335,3 +335,29 @@ func TestR10AStampBeyondItsMaximumIsDue(t *testing.T) {
 		}
 	}
 }
+
+// What a state remembers that was put back to an older one closes, enables and deletes nobody without an operator.
+func TestR01AStateThatWasPutBackHoldsEverybody(t *testing.T) {
+	for _, cause := range []identity.Cause{identity.Deleted, identity.OutOfScope, identity.SecondFound} {
+		one := identity.Leaver{
+			Person: identity.PersonID{Directory: "corp", Anchor: "ann"}, Target: "wiki", Account: "7", UserName: "ann", Cause: cause,
+			Strength: identity.ByAbsence,
+		}
+		f := guard.Facts{
+			Now: time.Now(), Limits: guard.Default(), Leavers: []identity.Leaver{one},
+			People: map[string]guard.Population{"corp": {Start: 1000, Now: 1000}}, Accounts: map[string]guard.Population{"wiki": {Start: 1000, Now: 1000}},
+		}
+		if d := guard.Decide(f); len(d.Go) != 1 {
+			t.Errorf("%s: %+v without a doubt", cause, d)
+		}
+		f.Restored = "the state is older"
+		for kind, d := range map[string]guard.Decision{"closed": guard.Decide(f), "enabled": guard.Enables(f)} {
+			if len(d.Held) != 1 || len(d.Holds) != 1 || d.Holds[0].Reason != f.Restored {
+				t.Errorf("%s: %s: %+v", cause, kind, d)
+			}
+		}
+		if d := guard.Deletes(f, guard.Clock{Second: f.Now}); d.Why != f.Restored || len(d.Go) != 0 {
+			t.Errorf("%s: deleted: %+v", cause, d)
+		}
+	}
+}

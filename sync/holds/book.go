@@ -40,6 +40,7 @@ type Book struct {
 	read     bool
 	standing []identity.Hold
 	spent    []identity.Spent
+	restored state.Restored
 
 	mu    sync.Mutex
 	noted []identity.Hold
@@ -151,7 +152,7 @@ func (b *Book) facts(ctx context.Context, ask Facts) (f guard.Facts, err error) 
 	if f, err = ask(b.standing, b.spent); err != nil {
 		return f, err
 	}
-	f.Now, f.Holds, f.Spent = b.Now, b.standing, b.spent
+	f.Now, f.Holds, f.Spent, f.Restored = b.Now, b.standing, b.spent, b.restored.Why(b.Now, f.Limits.Window)
 	return f, nil
 }
 
@@ -167,6 +168,9 @@ func (b *Book) load(ctx context.Context) error {
 	b.read = true
 	err := b.Ledger.View(ctx, func(v *state.Reader) (err error) {
 		if b.standing, err = state.Collect(v.Holds()); err != nil {
+			return err
+		}
+		if b.restored, err = v.Restored(); err != nil {
 			return err
 		}
 		b.spent, err = state.Collect(v.Spent())

@@ -21,24 +21,14 @@ func (d *Desk) Release(ctx context.Context, o Order) error {
 	}
 	var ended []*state.Case
 	err = d.Ledger.Update(ctx, func(w *state.Writer) error {
-		ended = nil
 		if _, ok, err := w.Closure(id); err != nil {
 			return err
 		} else if !ok {
 			return fmt.Errorf("%q was not swept by an operator, so there is nothing to release", o.Person)
 		}
-		whom, err := alsoOrdered(w, id)
-		if err != nil {
-			return err
-		}
-		for _, one := range whom {
-			cases, err := release(w, one, d.Now())
-			if err != nil {
-				return err
-			}
-			ended = append(ended, cases...)
-		}
-		return nil
+		var err error
+		ended, err = takeBack(w, id, d.Now())
+		return err
 	})
 	if err != nil {
 		return err
@@ -46,6 +36,22 @@ func (d *Desk) Release(ctx context.Context, o Order) error {
 	err = apply.Told(ctx, d.Ledger, d.Trail, audit.Record{At: d.Now(), Kind: audit.Release, Person: id.String(), Outcome: "released", Actor: o.Actor})
 	d.Books.End(ctx, ended...)
 	return err
+}
+
+// takeBack takes the order about somebody back, under every anchor.
+func takeBack(w *state.Writer, id identity.PersonID, now time.Time) (ended []*state.Case, err error) {
+	whom, err := alsoOrdered(w, id)
+	if err != nil {
+		return nil, err
+	}
+	for _, one := range whom {
+		cases, err := release(w, one, now)
+		if err != nil {
+			return nil, err
+		}
+		ended = append(ended, cases...)
+	}
+	return ended, nil
 }
 
 // alsoOrdered are all who are swept with a person: the same one under other anchors, by the rehire key.

@@ -31,14 +31,18 @@ func (r *Read) forget(ctx context.Context) error {
 			return err
 		}
 		for _, name := range names {
-			for p, err := range v.People(name) {
+			for id, err := range v.Known(name) {
 				if err != nil {
 					return err
 				}
-				if _, here := r.Roster.Find(p.ID); here {
+				if _, here := r.Roster.Find(id); here {
 					continue
 				}
-				left, err := kept.of(v, p.ID)
+				left, err := kept.of(v, id)
+				if err != nil {
+					return err
+				}
+				p, _, err := v.Person(id)
 				if err != nil {
 					return err
 				}

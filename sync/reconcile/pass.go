@@ -145,6 +145,7 @@ func (r *run) judge(ctx context.Context) error {
 		r.people.FollowOrders,  // who is swept is so under another anchor too
 		r.people.JudgePeople,   // R1: who left, with proof
 		r.rememberPeople,       // and who is back
+		r.people.TellRestored,  // R1: what a state that was put back does not know
 		r.judgeLeavers,         // R6: what of it waits
 		r.tellUnconfigured,     // R9: whom nobody looks after any more
 		r.people.HoldAnomalies, // R1: what looks odd

@@ -58,9 +58,14 @@ const mostAtOnce = 1000
 // it looks beyond what the order of stamps says, for those that a clock made which has gone back since: no try and no
 // look is put off for longer than latest.
 func (b *Books) due(
-	ctx context.Context, target string, now time.Time, which Selection, underWay func(task) bool,
+	ctx context.Context, target string, now time.Time, window time.Duration, which Selection, underWay func(task) bool,
 ) (tasks []task, err error) {
 	err = b.Ledger.View(ctx, func(r *state.Reader) error {
+		restored, err := r.Restored()
+		if err != nil {
+			return err
+		}
+		unread := restored.Read.IsZero() && restored.Why(now, window) != "" // nobody knows who is back by now
 		for d, err := range r.Due(target) {
 			switch {
 			case err != nil:
@@ -80,7 +85,7 @@ func (b *Books) due(
 				continue
 			}
 			t.step = *step
-			if underWay(t) {
+			if underWay(t) || unread && t.step.Status == state.StepProven && t.kase.Cause != identity.Emergency {
 				continue
 			}
 			link, ok, err := r.Link(target, d.Person)

@@ -89,6 +89,11 @@ func (b *Books) deleteFacts(ctx context.Context, f *guard.Facts) (clock guard.Cl
 		if f.Spent, err = state.Collect(r.Spent()); err != nil {
 			return err
 		}
+		restored, err := r.Restored()
+		if err != nil {
+			return err
+		}
+		f.Restored = restored.Why(f.Now, f.Limits.Window)
 		for run, err := range r.Runs(2) {
 			if err != nil {
 				return err

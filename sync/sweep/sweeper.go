@@ -228,7 +228,7 @@ func (s *Sweeper) begin(ctx context.Context, which Selection) (*batch, error) {
 		return b, nil
 	}
 	which.all = s.atMost(&s.scanned, atLeast, now, false)
-	tasks, err := s.Books.due(ctx, s.Target, now, which, s.underWay)
+	tasks, err := s.Books.due(ctx, s.Target, now, rules.Limits.Window, which, s.underWay)
 	if err != nil {
 		return b, err
 	}

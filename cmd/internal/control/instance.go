@@ -35,6 +35,9 @@ func Build(ctx context.Context, cfg *config.Config, log hclog.Logger) (*Instance
 	if err != nil {
 		return nil, err
 	}
+	if err := storage.TakeOver(ctx); err != nil {
+		return nil, errors.Join(err, storage.Close())
+	}
 	scratch, err := storage.Scratch()
 	if err != nil {
 		return nil, errors.Join(err, storage.Close())
@@ -53,6 +56,11 @@ func BuildRecords(ctx context.Context, outline config.Outline, log hclog.Logger)
 	storage, err := openExisting(ctx, outline.State)
 	if err != nil {
 		return nil, err
+	}
+	if storage.Trail != nil {
+		if err := storage.takeOverOlder(ctx); err != nil {
+			return nil, errors.Join(err, storage.Close())
+		}
 	}
 	options := reconcile.Options{Ledger: storage.Ledger, Trail: storage.Trail, Evidence: storage.Evidence, Log: log}
 	for _, s := range outline.Sources {

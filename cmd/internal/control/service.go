@@ -136,7 +136,10 @@ func (s *Service) Call(ctx context.Context, command Command, request Request, an
 func (s *Service) Backup(ctx context.Context, w io.Writer) error {
 	i, release := s.Acquire(false)
 	defer release()
-	return i.Storage.Ledger.Backup(ctx, w)
+	if err := i.Storage.Ledger.Backup(ctx, w); err != nil {
+		return err
+	}
+	return i.Storage.backedUp(ctx)
 }
 
 // Pass runs one pass beside what else is under way, and reports what it met. judged is called when the people have been

@@ -14,6 +14,7 @@ import (
 	"github.com/dirsweep/dirsweep/state/memory"
 	"github.com/dirsweep/dirsweep/sync/apply"
 	"github.com/dirsweep/dirsweep/sync/audit"
+	"github.com/dirsweep/dirsweep/sync/orders"
 	"github.com/dirsweep/dirsweep/sync/sweep"
 	"github.com/dirsweep/dirsweep/sync/sweep/evidence"
 )
@@ -45,6 +46,42 @@ func OpenStorage(ctx context.Context, path string) (*Storage, error) {
 		return nil, errors.Join(err, s.Close())
 	}
 	return s, nil
+}
+
+// backedUp has what is written from now on told apart from what a copy of the state knows of that was just made.
+func (s *Storage) backedUp(ctx context.Context) error {
+	if s.Trail == nil {
+		return nil
+	}
+	var epoch uint64
+	err := s.Ledger.Update(ctx, func(w *state.Writer) (err error) {
+		epoch, err = w.NextEpoch(0)
+		return err
+	})
+	if err == nil {
+		s.Trail.Begin(epoch)
+	}
+	return err
+}
+
+// TakeOver begins a process that writes (orders.TakeOver).
+func (s *Storage) TakeOver(ctx context.Context) error {
+	return orders.TakeOver(ctx, s.books(), time.Now())
+}
+
+// takeOverOlder is TakeOver where the state was put back to an older one: whatever is written hides that from the next
+// process.
+func (s *Storage) takeOverOlder(ctx context.Context) error {
+	older, _, err := orders.Older(ctx, s.books())
+	if err != nil || !older {
+		return err
+	}
+	return s.TakeOver(ctx)
+}
+
+// books are those of cases that end before there is an engine; what is not written here is, by Maintain.
+func (s *Storage) books() *sweep.Books {
+	return &sweep.Books{Ledger: s.Ledger, Trail: s.Trail, Ended: func(ctx context.Context, c state.Case) { _, _ = s.Evidence.Write(ctx, c) }}
 }
 
 // openEvidence opens the folder of evidence and the key that signs it, both beside the state, and makes them at the

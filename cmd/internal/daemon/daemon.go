@@ -69,6 +69,9 @@ func Start(ctx context.Context, o Options) (*Daemon, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := storage.TakeOver(ctx); err != nil {
+		return nil, errors.Join(err, storage.Close())
+	}
 	d := &Daemon{
 		options: o, log: o.Log, storage: storage, began: time.Now(), newest: cfg, loaded: time.Now(),
 		full: make(chan struct{}, 1), passes: map[reconcile.Mode]int{},
