@@ -245,8 +245,11 @@ func (r *run) setUnlinked(w *state.Writer, s *side) error {
 	return w.SetUnlinked(s.Name, s.survey.Unlinked)
 }
 
-// quarantineAfter is how many passes in a row a target may fail before delta passes leave it alone for a while (R9).
-const quarantineAfter = 3
+const (
+	// quarantineAfter is how many passes in a row a target may fail before delta passes leave it alone for a while (R9).
+	quarantineAfter   = 3
+	longestQuarantine = time.Hour
+)
 
 func (r *run) health(w *state.Writer, s *side) error {
 	rec, _, err := w.Target(s.Name)
@@ -273,7 +276,7 @@ func (r *run) health(w *state.Writer, s *side) error {
 	rec.Failures++
 	rec.Reason = s.err.Error()
 	if rec.Failures >= quarantineAfter {
-		rec.Next = r.now.Add(min(time.Minute<<min(rec.Failures-quarantineAfter, 6), time.Hour))
+		rec.Next = r.now.Add(min(time.Minute<<min(rec.Failures-quarantineAfter, 6), longestQuarantine))
 	}
 	return w.PutTarget(rec)
 }

@@ -37,7 +37,7 @@ const (
 // what is expected.
 func TestModel(t *testing.T) {
 	l := newModelLab(t)
-	defer debug.SetGCPercent(debug.SetGCPercent(800))
+	defer debug.SetGCPercent(debug.SetGCPercent(2500))
 	n, first := number(t, "DIRSWEEP_MODEL_HISTORIES", fewHistories), number(t, "DIRSWEEP_MODEL_SEED", 0)
 	began := time.Now()
 	t.Run("play", func(t *testing.T) {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/dirsweep/dirsweep/state"
 	"github.com/dirsweep/dirsweep/sync/apply"
+	"github.com/dirsweep/dirsweep/sync/guard"
 	"github.com/dirsweep/dirsweep/sync/identity"
 	"github.com/dirsweep/dirsweep/sync/people"
 	"github.com/dirsweep/dirsweep/sync/plan"
@@ -182,7 +183,7 @@ func (r *run) read(ctx context.Context, s *side) error {
 func (r *run) quarantined(ctx context.Context, s *side) error {
 	return r.o.Ledger.View(ctx, func(v *state.Reader) error {
 		rec, ok, err := v.Target(s.Name)
-		if err == nil && ok && rec.Next.After(r.now) {
+		if err == nil && ok && !guard.Due(rec.Next, r.now, longestQuarantine) {
 			err = fmt.Errorf("%w since %s, next attempt %s: %s", errQuarantined, rec.Since.Format(time.RFC3339), rec.Next.Format(time.RFC3339), rec.Reason)
 		}
 		return err

@@ -24,11 +24,73 @@ func Histories(n int) *rapid.Generator[History] {
 			Do: Kind(small(t, int(kindCount))), Choice: small(t, 12), Crash: Crash(max(0, small(t, int(crashCount)+2)-2)), At: small(t, 3) * small(t, 5),
 		}
 	})
+	aims := aims()
 	return rapid.Custom(func(t *rapid.T) History {
-		return History{
-			Shared: rapid.Bool().Draw(t, ""), People: rapid.SliceOfN(person, 2, 7).Draw(t, "people"), Steps: rapid.SliceOfN(step, n, n).Draw(t, "steps"),
+		h := History{
+			Shared: rapid.Bool().Draw(t, ""),
+			People: rapid.SliceOfN(person, 2, 7).Draw(t, "people"),
+			Steps:  rapid.SliceOfN(step, n, n).Draw(t, "steps"),
 		}
+		for i := range h.Steps {
+			if small(t, aimedEvery) == 0 {
+				aims[small(t, len(aims))].at(h.Steps, i)
+			}
+		}
+		return h
 	})
+}
+
+// aimedEvery is of how many steps one is made for a combination that comes up too rarely by itself.
+const aimedEvery = 3
+
+// An aim is a combination of what Counts counts.
+type aim struct {
+	fault Fault
+	kind  Kind
+	crash Crash
+}
+
+// aims lists the combinations in which a process dies, the rarer ones more often: those in which it has to write to an
+// application first, most of all for one person; those in which something has to wait for an operator; and those with a
+// fault that comes only once everybody was read.
+func aims() (list []aim) {
+	for f := NoFault + 1; f < faultCount; f++ {
+		for k := range kindCount {
+			for c := NoCrash + 1; c < crashCount; c++ {
+				if !possible(f, k, c) {
+					continue
+				}
+				times := 2
+				if k == Approve || k == Reject || c == BeforeCall || c == AfterCall {
+					times += 2
+				}
+				if k == One && times > 2 || k == Reject {
+					times++
+				}
+				if f.ofRight() || f == StaleServer {
+					times *= 2
+				}
+				for range times {
+					list = append(list, aim{f, k, c})
+				}
+			}
+		}
+	}
+	return list
+}
+
+// at makes one of the steps bring the combination about: what is wrong before it has ended by then.
+func (a aim) at(steps []Step, i int) {
+	s := &steps[i]
+	s.Do, s.Crash, s.At = a.kind, a.crash, 0
+	if a.fault.once() {
+		s.Deed = a.fault
+		return
+	}
+	s.Fault, s.Lasts = a.fault, 1
+	for j := range i {
+		steps[j].Lasts = min(steps[j].Lasts, i-j)
+	}
 }
 
 func small(t *rapid.T, n int) int { return rapid.IntRange(0, n-1).Draw(t, "") }
