@@ -93,16 +93,30 @@ func (s *Survey) doubtful(ctx context.Context, tomb state.Tombstone, have identi
 	return nil
 }
 
+// tellUnasked tells, once, that there are more accounts of people whom nothing is remembered of than are asked about.
+func (s *Survey) tellUnasked() {
+	if s.unasked {
+		return
+	}
+	s.unasked = true
+	s.o.Find(identity.Finding{
+		Kind: "unproven", Subject: s.Name + ": accounts that are nobody's", Target: s.Name,
+		Detail: fmt.Sprintf("more than %d have the externalId of somebody whom nothing is remembered of: whether the others are of people who left "+
+			"is not known. Close or link those that are told of, and the next full pass asks about more", mostAsked),
+	})
+}
+
 // beforeUs makes a leaver of somebody whom the account's externalId names, and whom every directory that the target
 // reads says to be gone, though nothing is remembered of them: the state was lost, or dirsweep is new here. The guard
 // holds them at any size.
 func (s *Survey) beforeUs(ctx context.Context, have identity.Account) (out people.Leaver, leaving bool, err error) {
-	if s.asked >= mostAsked {
-		return out, false, nil
-	}
 	named, err := s.people.Anchored(s.view, have.ExternalID)
 	if err != nil || len(named) == 0 {
 		return out, false, err
+	}
+	if s.asked >= mostAsked {
+		s.tellUnasked()
+		return out, false, nil
 	}
 	for _, id := range named {
 		s.asked++

@@ -121,6 +121,7 @@ type Survey struct {
 	linksSeen int                               // links to active accounts that the list holds
 	closed    map[string]state.Link             // by externalId, links of closed accounts where an unlinked account bears that
 	asked     int                               // accounts that nothing is remembered of whose people were asked for
+	unasked   bool                              // there were more
 	// closedSeen are hashes of the identifiers of linked accounts that are not active and that the list holds.
 	closedSeen map[uint64]struct{}
 

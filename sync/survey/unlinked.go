@@ -70,8 +70,14 @@ func (s *Survey) matchUnlinked(ctx context.Context) (late []people.Leaver, err e
 // predecessors disputes a fit by a name that the account of somebody else bore, which is not to be found any more: it may
 // be that one, under another identifier (R3).
 func (s *Survey) predecessors(ctx context.Context, m correlate.Match) (correlate.Match, error) {
+	if m.Situation != identity.Unlinked || m.By == "externalId" {
+		return m, nil
+	}
 	rival, known := s.rivals[m.Account]
-	if m.Situation != identity.Unlinked || m.By == "externalId" || !known || s.view.Heir(rival.Person) == m.Person {
+	if !known {
+		return s.buried(ctx, m)
+	}
+	if s.view.Heir(rival.Person) == m.Person {
 		return m, nil
 	}
 	now, err := s.app.Account(ctx, rival.Account)
@@ -85,6 +91,19 @@ func (s *Survey) predecessors(ctx context.Context, m correlate.Match) (correlate
 	m.Why = fmt.Sprintf("it may be the account of %s (%s), which bore this userName and is not there any more under %s",
 		rival.Name, rival.Person, rival.Account)
 	m.Fitted = &rival.Person
+	return m, nil
+}
+
+// buried is predecessors where the account of somebody else is known to be gone.
+func (s *Survey) buried(ctx context.Context, m correlate.Match) (correlate.Match, error) {
+	tomb, _, known, err := s.tombstone(ctx, identity.Account{UserName: m.UserName})
+	if err != nil || !known || s.view.Heir(tomb.Person) == m.Person {
+		return m, err
+	}
+	m.Situation, m.People = identity.Disputed, []identity.PersonID{m.Person}
+	m.Why = fmt.Sprintf("it may be the account of %s (%s), who left: it bore this userName, and was gone under %s",
+		tomb.Name, tomb.Person, tomb.Account)
+	m.Fitted = &tomb.Person
 	return m, nil
 }
 

@@ -125,7 +125,9 @@ func TestS4OneCloserOfAnAccount(t *testing.T) {
 	r.target.closed["1"] = r.proven("inactive", time.Time{})
 	r.rules.Parallel = 2 // so that a second one would have a place
 	target := again{closer: r.target, drain: func() {
-		if _, err := r.sweeper.Drain(t.Context(), sweep.Selection{Now: true}); err != nil {
+		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second) // a second closer would wait for the first, and that for it
+		defer cancel()
+		if _, err := r.sweeper.Drain(ctx, sweep.Selection{Now: true}); err != nil {
 			t.Error(err)
 		}
 	}}

@@ -27,5 +27,9 @@ func ExpectedToday() []Expected {
 		{OpensNobody, []string{"sweep", "purge"}, "ordered closed, deleted without a trace, and made again by a pass that reads them late"},
 		{InBooks, []string{"sweep", "purge"}, "the same"},
 		{LeaversClosed, []string{"sweep", "purge"}, "the same"},
+		{CreatesOnce, []string{"purge", "restore", "approve"}, "closed before our time under the anchor of another directory, and back under another login"},
+		{HandClosed, []string{"lost answers", "account closed"}, "enabled without an answer, and disabled by hand before that could be looked into"},
+		{ClosesNobody, []string{"sweep", "renumbered", "rename"}, "ordered closed, and found by a login that another's renumbered account bears still"},
+		{LinksAgree, []string{"sweep", "renumbered", "rename"}, "the same"},
 	}
 }

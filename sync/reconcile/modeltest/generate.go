@@ -31,17 +31,14 @@ func Histories(n int) *rapid.Generator[History] {
 			People: rapid.SliceOfN(person, 2, 7).Draw(t, "people"),
 			Steps:  rapid.SliceOfN(step, n, n).Draw(t, "steps"),
 		}
-		for i := range h.Steps {
-			if small(t, aimedEvery) == 0 {
+		for i := range h.Steps { // two of three are made for a combination that comes up too rarely by itself
+			if small(t, 3) > 0 {
 				aims[small(t, len(aims))].at(h.Steps, i)
 			}
 		}
 		return h
 	})
 }
-
-// aimedEvery is of how many steps one is made for a combination that comes up too rarely by itself.
-const aimedEvery = 3
 
 // An aim is a combination of what Counts counts.
 type aim struct {
@@ -60,14 +57,15 @@ func aims() (list []aim) {
 				if !possible(f, k, c) {
 					continue
 				}
-				times := 2
-				if k == Approve || k == Reject || c == BeforeCall || c == AfterCall {
-					times += 2
+				times := 1
+				call := c == BeforeCall || c == AfterCall
+				if call || k == Approve || k == Reject {
+					times = 2
 				}
-				if k == One && times > 2 || k == Reject {
-					times++
+				if call && (k == One || k == Retry) {
+					times = 4
 				}
-				if f.ofRight() || f == StaleServer {
+				if f.ofRight() || f == StaleServer || f == AnchorHidden {
 					times *= 2
 				}
 				for range times {
