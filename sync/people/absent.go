@@ -664,10 +664,11 @@ func (r *Read) returns(ctx context.Context, l *View) error {
 // key is a rehire key as far as it is kept: a hash of it.
 func key(hash uint64) string { return fmt.Sprintf("%016x", hash) }
 
-// claims are the rows of people in scope without an account, by their rehire key.
+// claims are the rows of people in scope without an account, by their rehire key. Of whom nobody can tell whether they
+// are in scope, nobody can tell either that they are not back.
 func (r *Read) claims(l *View) map[uint64][]int {
 	keyed := func(i int) bool {
-		return r.Roster.Row(i).Key != 0 && r.Roster.Row(i).Active && l.Scope.Has(i) && r.reads(l, r.Roster.Source(i))
+		return r.Roster.Row(i).Key != 0 && r.Roster.Row(i).Active && (l.Scope.Has(i) || l.Unsure.Has(i)) && r.reads(l, r.Roster.Source(i))
 	}
 	claims := map[uint64][]int{}
 	for i := range r.Roster.Len() {
