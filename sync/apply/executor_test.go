@@ -721,6 +721,44 @@ func TestR07RecoverLooksAndRepeatsNothing(t *testing.T) {
 	}
 }
 
+// R7, R8: what an account was granted whose creation was cut short is remembered, to be taken away one day: as it is
+// shown or, where that is hidden, as it was wanted.
+func TestR07WhatACreationGrantedIsRemembered(t *testing.T) {
+	wanted := identity.NamedEntitlements("g", "h")
+	for name, c := range map[string]struct {
+		has   []identity.Entitlement
+		shows func(*applytest.Target)
+		want  []identity.Entitlement
+	}{
+		"all":                  {wanted, func(*applytest.Target) {}, wanted},
+		"half":                 {wanted[:1], func(*applytest.Target) {}, wanted[:1]},
+		"hidden":               {wanted, (*applytest.Target).HideEntitlements, wanted},
+		"shown when asked for": {wanted[:1], (*applytest.Target).ShowRemembered, wanted[:1]},
+	} {
+		t.Run(name, func(t *testing.T) {
+			made := account("1", "a", "a")
+			made.Entitlements = c.has
+			d := newDesk(t, memory.New(), made)
+			c.shows(d.app)
+			d.witness()
+			intended := change(identity.Create, alice, "1")
+			intended.Account = ""
+			if err := d.ledger.Update(t.Context(), func(w *state.Writer) error {
+				_, err := w.Begin(state.Intent{Pass: "before", Change: intended, At: time.Now()})
+				return err
+			}); err != nil {
+				t.Fatal(err)
+			}
+			open := d.unfinished()
+			open[0].Job.Want.Entitlements = wanted
+			if left := d.x.Recover(t.Context(), d.pass(), open); len(left) > 0 {
+				t.Fatal(left[0].Err)
+			}
+			d.want("remembered", c.want, d.recorded(alice).Entitlements)
+		})
+	}
+}
+
 func TestR07AnIntentThatFitsNoLinkStopsNoPass(t *testing.T) {
 	d := newDesk(t, memory.New(), account("1", "a", "a"))
 	d.link(bob, "1")

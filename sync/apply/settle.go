@@ -257,7 +257,7 @@ func after(p *Pass, job Job, r Result) state.Link {
 		lacks := len(identity.WithoutEntitlements(job.Want.Entitlements, r.Account.Entitlements)) > 0
 		if c.Op == identity.Create && (lacks || r.Found) { // not all as wanted: to be looked at again
 			link.PersonPrint, link.Want = 0, 0
-			if !r.Unanswered {
+			if !r.Unanswered && !r.Account.EntitlementsUnknown {
 				link.Entitlements = slices.Clone(r.Account.Entitlements)
 			}
 		}
@@ -412,7 +412,8 @@ func (x *Executor) inspect(ctx context.Context, p *Pass, job Job) (r Result, don
 			return r, false, nil
 		}
 		if err == nil && own.ID != "" && len(job.Want.Entitlements) > 0 {
-			own, err = p.Entitlements(ctx, own) // what was granted is to be taken away one day
+			own.Entitlements = job.Want.Entitlements // some applications can only be asked about each
+			own, err = p.Entitlements(ctx, own)      // what was granted is to be taken away one day
 		}
 		return Result{Account: own, Found: true}, own.ID != "", err
 	}

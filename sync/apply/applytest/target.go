@@ -240,7 +240,9 @@ func (t *Target) Entitlements(ctx context.Context, have identity.Account) (a ide
 	a = have
 	err = t.call(ctx, "entitlements", string(have.ID), func() error {
 		now, err := t.held(have.ID)
-		a.Entitlements, a.EntitlementsUnknown = now.Entitlements, t.secret
+		if a.EntitlementsUnknown = t.secret; !t.secret {
+			a.Entitlements = now.Entitlements
+		}
 		if t.shy {
 			a.Entitlements = slices.DeleteFunc(slices.Clone(now.Entitlements), func(e identity.Entitlement) bool {
 				return !identity.HasEntitlement(have.Entitlements, e)
@@ -274,6 +276,7 @@ func (t *Target) Find(ctx context.Context, attribute, value string) (found []ide
 	err = t.call(ctx, "find", attribute+" "+value, func() error {
 		for _, id := range slices.Sorted(maps.Keys(t.accounts)) {
 			if a, err := t.held(id); err == nil && a.Get(attribute).Text() == value {
+				a.Entitlements = nil
 				found = append(found, a)
 			}
 		}
