@@ -349,8 +349,8 @@ func (r Restored) Why(now time.Time, window time.Duration) string {
 	if r.At.IsZero() || now.Sub(r.At).Abs() >= window {
 		return ""
 	}
-	return fmt.Sprintf("the state was put back to an older one: %d records of the audit trail, from %s on, are not in it, so that until %s nobody "+
-		"is closed or enabled by what it remembers unless an operator approves it, and nothing is deleted", r.Records,
+	return fmt.Sprintf("the state was put back to an older one: %d records of the audit trail, from %s on, are not in it, "+
+		"so that until %s nobody is closed or enabled by what it remembers unless an operator approves it, and nothing is deleted", r.Records,
 		r.From.UTC().Format(time.RFC3339), r.At.Add(window).UTC().Format(time.RFC3339))
 }
 

@@ -25,9 +25,9 @@ func run() int {
 	return cli.Main(ctx, os.Args[1:], os.Stdout, os.Stderr, built())
 }
 
-// collectLess lets the heap grow to 2.3 times what lives in it before it is collected, instead of twice. A pass makes much
-// garbage and keeps little, so that this takes some CPU time off it; three times would keep a first pass of a hundred
-// thousand people above 150 MB (docs/performance.md). GOGC, where set, is obeyed.
+// collectLess lets the heap grow to 2.3 times what lives in it before it is collected, instead of twice. A pass makes
+// much garbage and keeps little, so that this takes some CPU time off it; three times would keep a first pass of a
+// hundred thousand people above 150 MB (docs/performance.md). GOGC, where set, is obeyed.
 func collectLess() {
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(130)

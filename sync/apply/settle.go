@@ -41,9 +41,9 @@ func (x *Executor) settle(ctx context.Context, p *Pass, intent state.Intent, job
 	return r
 }
 
-// conclude removes the intent and, of a change that was done, records the link. Where the account or the person has been
-// linked otherwise since, what is remembered stands, and the error is a state.ErrLinked: the intent is removed all the
-// same, or it would be looked into for ever.
+// conclude removes the intent and, of a change that was done, records the link. Where the account or the person has
+// been linked otherwise since, what is remembered stands, and the error is a state.ErrLinked: the intent is removed all
+// the same, or it would be looked into for ever.
 func (x *Executor) conclude(
 	ctx context.Context, intent state.Intent, job Job, link state.Link, done bool, head audit.Head,
 ) error {
@@ -166,8 +166,8 @@ func putLink(w *state.Writer, job Job, link state.Link) error {
 	return w.PutLink(displaced)
 }
 
-// closedSince notes of an account that turned out to have been made that dirsweep has closed it since, as a second one of
-// its person.
+// closedSince notes of an account that turned out to have been made that dirsweep has closed it since, as a second one
+// of its person.
 func closedSince(w *state.Writer, link *state.Link) error {
 	c, _, err := w.Case(link.Person)
 	if err != nil {

@@ -88,8 +88,8 @@ func (v *Values) UnmarshalJSON(b []byte) error {
 	return nil
 }
 
-// A Record is one line of at most MaxRecord bytes. Append fills in Seq, Epoch, Prev and Hash, and At where it is zero; what is
-// too long it replaces by its length and its hash (R18).
+// A Record is one line of at most MaxRecord bytes. Append fills in Seq, Epoch, Prev and Hash, and At where it is zero;
+// what is too long it replaces by its length and its hash (R18).
 type Record struct {
 	Seq       uint64    `json:"seq"` // 1 for the first, without a gap
 	At        time.Time `json:"at"`

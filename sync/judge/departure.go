@@ -35,8 +35,8 @@ type Facts struct {
 	// did (R14).
 	Edited bool
 	Edit   string // where that is, as far as it is known: "filter at config.hcl:17"
-	// Condition is where the config says what they do not meet and had to meet before the edit, too: "config.hcl:10". ""
-	// where the edit alone has them inactive.
+	// Condition is where the config says what they do not meet and had to meet before the edit, too: "config.hcl:10".
+	// "" where the edit alone has them inactive.
 	Condition string
 
 	Absent *Absent // of somebody whom the read lacks; nil where nobody asked

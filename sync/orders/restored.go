@@ -14,10 +14,10 @@ import (
 	"github.com/dirsweep/dirsweep/sync/sweep"
 )
 
-// TakeOver begins a process over a state and its trail, whose records are told apart by its epoch. Where the trail tells
-// of a later process than the state knows of, the state was put back to an older one, or lost: what was ordered and
-// released since is carried over. Of one that was put back, what leavers owed by it is judged anew, and for a window
-// nobody is closed or enabled, and nothing is deleted, by what it remembers (state.Restored).
+// TakeOver begins a process over a state and its trail, whose records are told apart by its epoch. Where the trail
+// tells of a later process than the state knows of, the state was put back to an older one, or lost: what was ordered
+// and released since is carried over. Of one that was put back, what leavers owed by it is judged anew, and for a
+// window nobody is closed or enabled, and nothing is deleted, by what it remembers (state.Restored).
 func TakeOver(ctx context.Context, books *sweep.Books, now time.Time) error {
 	older, known, err := Older(ctx, books)
 	if err != nil {
@@ -104,7 +104,8 @@ func carryOver(w *state.Writer, orders []audit.Record, now time.Time) (ended []*
 		}
 		if r.Kind == audit.Sweep {
 			p, _, err := w.Person(id)
-			if err = errors.Join(err, w.PutClosure(state.Closure{Person: id, Reason: r.Note, At: r.At, Rehire: p.Rehire})); err != nil {
+			order := state.Closure{Person: id, Reason: r.Note, At: r.At, Rehire: p.Rehire}
+			if err = errors.Join(err, w.PutClosure(order)); err != nil {
 				return nil, err
 			}
 			continue

@@ -668,7 +668,8 @@ func key(hash uint64) string { return fmt.Sprintf("%016x", hash) }
 // are in scope, nobody can tell either that they are not back.
 func (r *Read) claims(l *View) map[uint64][]int {
 	keyed := func(i int) bool {
-		return r.Roster.Row(i).Key != 0 && r.Roster.Row(i).Active && (l.Scope.Has(i) || l.Unsure.Has(i)) && r.reads(l, r.Roster.Source(i))
+		row := r.Roster.Row(i)
+		return row.Key != 0 && row.Active && (l.Scope.Has(i) || l.Unsure.Has(i)) && r.reads(l, r.Roster.Source(i))
 	}
 	claims := map[uint64][]int{}
 	for i := range r.Roster.Len() {

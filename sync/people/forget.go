@@ -11,8 +11,8 @@ import (
 	"github.com/dirsweep/dirsweep/sync/roster"
 )
 
-// forget forgets the people whom full reads have lacked for a day and of whom nothing else is left (R18). Nobody is forgotten while a
-// source knows people by another anchor than before.
+// forget forgets the people whom full reads have lacked for a day and of whom nothing else is left (R18). Nobody is
+// forgotten while a source knows people by another anchor than before.
 func (r *Read) forget(ctx context.Context) error {
 	if !r.o.Full || r.o.Person != "" {
 		return nil

@@ -9,7 +9,8 @@ import (
 	"github.com/dirsweep/dirsweep/sync/identity"
 )
 
-// TellRestored tells of a state that was put back to an older one, and notes when everybody was first judged after that.
+// TellRestored tells of a state that was put back to an older one, and notes when everybody was first judged after
+// that.
 func (r *Read) TellRestored(ctx context.Context) error {
 	var known state.Restored
 	err := r.o.Ledger.View(ctx, func(v *state.Reader) (err error) {

@@ -505,15 +505,15 @@ func (r *Read) bind(n, i int, known state.Person, e roster.Entry) error {
 	return r.keep(i, known, e, bound, by)
 }
 
-// keepTraits remembers of somebody whom anomalies concern nowhere that they had what many have lost: the next read is to
-// see as many who lost it.
+// keepTraits remembers of somebody whom anomalies concern nowhere that they had what many have lost: the next read is
+// to see as many who lost it.
 func (r *Read) keepTraits(i int, known state.Person, e roster.Entry, by []*suspicion) error {
 	e.Record = r.readings[r.Roster.Source(i)].withTraits(known, e.Record, by)
 	return r.Roster.Replace(i, e, r.Roster.Row(i).Fingerprint, differs(known, e.Record))
 }
 
-// withTraits is a record with what its person has lost by anomalies. Whatever else they lost, and what an operator takes
-// as it is, is lost.
+// withTraits is a record with what its person has lost by anomalies. Whatever else they lost, and what an operator
+// takes as it is, is lost.
 func (g *reading) withTraits(known, rec state.Person, by []*suspicion) state.Person {
 	for _, s := range by {
 		switch s.anomaly.Trait {
@@ -534,8 +534,8 @@ func withNumber(list []uint32, n uint32) []uint32 {
 	return slices.Compact(list)
 }
 
-// bindNewcomers takes people who are read for the first time for such as have lost what many others have lost: nothing is
-// decided of them by their lacking it (F4).
+// bindNewcomers takes people who are read for the first time for such as have lost what many others have lost: nothing
+// is decided of them by their lacking it (F4).
 func (r *Read) bindNewcomers(ctx context.Context, n int) error {
 	g := r.readings[n]
 	var lost []*suspicion

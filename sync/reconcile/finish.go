@@ -246,7 +246,8 @@ func (r *run) setUnlinked(w *state.Writer, s *side) error {
 }
 
 const (
-	// quarantineAfter is how many passes in a row a target may fail before delta passes leave it alone for a while (R9).
+	// quarantineAfter is how many passes in a row a target may fail before delta passes leave it alone for a while
+	// (R9).
 	quarantineAfter   = 3
 	longestQuarantine = time.Hour
 )

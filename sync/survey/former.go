@@ -101,8 +101,8 @@ func (s *Survey) tellUnasked() {
 	s.unasked = true
 	s.o.Find(identity.Finding{
 		Kind: "unproven", Subject: s.Name + ": accounts that are nobody's", Target: s.Name,
-		Detail: fmt.Sprintf("more than %d have the externalId of somebody whom nothing is remembered of: whether the others are of people who left "+
-			"is not known. Close or link those that are told of, and the next full pass asks about more", mostAsked),
+		Detail: fmt.Sprintf("more than %d have the externalId of somebody whom nothing is remembered of: whether the others are "+
+			"of people who left is not known. Close or link those that are told of, and the next full pass asks about more", mostAsked),
 	})
 }
 

@@ -79,7 +79,7 @@ func (s *Survey) vanished(ctx context.Context) error {
 		}
 	}
 	for _, link := range closed {
-		if err := s.bury(ctx, link); err != nil {
+		if err := s.leaveTombstone(ctx, link); err != nil {
 			return err
 		}
 	}
@@ -92,9 +92,9 @@ func (s *Survey) isPast(link state.Link) bool {
 	return !seen && link.State == identity.LinkDisabled && !s.o.Delayed[link.Person] && !s.isAccepted(link.Account)
 }
 
-// bury takes the link of a closed account that is proven gone, and keeps what it takes to know it again. What cannot be
+// leaveTombstone takes the link of a closed account that is proven gone, and keeps what it takes to know it again. What cannot be
 // proven of an account that is closed is nobody's trouble.
-func (s *Survey) bury(ctx context.Context, link state.Link) error {
+func (s *Survey) leaveTombstone(ctx context.Context, link state.Link) error {
 	if !s.o.Write {
 		return nil
 	}
@@ -109,7 +109,7 @@ func (s *Survey) bury(ctx context.Context, link state.Link) error {
 	default:
 		return nil
 	}
-	err := s.o.Ledger.Update(ctx, func(w *state.Writer) error { return sweep.Bury(w, link, s.o.Now) })
+	err := s.o.Ledger.Update(ctx, func(w *state.Writer) error { return sweep.LeaveTombstone(w, link, s.o.Now) })
 	if err != nil {
 		return fmt.Errorf("write the state: %w", err)
 	}

@@ -73,37 +73,30 @@ func (s *Survey) predecessors(ctx context.Context, m correlate.Match) (correlate
 	if m.Situation != identity.Unlinked || m.By == "externalId" {
 		return m, nil
 	}
-	rival, known := s.rivals[m.Account]
-	if !known {
-		return s.buried(ctx, m)
+	rival, linked := s.rivals[m.Account]
+	if !linked {
+		tomb, _, gone, err := s.tombstone(ctx, identity.Account{UserName: m.UserName})
+		if err != nil || !gone {
+			return m, err
+		}
+		rival = state.Link{Person: tomb.Person, Name: tomb.Name, Account: tomb.Account}
 	}
 	if s.view.Heir(rival.Person) == m.Person {
 		return m, nil
 	}
-	now, err := s.app.Account(ctx, rival.Account)
-	switch {
-	case err == nil && apply.Bears(rival, now):
-		return m, nil
-	case err != nil && !errors.Is(err, targets.ErrNotFound):
-		return m, err
+	if linked { // who has a tombstone was proven gone
+		now, err := s.app.Account(ctx, rival.Account)
+		switch {
+		case err == nil && apply.Bears(rival, now):
+			return m, nil
+		case err != nil && !errors.Is(err, targets.ErrNotFound):
+			return m, err
+		}
 	}
 	m.Situation, m.People = identity.Disputed, []identity.PersonID{m.Person}
 	m.Why = fmt.Sprintf("it may be the account of %s (%s), which bore this userName and is not there any more under %s",
 		rival.Name, rival.Person, rival.Account)
 	m.Fitted = &rival.Person
-	return m, nil
-}
-
-// buried is predecessors where the account of somebody else is known to be gone.
-func (s *Survey) buried(ctx context.Context, m correlate.Match) (correlate.Match, error) {
-	tomb, _, known, err := s.tombstone(ctx, identity.Account{UserName: m.UserName})
-	if err != nil || !known || s.view.Heir(tomb.Person) == m.Person {
-		return m, err
-	}
-	m.Situation, m.People = identity.Disputed, []identity.PersonID{m.Person}
-	m.Why = fmt.Sprintf("it may be the account of %s (%s), who left: it bore this userName, and was gone under %s",
-		tomb.Name, tomb.Person, tomb.Account)
-	m.Fitted = &tomb.Person
 	return m, nil
 }
 

@@ -105,8 +105,8 @@ func (b *Books) due(
 	return tasks, nil
 }
 
-// stands reports whether a task's step is still as it was when it was read, and brings its link up to date: what was done
-// about another account of the person may have linked this one.
+// stands reports whether a task's step is still as it was when it was read, and brings its link up to date: what was
+// done about another account of the person may have linked this one.
 func (b *Books) stands(ctx context.Context, t *task) (stands bool, err error) {
 	err = b.Ledger.View(ctx, func(r *state.Reader) error {
 		link, linked, err := r.Link(t.step.Target, t.kase.Person)
@@ -225,7 +225,7 @@ func (b *Books) note(ctx context.Context, t task, closed Closed, now time.Time) 
 	before := t.step.Status == state.StepProven // this is the end of its grace
 	err = b.step(ctx, t, now, func(s *state.Step) { took = record(s, closed, before, now) }, func(w *state.Writer) error {
 		if closed.Proven && closed.Seen == "gone" {
-			return bury(w, t, closed.At)
+			return leaveTombstoneOf(w, t, closed.At)
 		}
 		return nil
 	})
@@ -261,16 +261,16 @@ func record(s *state.Step, closed Closed, before bool, now time.Time) (took time
 	return closed.At.Sub(s.Left)
 }
 
-// bury is Bury of a task's account.
-func bury(w *state.Writer, t task, at time.Time) error {
-	return Bury(w, state.Link{
+// leaveTombstoneOf is LeaveTombstone of a task's account.
+func leaveTombstoneOf(w *state.Writer, t task, at time.Time) error {
+	return LeaveTombstone(w, state.Link{
 		Target: t.step.Target, Person: t.kase.Person, Name: t.kase.Name, Account: t.step.Account, UserName: t.step.UserName,
 		ExternalID: t.step.ExternalID,
 	}, at)
 }
 
-// Bury takes the link of an account that is gone, and keeps what it takes to know it again (R11).
-func Bury(w *state.Writer, gone state.Link, at time.Time) error {
+// LeaveTombstone takes the link of an account that is gone, and keeps what it takes to know it again (R11).
+func LeaveTombstone(w *state.Writer, gone state.Link, at time.Time) error {
 	link, ok, err := w.Link(gone.Target, gone.Person)
 	if err != nil {
 		return err

@@ -123,7 +123,8 @@ func passes(b *testing.B, program string, dir *slapdtest.Server, people int) tab
 	}
 	var plain samples
 	for range rounds(b) {
-		plain = append(plain, measure(b, ldapsearch(dir)).then(measure(b, role(b, "accounts", ours.app.URL(), people, ours.app.Token()))))
+		listing := role(b, "accounts", ours.app.URL(), people, ours.app.Token())
+		plain = append(plain, measure(b, ldapsearch(dir)).then(measure(b, listing)))
 		for _, i := range installed {
 			i.unchanged = append(i.unchanged, i.pass(b))
 		}
@@ -135,8 +136,10 @@ func passes(b *testing.B, program string, dir *slapdtest.Server, people int) tab
 			b.Fatalf("%d writes in passes without a change", got)
 		}
 		name := []string{"`sync`", "`sync` of " + otherVariable}[n]
-		rows = append(rows, row{what: name + ", everybody is created", people: people, usage: i.first})
-		rows = append(rows, row{what: name + ", nothing changed, 0 writes", people: people, usage: i.unchanged.typical(), base: &base})
+		rows = append(rows,
+			row{what: name + ", everybody is created", people: people, usage: i.first},
+			row{what: name + ", nothing changed, 0 writes", people: people, usage: i.unchanged.typical(), base: &base},
+		)
 	}
 	return rows
 }
@@ -155,7 +158,8 @@ func newInstallation(b *testing.B, program string, dir *slapdtest.Server, people
 	b.Helper()
 	app, fast := scimtest.StartFast(b, 0, scimtest.Quirks{})
 	i := &installation{program: program, config: filepath.Join(b.TempDir(), "config.hcl"), app: app}
-	if err := os.WriteFile(i.config, []byte(install(dir, app, filepath.Join(b.TempDir(), "state.db"))), 0o600); err != nil {
+	config := install(dir, app, filepath.Join(b.TempDir(), "state.db"))
+	if err := os.WriteFile(i.config, []byte(config), 0o600); err != nil {
 		b.Fatal(err)
 	}
 	i.first = i.pass(b)

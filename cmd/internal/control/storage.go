@@ -81,7 +81,9 @@ func (s *Storage) takeOverOlder(ctx context.Context) error {
 
 // books are those of cases that end before there is an engine; what is not written here is, by Maintain.
 func (s *Storage) books() *sweep.Books {
-	return &sweep.Books{Ledger: s.Ledger, Trail: s.Trail, Ended: func(ctx context.Context, c state.Case) { _, _ = s.Evidence.Write(ctx, c) }}
+	return &sweep.Books{
+		Ledger: s.Ledger, Trail: s.Trail, Ended: func(ctx context.Context, c state.Case) { _, _ = s.Evidence.Write(ctx, c) },
+	}
 }
 
 // openEvidence opens the folder of evidence and the key that signs it, both beside the state, and makes them at the

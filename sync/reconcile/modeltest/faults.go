@@ -86,7 +86,7 @@ const (
 	MoveOut  // to a container that no source reads
 	MoveBack // from there
 	MoveOver // to the base of the other source, where both are of one directory
-	Bury     // delete the entry; the directory says that it was deleted
+	Delete   // delete the entry; the directory says that it was deleted
 	Purge    // delete the entry without a trace
 	Restore  // the deleted entry is back
 	Rehire   // a new entry, with the old number

@@ -365,8 +365,8 @@ func (w *world) hide() {
 	}
 }
 
-// miss takes those who are back under another anchor, which nobody has read yet, for what they were while a source is not
-// read as it is: they may not be seen.
+// miss takes those who are back under another anchor, which nobody has read yet, for what they were while a source is
+// not read as it is: they may not be seen.
 func (w *world) miss() {
 	for n, h := range w.model.humans {
 		if h.entry == nil || len(h.anchors) == 1 || h.read == h.entry.anchor {
@@ -382,8 +382,8 @@ func (w *world) miss() {
 // fewLost is how many may lose an attribute at once and be believed (ENGINE, Anomaly).
 const fewLost = 3
 
-// lose takes people without a department for what they seem to be, where they are so few that nothing tells a lost right
-// from a change.
+// lose takes people without a department for what they seem to be, where they are so few that nothing tells a lost
+// right from a change.
 func (w *world) lose() {
 	source, had := w.fault.where%sourceCount, 0
 	for _, h := range w.model.humans {
@@ -553,9 +553,9 @@ func (w *world) edit(e Edit, who, to int) {
 				h.entry.groups[to%groupCount] = false
 			}
 		}
-	case Bury, Purge:
+	case Delete, Purge:
 		if h, _ := pick(spare); h != nil {
-			h.delete(e == Bury)
+			h.delete(e == Delete)
 		}
 	case Restore:
 		if h, _ := pick(func(h *human) bool { return h.entry == nil && !m.used(h.login()) }); h != nil {
