@@ -21,10 +21,13 @@ type Value string
 
 // Text makes a string value; "" is absent.
 func Text(s string) Value {
-	if s == "" {
+	switch {
+	case s == "":
 		return ""
+	case plain(s):
+		return Value(`"` + s + `"`)
 	}
-	return encode(s)
+	return spell(normal(s))
 }
 
 // plain reports whether s is its own JSON, but for the quotes. Most texts are, and encoding them costs more than
@@ -66,19 +69,22 @@ func Texts(list ...string) Value {
 	for i, s := range kept {
 		items[i] = s
 	}
-	return encode(items)
+	return spell(items)
 }
 
 // NewValue makes a Value of what encoding/json decodes into an any (nil, bool, string, float64, json.Number,
 // []any, map[string]any).
 func NewValue(v any) (Value, error) {
+	if text, ok := v.(string); ok {
+		return Text(text), nil
+	}
 	v = prune(v)
 	if v == nil {
 		return "", nil
 	}
 	switch v.(type) {
 	case bool, string, float64, json.Number, []any, map[string]any:
-		if out := encode(v); out != "" {
+		if out := spell(v); out != "" {
 			return out, nil
 		}
 		return "", fmt.Errorf("%v has no JSON", v) // NaN, an infinity, or something in it that is no attribute's value
@@ -288,7 +294,16 @@ func prune(v any) any {
 		return out
 	case map[string]any:
 		out := make(map[string]any, len(v))
-		for _, k := range slices.Sorted(maps.Keys(v)) { // two keys may be one when normalised: the last wins, always the same one
+		var odd []string
+		for k, item := range v {
+			if !plain(k) {
+				odd = append(odd, k)
+			} else if item = prune(item); item != nil {
+				out[k] = item
+			}
+		}
+		slices.Sort(odd)
+		for _, k := range odd { // two keys may be one when normalised: the last wins, always the same one
 			if item := prune(v[k]); item != nil {
 				out[normal(k)] = item
 			}
@@ -302,7 +317,12 @@ func prune(v any) any {
 }
 
 // normal is s in NFC. Bytes that are not UTF-8 become what JSON has for them.
-func normal(s string) string { return norm.NFC.String(strings.ToValidUTF8(s, "\ufffd")) }
+func normal(s string) string {
+	if plain(s) {
+		return s
+	}
+	return norm.NFC.String(strings.ToValidUTF8(s, "\ufffd"))
+}
 
 // shortest gives equal numbers equal spelling. Integers keep every digit; a number beyond float64 stays as it is.
 func shortest(n json.Number) any {
@@ -312,20 +332,49 @@ func shortest(n json.Number) any {
 	return n
 }
 
-func encode(v any) Value {
-	if s, ok := v.(string); ok {
-		if plain(s) {
-			return Value(`"` + s + `"`)
+// spell writes what prune left as JSON; "" where it has none.
+func spell(v any) Value {
+	out, err := appendJSON(nil, v)
+	if err != nil {
+		return ""
+	}
+	return Value(out)
+}
+
+// appendJSON writes texts that are their own JSON, and what holds them, itself: a listing has a million of them. No list
+// or object that prune left is empty.
+func appendJSON(to []byte, v any) ([]byte, error) {
+	var err error
+	switch v := v.(type) {
+	case string:
+		if plain(v) {
+			return append(append(append(to, '"'), v...), '"'), nil
 		}
-		v = normal(s)
-	} else if list, ok := v.([]any); ok {
-		v = prune(list)
+	case []any:
+		for i, item := range v {
+			to = append(to, "[,"[min(i, 1)])
+			if to, err = appendJSON(to, item); err != nil {
+				return nil, err
+			}
+		}
+		return append(to, ']'), nil
+	case map[string]any:
+		for i, name := range slices.Sorted(maps.Keys(v)) {
+			to = append(to, "{,"[min(i, 1)])
+			if to, err = appendJSON(to, name); err != nil {
+				return nil, err
+			}
+			if to, err = appendJSON(append(to, ':'), v[name]); err != nil {
+				return nil, err
+			}
+		}
+		return append(to, '}'), nil
 	}
 	var b bytes.Buffer
 	enc := json.NewEncoder(&b)
 	enc.SetEscapeHTML(false)
 	if err := enc.Encode(v); err != nil {
-		return ""
+		return nil, err
 	}
-	return Value(bytes.TrimRight(b.Bytes(), "\n"))
+	return append(to, bytes.TrimRight(b.Bytes(), "\n")...), nil
 }

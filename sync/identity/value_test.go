@@ -1,6 +1,7 @@
 package identity_test
 
 import (
+	"bytes"
 	"encoding/json"
 	"math"
 	"math/rand/v2"
@@ -209,6 +210,22 @@ func TestCanonicalFormIsAFixedPoint(t *testing.T) {
 		}
 		if back, err := identity.NewValue(v.Any()); err != nil || back != v {
 			t.Fatalf("%s, taken apart, becomes %s, %v", v, back, err)
+		}
+	})
+}
+
+// Keys as encoding/json sorts them, texts as it escapes them.
+func TestCanonicalFormIsJSON(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		v := drawValue(t)
+		if v == "" {
+			return
+		}
+		var want bytes.Buffer
+		enc := json.NewEncoder(&want)
+		enc.SetEscapeHTML(false)
+		if err := enc.Encode(v.Any()); err != nil || want.String() != string(v)+"\n" {
+			t.Fatalf("%s, want %s, %v", v, want.String(), err)
 		}
 	})
 }
