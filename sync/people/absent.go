@@ -222,7 +222,7 @@ func (r *Read) askHeirs(ctx context.Context) error {
 	if len(left) == 0 {
 		return nil
 	}
-	var heirs []missing
+	var heirs, unasked []missing
 	err := r.o.Ledger.View(ctx, func(v *state.Reader) error {
 		for _, d := range slices.Compact(slices.Sorted(maps.Values(r.directoryNames()))) {
 			for p, err := range v.People(d) {
@@ -233,8 +233,9 @@ func (r *Read) askHeirs(ctx context.Context) error {
 				if _, here := r.Roster.Find(p.ID); here || !wanted || former == p.ID || !p.Active || p.Proven {
 					continue
 				}
-				if _, asked := r.absentOf(p.ID); !asked {
-					heirs = append(heirs, missing{p, true})
+				heirs = append(heirs, missing{p, true})
+				if _, asked := r.absentOf(p.ID); !asked { // else an account of theirs is linked, and they were asked for
+					unasked = append(unasked, missing{p, true})
 				}
 			}
 		}
@@ -243,7 +244,7 @@ func (r *Read) askHeirs(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("read the state: %w", err)
 	}
-	if err := r.askAll(ctx, heirs); err != nil {
+	if err := r.askAll(ctx, unasked); err != nil {
 		return err
 	}
 	for _, m := range heirs {

@@ -2,7 +2,6 @@ package modeltest
 
 import (
 	"fmt"
-	"slices"
 	"sync"
 )
 
@@ -21,23 +20,31 @@ func (c *Counts) add(f Fault, k Kind, crash Crash, died bool) {
 	c.came[f][k][crash]++
 }
 
+// A Combination is what Counts counts: a fault, in a kind of step, with a process that dies there.
+type Combination struct {
+	Fault Fault
+	Kind  Kind
+	Crash Crash
+	Came  int
+}
+
+func (c Combination) String() string {
+	return fmt.Sprintf("%s x %s x %s: %d", c.Fault, c.Kind, c.Crash, c.Came)
+}
+
 // Below lists the combinations that are possible and came up less often than n times.
-func (c *Counts) Below(n int) (list []string) {
+func (c *Counts) Below(n int) (list []Combination) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for f := range faultCount {
+	for f := NoFault + 1; f < faultCount; f++ {
 		for k := range kindCount {
 			for crash := range crashCount {
-				if f == NoFault {
-					continue
-				}
 				if came := c.came[f][k][crash]; came < n && possible(f, k, crash) {
-					list = append(list, fmt.Sprintf("%s x %s x %s: %d", f, k, crash, came))
+					list = append(list, Combination{f, k, crash, came})
 				}
 			}
 		}
 	}
-	slices.Sort(list)
 	return list
 }
 
