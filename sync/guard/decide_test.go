@@ -199,6 +199,21 @@ func TestR06TheWindow(t *testing.T) {
 	}
 }
 
+// TestR06WhoHasGoneNeedsNoRoomAgain: what a listing shows later of somebody whom a batch closed is the same departure.
+func TestR06WhoHasGoneNeedsNoRoomAgain(t *testing.T) {
+	b := company(100)
+	leave := crowd(moved, "ou=a", 5) // as many as may
+	if got := said(b.pass(leave)); got != "5 go" {
+		t.Fatal(got)
+	}
+	if got := said(b.pass(at("chat", leave))); got != "5 go" {
+		t.Errorf("at a second target: %s", got)
+	}
+	if got := said(b.pass(at("crm", join(leave, crowd(left("g"), "ou=b", 1))))); got != "5 go; held 1 out of scope g ou=b" {
+		t.Errorf("with somebody else: %s", got)
+	}
+}
+
 // TestR06TheFloorHasAWindowOfAnHour: a window of a minute is no way to close three each minute.
 func TestR06TheFloorHasAWindowOfAnHour(t *testing.T) {
 	b := company(20)

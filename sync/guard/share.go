@@ -91,8 +91,18 @@ func (d *decider) waiting(window time.Duration, of func(identity.Hold) bool) (li
 	return list
 }
 
-// judge returns those of a share who go, and holds the others: first whole causes, then cohorts.
+// judge returns those of a share who go, and holds the others: first whole causes, then cohorts. Who went by the same
+// cause within the window goes again: another account of theirs is no other departure.
 func (d *decider) judge(s share, leavers []identity.Leaver) (goes []identity.Leaver) {
+	type departure struct {
+		of    Ref
+		cause string
+	}
+	went := map[departure]bool{}
+	for _, l := range s.closed(s.limits.Window, nil) {
+		went[departure{s.unit(l), causeKey(l)}] = true
+	}
+	again, leavers := divide(leavers, func(l identity.Leaver) bool { return went[departure{s.unit(l), causeKey(l)}] })
 	byCause := map[string][]identity.Leaver{}
 	for _, l := range leavers {
 		byCause[causeKey(l)] = append(byCause[causeKey(l)], l)
@@ -106,11 +116,14 @@ func (d *decider) judge(s share, leavers []identity.Leaver) (goes []identity.Lea
 	}
 	proven, rest := divide(goes, s.proven)
 	allowed, _ := s.allowed()
-	within := s.units(s.closed(s.limits.Window, nil))
-	byFloor := s.limits.floor() - s.units(s.closed(max(s.limits.Window, floorWindow), s.proven))
-	proven = d.fit(s, proven, max(allowed-within, byFloor))
-	rest = d.fit(s, rest, allowed-within-s.units(proven))
-	return append(proven, rest...)
+	closed, few := s.closed(s.limits.Window, nil), s.closed(max(s.limits.Window, floorWindow), s.proven)
+	proven = d.fit(s, proven, func(left []identity.Leaver) bool {
+		return s.units(slices.Concat(closed, left)) <= allowed || s.units(slices.Concat(few, left)) <= s.limits.floor()
+	})
+	rest = d.fit(s, rest, func(left []identity.Leaver) bool {
+		return s.units(slices.Concat(closed, proven, left)) <= allowed
+	})
+	return slices.Concat(again, proven, rest)
 }
 
 // cause says whether all who leave by one cause are over the limit by themselves, together with those who have left by
@@ -137,10 +150,9 @@ func (s share) cause(leavers []identity.Leaver) (c cohort, held bool) {
 	return c, true
 }
 
-// fit returns those who go where there is room for so many, and holds the largest cohorts of the others.
-func (d *decider) fit(s share, leavers []identity.Leaver, room int) []identity.Leaver {
-	total := s.units(leavers)
-	if total <= room {
+// fit returns those who go where there is room for them, and holds the largest cohorts of the others.
+func (d *decider) fit(s share, leavers []identity.Leaver, room func([]identity.Leaver) bool) []identity.Leaver {
+	if room(leavers) {
 		return leavers
 	}
 	allowed, setting := s.allowed()
@@ -163,12 +175,12 @@ func (d *decider) fit(s share, leavers []identity.Leaver, room int) []identity.L
 		for _, next := range order[i:] {
 			left = append(left, cohorts[next].leavers...)
 		}
-		if s.units(left) <= room {
+		if room(left) {
 			return left
 		}
 		c := cohorts[key]
 		c.reason = fmt.Sprintf("%s, %s allows %s; these are %d of them",
-			s.count(total, "all causes", s.units(closed), 0), setting, s.allowance(allowed), s.units(c.leavers))
+			s.count(s.units(leavers), "all causes", s.units(closed), 0), setting, s.allowance(allowed), s.units(c.leavers))
 		d.hold(c)
 	}
 	return nil
@@ -193,15 +205,18 @@ func (s share) closed(window time.Duration, which func(identity.Leaver) bool) (l
 	return list
 }
 
-// units counts people in a directory's share, accounts in a target's.
+// unit is what is counted of a leaver: the person in a directory's share, the account in a target's.
+func (s share) unit(l identity.Leaver) Ref {
+	if s.directory != "" {
+		return Ref{Person: l.Person}
+	}
+	return Ref{Target: l.Target, Account: l.Account}
+}
+
 func (s share) units(leavers []identity.Leaver) int {
 	seen := map[Ref]bool{}
 	for _, l := range leavers {
-		if s.directory != "" {
-			seen[Ref{Person: l.Person}] = true
-		} else {
-			seen[Ref{Target: l.Target, Account: l.Account}] = true
-		}
+		seen[s.unit(l)] = true
 	}
 	return len(seen)
 }

@@ -139,8 +139,9 @@ func (c *crowd) has(people *roster.Roster, id identity.PersonID) bool {
 
 // Ended tells of the members of holds over leavers whose accounts have nothing to be closed any more. Of those whose
 // source was not read, or whom the pass is not about, it says nothing; nor, before a target is listed, of accounts that
-// nobody is linked to. late is the only target that is asked about, nil for all; open tells of it which accounts that
-// nobody is linked to are active, and is nil where it was not listed.
+// nobody is linked to, or that were inactive when last seen: somebody may have enabled them. late is the only target
+// that is asked about, nil for all; open tells of it which accounts that nobody is linked to are active, and is nil
+// where it was not listed.
 func (r *Read) Ended(
 	ctx context.Context, holds []identity.Hold, late *View, open func(identity.AccountID) bool,
 ) (map[guard.Ref]guard.End, error) {
@@ -152,7 +153,8 @@ func (r *Read) Ended(
 			switch {
 			case !m.Person.IsZero() && r.Back(m.Person, m.Target):
 				ended[ref] = guard.Returned
-			case linked && link.State != identity.LinkActive, !linked && listed && (m.Person.IsZero() || !open(m.Account)):
+			case linked && link.State == identity.LinkActive || !listed:
+			case m.Person.IsZero() || !open(m.Account):
 				ended[ref] = guard.NoAccount
 			}
 		})

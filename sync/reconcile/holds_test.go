@@ -466,3 +466,34 @@ func TestR05AnUpdateIntoAProtectedName(t *testing.T) {
 		t.Errorf("nobody was told: %+v", report.Findings)
 	}
 }
+
+// TestR06HeldWithAnAccountOpenedByHand: that their account was inactive when their link was written says nothing of it
+// now.
+func TestR06HeldWithAnAccountOpenedByHand(t *testing.T) {
+	dir := slapdtest.Start(t, slapdtest.Options{People: 20})
+	app := scimtest.StartElimity(t)
+	id := app.AddUser(t, slapdtest.UID(1), map[string]any{"active": false})
+	l := newLab(t)
+	l.directory("corp", dir, "")
+	l.application("wiki", app, "", nil)
+	l.full()
+	dir.Move(t, dir.PersonDN(slapdtest.UID(2)), dir.FormerDN()) // as many as may within a day
+	l.full()
+	dir.Move(t, dir.PersonDN(slapdtest.UID(1)), dir.FormerDN())
+	app.Patch(t, "/Users/"+id, "replace", "active", true)
+	for _, day := range []string{"at once", "the day after", "a day later"} {
+		if report := l.run(reconcile.Pass{}); report.Outcome() != reconcile.Held {
+			t.Errorf("%s: %s", day, report.Outcome())
+		}
+		if held := l.holds(); len(held) != 1 || !slices.Equal(members(held[0]), []string{slapdtest.UID(1)}) {
+			t.Errorf("%s: %+v", day, held)
+		}
+		still(t, day, app, 19)
+		l.after(25 * time.Hour)
+	}
+	app.Patch(t, "/Users/"+id, "replace", "active", false)
+	l.full()
+	if held := l.holds(); len(held) != 0 {
+		t.Errorf("with nothing to be closed any more: %+v", held)
+	}
+}
