@@ -90,10 +90,27 @@ type Link struct {
 	// Returned says of an account that dirsweep disabled that its person is where they should be again: whoever enables
 	// it may, and closing it later is another leaving.
 	Returned bool `cbor:"20,keyasint,omitempty"`
+	// Opened says of an account that dirsweep disabled that it was seen active since: where it is found disabled later,
+	// without having been asked for again, that was somebody else.
+	Opened bool `cbor:"21,keyasint,omitempty"`
+}
+
+// OwnSince is since when the account is disabled by dirsweep itself, as far as anybody can tell; zero where it is not
+// (R10).
+func (l Link) OwnSince() time.Time {
+	if l.Opened {
+		return time.Time{}
+	}
+	return l.Disabled
 }
 
 // OwnDisable reports whether an account that is seen inactive was disabled by dirsweep, as far as anybody can tell.
-func (l Link) OwnDisable() bool { return !l.Disabled.IsZero() || !l.Asked.IsZero() }
+func (l Link) OwnDisable() bool { return !l.OwnSince().IsZero() || !l.Asked.IsZero() }
+
+// SeenActive notes that an account that dirsweep disabled at an instant was seen active after it.
+func (l *Link) SeenActive(disabled time.Time) {
+	l.Opened = l.Opened || l.State == identity.LinkDisabled && !l.Disabled.IsZero() && l.Disabled.Equal(disabled)
+}
 
 // An Intent is a change that may be under way at the target (R7).
 type Intent struct {

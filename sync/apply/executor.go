@@ -161,6 +161,9 @@ func (x *Executor) begin(ctx context.Context, job Job) (intent state.Intent, err
 		if over, err := overtaken(&w.Reader, job); err != nil || over {
 			return errors.Join(err, ErrOvertaken)
 		}
+		if err := noteOpened(w, job); err != nil {
+			return err
+		}
 		begun, err := w.Begin(intent)
 		if err == nil {
 			intent = begun[0]
@@ -176,6 +179,23 @@ func (x *Executor) begin(ctx context.Context, job Job) (intent state.Intent, err
 		return intent, fmt.Errorf("write the intent: %w", err)
 	}
 	return intent, nil
+}
+
+// noteOpened notes of a linked account that dirsweep disabled once, and is about to disable again, that it is active:
+// whatever comes of this disable, the earlier one counts no more (R10).
+func noteOpened(w *state.Writer, job Job) error {
+	c := job.Change
+	if c.Op != identity.Disable || !job.Have.Active {
+		return nil
+	}
+	link, linked, err := w.LinkByAccount(c.Target, job.Have.ID)
+	if err != nil || !linked || link.Opened {
+		return err
+	}
+	if link.SeenActive(link.Disabled); !link.Opened {
+		return nil
+	}
+	return w.PutLink(link)
 }
 
 // unknown reports whether nobody knows what came of a change. Its intent stays, and Recover looks: a call that was cut

@@ -212,7 +212,7 @@ func after(p *Pass, job Job, r Result) state.Link {
 	if link.Account != r.Account.ID {
 		link.Account, link.ExternalID = r.Account.ID, ""
 		link.PersonPrint, link.Want, link.Have, link.Unmet = 0, 0, 0, nil // nothing is known of how this one was written
-		link.Disabled = time.Time{}
+		link.Disabled, link.Opened = time.Time{}, false
 	}
 	if r.Account.UserName != "" {
 		link.UserName = r.Account.UserName
@@ -227,16 +227,20 @@ func after(p *Pass, job Job, r Result) state.Link {
 	switch c.Op {
 	case identity.Disable:
 		link.State, link.Disabled, link.Asked, link.Returned = identity.LinkDisabled, r.At, time.Time{}, false
+		link.Opened = false
 	case identity.Enable, identity.Create:
 		link.State, link.Disabled, link.Asked, link.Returned = identity.LinkActive, time.Time{}, time.Time{}, false
+		link.Opened = false
 	case identity.Link:
 		link.State = identity.LinkDisabled
 		if r.Account.Active {
 			link.State, link.Disabled, link.Returned = identity.LinkActive, time.Time{}, false
 		} else if link.Asked.After(link.Disabled) {
 			link.Disabled = r.At // it was dirsweep, which had no answer
+		} else {
+			link.Disabled = link.OwnSince()
 		}
-		link.Asked = time.Time{}
+		link.Asked, link.Opened = time.Time{}, false
 	case identity.Update:
 		link.AskedName = ""
 	}

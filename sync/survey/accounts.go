@@ -139,6 +139,7 @@ func (s *Survey) compare(ctx context.Context, v *state.Reader, link state.Link, 
 		}
 		if out, reopened = s.people.Departure(s.view, link); !reopened {
 			s.tellUnproven(link)
+			s.noteOpened(link)
 			return out, false, nil
 		}
 		if err := s.people.Recall(v, &out); err != nil {
@@ -160,6 +161,14 @@ func (s *Survey) compare(ctx context.Context, v *state.Reader, link state.Link, 
 		return out, false, nil
 	}
 	return out, false, s.planLinked(ctx, i, link, have)
+}
+
+// noteOpened notes that a closed account is active again, and is left so. What a listing says of one that was closed
+// since it began is older than that (S9).
+func (s *Survey) noteOpened(link state.Link) {
+	if !link.Opened && link.Disabled.Before(s.o.Now) {
+		s.opened = append(s.opened, link)
+	}
 }
 
 // tellUnproven tells of a closed account that is active again, while nobody can tell whether its person is there.

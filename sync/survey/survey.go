@@ -102,6 +102,7 @@ type Survey struct {
 	Changes  []identity.Change // what the work consists of
 	Late     []people.Leaver   // who only now shows that their account has to be closed
 	Refresh  []state.Link      // links whose fingerprints are to be written anew
+	opened   []state.Link      // links of closed accounts that are active again, and left so
 	Unlinked []state.Unlinked  // after a whole listing
 	Count    int               // accounts read
 	Listed   bool              // every account of it was read
@@ -333,12 +334,22 @@ func (s *Survey) isAccepted(id identity.AccountID) bool {
 // small one writes a page of it for each.
 const bulk = 10_000
 
-// PutRefreshed writes links that turned out to be as wanted though something about them had changed.
+// PutRefreshed writes links that turned out to be as wanted though something about them had changed, and notes which
+// closed accounts are active again.
 func (s *Survey) PutRefreshed(ctx context.Context) error {
 	if s.Observe {
 		return nil
 	}
-	for links := range slices.Chunk(s.Refresh, bulk) {
+	err := s.rewrite(ctx, s.Refresh, func(now *state.Link, read state.Link) { *now = read })
+	if err != nil {
+		return err
+	}
+	return s.rewrite(ctx, s.opened, func(now *state.Link, read state.Link) { now.SeenActive(read.Disabled) })
+}
+
+// rewrite changes links as they are now, less those whose account was closed, or opened, since it was looked at.
+func (s *Survey) rewrite(ctx context.Context, read []state.Link, change func(now *state.Link, read state.Link)) error {
+	for links := range slices.Chunk(read, bulk) {
 		err := s.o.Ledger.Update(ctx, func(w *state.Writer) error {
 			for _, link := range links {
 				now, ok, err := w.Link(link.Target, link.Person)
@@ -346,9 +357,10 @@ func (s *Survey) PutRefreshed(ctx context.Context) error {
 					return err
 				}
 				if !ok || now.State != link.State || now.Account != link.Account {
-					continue // closed since it was looked at
+					continue
 				}
-				if err := w.PutLink(link); err != nil {
+				change(&now, link)
+				if err := w.PutLink(now); err != nil {
 					return err
 				}
 			}

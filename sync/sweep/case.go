@@ -83,7 +83,7 @@ func openAgain(w *state.Writer, person identity.PersonID, step state.Step) error
 		return err
 	}
 	if link.Returned = false; again {
-		link.State, link.Disabled = identity.LinkActive, time.Time{}
+		link.State, link.Disabled, link.Opened = identity.LinkActive, time.Time{}, false
 	}
 	return w.PutLink(link)
 }

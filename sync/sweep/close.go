@@ -205,7 +205,7 @@ func closeLinked(ctx context.Context, x *apply.Executor, p *apply.Pass, a *Accou
 			"%w: it cannot disable accounts; set leaver { action = \"delete\" } or \"report\"", targets.ErrRejected)}
 	}
 	r := x.Look(ctx, p, apply.Job{Change: a.change(identity.Disable), Have: a.last(), Link: a.Link})
-	unknown := a.Link.State == identity.LinkActive || a.Link.Asked.After(a.Link.Disabled)
+	unknown := a.Link.State == identity.LinkActive || a.Link.Opened || a.Link.Asked.After(a.Link.Disabled)
 	if r.Err == nil && r.Seen == apply.SeenInactive && a.Link.Account != "" && unknown {
 		// Somebody else closed it, and what dirsweep did not disable it does not delete (R10); or it did, and had no
 		// answer.
@@ -334,7 +334,7 @@ func (a *Account) end(closed Closed, r apply.Result, now time.Time) Closed {
 // is still inactive and still the one that was linked, is deleted (R10).
 func Delete(ctx context.Context, x *apply.Executor, p *apply.Pass, a Account) Closed {
 	closed := Closed{Failed: a.change(identity.Delete)}
-	if a.Link.Disabled.IsZero() {
+	if a.Link.OwnSince().IsZero() {
 		closed.Err = fmt.Errorf("%w: dirsweep did not disable it, so it does not delete it", targets.ErrRejected)
 		return closed
 	}

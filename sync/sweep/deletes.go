@@ -18,7 +18,7 @@ const heldDelete = time.Hour
 // deletable reports whether a task is an account whose grace is over.
 func (t task) deletable(policy Policy, now time.Time) bool {
 	return t.step.Status == state.StepProven && !t.step.Delete.IsZero() && !t.step.Delete.After(now) && policy.DeleteAfter > 0 &&
-		!t.link.Disabled.IsZero() && !t.link.Disabled.Add(policy.DeleteAfter).After(now)
+		!t.link.OwnSince().IsZero() && !t.link.OwnSince().Add(policy.DeleteAfter).After(now)
 }
 
 // judgeDeletes takes those out of the tasks whose deletion has to wait (R10): for an operator, where they are more than

@@ -40,6 +40,44 @@ func TestR10WhatSomebodyElseDisabledIsNotOurs(t *testing.T) {
 	}
 }
 
+// R10: an account that dirsweep disabled and that was seen active since is dirsweep's to delete only once it has
+// disabled it again, and then after a grace of its own; also where that was cut short.
+func TestR10WhatWasSeenActiveSinceIsNotOurs(t *testing.T) {
+	before := time.Date(1999, 12, 1, 0, 0, 0, 0, time.UTC)
+	policy := strict
+	policy.DeleteAfter = month
+	t.Run("disabled again by somebody else", func(t *testing.T) {
+		d := newDesk(t, inactive())
+		a := d.leaver(policy, identity.LinkDisabled, before)
+		a.Link.Opened = true
+		if deleted := sweep.Delete(t.Context(), d.x, d.p, a); !errors.Is(deleted.Err, targets.ErrRejected) {
+			t.Errorf("deleted: %+v", deleted)
+		}
+		closed := sweep.Close(t.Context(), d.x, d.p, a)
+		link := d.recorded()
+		if !closed.Proven || !closed.Delete.IsZero() || !link.Disabled.IsZero() || link.Opened || link.OwnDisable() {
+			t.Errorf("%+v, %+v: no grace goes on", closed, link)
+		}
+	})
+	t.Run("disabled again by dirsweep, which was cut short", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			d := newDesk(t, active())
+			a := d.leaver(policy, identity.LinkDisabled, before)
+			ctx, cancel := context.WithCancel(t.Context())
+			d.app.Script("disable", applytest.Answer{Err: context.Canceled, During: func() { d.app.Put(inactive()); cancel() }})
+			if closed := sweep.Close(ctx, d.x, d.p, a); closed.Err == nil || !d.recorded().Opened {
+				t.Fatalf("%+v, %+v: that it was active is remembered before it is disabled", closed, d.recorded())
+			}
+			a.Link = d.recorded()
+			closed := sweep.Close(t.Context(), d.x, d.p, a)
+			link, grace := d.recorded(), time.Now().Add(month)
+			if !closed.Proven || !closed.Delete.Equal(grace) || link.Opened || !link.OwnDisable() {
+				t.Errorf("%+v, %+v: grace begins anew", closed, link)
+			}
+		})
+	})
+}
+
 // D7: a target that could not be searched for somebody's accounts is searched again; what it answers by then is not
 // closed as an account.
 func TestR08ASearchThatIsOwedIsMade(t *testing.T) {

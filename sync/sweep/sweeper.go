@@ -569,12 +569,13 @@ func (s *Sweeper) delete(ctx context.Context, rules Rules, t task) (round Round)
 		s.failed("", s.Books.postpone(ctx, t, s.Now().Add(24*time.Hour), s.Now()))
 		return round
 	}
-	if rules.Policy.DeleteAfter <= 0 {
-		s.failed("", s.Books.forgetGrace(ctx, t, s.Now())) // the config deletes nobody any more
+	if rules.Policy.DeleteAfter <= 0 || t.link.OwnSince().IsZero() {
+		// The config deletes nobody any more, or dirsweep is not who disabled it.
+		s.failed("", s.Books.forgetGrace(ctx, t, s.Now()))
 		return round
 	}
 	// The grace of the config as it is now counts, from the proven disable (R10).
-	if at := t.link.Disabled.Add(rules.Policy.DeleteAfter); t.link.Disabled.IsZero() || at.After(s.Now()) {
+	if at := t.link.OwnSince().Add(rules.Policy.DeleteAfter); at.After(s.Now()) {
 		s.failed("", s.Books.postpone(ctx, t, at, s.Now()))
 		return round
 	}

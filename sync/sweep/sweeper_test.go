@@ -366,6 +366,18 @@ func TestWhatARoundDoes(t *testing.T) {
 			}, sweep.Selection{}, "look 1, close 1", "proven 1 next 1m0s delete 720h0m0s",
 		},
 		{
+			"R10: the grace is over, and it was open in between", closed("1", noon.Add(-month), time.Time{}, noon),
+			func(r *round) {
+				link := r.link("1")
+				link.SeenActive(link.Disabled)
+				if err := r.books.Ledger.Update(r.t.Context(), func(w *state.Writer) error { return w.PutLink(link) }); err != nil {
+					r.t.Fatal(err)
+				}
+			},
+			sweep.Selection{},
+			"", "proven 0 next never delete never",
+		},
+		{
 			"R10: the config gives more grace now", closed("1", noon.Add(-month), time.Time{}, noon), func(r *round) { r.rules.Policy.DeleteAfter = 2 * month },
 			sweep.Selection{},
 			"", "proven 0 next 1h0m0s delete 720h0m0s",

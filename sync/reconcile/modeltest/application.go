@@ -25,7 +25,8 @@ type account struct {
 	listed   bool      // in a whole listing of a pass that was made to its end: the engine knows it
 	closedBy string    // who disabled it: "engine", "hand", or "" while it is active
 	closedAt time.Time // when the engine did
-	unseen   string    // who had disabled it before somebody enabled it, until the engine sees that
+	unseen   string    // who had disabled it before somebody enabled it, until the engine knows that
+	read     bool      // in this step
 	made     bool      // by hand, while the engine was at work
 	moved    bool      // it has another identifier than at first
 	mine     bool      // the engine knew it already when somebody disabled it
@@ -146,7 +147,7 @@ func (a *application) list() (list []identity.Account, cut bool) {
 	}
 	for _, id := range ids {
 		list, a.accounts[id].seen = append(list, copied(a.accounts[id].Account)), true
-		a.accounts[id].unseen = ""
+		a.accounts[id].read = true
 	}
 	return list, cut
 }
@@ -156,14 +157,14 @@ func (a *application) get(id identity.AccountID) (identity.Account, error) {
 	if !ok {
 		return identity.Account{}, gone(id)
 	}
-	held.unseen = ""
+	held.read = true
 	return copied(held.Account), nil
 }
 
 func (a *application) find(attribute, value string) (found []identity.Account) {
 	for _, id := range slices.Sorted(maps.Keys(a.accounts)) {
 		if strings.EqualFold(a.accounts[id].Get(attribute).Text(), value) {
-			found, a.accounts[id].unseen = append(found, copied(a.accounts[id].Account)), ""
+			found, a.accounts[id].read = append(found, copied(a.accounts[id].Account)), true
 		}
 	}
 	return found
@@ -349,6 +350,17 @@ func (a *application) makeByHand(who int) {
 	}
 	made := a.add(want, who%len(m.humans))
 	a.accounts[made.ID].touched, a.accounts[made.ID].made = true, true
+}
+
+// noticed is the end of a step: whoever enabled an account that was read is known of, unless the process died, which
+// forgets what it has not written down.
+func (a *application) noticed(died bool) {
+	for _, held := range a.accounts {
+		if held.read && !died {
+			held.unseen = ""
+		}
+		held.read = false
+	}
 }
 
 // keep remembers which accounts the engine knows from now on, where a step shows it everything.

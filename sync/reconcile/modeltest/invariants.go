@@ -314,6 +314,9 @@ func (w *world) check(kind Kind, completed bool) error {
 		for _, link := range l.links[t] {
 			if acc := app.accounts[link.Account]; acc != nil {
 				acc.asked = !link.Asked.IsZero()
+				if link.State == identity.LinkActive || link.Opened {
+					acc.unseen = "" // that was written down
+				}
 			}
 		}
 	}

@@ -316,6 +316,9 @@ func (w *world) do(kind Kind, act func(context.Context) error, s Step) error {
 	for _, f := range []Fault{w.fault.Fault, s.Deed} {
 		w.counts.add(f, kind, s.Crash, died)
 	}
+	for _, app := range w.applications {
+		app.noticed(died)
+	}
 	if died {
 		if err := w.restart(); err != nil {
 			return err
