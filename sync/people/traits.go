@@ -233,7 +233,7 @@ func (r *Read) weighLosses(ctx context.Context, n int) error {
 	if g.approved, err = r.approvedAnomalies(ctx, n); err != nil || len(g.lacking) == 0 {
 		return err
 	}
-	each := func(fn func(i int, known state.Person, e roster.Entry) error) error {
+	each := func(fn func(v *state.Reader, i int, known state.Person, e roster.Entry) error) error {
 		return r.o.Ledger.View(ctx, func(v *state.Reader) error {
 			for _, i := range g.lacking {
 				if r.Roster.Source(i) != n {
@@ -247,14 +247,14 @@ func (r *Read) weighLosses(ctx context.Context, n int) error {
 				if err != nil {
 					return fmt.Errorf("read the state: %w", err)
 				}
-				if err := fn(i, known, e); err != nil {
+				if err := fn(v, i, known, e); err != nil {
 					return err
 				}
 			}
 			return nil
 		})
 	}
-	err = each(func(i int, known state.Person, e roster.Entry) error {
+	err = each(func(_ *state.Reader, i int, known state.Person, e roster.Entry) error {
 		e, err := r.keepGroups(n, i, known, e)
 		g.survey.Note(g.before(known, r.programs[n]), g.traits(e.Record))
 		return err
@@ -271,8 +271,8 @@ func (r *Read) weighLosses(ctx context.Context, n int) error {
 	if len(g.suspicions) == 0 {
 		return nil
 	}
-	return each(func(i int, known state.Person, e roster.Entry) error {
-		return r.bind(n, i, known, e)
+	return each(func(v *state.Reader, i int, known state.Person, e roster.Entry) error {
+		return r.bind(v, n, i, known, e)
 	})
 }
 
@@ -452,8 +452,9 @@ func (g *reading) groupRecords() []state.GroupRecord {
 }
 
 // bind keeps somebody as they are at every target that anomalies touch: where they are in scope nothing is changed,
-// and where they no longer are they wait for an operator.
-func (r *Read) bind(n, i int, known state.Person, e roster.Entry) error {
+// and where they no longer are they wait for an operator: also those who were put out before, and still have an open
+// account.
+func (r *Read) bind(v *state.Reader, n, i int, known state.Person, e roster.Entry) error {
 	g := r.readings[n]
 	before, now := g.before(known, r.programs[n]), g.traits(e.Record)
 	effect := effects{person: e.Person}
@@ -479,6 +480,11 @@ func (r *Read) bind(n, i int, known state.Person, e roster.Entry) error {
 		if scope {
 			doubted = append(doubted, l.Name)
 		}
+		link, linked, err := v.Link(l.Name, e.Person.ID)
+		if err != nil {
+			return fmt.Errorf("read the state: %w", err)
+		}
+		keeps := linked && link.State == identity.LinkActive || slices.Contains(known.Scope, l.Name)
 		switch {
 		case l.Scope.Has(i) && account:
 			if !scope {
@@ -487,7 +493,7 @@ func (r *Read) bind(n, i int, known state.Person, e roster.Entry) error {
 			l.Scope.Clear(i)
 			l.Unsure.Set(i)
 			bound = append(bound, l.Name)
-		case !l.Scope.Has(i) && !l.Unsure.Has(i) && scope && slices.Contains(known.Scope, l.Name):
+		case !l.Scope.Has(i) && !l.Unsure.Has(i) && scope && keeps:
 			l.bound[i] = strongest(by)
 			bound = append(bound, l.Name)
 		case !l.Scope.Has(i) && !l.Unsure.Has(i) && scope: // whether they would be let in cannot be told
@@ -571,11 +577,13 @@ func (r *Read) bindNewcomer(n, i int, e roster.Entry, lost []*suspicion) error {
 	effect := effects{person: e.Person}
 	effect.person.Active = !e.Record.Inactive
 	rec := e.Record
+	var by []*suspicion
 	for _, s := range lost {
 		had := judge.Traits{Container: now.Container, Attributes: []string{s.anomaly.Name}, Groups: []string{s.anomaly.Name}}
 		if !s.anomaly.Binds(had, now) {
 			continue
 		}
+		by = append(by, s)
 		if effect.add(s.anomaly, g); s.anomaly.Trait == judge.Group {
 			rec.Groups = withNumber(rec.Groups, g.group(s.anomaly.Name))
 		} else {
@@ -594,6 +602,9 @@ func (r *Read) bindNewcomer(n, i int, e roster.Entry, lost []*suspicion) error {
 	}
 	if !bound {
 		return nil
+	}
+	for _, s := range by {
+		s.people++
 	}
 	rec.Print = 0 // to be evaluated again
 	e.Record = rec

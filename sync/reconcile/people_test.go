@@ -153,6 +153,24 @@ func TestR01ALostRight(t *testing.T) {
 	}
 }
 
+// TestR21NewcomersThatAreDoubtedAreCounted: who is read for the first time while a group hides its members is neither
+// let in nor put out, and whoever reads about the hold is told of all of them.
+func TestR21NewcomersThatAreDoubtedAreCounted(t *testing.T) {
+	dir := slapdtest.Start(t, slapdtest.Options{People: 10, Groups: 1})
+	app := scimtest.StartElimity(t)
+	l := newLab(t)
+	admins := dir.AddGroup(t, "admins", dir.AddPerson(t, "alice", nil), dir.AddPerson(t, "bob", nil))
+	l.directory("corp", dir, fmt.Sprintf("groups { base_dn = %q }", dir.GroupsDN()))
+	l.application("wiki", app, `scope = member_of("admins")`, everybody)
+	l.full()
+	dir.Restrict(t, fmt.Sprintf(`to dn.exact="%s" attrs=member by dn.exact="%s" none by * none`, admins, dir.AdminDN()))
+	dir.AddPerson(t, "carol", nil)
+	report := kept(t, l, app, "group admins", 2)
+	if reason := report.Held[0].Reason; !strings.Contains(reason, "3 people stay as they are") {
+		t.Errorf("held: %s", reason)
+	}
+}
+
 // TestR01AnEmptiedContainer: B9.
 func TestR01AnEmptiedContainer(t *testing.T) {
 	dir := slapdtest.Start(t, slapdtest.Options{People: 40})
