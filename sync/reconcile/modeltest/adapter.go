@@ -173,6 +173,7 @@ func (w *world) readHolds(r *state.Reader) (list []hold, err error) {
 		one.closes = h.Kind == identity.HoldCohort || h.Kind == identity.HoldAnomaly
 		one.enables = h.Kind == identity.HoldEnable
 		one.attribute = h.Kind == identity.HoldAnomaly && strings.HasPrefix(h.Anomaly, "attribute")
+		one.group = h.Kind == identity.HoldAnomaly && strings.HasPrefix(h.Anomaly, "group")
 		if h.Kind == identity.HoldShrink || h.Kind == identity.HoldRelink {
 			one.source = h.Directory
 		}

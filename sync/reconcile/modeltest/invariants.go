@@ -442,6 +442,9 @@ func (w *world) checkAccount(l look, p place, acc *account, read bool) {
 	fault := w.faultOf(p.target, false)
 	switch {
 	case !step.Status.Open() || step.Status == "":
+		if w.undecidedOf(l, p, acc) {
+			return
+		}
 		if !acc.touched && w.fault.Fault != StoreFails {
 			w.broken(InBooks, "%s: %s of %s is open, and the books say %q", targetNames[p.target], acc.ID, w.who(p.human), step.Status)
 		}
@@ -449,6 +452,18 @@ func (w *world) checkAccount(l look, p place, acc *account, read bool) {
 	case step.Status == state.StepOpen && fault == NoFault && w.fault.Fault != StoreFails && !w.paused(p.target):
 		w.broken(ClosedAtOnce, "%s: %s of %s: %s", targetNames[p.target], acc.ID, w.who(p.human), step.Error)
 	}
+}
+
+// undecidedOf reports whether nobody can tell whether somebody who is back may keep their account: under the anchor
+// that they have now they were first read when the group that lets people in had lost everybody, or many. While that
+// waits for an operator, nothing is decided of them (F4).
+func (w *world) undecidedOf(l look, p place, acc *account) bool {
+	h := w.model.humans[p.human]
+	former := slices.ContainsFunc(l.links[p.target], func(link state.Link) bool {
+		return link.Account == acc.ID && h.entry != nil && link.Person.Anchor != w.model.config.anchor(h.entry)
+	})
+	waits := func(one hold) bool { return one.group && !one.approved && !one.rejected }
+	return former && p.target == chat && slices.ContainsFunc(l.holds, waits)
 }
 
 func (w *world) anchorEdited() bool {
@@ -530,6 +545,7 @@ type hold struct {
 	closes             bool // what it keeps from happening is closing
 	enables            bool // or enabling
 	attribute          bool // it is over an attribute that many have lost
+	group              bool // or a group
 	members            []member
 	text               string // for those who read about it
 }
