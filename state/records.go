@@ -315,7 +315,8 @@ type Finding struct {
 	First            time.Time `cbor:"2,keyasint,omitzero"`
 }
 
-// An Unlinked account is one that nobody was linked to in the last whole listing of its target.
+// An Unlinked account is one that nobody was linked to in the last whole listing of its target, or when it came to be on
+// somebody's books.
 type Unlinked struct {
 	Target   string             `cbor:"-"`
 	Account  identity.AccountID `cbor:"-"`
@@ -323,7 +324,8 @@ type Unlinked struct {
 	Active   bool               `cbor:"2,keyasint,omitempty"`
 	First    time.Time          `cbor:"3,keyasint,omitzero"`
 	// Fits is the person without an account there whom it fitted, who should have none; zero for an orphan, which
-	// fitted nobody. Fitting fingerprints the config by which that was found out.
+	// fitted nobody. Fitting fingerprints the config by which that was found out; 0 where a case of that person has the
+	// account, whatever the config is.
 	Fits    identity.PersonID `cbor:"5,keyasint,omitzero"`
 	Fitting uint64            `cbor:"4,keyasint,omitempty"`
 }

@@ -345,23 +345,17 @@ func findingKey(f identity.Finding) key {
 
 // SetUnlinked replaces the unlinked accounts of a target. One that was there already keeps its First.
 func (w *Writer) SetUnlinked(target string, list []Unlinked) error {
-	before := map[identity.AccountID]Unlinked{}
+	before := map[identity.AccountID]bool{}
 	for a, err := range w.AllUnlinked(target) {
 		if err != nil {
 			return err
 		}
-		before[a.Account] = a
+		before[a.Account] = true
 	}
 	for _, a := range list {
-		was, known := before[a.Account]
 		delete(before, a.Account)
-		if known {
-			a.First = was.First
-		}
-		if known && a == was {
-			continue
-		}
-		if err := w.put(unlinked, makeKey(target, string(a.Account)), a); err != nil {
+		a.Target = target
+		if err := w.PutUnlinked(a); err != nil {
 			return err
 		}
 	}
@@ -371,6 +365,21 @@ func (w *Writer) SetUnlinked(target string, list []Unlinked) error {
 		}
 	}
 	return nil
+}
+
+// PutUnlinked writes one unlinked account. One that was there already keeps its First.
+func (w *Writer) PutUnlinked(a Unlinked) error {
+	was, known, err := w.Unlinked(a.Target, a.Account)
+	if err != nil {
+		return err
+	}
+	if known {
+		a.First = was.First
+	}
+	if known && a == was {
+		return nil
+	}
+	return w.put(unlinked, makeKey(a.Target, string(a.Account)), a)
 }
 
 // PutClosure orders a person closed.

@@ -408,12 +408,8 @@ func (d *Desk) owned(ctx context.Context, t survey.Target, person identity.Perso
 					return err
 				}
 				hit.Holder = link.Person
-				if was, known, err := r.Unlinked(t.Name, a.ID); err != nil {
-					return err
-				} else if known && was.UserName == a.UserName {
-					hit.Fitted = &was.Fits
-				}
-				return nil
+				hit.Fitted, err = d.fitted(r, t.Name, a, person)
+				return err
 			})
 			if err != nil {
 				return nil, nil, fmt.Errorf("read the state: %w", err)
@@ -423,6 +419,20 @@ func (d *Desk) owned(ctx context.Context, t survey.Target, person identity.Perso
 	}
 	own, disputed = sweep.Owned(traits, hits)
 	return own, disputed, errors.Join(troubles...)
+}
+
+// fitted is whom an account without a link fitted, or on whose books it is; nil where nothing is known of it. What is a
+// person's under another anchor is theirs.
+func (d *Desk) fitted(r *state.Reader, target string, a identity.Account, person identity.Person) (*identity.PersonID, error) {
+	was, known, err := r.Unlinked(target, a.ID)
+	if err != nil || !known || was.UserName != a.UserName {
+		return nil, err
+	}
+	p, _, err := r.Person(was.Fits)
+	if p.Rehire != "" && p.Rehire == d.rehireKey(person) {
+		return &person.ID, err
+	}
+	return &was.Fits, err
 }
 
 // traits collects what tells a person's accounts apart at a target, and the account that is linked to them.

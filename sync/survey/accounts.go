@@ -112,14 +112,16 @@ func (s *Survey) meet(ctx context.Context, batch []identity.Account) (late []peo
 	return late, err
 }
 
-// fitted is whom an unlinked account fitted in the last whole listing, by the same config and under the same name; zero
-// for nobody, nil where it was not there.
+// fitted is whom an unlinked account fitted in the last whole listing, by the same config and under the same name, or on
+// whose books it has come since; zero for nobody, nil where it was not there.
 func (s *Survey) fitted(v *state.Reader, a identity.Account) (*identity.PersonID, error) {
 	was, known, err := v.Unlinked(s.Name, a.ID)
-	if err != nil || !known || was.Fitting != s.fitting || was.UserName != a.UserName {
+	booked := was.Fitting == 0
+	if err != nil || !known || !booked && was.Fitting != s.fitting || was.UserName != a.UserName {
 		return nil, err
 	}
-	return &was.Fits, nil
+	fits := s.view.Heir(was.Fits)
+	return &fits, nil
 }
 
 // compare plans one linked account. It returns a leaver where the account of one was enabled again by somebody else

@@ -97,8 +97,24 @@ func Open(w *state.Writer, l identity.Leaver, a identity.Account, status state.S
 	if c.Left.IsZero() {
 		c.Left = now
 	}
+	if status != state.StepDisputed {
+		if err := noteFits(w, l, a, now); err != nil {
+			return err
+		}
+	}
 	return Owe(w, c, state.Step{
 		Target: l.Target, Account: a.ID, UserName: a.UserName, ExternalID: a.ExternalID, Status: status, Error: why, At: now, Rule: l.Rule,
+	})
+}
+
+// noteFits remembers whose an account is that nobody is linked to, at once: the listing that shows it may never come to
+// its end, the step may be taken back, and whoever is given its userName meanwhile is not the one whose it was (R3).
+func noteFits(w *state.Writer, l identity.Leaver, a identity.Account, now time.Time) error {
+	if _, linked, err := w.LinkByAccount(l.Target, a.ID); err != nil || linked || a.ID == "" || l.Person.IsZero() {
+		return err
+	}
+	return w.PutUnlinked(state.Unlinked{
+		Target: l.Target, Account: a.ID, UserName: a.UserName, Active: true, First: now, Fits: l.Person,
 	})
 }
 

@@ -230,3 +230,49 @@ func TestWhatEndsByAReturnIsToldOnce(t *testing.T) {
 		})
 	}
 }
+
+// TestR03WhoseAnAccountIsIsRememberedWithItsStep: nobody is linked to the account yet, and the step may be taken back.
+func TestR03WhoseAnAccountIsIsRememberedWithItsStep(t *testing.T) {
+	bob := identity.PersonID{Directory: "corp", Anchor: "b"}
+	for _, c := range []struct {
+		name   string
+		status state.StepStatus
+		link   identity.PersonID // whom the account is linked to
+		want   string
+	}{
+		{"to be closed", state.StepOpen, identity.PersonID{}, "corp/a"},
+		{"held", state.StepHeld, identity.PersonID{}, "corp/a"},
+		{"that may be theirs", state.StepDisputed, identity.PersonID{}, ""},
+		{"theirs for certain", state.StepOpen, alice, ""},
+		{"somebody else's for certain", state.StepOpen, bob, ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			b := newBook(t)
+			b.write(func(w *state.Writer) error {
+				if c.link.IsZero() {
+					return nil
+				}
+				return w.PutLink(state.Link{Target: "wiki", Person: c.link, Account: "1", State: identity.LinkActive})
+			})
+			b.write(func(w *state.Writer) error {
+				l := identity.Leaver{Person: alice, Target: "wiki", Account: "1", UserName: "ann"}
+				if err := sweep.Open(w, l, identity.Account{ID: "1", UserName: "ann"}, c.status, "", noon); err != nil {
+					return err
+				}
+				_, err := sweep.ReturnOne(w, alice, state.Step{Target: "wiki", Account: "1"}, "released", noon)
+				return err
+			})
+			b.write(func(w *state.Writer) error {
+				got := ""
+				was, known, err := w.Unlinked("wiki", "1")
+				if known {
+					got = was.Fits.String()
+				}
+				if got != c.want || was.Fitting != 0 || known && was.UserName != "ann" {
+					t.Errorf("it fits %q: %+v; want %q", got, was, c.want)
+				}
+				return err
+			})
+		})
+	}
+}
