@@ -298,6 +298,13 @@ type Tombstone struct {
 	At         time.Time          `cbor:"6,keyasint,omitzero"` // when it was proven gone
 }
 
+// Tombstone is what is remembered of a link whose account was proven gone.
+func (l Link) Tombstone(at time.Time) Tombstone {
+	return Tombstone{
+		Target: l.Target, Person: l.Person, Name: l.Name, Account: l.Account, UserName: l.UserName, ExternalID: l.ExternalID, At: at,
+	}
+}
+
 // keys are those by which a tombstone is found.
 func (t Tombstone) keys() (list []key) {
 	if t.ExternalID != "" {

@@ -130,6 +130,19 @@ func (d *desk) recorded(person identity.PersonID) (link state.Link) {
 	return link
 }
 
+// hasTombstone reports whether an account with somebody's userName is known to be gone.
+func (d *desk) hasTombstone(person identity.PersonID) (has bool) {
+	d.t.Helper()
+	if err := d.ledger.View(d.t.Context(), func(r *state.Reader) error {
+		tomb, _, known, err := r.Tombstone("wiki", "", person.Anchor)
+		has = known && tomb.Person == person && tomb.Account != "" && !tomb.At.IsZero()
+		return err
+	}); err != nil {
+		d.t.Fatal(err)
+	}
+	return has
+}
+
 func (d *desk) intents() (list []state.Intent) {
 	d.t.Helper()
 	if err := d.ledger.View(d.t.Context(), func(r *state.Reader) error {
@@ -717,6 +730,7 @@ func TestR07RecoverLooksAndRepeatsNothing(t *testing.T) {
 			now := d.recorded(alice)
 			d.want("linked account", c.link, now.Account)
 			d.want("state", c.state, now.State)
+			d.want("remembered of one that is gone", c.op != identity.Create && c.link == "", d.hasTombstone(alice))
 		})
 	}
 }

@@ -32,7 +32,7 @@ func (x *Executor) settle(ctx context.Context, p *Pass, intent state.Intent, job
 	} else if errors.Is(r.Err, targets.ErrUnavailable) {
 		link = asked(job, r.At)
 	}
-	err = x.conclude(ctx, intent, job, link, r.Err == nil, head)
+	err = x.conclude(ctx, intent, job, link, r.Err == nil, r.At, head)
 	if linkedOtherwise := errors.Is(err, state.ErrLinked); err != nil && (!linkedOtherwise || !job.Change.Op.Sweeps()) {
 		r.Err = errors.Join(r.Err, fmt.Errorf("settle: %w", err))
 		return r
@@ -45,11 +45,11 @@ func (x *Executor) settle(ctx context.Context, p *Pass, intent state.Intent, job
 // been linked otherwise since, what is remembered stands, and the error is a state.ErrLinked: the intent is removed all
 // the same, or it would be looked into for ever.
 func (x *Executor) conclude(
-	ctx context.Context, intent state.Intent, job Job, link state.Link, done bool, head audit.Head,
+	ctx context.Context, intent state.Intent, job Job, link state.Link, done bool, at time.Time, head audit.Head,
 ) error {
 	put := func(w *state.Writer) error {
 		if done {
-			return putLink(w, job, link)
+			return putLink(w, job, link, at)
 		}
 		return noteAsked(w, link)
 	}
@@ -131,7 +131,7 @@ func HoldsTold(holds []identity.Hold, at time.Time, pass string) []audit.Record 
 	return told
 }
 
-func putLink(w *state.Writer, job Job, link state.Link) error {
+func putLink(w *state.Writer, job Job, link state.Link, at time.Time) error {
 	displaced, err := displace(w, job, link)
 	if err != nil {
 		return err
@@ -149,7 +149,11 @@ func putLink(w *state.Writer, job Job, link state.Link) error {
 		}
 	}
 	if link.Target == "" {
-		return nil
+		if job.Link.Person.IsZero() {
+			return nil
+		}
+		// With the link, since nothing else may know the account by then, where the change was cut short (R11).
+		return w.PutTombstone(job.Link.Tombstone(at))
 	}
 	if job.Change.Op == identity.Create {
 		// Found, and linked, by somebody else since it was made: an order that closed it, say.
@@ -396,7 +400,7 @@ func (x *Executor) settleFound(ctx context.Context, p *Pass, intent state.Intent
 	if done {
 		link = after(p, job, r)
 	}
-	if err = x.conclude(ctx, intent, job, link, done, head); errors.Is(err, state.ErrLinked) {
+	if err = x.conclude(ctx, intent, job, link, done, r.At, head); errors.Is(err, state.ErrLinked) {
 		return nil // what is remembered stands
 	}
 	return err

@@ -280,10 +280,7 @@ func LeaveTombstone(w *state.Writer, gone state.Link, at time.Time) error {
 			return err
 		}
 	}
-	return w.PutTombstone(state.Tombstone{
-		Target: gone.Target, Person: gone.Person, Name: gone.Name, Account: gone.Account, UserName: gone.UserName,
-		ExternalID: gone.ExternalID, At: at,
-	})
+	return w.PutTombstone(gone.Tombstone(at))
 }
 
 // StepOf is the step of one account, nil where the case has none.
