@@ -389,50 +389,104 @@ func (d *Desk) owned(ctx context.Context, t survey.Target, person identity.Perso
 		return nil, nil, err
 	}
 	var troubles []error
-	app, err := t.Session.Recent(apply.ForLeavers(ctx))
+	ctx = apply.ForLeavers(ctx)
+	app, err := t.Session.Recent(ctx)
 	if err != nil {
 		own, disputed = sweep.Owned(traits, hits)
 		return own, disputed, err
 	}
 	for _, key := range traits.Keys() {
-		found, err := app.Find(apply.ForLeavers(ctx), key[0], key[1])
+		found, err := app.Find(ctx, key[0], key[1])
 		if err != nil {
 			troubles = append(troubles, err)
 			break // what it does not answer once it will not answer for the next
 		}
 		for _, a := range found {
-			hit := sweep.Hit{Account: a, By: key[0]}
-			err := d.Ledger.View(ctx, func(r *state.Reader) error {
-				link, _, err := r.LinkByAccount(t.Name, a.ID)
-				if err != nil {
-					return err
-				}
-				hit.Holder = link.Person
-				hit.Fitted, err = d.fitted(r, t.Name, a, person)
-				return err
-			})
-			if err != nil {
-				return nil, nil, fmt.Errorf("read the state: %w", err)
-			}
-			hits = append(hits, hit)
+			hits = append(hits, sweep.Hit{Account: a, By: key[0]})
 		}
 	}
+	bore, err := d.holders(ctx, t.Name, hits)
+	if err != nil {
+		return nil, nil, err
+	}
+	hits, err = d.doubt(ctx, app, person, hits, bore)
 	own, disputed = sweep.Owned(traits, hits)
-	return own, disputed, errors.Join(troubles...)
+	return own, disputed, errors.Join(append(troubles, err)...)
 }
 
-// fitted is whom an account without a link fitted, or on whose books it is; nil where nothing is known of it. What is a
-// person's under another anchor is theirs.
-func (d *Desk) fitted(r *state.Reader, target string, a identity.Account, person identity.Person) (*identity.PersonID, error) {
-	was, known, err := r.Unlinked(target, a.ID)
-	if err != nil || !known || was.UserName != a.UserName {
-		return nil, err
+// holders notes of hits whom they are linked to, or whom they fitted. It returns the links of accounts that bore the
+// userName of one without a link, by it in lower case.
+func (d *Desk) holders(ctx context.Context, target string, hits []sweep.Hit) (bore map[string]state.Link, err error) {
+	bore = map[string]state.Link{}
+	err = d.Ledger.View(ctx, func(r *state.Reader) error {
+		for i, h := range hits {
+			link, linked, err := r.LinkByAccount(target, h.Account.ID)
+			if err != nil {
+				return err
+			}
+			if hits[i].Holder = link.Person; linked {
+				continue
+			}
+			bore[strings.ToLower(h.Account.UserName)] = state.Link{}
+			was, known, err := r.Unlinked(target, h.Account.ID)
+			if err != nil {
+				return err
+			}
+			if known && was.UserName == h.Account.UserName {
+				hits[i].Fitted = &was.Fits
+			}
+		}
+		if len(bore) == 0 {
+			return nil
+		}
+		for link, err := range r.Links(target) {
+			if err != nil {
+				return err
+			}
+			if _, asked := bore[strings.ToLower(link.UserName)]; asked {
+				bore[strings.ToLower(link.UserName)] = link
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read the state: %w", err)
 	}
-	p, _, err := r.Person(was.Fits)
-	if p.Rehire != "" && p.Rehire == d.rehireKey(person) {
-		return &person.ID, err
+	return bore, nil
+}
+
+// doubt notes of hits without a link that they fitted somebody else, where they may be that one's under another
+// identifier. Those of which that cannot be told now are left out, and its error says why.
+func (d *Desk) doubt(
+	ctx context.Context, app *apply.Pass, person identity.Person, hits []sweep.Hit, bore map[string]state.Link,
+) (told []sweep.Hit, err error) {
+	var troubles []error
+	key := d.rehireKey(person)
+	same := func(id identity.PersonID) (same bool) { // also under another anchor
+		err := d.Ledger.View(ctx, func(r *state.Reader) error {
+			p, known, err := r.Person(id)
+			same = id == person.ID || known && key != "" && p.Rehire == key
+			return err
+		})
+		return same && err == nil
 	}
-	return &was.Fits, err
+	for _, h := range hits {
+		if h.Holder.IsZero() {
+			name := h.Account.UserName
+			was, known, err := survey.Predecessor(ctx, app, d.Ledger, name, bore[strings.ToLower(name)], same)
+			switch {
+			case err != nil:
+				troubles = append(troubles, err)
+				continue
+			case known:
+				h.Fitted = &was.Person
+			case h.Fitted != nil && same(*h.Fitted):
+				h.Fitted = &person.ID
+			}
+		}
+		told = append(told, h)
+	}
+	return told, errors.Join(troubles...)
 }
 
 // traits collects what tells a person's accounts apart at a target, and the account that is linked to them.

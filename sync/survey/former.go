@@ -21,7 +21,7 @@ func (s *Survey) former(ctx context.Context, have identity.Account) (out people.
 			return s.again(ctx, link, have, "under another identifier than "+string(link.Account))
 		}
 	}
-	tomb, certain, known, err := s.tombstone(ctx, have)
+	tomb, certain, known, err := tombstone(ctx, s.o.Ledger, s.Name, have)
 	switch {
 	case err != nil:
 		return out, false, err
@@ -36,9 +36,11 @@ func (s *Survey) former(ctx context.Context, have identity.Account) (out people.
 	return out, false, nil
 }
 
-func (s *Survey) tombstone(ctx context.Context, have identity.Account) (tomb state.Tombstone, certain, known bool, err error) {
-	err = s.o.Ledger.View(ctx, func(v *state.Reader) (err error) {
-		tomb, certain, known, err = v.Tombstone(s.Name, have.ExternalID, have.UserName)
+func tombstone(
+	ctx context.Context, ledger *state.Ledger, target string, have identity.Account,
+) (tomb state.Tombstone, certain, known bool, err error) {
+	err = ledger.View(ctx, func(v *state.Reader) (err error) {
+		tomb, certain, known, err = v.Tombstone(target, have.ExternalID, have.UserName)
 		return err
 	})
 	if err != nil {

@@ -73,31 +73,45 @@ func (s *Survey) predecessors(ctx context.Context, m correlate.Match) (correlate
 	if m.Situation != identity.Unlinked || m.By == "externalId" {
 		return m, nil
 	}
-	rival, linked := s.rivals[m.Account]
-	if !linked {
-		tomb, _, gone, err := s.tombstone(ctx, identity.Account{UserName: m.UserName})
-		if err != nil || !gone {
-			return m, err
-		}
-		rival = state.Link{Person: tomb.Person, Name: tomb.Name, Account: tomb.Account}
-	}
-	if s.view.Heir(rival.Person) == m.Person {
-		return m, nil
-	}
-	if linked { // who has a tombstone was proven gone
-		now, err := s.app.Account(ctx, rival.Account)
-		switch {
-		case err == nil && apply.Bears(rival, now):
-			return m, nil
-		case err != nil && !errors.Is(err, targets.ErrNotFound):
-			return m, err
-		}
+	same := func(id identity.PersonID) bool { return s.view.Heir(id) == m.Person }
+	was, known, err := Predecessor(ctx, s.app, s.o.Ledger, m.UserName, s.rivals[m.Account], same)
+	if err != nil || !known {
+		return m, err
 	}
 	m.Situation, m.People = identity.Disputed, []identity.PersonID{m.Person}
 	m.Why = fmt.Sprintf("it may be the account of %s (%s), which bore this userName and is not there any more under %s",
-		rival.Name, rival.Person, rival.Account)
-	m.Fitted = &rival.Person
+		was.Name, was.Person, was.Account)
+	m.Fitted = &was.Person
 	return m, nil
+}
+
+// Predecessor is whose account one that nobody is linked to may be under another identifier, where that is not who is
+// thought of: an account of theirs bore its userName, and is not to be found any more. bore is the link of such an
+// account, the zero one where there is none.
+func Predecessor(
+	ctx context.Context, app *apply.Pass, ledger *state.Ledger, userName string, bore state.Link, thoughtOf func(identity.PersonID) bool,
+) (was state.Link, known bool, err error) {
+	linked := bore.Account != ""
+	if !linked {
+		tomb, _, gone, err := tombstone(ctx, ledger, app.Session().Name(), identity.Account{UserName: userName})
+		if err != nil || !gone {
+			return was, false, err
+		}
+		bore = state.Link{Person: tomb.Person, Name: tomb.Name, Account: tomb.Account}
+	}
+	if thoughtOf(bore.Person) {
+		return was, false, nil
+	}
+	if linked { // who has a tombstone was proven gone
+		now, err := app.Account(ctx, bore.Account)
+		switch {
+		case err == nil && apply.Bears(bore, now):
+			return was, false, nil
+		case err != nil && !errors.Is(err, targets.ErrNotFound):
+			return was, false, err
+		}
+	}
+	return bore, true, nil
 }
 
 // unlinkedPeople gives the matcher everybody without a link, also those who should have no account: one that they have

@@ -22,7 +22,8 @@ type Hit struct {
 	Account identity.Account
 	By      string            // the attribute
 	Holder  identity.PersonID // whom it is linked to; zero for nobody
-	// Fitted is whom it fitted when it was listed before, without a link: zero for nobody; nil where it was not listed.
+	// Fitted is whom it fitted when it was listed before, without a link, or whose books it is on, or whose account under
+	// another identifier it may be: zero for nobody; nil where nothing is known of it.
 	Fitted *identity.PersonID
 }
 

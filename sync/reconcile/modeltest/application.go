@@ -332,7 +332,8 @@ func (a *application) byHand(deed Fault, who int) {
 		delete(a.accounts, id)
 		a.next++
 		held.ID = identity.AccountID(fmt.Sprintf("%s-%03d", a.name(), a.next))
-		a.accounts[held.ID], held.moved, held.listed = held, true, false
+		// Of who was linked to it, it is known under what name they had it.
+		a.accounts[held.ID], held.moved, held.listed = held, true, a.world.known[a.n][id]
 	}
 }
 
