@@ -609,6 +609,19 @@ func (r *Read) returns(ctx context.Context, l *View) error {
 		var left []judge.Former
 		var present []judge.Claimant
 		wanted := map[uint64]bool{}
+		former := func(id identity.PersonID, known bool) error { // known to have left
+			p, _, err := v.Person(id)
+			if err != nil {
+				return err
+			}
+			hash := roster.HashOf(p.Rehire)
+			if claims[hash] == nil || !known && r.gone[id].Outcome != judge.Left && p.Noticed.IsZero() {
+				return nil
+			}
+			wanted[hash] = true
+			left = append(left, judge.Former{Person: id, Key: key(hash)})
+			return nil
+		}
 		for link, err := range v.Links(l.Name) {
 			if err != nil {
 				return err
@@ -626,16 +639,24 @@ func (r *Read) returns(ctx context.Context, l *View) error {
 					continue
 				}
 			}
-			p, _, err := v.Person(link.Person)
+			if err := former(link.Person, here); err != nil {
+				return err
+			}
+		}
+		for a, err := range v.AllUnlinked(l.Name) { // one that is to be closed is theirs before it is linked to them
 			if err != nil {
 				return err
 			}
-			hash := roster.HashOf(p.Rehire)
-			if claims[hash] == nil || !here && r.gone[link.Person].Outcome != judge.Left && p.Noticed.IsZero() {
+			if _, here := r.Roster.Find(a.Fits); here || a.Fits.IsZero() {
 				continue
 			}
-			wanted[hash] = true
-			left = append(left, judge.Former{Person: link.Person, Key: key(hash)})
+			c, booked, err := v.Case(a.Fits)
+			if err != nil {
+				return err
+			}
+			if err := former(a.Fits, booked && c.Cause != identity.Emergency); err != nil {
+				return err
+			}
 		}
 		if len(left) == 0 {
 			return nil

@@ -206,6 +206,9 @@ func (s *Survey) orphan(ctx context.Context, have identity.Account) (out people.
 	}
 	if have.Active && !s.Observe {
 		if out, leaving, err := s.former(ctx, have); err != nil || leaving {
+			if leaving {
+				s.unlinked(have, out.Person)
+			}
 			return out, leaving, err
 		}
 	}

@@ -185,8 +185,11 @@ func (w *world) closes(one write, what string) {
 		return
 	}
 	again := w.closedBefore[p] // enabled in the application since; closing it again never counts
+	was, unknown := w.unknown[p]
 	switch {
 	case !s.leaves && w.owed[p]:
+	case !s.leaves && unknown && was.account == one.id && was.anchor != w.model.humans[p.human].last().anchor:
+		// By what is remembered nobody can tell that they are back: the account is who they were before our time.
 	case !s.leaves && !w.released[p]: // an operator may take for true what is not
 		w.broken(ClosesNobody, "%s", what)
 		return
@@ -523,6 +526,9 @@ func (w *world) decide(ctx context.Context, digest string, approve bool) error {
 			if approve && h.digest == digest {
 				w.released[m.place] = true
 				delete(w.standing, m.place)
+				if m.unknown {
+					w.unknown[m.place] = m
+				}
 			}
 		}
 	}
@@ -555,6 +561,8 @@ type member struct {
 	account  identity.AccountID
 	strength identity.Strength
 	former   bool // it is about who they were under another anchor, or in another directory
+	anchor   string
+	unknown  bool // nothing is remembered of them
 }
 
 func (w *world) holds() []hold {
