@@ -188,11 +188,11 @@ func (w *world) readHolds(r *state.Reader) (list []hold, err error) {
 			last := w.model.humans[n].last()
 			former := m.Person.Directory != w.directory(last.source) || m.Person.Anchor != last.anchor && m.Person.Anchor != last.number
 			at := place{n, slices.Index(targetNames[:], m.Target)}
-			_, remembered, err := r.Person(m.Person)
+			p, _, err := r.Person(m.Person)
 			if err != nil {
 				return nil, err
 			}
-			one.members = append(one.members, member{at, m.Account, m.Strength, former, m.Person.Anchor, !remembered})
+			one.members = append(one.members, member{at, m.Account, m.Strength, former, m.Person.Anchor, p.Rehire == ""})
 		}
 		list = append(list, one)
 	}

@@ -562,7 +562,7 @@ type member struct {
 	strength identity.Strength
 	former   bool // it is about who they were under another anchor, or in another directory
 	anchor   string
-	unknown  bool // nothing is remembered of them
+	unknown  bool // nothing is remembered by which they would be known under another anchor
 }
 
 func (w *world) holds() []hold {
