@@ -73,6 +73,8 @@ type Job struct {
 	Mapping uint64     // fingerprints of the target's expressions, for the link
 	Scope   uint64
 	Waiting []string // what is wanted and the application lacks, for the link
+	// Also is done in the transaction that records the link; nil for nothing.
+	Also func(*state.Writer) error
 }
 
 // A Result is how a change ended.

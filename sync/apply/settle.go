@@ -48,10 +48,13 @@ func (x *Executor) conclude(
 	ctx context.Context, intent state.Intent, job Job, link state.Link, done bool, at time.Time, head audit.Head,
 ) error {
 	put := func(w *state.Writer) error {
-		if done {
-			return putLink(w, job, link, at)
+		if !done {
+			return noteAsked(w, link)
 		}
-		return noteAsked(w, link)
+		if err := putLink(w, job, link, at); err != nil || job.Also == nil {
+			return err
+		}
+		return job.Also(w)
 	}
 	settle := func(put func(*state.Writer) error) error {
 		return x.Ledger.Update(ctx, func(w *state.Writer) error {

@@ -235,9 +235,6 @@ func (b *Books) note(ctx context.Context, t task, closed Closed, now time.Time) 
 // record writes an attempt's result into its step.
 func record(s *state.Step, closed Closed, before bool, now time.Time) (took time.Duration) {
 	s.Attempts++
-	if closed.Account != "" && closed.Account != s.Account {
-		s.Account, s.Revoked = closed.Account, time.Time{}
-	}
 	if slices.Contains(closed.Ops, identity.Revoke) {
 		s.Revoked = now
 	}

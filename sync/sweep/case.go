@@ -158,6 +158,29 @@ func Unwatch(w *state.Writer, person identity.PersonID, step state.Step, now tim
 	return Note(w, person, step.Target, step.Account, func(s *state.Step) { s.Next, s.Delete = time.Time{}, time.Time{} }, now)
 }
 
+// renumber takes the step of an account to the identifier that it has now. What the books say of that one already is
+// over, but for what was taken away.
+func renumber(
+	w *state.Writer, person identity.PersonID, target string, from, to identity.AccountID, now time.Time,
+) error {
+	c, ok, err := w.Case(person)
+	if err != nil || !ok {
+		return err
+	}
+	i, j := find(c.Steps, target, from), find(c.Steps, target, to)
+	if i < 0 || i == j {
+		return nil
+	}
+	step := &c.Steps[i]
+	step.Account, step.Revoked = to, time.Time{}
+	if j >= 0 {
+		old := c.Steps[j].Taken
+		step.Taken = identity.SortedEntitlements(append(identity.WithoutEntitlements(old, step.Taken), step.Taken...))
+		c.Steps = slices.Delete(c.Steps, j, j+1)
+	}
+	return w.PutCase(settled(c, now))
+}
+
 // Return takes back what a person owes on one target, and why says why: they are in scope of it again, or were
 // released. A case without steps is forgotten; its history is in the audit trail. Where that ends a case that was open,
 // it is returned as it ended, to be given to Books.End once the transaction is done; else nil.

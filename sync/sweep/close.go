@@ -35,7 +35,7 @@ type Closed struct {
 	Taken  []identity.Entitlement // what was taken away
 	Why    string                 // of one that is done as far as can be and not Proven: what cannot be proven
 	// Account is the one that was closed, where that is another than the one asked for: the person's account has
-	// another identifier now.
+	// another identifier now, and so has its step.
 	Account identity.AccountID
 	Ops     []identity.Op
 	Failed  identity.Change // the change that Err is about
@@ -185,10 +185,17 @@ func unprovable(closed Closed) Closed {
 	return closed
 }
 
-// closeSuccessor links the account that is the person's now, and closes it.
+// closeSuccessor links the account that is the person's now, and closes it. The step goes with the link: cut short
+// between the two, what was decided about the account would be decided again.
 func closeSuccessor(ctx context.Context, x *apply.Executor, p *apply.Pass, a *Account, found identity.Account) Closed {
+	was := a.Change.Account
 	a.Change.Account, a.Change.UserName = found.ID, found.UserName
-	r := x.Do(ctx, p, apply.Job{Change: a.change(identity.Link), Have: found, Link: a.Link, Scope: a.Link.ScopePrint})
+	r := x.Do(ctx, p, apply.Job{
+		Change: a.change(identity.Link), Have: found, Link: a.Link, Scope: a.Link.ScopePrint,
+		Also: func(w *state.Writer) error {
+			return renumber(w, a.Change.Person, a.Change.Target, was, found.ID, x.Now())
+		},
+	})
 	if r.Err != nil {
 		return Closed{Failed: a.change(identity.Link), Err: r.Err}
 	}

@@ -66,6 +66,58 @@ func TestR05ClosingFollowsThePerson(t *testing.T) {
 	}
 }
 
+// R6: what was decided about an account is decided about it under another identifier too, wherever closing is cut short:
+// the step goes with the link.
+func TestR06AStepGoesWithItsAccount(t *testing.T) {
+	open := state.Step{Target: "wiki", Account: "1", Status: state.StepOpen}
+	before := state.Step{
+		Target: "wiki", Account: "9", Status: state.StepProven, Taken: identity.NamedEntitlements("staff"),
+	}
+	chat := state.Step{Target: "chat", Account: "1", Status: state.StepHeld}
+	for _, c := range []struct {
+		name  string
+		steps []state.Step
+		taken int
+	}{
+		{"a step", []state.Step{open}, 0},
+		{"the books know its identifier", []state.Step{open, before}, 1},
+		{"another target has one too", []state.Step{chat, open}, 0},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				d := newDesk(t, identity.Account{ID: "9", UserName: "alice", ExternalID: "a", Active: true})
+				d.app.Always("disable", applytest.Answer{Err: targets.ErrRejected})
+				a := d.leaver(strict, identity.LinkActive, time.Time{})
+				if err := d.ledger.Update(t.Context(), func(w *state.Writer) error {
+					return w.PutCase(state.Case{Person: alice, Steps: c.steps})
+				}); err != nil {
+					t.Fatal(err)
+				}
+				if closed := sweep.Close(t.Context(), d.x, d.p, a); closed.Err == nil || closed.Account != "9" {
+					t.Errorf("%+v", closed)
+				}
+				if err := d.ledger.View(t.Context(), func(r *state.Reader) error {
+					link, _, err := r.Link("wiki", alice)
+					if err != nil {
+						return err
+					}
+					kase, _, err := r.Case(alice)
+					step := sweep.StepOf(kase, "wiki", "9")
+					if link.Account != "9" || step == nil || step.Status != state.StepOpen || len(step.Taken) != c.taken {
+						t.Errorf("linked to %s, the step is %+v", link.Account, step)
+					}
+					if sweep.StepOf(kase, "wiki", "1") != nil || len(kase.Steps) != len(c.steps)-c.taken {
+						t.Errorf("the steps are %+v", kase.Steps)
+					}
+					return err
+				}); err != nil {
+					t.Fatal(err)
+				}
+			})
+		})
+	}
+}
+
 // R8: whatever the last step was, the account is inactive at the end.
 func TestR08TheLastStepIsNoProof(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

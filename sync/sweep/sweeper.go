@@ -528,6 +528,7 @@ func (t task) account(policy Policy) Account {
 func (s *Sweeper) close(ctx context.Context, rules Rules, t task) (round Round) {
 	a := t.account(rules.Policy)
 	closed := s.Closer.Close(ctx, a)
+	t.step.Account = cmp.Or(closed.Account, t.step.Account)
 	if closed.Err != nil && ctx.Err() != nil && (errors.Is(closed.Err, context.Cause(ctx)) || errors.Is(closed.Err, ctx.Err())) {
 		return round // a stop is nobody's failure: it stays due
 	}
