@@ -277,6 +277,26 @@ func TestR05HandsOff(t *testing.T) {
 	}
 }
 
+// Another account of who is held waits with the linked one: its person is known, so that they have not left before our
+// time, and it is nobody's orphan.
+func TestR06ASecondAccountOfWhoIsHeldWaitsToo(t *testing.T) {
+	l, dir, app := company(t, 20, "", func(target *reconcile.Target) { target.OnOrphan = "disable" })
+	l.guard.MaxSweepCount = 0
+	one := slapdtest.UID(1)
+	dir.Disable(t, dir.PersonDN(one))
+	l.run(reconcile.Pass{})
+	app.AddUser(t, "second", map[string]any{"active": true, "externalId": app.Users(t)[one]["externalId"]})
+	for range 2 {
+		l.run(reconcile.Pass{})
+		if got := app.Users(t); got[one]["active"] != true || got["second"]["active"] != true {
+			t.Errorf("%v, and the second %v", got[one], got["second"])
+		}
+		if holds := l.holds(); len(holds) != 1 || holds[0].Cause != identity.Inactive {
+			t.Errorf("held: %+v", holds)
+		}
+	}
+}
+
 func TestR05DisputedIsLeftAlone(t *testing.T) {
 	dir := slapdtest.Start(t, slapdtest.Options{People: 3})
 	app := scimtest.StartElimity(t)

@@ -17,7 +17,11 @@ const mostAsked = 1000
 // identifier, gone and back, or, where the state was lost, of somebody who left before anything was remembered.
 func (s *Survey) former(ctx context.Context, have identity.Account) (out people.Leaver, leaving bool, err error) {
 	if have.ExternalID != "" {
-		if link, known := s.closed[have.ExternalID]; known {
+		link, known := s.marked[have.ExternalID]
+		switch {
+		case known && link.State == identity.LinkActive:
+			return out, false, nil // they are known, and closing the linked one looks for this one
+		case known:
 			return s.again(ctx, link, have, "under another identifier than "+string(link.Account))
 		}
 	}

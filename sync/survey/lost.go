@@ -39,8 +39,8 @@ func (s *Survey) vanished(ctx context.Context) error {
 			if link.State == identity.LinkActive {
 				active++
 			}
-			if _, unlinked := s.marks[ownMark(link)]; unlinked && link.State != identity.LinkActive {
-				s.closed[ownMark(link)] = link
+			if _, unlinked := s.marks[ownMark(link)]; unlinked {
+				s.marked[ownMark(link)] = link
 			}
 			s.noteRival(link)
 			if i, ok := s.people.Roster.Find(s.view.Heir(link.Person)); ok && s.view.Scope.Has(i) && s.view.Linked.Has(i) && !s.Seen.Has(i) {

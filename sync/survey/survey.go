@@ -120,7 +120,7 @@ type Survey struct {
 	rivals    map[identity.AccountID]state.Link // by unlinked account: a link of an account that bore the same userName
 	relinked  map[identity.AccountID]bool       // unlinked accounts that turned out to be a linked person's
 	linksSeen int                               // links to active accounts that the list holds
-	closed    map[string]state.Link             // by externalId, links of closed accounts where an unlinked account bears that
+	marked    map[string]state.Link             // by externalId, links of people where an unlinked account bears it
 	asked     int                               // accounts that nothing is remembered of whose people were asked for
 	unasked   bool                              // there were more
 	// closedSeen are hashes of the identifiers of linked accounts that are not active and that the list holds.
@@ -217,7 +217,7 @@ func New(o Options) *Survey {
 		matcher: correlate.New(o.Target.Correlate), fitting: o.People.FittingPrint(o.View, o.Target.Correlate),
 		parked: map[identity.AccountID]parked{}, taken: roster.Logins{},
 		lost: map[int]state.Link{}, marks: map[string]identity.AccountID{}, relinked: map[identity.AccountID]bool{},
-		waiting: map[string]wish{}, closed: map[string]state.Link{}, closedSeen: map[uint64]struct{}{},
+		waiting: map[string]wish{}, marked: map[string]state.Link{}, closedSeen: map[uint64]struct{}{},
 		logins: map[string]identity.AccountID{}, rivals: map[identity.AccountID]state.Link{},
 	}
 }

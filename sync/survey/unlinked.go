@@ -216,7 +216,8 @@ func (s *Survey) orphan(ctx context.Context, have identity.Account) (out people.
 		return out, false, nil
 	}
 	s.unlinked(have, identity.PersonID{})
-	if s.OnOrphan != "disable" || !have.Active {
+	_, known := s.marked[have.ExternalID] // whose it is: closed where the account is that they are linked to, if at all
+	if s.OnOrphan != "disable" || !have.Active || known {
 		return out, false, nil
 	}
 	l := identity.Leaver{
