@@ -192,7 +192,7 @@ func (w *world) readHolds(r *state.Reader) (list []hold, err error) {
 			if err != nil {
 				return nil, err
 			}
-			one.members = append(one.members, member{at, m.Account, m.Strength, former, m.Person.Anchor, p.Rehire == ""})
+			one.members = append(one.members, member{at, h.Digest, m.Account, m.Strength, former, m.Person.Anchor, p.Rehire == ""})
 		}
 		list = append(list, one)
 	}

@@ -23,7 +23,6 @@ func ExpectedToday() []Expected {
 		{"", []string{"edit anchor"}, "edited anchors, back and forth, before what the first made of people was settled"},
 		{EditedConfig, []string{"release"}, "an account that somebody disabled, of who was ordered closed and released"},
 		{LeaversClosed, []string{"release"}, "ordered and released twice, and rehired in between"},
-		{HoldsStand, []string{"account made"}, "a second account of who is held, made by hand"},
 		{CreatesOnce, []string{"purge", "restore", "approve"}, "closed before our time under the anchor of another directory, and back under another login"},
 		{HandClosed, []string{"lost answers", "account closed"}, "enabled without an answer, and disabled by hand before that could be looked into"},
 	}

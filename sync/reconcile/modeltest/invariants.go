@@ -490,16 +490,32 @@ func (w *world) doubted(l look) bool {
 // paused reports whether an application asked to be left alone lately.
 func (w *world) paused(t int) bool { return w.now().Before(w.pauses[t]) }
 
+// inHold is somebody in one hold.
+type inHold struct {
+	place
+	digest string
+}
+
 // stand remembers who is held, and forgets those of whom that is over.
 func (w *world) stand(l look) {
+	listed := map[inHold]bool{}
 	for _, h := range l.holds {
 		for _, m := range h.members {
+			listed[inHold{m.place, h.digest}] = true
+			if w.model.strength(m.place) == identity.Unproven && !w.stepOf(l, m.place, m.account).Status.Waits() {
+				w.returned[inHold{m.place, h.digest}] = true
+			}
 			if !h.closes {
 				continue
 			}
 			if _, known := w.standing[m.place]; !known && !w.released[m.place] && !h.approved && !m.former {
 				w.standing[m.place] = m
 			}
+		}
+	}
+	for p, held := range w.standing {
+		if in := (inHold{p, held.hold}); w.returned[in] && !listed[in] {
+			delete(w.standing, p) // they were seen back, and have left once more, unseen, by the time the hold lets go of them
 		}
 	}
 	w.forget()
@@ -558,6 +574,7 @@ type hold struct {
 
 type member struct {
 	place
+	hold     string // its digest
 	account  identity.AccountID
 	strength identity.Strength
 	former   bool // it is about who they were under another anchor, or in another directory

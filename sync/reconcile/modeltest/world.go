@@ -57,6 +57,7 @@ type world struct {
 	writes       []write // of this step
 	swept        []swept
 	standing     map[place]member // who waits for an operator, or was rejected, and how surely they had left
+	returned     map[inHold]bool  // who is listed still, though they were back and the books held nothing of them any more
 	released     map[place]bool   // whom an approval lets go
 	unknown      map[place]member // of those, of whom nothing was remembered then
 	closedBefore map[place]bool   // and not back since
@@ -79,7 +80,8 @@ func Play(site *Site, dir string, h History, log hclog.Logger, tell io.Writer, c
 	w := &world{
 		site: site, dir: dir, shared: h.Shared, log: log, tell: tell, memory: memory.New(), counts: counts,
 		model:    &model{ordered: map[int]bool{}, anchors: map[string]int{}},
-		standing: map[place]member{}, released: map[place]bool{}, unknown: map[place]member{}, closedBefore: map[place]bool{}, linked: map[place]bool{},
+		standing: map[place]member{}, returned: map[inHold]bool{}, released: map[place]bool{}, unknown: map[place]member{},
+		closedBefore: map[place]bool{}, linked: map[place]bool{},
 		owed: map[place]bool{}, decided: map[place]time.Time{},
 	}
 	for n := range targetCount {
