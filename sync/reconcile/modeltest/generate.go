@@ -6,9 +6,8 @@ import (
 	"pgregory.net/rapid"
 )
 
-// Histories generates histories of n steps. Two of three steps are made for one of the combinations aimed at: by itself
-// hardly any comes up.
-func Histories(n int, aims []Combination) *rapid.Generator[History] {
+// Histories generates histories of n steps.
+func Histories(n int) *rapid.Generator[History] {
 	edits := weighted(map[int]int{int(NoEdit): 18, int(EditAnchor): 1, int(EditScope): 1, int(EditMapping): 1, int(EmptyGroup): 1, int(HireWithOldLogin): 1}, int(editCount), 2)
 	faults := weighted(map[int]int{int(NoFault): 4}, int(AccountGone), 1)
 	deeds := weighted(map[int]int{int(NoFault): 6}, int(faultCount), 1)
@@ -25,19 +24,56 @@ func Histories(n int, aims []Combination) *rapid.Generator[History] {
 			Do: Kind(small(t, int(kindCount))), Choice: small(t, 12), Crash: Crash(max(0, small(t, int(crashCount)+2)-2)), At: small(t, 3) * small(t, 5),
 		}
 	})
+	aims := aims()
 	return rapid.Custom(func(t *rapid.T) History {
 		h := History{
 			Shared: rapid.Bool().Draw(t, ""),
 			People: rapid.SliceOfN(person, 2, 7).Draw(t, "people"),
 			Steps:  rapid.SliceOfN(step, n, n).Draw(t, "steps"),
 		}
-		for i := range h.Steps {
-			if small(t, 3) > 0 {
+		for i := range h.Steps { // three of four are made for a combination that comes up too rarely by itself
+			if small(t, 4) > 0 {
 				aims[small(t, len(aims))].at(h.Steps, i)
 			}
 		}
 		return h
 	})
+}
+
+// aims lists every combination, the rarer ones more often.
+func aims() (list []Combination) {
+	for _, c := range (&Counts{}).Below(1) {
+		for range c.weight() {
+			list = append(list, c)
+		}
+	}
+	return list
+}
+
+// weight is how often a combination is aimed at. Rarer than others are those in which a process dies over a write to an
+// application, most of all for one person; those in which something has to wait for an operator; and those with a fault
+// that comes only once everybody was read.
+func (c Combination) weight() (n int) {
+	call, ruling := c.Crash == BeforeCall || c.Crash == AfterCall, c.Kind == Approve || c.Kind == Reject
+	switch {
+	case c.Fault.once(), c.Crash == NoCrash && !ruling:
+		return 0 // they come with the others
+	case call && (c.Kind == One || c.Kind == Retry):
+		n = 6
+	case call:
+		n = 4
+	case c.Kind == Full, c.Kind == Delta:
+		n = 2
+	default:
+		n = 3
+	}
+	switch {
+	case c.Fault == StaleServer:
+		return 3 * n
+	case c.Fault.ofRight(), c.Fault == AnchorHidden:
+		return 2 * n
+	}
+	return n
 }
 
 // at makes one of the steps bring the combination about: what is wrong before it has ended by then.
