@@ -654,7 +654,7 @@ func TestR07WhatCannotBeSettledIsFoundDone(t *testing.T) {
 func (d *desk) unfinished() (open []apply.Unfinished) {
 	for _, intent := range d.intents() {
 		c := intent.Change
-		job := apply.Job{Change: c, Have: identity.Account{ID: c.Account}, Link: d.recorded(c.Person)}
+		job := apply.Job{Change: c, Have: identity.Account{ID: c.Account}}
 		if c.Op == identity.Create {
 			job.Want = creation().Want
 		}
@@ -773,6 +773,41 @@ func TestR07WhatACreationGrantedIsRemembered(t *testing.T) {
 	}
 }
 
+// R7, R8: an order that closes an account whose creation is unsettled links it, and is cut short itself: what the account
+// was made with is remembered whatever else is settled after that.
+func TestR07WhatIsSettledLaterForgetsNothing(t *testing.T) {
+	wanted := identity.NamedEntitlements("g", "h")
+	for _, op := range []identity.Op{identity.Disable, identity.Revoke, identity.Enable} {
+		for _, active := range []bool{true, false} {
+			t.Run(string(op)+map[bool]string{true: ", active", false: ", inactive"}[active], func(t *testing.T) {
+				made := account("1", "a", "a")
+				made.Active, made.Entitlements = active, wanted
+				d := newDesk(t, memory.New(), made)
+				d.witness()
+				d.link(alice, "1")
+				intended := change(identity.Create, alice, "1")
+				intended.Account = ""
+				if err := d.ledger.Update(t.Context(), func(w *state.Writer) error {
+					_, err := w.Begin(state.Intent{Pass: "before", Change: intended, At: time.Now()})
+					if err == nil {
+						_, err = w.Begin(state.Intent{Pass: "order", Change: change(op, alice, "1"), At: time.Now()})
+					}
+					return err
+				}); err != nil {
+					t.Fatal(err)
+				}
+				open := d.unfinished()
+				open[0].Job.Want.Entitlements = wanted
+				if left := d.x.Recover(t.Context(), d.pass(), open); len(left) > 0 {
+					t.Fatal(left[0].Err)
+				}
+				d.want("remembered", wanted, d.recorded(alice).Entitlements)
+				d.want("intents left", 0, len(d.intents()))
+			})
+		}
+	}
+}
+
 func TestR07AnIntentThatFitsNoLinkStopsNoPass(t *testing.T) {
 	d := newDesk(t, memory.New(), account("1", "a", "a"))
 	d.link(bob, "1")
@@ -783,7 +818,7 @@ func TestR07AnIntentThatFitsNoLinkStopsNoPass(t *testing.T) {
 		t.Fatal(err)
 	}
 	d.recover(1)
-	d.want("the trail", []string{"enable found done active"}, d.told())
+	d.want("the trail", []string{"enable found not done"}, d.told())
 	d.want("Alice's account", identity.AccountID(""), d.recorded(alice).Account)
 	d.want("Bob's account", identity.AccountID("1"), d.recorded(bob).Account)
 }

@@ -159,9 +159,13 @@ func putLink(w *state.Writer, job Job, link state.Link, at time.Time) error {
 		return w.PutTombstone(job.Link.Tombstone(at))
 	}
 	if job.Change.Op == identity.Create {
-		// Found, and linked, by somebody else since it was made: an order that closed it, say.
-		if known, linked, err := w.Link(link.Target, link.Person); err != nil || linked && known.Account == link.Account {
+		// Found, and linked, by somebody else since it was made: an order that closed it, say. What it was made with is
+		// known here alone.
+		if known, linked, err := w.Link(link.Target, link.Person); err != nil {
 			return err
+		} else if linked && known.Account == link.Account {
+			known.Entitlements = granted(known.Entitlements, identity.Delta{Grant: link.Entitlements})
+			return w.PutLink(known)
 		}
 		if err := closedSince(w, &link); err != nil {
 			return err
@@ -352,7 +356,7 @@ func note(r Result) string {
 	return strings.Join(notes, "; ")
 }
 
-// An Unfinished change is an intent with the job that it was for.
+// An Unfinished change is an intent with the job that it was for, but for the link, which is as it is by then.
 type Unfinished struct {
 	Intent state.Intent
 	Job    Job
@@ -380,12 +384,33 @@ func (x *Executor) recover(ctx context.Context, p *Pass, u Unfinished) error {
 	if u.Intent.Change.Op.Sweeps() {
 		ctx = ForLeavers(ctx)
 	}
+	var err error
+	if u.Job.Link, err = x.linkOf(ctx, u.Job.Change); err != nil {
+		return err
+	}
 	r, done, err := x.inspect(ctx, p, u.Job)
 	if err != nil {
 		return err
 	}
 	r.At = x.Now()
 	return x.settleFound(ctx, p, u.Intent, u.Job, r, done)
+}
+
+// linkOf is what is remembered of the account of a change by now: what came of an earlier one to it may have been found
+// out just before.
+func (x *Executor) linkOf(ctx context.Context, c identity.Change) (link state.Link, err error) {
+	err = x.Ledger.View(ctx, func(r *state.Reader) error {
+		if c.Op == identity.Create {
+			link, _, err = r.Link(c.Target, c.Person)
+		} else {
+			link, _, err = r.LinkByAccount(c.Target, c.Account)
+		}
+		return err
+	})
+	if err != nil {
+		return link, fmt.Errorf("read the state: %w", err)
+	}
+	return link, nil
 }
 
 func (x *Executor) settleFound(ctx context.Context, p *Pass, intent state.Intent, job Job, r Result, done bool) error {

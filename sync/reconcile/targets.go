@@ -377,11 +377,7 @@ func (r *run) recover(ctx context.Context, s *side) error {
 			if intent.Change.Target != s.Name || r.e.inFlight.UnderWay(intent) {
 				continue // another pass, or a sweep, settles its own
 			}
-			job, err := survey.Reopen(v, intent)
-			if err != nil {
-				return err
-			}
-			open = append(open, apply.Unfinished{Intent: intent, Job: job})
+			open = append(open, apply.Unfinished{Intent: intent, Job: survey.Reopen(intent)})
 			made = made || intent.Change.Op == identity.Create || intent.Change.Op == identity.Enable
 		}
 		return nil

@@ -285,12 +285,11 @@ func (s *Survey) Job(ctx context.Context, w Work, c identity.Change, have identi
 
 // Reopen makes of an intent the job it was, under the scope that had the person then: what was edited since is judged
 // as an edit. Under which mapping it was planned is not known any more, so that the account is looked at again.
-func Reopen(v *state.Reader, intent state.Intent) (job apply.Job, err error) {
+func Reopen(intent state.Intent) apply.Job {
 	c := intent.Change
-	job = apply.Job{Change: c, Have: identity.Account{ID: c.Account, UserName: c.UserName}, Scope: intent.Scope}
+	job := apply.Job{Change: c, Have: identity.Account{ID: c.Account, UserName: c.UserName}, Scope: intent.Scope}
 	if c.Op != identity.Create {
-		job.Link, _, err = v.LinkByAccount(c.Target, c.Account)
-		return job, err
+		return job
 	}
 	job.Want = identity.Account{
 		UserName: c.UserName, ExternalID: c.Person.Anchor, Active: true, Attributes: map[string]identity.Value{},
@@ -302,8 +301,7 @@ func Reopen(v *state.Reader, intent state.Intent) (job apply.Job, err error) {
 		}
 	}
 	job.Want.Entitlements = c.Delta.Grant
-	job.Link, _, err = v.Link(c.Target, c.Person)
-	return job, err
+	return job
 }
 
 // Disputed is the finding that a change was not made because it is not clear whose the account is.
