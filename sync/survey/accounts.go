@@ -147,9 +147,7 @@ func (s *Survey) compare(ctx context.Context, v *state.Reader, link state.Link, 
 		if err := s.people.Recall(v, &out); err != nil {
 			return out, false, err
 		}
-		// What somebody else closed was no closing of ours: enabled again, its person leaves as anybody does.
-		// Nor is it one where the person was back meanwhile.
-		out.Left, out.Rule, out.Again = s.o.Now, "R11", !link.Disabled.IsZero() && !link.Returned
+		out.Left, out.Rule, out.Again = s.o.Now, "R11", leftBefore(link)
 		s.o.Find(identity.Finding{
 			Kind: "drift", Subject: s.Name + ": " + link.UserName, Target: s.Name, Person: link.Person, Account: link.Account,
 			Detail: "a leaver's account was enabled again outside dirsweep; it is closed again",
@@ -172,6 +170,11 @@ func (s *Survey) noteOpened(link state.Link) {
 		s.opened = append(s.opened, link)
 	}
 }
+
+// leftBefore reports whether closing an account that is active again is no new departure. What somebody else closed was
+// no closing of ours: enabled again, its person leaves as anybody does. Nor is it one where the person was back
+// meanwhile.
+func leftBefore(link state.Link) bool { return !link.Disabled.IsZero() && !link.Returned }
 
 // tellUnproven tells of a closed account that is active again, while nobody can tell whether its person is there.
 func (s *Survey) tellUnproven(link state.Link) {

@@ -22,7 +22,7 @@ func (s *Survey) former(ctx context.Context, have identity.Account) (out people.
 		case known && link.State == identity.LinkActive:
 			return out, false, nil // they are known, and closing the linked one looks for this one
 		case known:
-			return s.again(ctx, link, have, "under another identifier than "+string(link.Account))
+			return s.again(ctx, link, have, leftBefore(link), "under another identifier than "+string(link.Account))
 		}
 	}
 	tomb, certain, known, err := tombstone(ctx, s.o.Ledger, s.Name, have)
@@ -31,7 +31,7 @@ func (s *Survey) former(ctx context.Context, have identity.Account) (out people.
 		return out, false, err
 	case known && certain:
 		link := state.Link{Target: s.Name, Person: tomb.Person, Name: tomb.Name}
-		return s.again(ctx, link, have, "after it was gone")
+		return s.again(ctx, link, have, true, "after it was gone")
 	case known:
 		return out, false, s.doubtful(ctx, tomb, have)
 	case have.ExternalID != "":
@@ -53,8 +53,10 @@ func tombstone(
 	return tomb, certain, known, err
 }
 
-// again makes a leaver of whoever had this account once and was closed.
-func (s *Survey) again(ctx context.Context, link state.Link, have identity.Account, how string) (out people.Leaver, leaving bool, err error) {
+// again makes a leaver of whoever had this account once and was closed; before says that this is no new departure.
+func (s *Survey) again(
+	ctx context.Context, link state.Link, have identity.Account, before bool, how string,
+) (out people.Leaver, leaving bool, err error) {
 	link.Account, link.UserName, link.ExternalID = have.ID, have.UserName, have.ExternalID
 	if out, leaving, err = s.people.Former(ctx, s.view, link); err != nil || !leaving {
 		return out, false, err
@@ -62,7 +64,7 @@ func (s *Survey) again(ctx context.Context, link state.Link, have identity.Accou
 	if err := s.o.Ledger.View(ctx, func(v *state.Reader) error { return s.people.Recall(v, &out) }); err != nil {
 		return out, false, fmt.Errorf("read the state: %w", err)
 	}
-	out.Left, out.Rule, out.Again = s.o.Now, "R11", true
+	out.Left, out.Rule, out.Again = s.o.Now, "R11", before
 	s.o.Find(identity.Finding{
 		Kind: "drift", Subject: s.Name + ": " + have.UserName, Target: s.Name, Person: link.Person, Account: have.ID,
 		Detail: fmt.Sprintf("a leaver's account came back, %s; it is closed again", how),

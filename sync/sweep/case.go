@@ -66,7 +66,8 @@ func Owe(w *state.Writer, c state.Case, step state.Step) error {
 	default:
 		if c.Steps[i].Status != state.StepProven {
 			step.Left = c.Steps[i].Left // released from a hold: the clock goes on
-		} else if err := openAgain(w, c.Person, step); err != nil {
+		}
+		if err := openAgain(w, c.Person, step); err != nil {
 			return err
 		}
 		c.Steps[i] = step
@@ -74,13 +75,16 @@ func Owe(w *state.Writer, c state.Case, step state.Step) error {
 	return w.PutCase(settled(c, step.At))
 }
 
-// openAgain notes at the link of an account that was closed that its person leaves again, and of one that somebody
-// enabled that it is active: its grace counts from when it is closed the next time (R10).
+// openAgain notes at the link of an account that was closed that its person leaves again, which who is held does not
+// yet, and of one that somebody enabled that it is active: its grace counts from when it is closed the next time (R10).
 func openAgain(w *state.Writer, person identity.PersonID, step state.Step) error {
 	link, known, err := w.Link(step.Target, person)
 	again := step.Rule == reactivated
-	if err != nil || !known || link.Account != step.Account || link.State == identity.LinkActive || !again && !link.Returned {
+	if err != nil || !known || link.Account != step.Account || link.State == identity.LinkActive {
 		return err
+	}
+	if leaves := step.Status == state.StepOpen; !again && !(leaves && link.Returned) {
+		return nil
 	}
 	if link.Returned = false; again {
 		link.State, link.Disabled, link.Opened = identity.LinkActive, time.Time{}, false

@@ -407,6 +407,50 @@ func TestR11WhatIsAskedOfAnAccountThatWasFoundIsKnown(t *testing.T) {
 	})
 }
 
+// R14: who was back, and is held as a leaver since, has not left again yet: an account of theirs that is found active is
+// a new departure until closing it is accepted.
+func TestR14WhoIsHeldHasNotLeftAgainYet(t *testing.T) {
+	for _, c := range []struct {
+		name     string
+		statuses []state.StepStatus
+		rule     string
+		returned bool
+		state    identity.LinkState
+	}{
+		{"held", []state.StepStatus{state.StepHeld}, "config.hcl:1", true, identity.LinkDisabled},
+		{"kept", []state.StepStatus{state.StepHeld, state.StepKept}, "config.hcl:1", true, identity.LinkDisabled},
+		{"approved", []state.StepStatus{state.StepHeld, state.StepOpen}, "config.hcl:1", false, identity.LinkDisabled},
+		{"accepted at once", []state.StepStatus{state.StepOpen}, "config.hcl:1", false, identity.LinkDisabled},
+		{"held, and seen active", []state.StepStatus{state.StepHeld}, "R11", false, identity.LinkActive},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			r := newRound(t)
+			r.step(closed("1", noon, noon, noon.Add(month)))
+			link := r.link("1")
+			link.Returned = true
+			err := r.books.Ledger.Update(t.Context(), func(w *state.Writer) error {
+				if err := w.PutLink(link); err != nil {
+					return err
+				}
+				for _, status := range c.statuses {
+					kase := state.Case{Person: link.Person, Cause: identity.ConfigEdited, Left: noon}
+					step := state.Step{Target: "wiki", Account: "1", UserName: "user1", Status: status, At: noon, Rule: c.rule}
+					if err := sweep.Owe(w, kase, step); err != nil {
+						return err
+					}
+				}
+				return nil
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if now := r.link("1"); now.Returned != c.returned || now.State != c.state {
+				t.Errorf("returned %t, %s", now.Returned, now.State)
+			}
+		})
+	}
+}
+
 // R11: what is proven of one who is where they should be again is not watched any more: whoever enables it may. The
 // steps of others, and at other targets, stay.
 func TestR11WhoIsBackIsNotWatched(t *testing.T) {
