@@ -139,6 +139,8 @@ func (s *Survey) beforeUs(ctx context.Context, have identity.Account) (out peopl
 			out = left // whoever is known to be elsewhere was there
 		}
 	}
-	out.Cause, out.Link = identity.BeforeUs, state.Link{}
+	if out.Link = (state.Link{}); out.Cause != identity.Emergency { // what an operator ordered can be released
+		out.Cause = identity.BeforeUs
+	}
 	return out, true, nil
 }
