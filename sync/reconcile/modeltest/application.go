@@ -25,9 +25,10 @@ type account struct {
 	listed   bool      // in a whole listing of a pass that was made to its end: the engine knows it
 	closedBy string    // who disabled it: "engine", "hand", or "" while it is active
 	closedAt time.Time // when the engine did
-	unseen   string    // who had disabled it before somebody enabled it, until the engine knows that
+	unseen   string    // who had disabled it before it was enabled, until the engine knows that, or is told
 	read     bool      // in this step
 	made     bool      // by hand, while the engine was at work
+	kept     bool      // linked while its person should have it
 	moved    bool      // it has another identifier than at first
 	mine     bool      // the engine knew it already when somebody disabled it
 	asked    bool      // the engine asked to disable or enable it and was not answered: nobody can tell who disabled it
@@ -98,7 +99,7 @@ func (a *application) call(ctx context.Context, op identity.Op, id identity.Acco
 		return err
 	}
 	if held, ok := a.accounts[last.id]; ok {
-		held.touched, held.asked = false, false // it was told
+		held.touched, held.asked, held.unseen = false, false, "" // it was told
 	}
 	return nil
 }
@@ -245,6 +246,9 @@ func (a *application) activate(id identity.AccountID, active bool) error {
 	a.record(write{op: op, owner: held.owner, id: id, before: copied(held.Account), idle: held.Active == active})
 	switch {
 	case active:
+		if !held.Active {
+			held.unseen = held.closedBy // without an answer, nobody can tell who disables it before it is looked at
+		}
 		held.closedBy = ""
 	case held.Active:
 		held.closedBy, held.closedAt = "engine", time.Now()

@@ -98,7 +98,7 @@ func (w *world) written(one write, acc *account) {
 	switch one.op {
 	case identity.Disable, identity.Delete:
 		if one.before.Active {
-			w.closes(one, what)
+			w.closes(one, acc, what)
 		}
 		if due := acc.closedAt.Add(grace); one.op == identity.Delete && (acc.closedBy != "engine" || due.After(one.at)) {
 			w.broken(Grace, "%s, closed by %q, grace ends %s, now %s", what, acc.closedBy, due, one.at)
@@ -177,7 +177,7 @@ func (w *world) anothers(one write, path, value string) bool {
 }
 
 // closes judges the closing of an account that was active.
-func (w *world) closes(one write, what string) {
+func (w *world) closes(one write, acc *account, what string) {
 	p := place{one.owner, one.target}
 	s := w.model.shares[p.human][p.target]
 	if w.model.ordered[p.human] {
@@ -199,7 +199,8 @@ func (w *world) closes(one write, what string) {
 		if held, waits := w.standing[p]; waits && w.model.strength(p) <= held.strength && one.id == held.account {
 			w.broken(HoldsStand, "%s", what)
 		}
-		if len(s.edited) > 0 && w.linked[p] {
+		found := acc.made && !acc.kept // it was never theirs by any config: it is judged as what is found
+		if len(s.edited) > 0 && w.linked[p] && !found {
 			w.broken(EditedConfig, "%s", what)
 		}
 		at, waited := w.decided[p]
@@ -396,6 +397,9 @@ func (w *world) checkLink(t int, link state.Link) {
 	w.known[t][link.Account] = true
 	if known {
 		w.linked[place{owner, t}] = true
+	}
+	if there && known && w.model.config.in(w.model.humans[owner], t) {
+		acc.kept = true
 	}
 	switch {
 	case !there || acc.touched:
