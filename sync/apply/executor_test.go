@@ -773,8 +773,8 @@ func TestR07WhatACreationGrantedIsRemembered(t *testing.T) {
 	}
 }
 
-// R7, R8: an order that closes an account whose creation is unsettled links it, and is cut short itself: what the account
-// was made with is remembered whatever else is settled after that.
+// R7, R8: an order that closes an account whose creation is unsettled links it, and is cut short itself: what the
+// account was made with is remembered whatever else is settled after that.
 func TestR07WhatIsSettledLaterForgetsNothing(t *testing.T) {
 	wanted := identity.NamedEntitlements("g", "h")
 	for _, op := range []identity.Op{identity.Disable, identity.Revoke, identity.Enable} {

@@ -38,7 +38,8 @@ func TestR21MoreThanAreAskedAboutAreTold(t *testing.T) {
 	}
 }
 
-// R6: who is ordered closed is closed by that order, though they left before anything was remembered: it can be released.
+// R6: who is ordered closed is closed by that order, though they left before anything was remembered: it can be
+// released.
 func TestR06AnOrderSaysMoreThanBeforeOurTime(t *testing.T) {
 	dir := slapdtest.Start(t, slapdtest.Options{People: 1})
 	app, fast := scimtest.StartFast(t, 0, scimtest.Quirks{})

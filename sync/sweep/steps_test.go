@@ -407,8 +407,8 @@ func TestR11WhatIsAskedOfAnAccountThatWasFoundIsKnown(t *testing.T) {
 	})
 }
 
-// R14: who was back, and is held as a leaver since, has not left again yet: an account of theirs that is found active is
-// a new departure until closing it is accepted.
+// R14: who was back, and is held as a leaver since, has not left again yet: an account of theirs that is found active
+// is a new departure until closing it is accepted.
 func TestR14WhoIsHeldHasNotLeftAgainYet(t *testing.T) {
 	for _, c := range []struct {
 		name     string
