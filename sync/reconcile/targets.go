@@ -408,7 +408,11 @@ func (r *run) recover(ctx context.Context, s *side) error {
 	leavers = slices.DeleteFunc(leavers, func(out people.Leaver) bool { // whose account goes with them is told by the next pass
 		return r.people.Anew(out.Person) || slices.ContainsFunc(s.accepted, func(known people.Leaver) bool { return known.Account == out.Account })
 	})
-	return r.guard(ctx, leavers, s)
+	if err := r.guard(ctx, leavers, s); err != nil {
+		return err
+	}
+	r.sweep(ctx, s) // the pass may go no further with a target that has failed
+	return nil
 }
 
 // askForMade asks for the people whose accounts turned out to have been made, or enabled: nobody has asked for them

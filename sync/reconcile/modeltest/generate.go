@@ -54,12 +54,15 @@ func aims() (list []Combination) {
 // application, most of all for one person; those in which something has to wait for an operator; and those with a fault
 // that comes only once everybody was read.
 func (c Combination) weight() (n int) {
+	late := c.Fault.ofRight() || c.Fault == StaleServer || c.Fault == AnchorHidden
 	call, ruling := c.Crash == BeforeCall || c.Crash == AfterCall, c.Kind == Approve || c.Kind == Reject
 	switch {
-	case c.Fault.once(), c.Crash == NoCrash && !ruling:
+	case c.Fault.once(), c.Crash == NoCrash && !(ruling && late):
 		return 0 // they come with the others
-	case call && (c.Kind == One || c.Kind == Retry):
+	case call && (c.Kind == One || c.Kind == Retry || c.Fault == StoreFails):
 		n = 6
+	case ruling:
+		n = 5
 	case call:
 		n = 4
 	case c.Kind == Full, c.Kind == Delta:
@@ -70,7 +73,7 @@ func (c Combination) weight() (n int) {
 	switch {
 	case c.Fault == StaleServer:
 		return 3 * n
-	case c.Fault.ofRight(), c.Fault == AnchorHidden:
+	case late:
 		return 2 * n
 	}
 	return n
