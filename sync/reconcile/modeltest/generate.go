@@ -59,11 +59,13 @@ func (c Combination) weight() (n int) {
 	switch {
 	case c.Fault.once(), c.Crash == NoCrash && !(ruling && late):
 		return 0 // they come with the others
+	case call && c.Kind == One && c.Fault == StoreFails:
+		n = 12
 	case call && (c.Kind == One || c.Kind == Retry || c.Fault == StoreFails):
-		n = 6
-	case ruling:
+		n = 7
+	case call, ruling:
 		n = 5
-	case call:
+	case c.Kind == Retry:
 		n = 4
 	case c.Kind == Full, c.Kind == Delta:
 		n = 2

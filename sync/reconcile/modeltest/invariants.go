@@ -208,13 +208,14 @@ func (w *world) closes(one write, acc *account, what string) {
 			at = one.at
 		}
 		alone := w.model.strength(p) >= identity.ByState // proven of them alone
-		w.swept = append(w.swept, swept{p, at, alone})
+		directory := w.directory(w.model.humans[p.human].last().source)
+		w.swept = append(w.swept, swept{p, at, alone, directory})
 		went, few := map[place]bool{}, map[place]bool{}
 		for _, other := range w.swept {
 			if other.target != p.target || !other.at.After(at.Add(-window)) || other.at.After(at) {
 				continue
 			}
-			if went[other.place] = true; other.alone {
+			if went[other.place] = true; other.alone && other.directory == directory {
 				few[other.place] = true
 			}
 		}
@@ -227,8 +228,9 @@ func (w *world) closes(one write, acc *account, what string) {
 
 type swept struct {
 	place
-	at    time.Time
-	alone bool
+	at        time.Time
+	alone     bool   // proven of them alone
+	directory string // of which the floor is
 }
 
 // look is what one view of the state shows after a step.
