@@ -107,6 +107,11 @@ func (l Link) OwnSince() time.Time {
 // OwnDisable reports whether an account that is seen inactive was disabled by dirsweep, as far as anybody can tell.
 func (l Link) OwnDisable() bool { return !l.OwnSince().IsZero() || !l.Asked.IsZero() }
 
+// Enabled notes that the account is active: no disable from before counts any more.
+func (l *Link) Enabled() {
+	l.State, l.Disabled, l.Opened = identity.LinkActive, time.Time{}, false
+}
+
 // SeenActive notes that an account that dirsweep disabled at an instant was seen active after it.
 func (l *Link) SeenActive(disabled time.Time) {
 	l.Opened = l.Opened || l.State == identity.LinkDisabled && !l.Disabled.IsZero() && l.Disabled.Equal(disabled)
@@ -301,7 +306,8 @@ type Tombstone struct {
 // Tombstone is what is remembered of a link whose account was proven gone.
 func (l Link) Tombstone(at time.Time) Tombstone {
 	return Tombstone{
-		Target: l.Target, Person: l.Person, Name: l.Name, Account: l.Account, UserName: l.UserName, ExternalID: l.ExternalID, At: at,
+		Target: l.Target, Person: l.Person, Name: l.Name, Account: l.Account, UserName: l.UserName,
+		ExternalID: l.ExternalID, At: at,
 	}
 }
 

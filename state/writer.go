@@ -345,17 +345,18 @@ func findingKey(f identity.Finding) key {
 
 // SetUnlinked replaces the unlinked accounts of a target. One that was there already keeps its First.
 func (w *Writer) SetUnlinked(target string, list []Unlinked) error {
-	before := map[identity.AccountID]bool{}
+	before := map[identity.AccountID]Unlinked{}
 	for a, err := range w.AllUnlinked(target) {
 		if err != nil {
 			return err
 		}
-		before[a.Account] = true
+		before[a.Account] = a
 	}
 	for _, a := range list {
+		was, known := before[a.Account]
 		delete(before, a.Account)
 		a.Target = target
-		if err := w.PutUnlinked(a); err != nil {
+		if err := w.putUnlinked(a, was, known); err != nil {
 			return err
 		}
 	}
@@ -373,6 +374,10 @@ func (w *Writer) PutUnlinked(a Unlinked) error {
 	if err != nil {
 		return err
 	}
+	return w.putUnlinked(a, was, known)
+}
+
+func (w *Writer) putUnlinked(a, was Unlinked, known bool) error {
 	if known {
 		a.First = was.First
 	}

@@ -650,6 +650,31 @@ func TestR07WhatCannotBeSettledIsFoundDone(t *testing.T) {
 	}
 }
 
+// cutShort puts changes on record, one after the other, that a process before this one began.
+func (d *desk) cutShort(changes ...identity.Change) {
+	d.t.Helper()
+	if err := d.ledger.Update(d.t.Context(), func(w *state.Writer) error {
+		for _, c := range changes {
+			if _, err := w.Begin(state.Intent{Pass: "before", Change: c, At: time.Now()}); err != nil {
+				return err
+			}
+		}
+		return nil
+	}); err != nil {
+		d.t.Fatal(err)
+	}
+}
+
+// recoverMade recovers everything, the first of it a creation for which so much was wanted.
+func (d *desk) recoverMade(wanted []identity.Entitlement) {
+	d.t.Helper()
+	open := d.unfinished()
+	open[0].Job.Want.Entitlements = wanted
+	if left := d.x.Recover(d.t.Context(), d.pass(), open); len(left) > 0 {
+		d.t.Fatal(left[0].Err)
+	}
+}
+
 // unfinished makes jobs of what is left.
 func (d *desk) unfinished() (open []apply.Unfinished) {
 	for _, intent := range d.intents() {
@@ -718,12 +743,7 @@ func TestR07RecoverLooksAndRepeatsNothing(t *testing.T) {
 			} else {
 				d.link(alice, "1")
 			}
-			if err := d.ledger.Update(t.Context(), func(w *state.Writer) error {
-				_, err := w.Begin(state.Intent{Pass: "before", Change: intended, At: time.Now()})
-				return err
-			}); err != nil {
-				t.Fatal(err)
-			}
+			d.cutShort(intended)
 			d.recover(1)
 			d.want("writes", 0, len(d.writes()))
 			d.want("the trail", []string{c.told}, d.told())
@@ -757,17 +777,8 @@ func TestR07WhatACreationGrantedIsRemembered(t *testing.T) {
 			d.witness()
 			intended := change(identity.Create, alice, "1")
 			intended.Account = ""
-			if err := d.ledger.Update(t.Context(), func(w *state.Writer) error {
-				_, err := w.Begin(state.Intent{Pass: "before", Change: intended, At: time.Now()})
-				return err
-			}); err != nil {
-				t.Fatal(err)
-			}
-			open := d.unfinished()
-			open[0].Job.Want.Entitlements = wanted
-			if left := d.x.Recover(t.Context(), d.pass(), open); len(left) > 0 {
-				t.Fatal(left[0].Err)
-			}
+			d.cutShort(intended)
+			d.recoverMade(wanted)
 			d.want("remembered", c.want, d.recorded(alice).Entitlements)
 		})
 	}
@@ -787,20 +798,8 @@ func TestR07WhatIsSettledLaterForgetsNothing(t *testing.T) {
 				d.link(alice, "1")
 				intended := change(identity.Create, alice, "1")
 				intended.Account = ""
-				if err := d.ledger.Update(t.Context(), func(w *state.Writer) error {
-					_, err := w.Begin(state.Intent{Pass: "before", Change: intended, At: time.Now()})
-					if err == nil {
-						_, err = w.Begin(state.Intent{Pass: "order", Change: change(op, alice, "1"), At: time.Now()})
-					}
-					return err
-				}); err != nil {
-					t.Fatal(err)
-				}
-				open := d.unfinished()
-				open[0].Job.Want.Entitlements = wanted
-				if left := d.x.Recover(t.Context(), d.pass(), open); len(left) > 0 {
-					t.Fatal(left[0].Err)
-				}
+				d.cutShort(intended, change(op, alice, "1"))
+				d.recoverMade(wanted)
 				d.want("remembered", wanted, d.recorded(alice).Entitlements)
 				d.want("intents left", 0, len(d.intents()))
 			})
@@ -811,12 +810,7 @@ func TestR07WhatIsSettledLaterForgetsNothing(t *testing.T) {
 func TestR07AnIntentThatFitsNoLinkStopsNoPass(t *testing.T) {
 	d := newDesk(t, memory.New(), account("1", "a", "a"))
 	d.link(bob, "1")
-	if err := d.ledger.Update(t.Context(), func(w *state.Writer) error {
-		_, err := w.Begin(state.Intent{Pass: "before", Change: change(identity.Enable, alice, "1"), At: time.Now()})
-		return err
-	}); err != nil {
-		t.Fatal(err)
-	}
+	d.cutShort(change(identity.Enable, alice, "1"))
 	d.recover(1)
 	d.want("the trail", []string{"enable found not done"}, d.told())
 	d.want("Alice's account", identity.AccountID(""), d.recorded(alice).Account)
@@ -826,12 +820,7 @@ func TestR07AnIntentThatFitsNoLinkStopsNoPass(t *testing.T) {
 func TestR07WithoutAnAnswerIntentsStay(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		d := newDesk(t, memory.New(), account("1", "a", "a"))
-		if err := d.ledger.Update(t.Context(), func(w *state.Writer) error {
-			_, err := w.Begin(state.Intent{Change: change(identity.Disable, alice, "1")})
-			return err
-		}); err != nil {
-			t.Fatal(err)
-		}
+		d.cutShort(change(identity.Disable, alice, "1"))
 		d.app.Always("account", unavailable)
 		left := d.x.Recover(t.Context(), d.p, d.unfinished())
 		if len(left) != 1 || !errors.Is(left[0].Err, targets.ErrUnavailable) || len(d.intents()) != 1 {
@@ -993,12 +982,7 @@ func TestR07WhatIsLinkedSinceStands(t *testing.T) {
 	link := d.link(alice, "1")
 	link.State, link.Disabled = identity.LinkDisabled, time.Now()
 	d.putLink(link)
-	if err := d.ledger.Update(t.Context(), func(w *state.Writer) error {
-		_, err := w.Begin(state.Intent{Pass: "before", Change: change(identity.Create, alice, ""), At: time.Now()})
-		return err
-	}); err != nil {
-		t.Fatal(err)
-	}
+	d.cutShort(change(identity.Create, alice, ""))
 	d.recover(1)
 	if now := d.recorded(alice); now.State != identity.LinkDisabled || now.Disabled.IsZero() {
 		t.Errorf("it counts as active: %+v", now)

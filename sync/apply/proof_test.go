@@ -301,12 +301,7 @@ func TestR16ABrokenTrailEndsThePass(t *testing.T) {
 func TestR07AnUnansweredSearchSettlesNothing(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		d := newDesk(t, memory.New())
-		if err := d.ledger.Update(t.Context(), func(w *state.Writer) error {
-			_, err := w.Begin(state.Intent{Pass: "before", Change: change(identity.Create, alice, ""), At: time.Now()})
-			return err
-		}); err != nil {
-			t.Fatal(err)
-		}
+		d.cutShort(change(identity.Create, alice, ""))
 		d.app.Always("find", unavailable)
 		if left := d.x.Recover(t.Context(), d.p, d.unfinished()); len(left) != 1 {
 			t.Errorf("%d are left, want one", len(left))

@@ -240,12 +240,13 @@ func after(p *Pass, job Job, r Result) state.Link {
 		link.State, link.Disabled, link.Asked, link.Returned = identity.LinkDisabled, r.At, time.Time{}, false
 		link.Opened = false
 	case identity.Enable, identity.Create:
-		link.State, link.Disabled, link.Asked, link.Returned = identity.LinkActive, time.Time{}, time.Time{}, false
-		link.Opened = false
+		link.Enabled()
+		link.Asked, link.Returned = time.Time{}, false
 	case identity.Link:
 		link.State = identity.LinkDisabled
 		if r.Account.Active {
-			link.State, link.Disabled, link.Returned = identity.LinkActive, time.Time{}, false
+			link.Enabled()
+			link.Returned = false
 		} else if link.Asked.After(link.Disabled) {
 			link.Disabled = r.At // it was dirsweep, which had no answer
 		} else {

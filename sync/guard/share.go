@@ -99,7 +99,8 @@ func (d *decider) judge(s share, leavers []identity.Leaver) (goes []identity.Lea
 		cause string
 	}
 	went := map[departure]bool{}
-	for _, l := range s.closed(s.limits.Window, nil) {
+	closed := s.closed(s.limits.Window, nil)
+	for _, l := range closed {
 		went[departure{s.unit(l), causeKey(l)}] = true
 	}
 	again, leavers := divide(leavers, func(l identity.Leaver) bool { return went[departure{s.unit(l), causeKey(l)}] })
@@ -116,7 +117,7 @@ func (d *decider) judge(s share, leavers []identity.Leaver) (goes []identity.Lea
 	}
 	proven, rest := divide(goes, s.proven)
 	allowed, _ := s.allowed()
-	closed, few := s.closed(s.limits.Window, nil), s.closed(max(s.limits.Window, floorWindow), s.proven)
+	few := s.closed(max(s.limits.Window, floorWindow), s.proven)
 	proven = d.fit(s, proven, func(left []identity.Leaver) bool {
 		return s.units(slices.Concat(closed, left)) <= allowed || s.units(slices.Concat(few, left)) <= s.limits.floor()
 	})

@@ -222,7 +222,7 @@ func (r *Read) askHeirs(ctx context.Context) error {
 	if len(left) == 0 {
 		return nil
 	}
-	var heirs, unasked []missing
+	var heirs []missing
 	err := r.o.Ledger.View(ctx, func(v *state.Reader) error {
 		for _, d := range slices.Compact(slices.Sorted(maps.Values(r.directoryNames()))) {
 			for p, err := range v.People(d) {
@@ -234,9 +234,6 @@ func (r *Read) askHeirs(ctx context.Context) error {
 					continue
 				}
 				heirs = append(heirs, missing{p, true})
-				if _, asked := r.absentOf(p.ID); !asked { // else an account of theirs is linked, and they were asked for
-					unasked = append(unasked, missing{p, true})
-				}
 			}
 		}
 		return nil
@@ -244,6 +241,10 @@ func (r *Read) askHeirs(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("read the state: %w", err)
 	}
+	unasked := slices.DeleteFunc(slices.Clone(heirs), func(m missing) bool { // who has an account linked was asked for
+		_, asked := r.absentOf(m.ID)
+		return asked
+	})
 	if err := r.askAll(ctx, unasked); err != nil {
 		return err
 	}

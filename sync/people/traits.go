@@ -480,11 +480,15 @@ func (r *Read) bind(v *state.Reader, n, i int, known state.Person, e roster.Entr
 		if scope {
 			doubted = append(doubted, l.Name)
 		}
-		link, linked, err := v.Link(l.Name, e.Person.ID)
-		if err != nil {
-			return fmt.Errorf("read the state: %w", err)
+		out := !l.Scope.Has(i) && !l.Unsure.Has(i) && scope
+		keeps := out && slices.Contains(known.Scope, l.Name)
+		if out && !keeps {
+			link, linked, err := v.Link(l.Name, e.Person.ID)
+			if err != nil {
+				return fmt.Errorf("read the state: %w", err)
+			}
+			keeps = linked && link.State == identity.LinkActive
 		}
-		keeps := linked && link.State == identity.LinkActive || slices.Contains(known.Scope, l.Name)
 		switch {
 		case l.Scope.Has(i) && account:
 			if !scope {
@@ -493,10 +497,10 @@ func (r *Read) bind(v *state.Reader, n, i int, known state.Person, e roster.Entr
 			l.Scope.Clear(i)
 			l.Unsure.Set(i)
 			bound = append(bound, l.Name)
-		case !l.Scope.Has(i) && !l.Unsure.Has(i) && scope && keeps:
+		case keeps:
 			l.bound[i] = strongest(by)
 			bound = append(bound, l.Name)
-		case !l.Scope.Has(i) && !l.Unsure.Has(i) && scope: // whether they would be let in cannot be told
+		case out: // whether they would be let in cannot be told
 			l.Unsure.Set(i)
 			bound = append(bound, l.Name)
 		}

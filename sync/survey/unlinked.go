@@ -89,7 +89,8 @@ func (s *Survey) predecessors(ctx context.Context, m correlate.Match) (correlate
 // thought of: an account of theirs bore its userName, and is not to be found any more. bore is the link of such an
 // account, the zero one where there is none.
 func Predecessor(
-	ctx context.Context, app *apply.Pass, ledger *state.Ledger, userName string, bore state.Link, thoughtOf func(identity.PersonID) bool,
+	ctx context.Context, app *apply.Pass, ledger *state.Ledger, userName string, bore state.Link,
+	thoughtOf func(identity.PersonID) bool,
 ) (was state.Link, known bool, err error) {
 	linked := bore.Account != ""
 	if !linked {

@@ -210,7 +210,7 @@ func (b *Books) reopen(ctx context.Context, t *task, now time.Time) error {
 		return err
 	}
 	if t.link.Account == t.step.Account {
-		t.link.State, t.link.Disabled, t.link.Opened = identity.LinkActive, time.Time{}, false
+		t.link.Enabled()
 	}
 	return apply.Told(ctx, b.Ledger, b.Trail, audit.Record{
 		At: now, Kind: audit.Sweep, Cause: string(t.kase.Cause), Rule: "R11", Target: t.step.Target, Person: t.kase.Person.String(),

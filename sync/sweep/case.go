@@ -87,7 +87,7 @@ func openAgain(w *state.Writer, person identity.PersonID, step state.Step) error
 		return nil
 	}
 	if link.Returned = false; again {
-		link.State, link.Disabled, link.Opened = identity.LinkActive, time.Time{}, false
+		link.Enabled()
 	}
 	return w.PutLink(link)
 }

@@ -247,7 +247,8 @@ func (a *application) activate(id identity.AccountID, active bool) error {
 	switch {
 	case active:
 		if !held.Active {
-			held.unseen, held.read = held.closedBy, false // without an answer, nobody can tell who disables it before it is looked at
+			// Without an answer, nobody can tell who disables it before it is looked at.
+			held.unseen, held.read = held.closedBy, false
 		}
 		held.closedBy = ""
 	case held.Active:

@@ -85,10 +85,6 @@ func (c Combination) weight() (n int) {
 func (a Combination) at(steps []Step, i int) {
 	s := &steps[i]
 	s.Do, s.Crash, s.At = a.Kind, a.Crash, 0
-	if a.Fault.once() {
-		s.Deed = a.Fault
-		return
-	}
 	s.Fault, s.Lasts = a.Fault, 1
 	for j := range i {
 		steps[j].Lasts = min(steps[j].Lasts, i-j)
