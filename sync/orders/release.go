@@ -21,13 +21,14 @@ func (d *Desk) Release(ctx context.Context, o Order) error {
 	}
 	var ended []*state.Case
 	err = d.Ledger.Update(ctx, func(w *state.Writer) error {
-		if _, ok, err := w.Closure(id); err != nil {
+		about, err := ordered(w, id)
+		switch {
+		case err != nil:
 			return err
-		} else if !ok {
+		case len(about) == 0:
 			return fmt.Errorf("%q was not swept by an operator, so there is nothing to release", o.Person)
 		}
-		var err error
-		ended, err = takeBack(w, id, d.Now())
+		ended, err = takeBack(w, about, d.Now())
 		return err
 	})
 	if err != nil {
@@ -38,13 +39,9 @@ func (d *Desk) Release(ctx context.Context, o Order) error {
 	return err
 }
 
-// takeBack takes the order about somebody back, under every anchor.
-func takeBack(w *state.Writer, id identity.PersonID, now time.Time) (ended []*state.Case, err error) {
-	whom, err := alsoOrdered(w, id)
-	if err != nil {
-		return nil, err
-	}
-	for _, one := range whom {
+// takeBack takes orders back.
+func takeBack(w *state.Writer, orders []identity.PersonID, now time.Time) (ended []*state.Case, err error) {
+	for _, one := range orders {
 		cases, err := release(w, one, now)
 		if err != nil {
 			return nil, err
@@ -54,27 +51,33 @@ func takeBack(w *state.Writer, id identity.PersonID, now time.Time) (ended []*st
 	return ended, nil
 }
 
-// alsoOrdered are all who are swept with a person: the same one under other anchors, by the rehire key.
-func alsoOrdered(w *state.Writer, id identity.PersonID) ([]identity.PersonID, error) {
-	whom := []identity.PersonID{id}
-	orders, err := state.Collect(w.Closures())
+// ordered are all orders that are about a person: the same one under other anchors, by the rehire key, or in another
+// directory, where nobody of that anchor was ever read in one of them.
+func ordered(w *state.Writer, id identity.PersonID) (about []identity.PersonID, err error) {
+	self, known, err := w.Person(id)
 	if err != nil {
 		return nil, err
 	}
-	keys := map[identity.PersonID]string{}
-	for _, c := range orders {
-		p, _, err := w.Person(c.Person)
+	own, _, err := w.Closure(id)
+	if err != nil {
+		return nil, err
+	}
+	key := cmp.Or(self.Rehire, own.Rehire)
+	for c, err := range w.Closures() {
 		if err != nil {
 			return nil, err
 		}
-		keys[c.Person] = cmp.Or(p.Rehire, c.Rehire)
-	}
-	for _, c := range orders {
-		if c.Person != id && keys[id] != "" && keys[c.Person] == keys[id] {
-			whom = append(whom, c.Person)
+		p, read, err := w.Person(c.Person)
+		if err != nil {
+			return nil, err
+		}
+		rehired := key != "" && cmp.Or(p.Rehire, c.Rehire) == key
+		misplaced := c.Person.Anchor == id.Anchor && !(known && read)
+		if c.Person == id || rehired || misplaced {
+			about = append(about, c.Person)
 		}
 	}
-	return whom, nil
+	return about, nil
 }
 
 // release takes the order back. What could not be closed yet is not owed any more; where the person has left all the

@@ -110,7 +110,11 @@ func carryOver(w *state.Writer, orders []audit.Record, now time.Time) (ended []*
 			}
 			continue
 		}
-		over, err := takeBack(w, id, now)
+		about, err := ordered(w, id)
+		if err != nil {
+			return nil, err
+		}
+		over, err := takeBack(w, about, now)
 		if err != nil {
 			return nil, err
 		}

@@ -603,6 +603,9 @@ func (r *Read) explained(n int) (count int, words string) {
 // the old one stays a leaver's.
 func (r *Read) returns(ctx context.Context, l *View) error {
 	return r.o.Ledger.View(ctx, func(v *state.Reader) error {
+		if err := r.misplaced(v, l); err != nil {
+			return err
+		}
 		claims := r.claims(l)
 		if len(claims) == 0 {
 			return nil
@@ -674,9 +677,9 @@ func (r *Read) returns(ctx context.Context, l *View) error {
 			}
 		}
 		back, disputes := judge.Returns(left, present)
-		l.rehired = back
+		maps.Copy(l.rehired, back)
 		for _, d := range disputes {
-			if err := r.disputeReturn(v, l, d, by); err != nil {
+			if err := r.disputeReturn(v, l, "rehire key", d, by); err != nil {
 				return err
 			}
 		}
@@ -727,7 +730,9 @@ func (r *Read) onePerson(l *View, owner int, rows []int) error {
 }
 
 // disputeReturn leaves everybody alone who might be back.
-func (r *Read) disputeReturn(v *state.Reader, l *View, d judge.Dispute, rows map[identity.PersonID]int) error {
+func (r *Read) disputeReturn(
+	v *state.Reader, l *View, by string, d judge.Dispute, rows map[identity.PersonID]int,
+) error {
 	var names []string
 	called := map[identity.PersonID]string{}
 	for _, id := range slices.Concat(d.Left, d.Present) {
@@ -754,8 +759,8 @@ func (r *Read) disputeReturn(v *state.Reader, l *View, d judge.Dispute, rows map
 		l.Scope.Clear(i)
 		r.o.Find(identity.Finding{
 			Kind: "disputed", Subject: l.Name + ": " + called[id], Target: l.Name, Person: id,
-			Detail: "one rehire key names several people (" + strings.Join(names, ", ") +
-				"): nobody takes an account over, and none is made, until the key names one of those that left and one of those that are here",
+			Detail: "one " + by + " names several people (" + strings.Join(names, ", ") +
+				"): nobody takes an account over, and none is made, until it names one of those that left and one of those that are here",
 		})
 	}
 	return nil

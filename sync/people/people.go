@@ -196,32 +196,46 @@ func (r *Read) ReadOrders(ctx context.Context) error {
 	return nil
 }
 
-// FollowOrders lets orders go with people who are back under another anchor, by their rehire key: who is swept stays
-// closed until released, whatever the sources say, and under whatever name they say it.
+// FollowOrders lets orders go with people who are back under another anchor, by their rehire key, and with those of whom
+// nothing was remembered when they were ordered, by the anchor that their accounts name: who is swept stays closed until
+// released, whatever the sources say, and under whatever name they say it.
 func (r *Read) FollowOrders(ctx context.Context) error {
+	if len(r.orders) == 0 {
+		return nil
+	}
 	byKey := map[uint64]state.Closure{}
 	for _, c := range r.orders {
 		if key := roster.HashOf(c.Rehire); key != 0 {
 			byKey[key] = c
 		}
 	}
-	if len(byKey) == 0 {
-		return nil
-	}
 	var followed []state.Closure
+	follow := func(c state.Closure, id identity.PersonID) {
+		if r.Ordered(id) == "" {
+			c.Person, c.At = id, r.o.Now
+			r.orders[id] = c
+			followed = append(followed, c)
+		}
+	}
 	for i := range r.Roster.Len() {
-		order, ordered := byKey[r.Roster.Row(i).Key]
-		if !ordered {
-			continue
+		if order, ordered := byKey[r.Roster.Row(i).Key]; ordered {
+			e, err := r.Roster.Entry(i)
+			if err != nil {
+				return err
+			}
+			follow(order, e.Person.ID)
 		}
-		e, err := r.Roster.Entry(i)
-		if err != nil {
-			return err
-		}
-		if r.Ordered(e.Person.ID) == "" {
-			order.Person, order.At = e.Person.ID, r.o.Now
-			r.orders[order.Person] = order
-			followed = append(followed, order)
+	}
+	nameless, err := r.namelessOrders(ctx)
+	if err != nil {
+		return err
+	}
+	for _, c := range nameless {
+		for _, directory := range r.directoryNames() {
+			id := identity.PersonID{Directory: directory, Anchor: c.Person.Anchor}
+			if _, here := r.Roster.Find(id); here {
+				follow(c, id)
+			}
 		}
 	}
 	if !r.o.Write || len(followed) == 0 {
@@ -235,6 +249,27 @@ func (r *Read) FollowOrders(ctx context.Context) error {
 		}
 		return nil
 	})
+}
+
+// namelessOrders are the orders for people whom nobody has ever read: they are known by the anchor on their accounts
+// alone, and their directory was guessed.
+func (r *Read) namelessOrders(ctx context.Context) (list []state.Closure, err error) {
+	err = r.o.Ledger.View(ctx, func(v *state.Reader) error {
+		for id, c := range r.orders {
+			_, known, err := v.Person(id)
+			if err != nil {
+				return err
+			}
+			if _, here := r.Roster.Find(id); !known && !here {
+				list = append(list, c)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read the state: %w", err)
+	}
+	return list, nil
 }
 
 // Ordered is why an operator has somebody's accounts closed; "" where none has.

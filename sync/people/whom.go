@@ -85,7 +85,15 @@ func Remembered(
 				if err != nil {
 					return err
 				}
-				c.Consider(identity.FitsOf(who, link.Person, "", link.Name, link.UserName), link.Person, link.Name)
+				fit := identity.FitsOf(who, link.Person, "", link.Name, link.UserName)
+				if fit == identity.NoFit {
+					continue
+				}
+				id, err := known(v, slices.Collect(maps.Values(names)), link.Person)
+				if err != nil {
+					return err
+				}
+				c.Consider(fit, id, link.Name)
 			}
 		}
 		return nil
@@ -94,4 +102,29 @@ func Remembered(
 		return identity.PersonID{}, fmt.Errorf("read the state: %w", err)
 	}
 	return c.One()
+}
+
+// known is who somebody with an account is of those who are remembered: the same, or, where nobody has ever read them,
+// the one of another directory who has their anchor; themselves where that is nobody, or several.
+func known(v *state.Reader, directories []string, id identity.PersonID) (identity.PersonID, error) {
+	var found []identity.PersonID
+	for _, directory := range directories {
+		one := identity.PersonID{Directory: directory, Anchor: id.Anchor}
+		if slices.Contains(found, one) {
+			continue
+		}
+		_, ok, err := v.Person(one)
+		switch {
+		case err != nil:
+			return id, err
+		case ok && one == id:
+			return id, nil
+		case ok:
+			found = append(found, one)
+		}
+	}
+	if len(found) == 1 {
+		return found[0], nil
+	}
+	return id, nil
 }

@@ -339,6 +339,10 @@ func (a *application) byHand(deed Fault, who int) {
 		held.ID = identity.AccountID(fmt.Sprintf("%s-%03d", a.name(), a.next))
 		// Of who was linked to it, it is known under what name they had it.
 		a.accounts[held.ID], held.moved, held.listed = held, true, a.world.known[a.n][id]
+		if was, unknown := a.world.unknown[place{held.owner, a.n}]; unknown && was.account == id {
+			was.account = held.ID
+			a.world.unknown[place{held.owner, a.n}] = was
+		}
 	}
 }
 

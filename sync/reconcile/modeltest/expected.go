@@ -20,7 +20,5 @@ func (e Expected) Covers(v Violation) bool {
 // five thousand; after an edited anchor in one of a hundred.
 func ExpectedToday() []Expected {
 	return []Expected{
-		{"", []string{"edit anchor"}, "edited anchors, back and forth, before what the first made of people was settled"},
-		{CreatesOnce, []string{"purge", "restore", "approve"}, "closed before our time under the anchor of another directory, and back under another login"},
 	}
 }

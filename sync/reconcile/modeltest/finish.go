@@ -73,7 +73,7 @@ func (w *world) judgeEnd(ctx context.Context) error {
 	for _, c := range l.unsettled {
 		p := place{target: slices.Index(targetNames[:], c.Target)}
 		p.human, _ = w.model.human(c.Person.Anchor)
-		if !w.found(l, "unsettled", p) || !w.alone(p) && !w.muddled(p) {
+		if !w.found(l, "unsettled", p) || !w.alone(l, p) && !w.muddled(p) {
 			w.broken(NothingOpen, "%s: %s of %s", c.Target, c.Op, w.who(p.human))
 		}
 	}
@@ -122,7 +122,7 @@ func (w *world) judgeShare(l look, p place) {
 	if w.found(l, "refused", p) {
 		return // that the application took nothing is told, and a matter for an operator
 	}
-	if w.disputed(own, h, p.target) || w.found(l, "disputed", p) || w.alone(p) && (w.found(l, "unproven", p) || w.found(l, "unsettled", p)) {
+	if w.disputed(own, h, p.target) || w.found(l, "disputed", p) || w.alone(l, p) && (w.found(l, "unproven", p) || w.found(l, "unsettled", p)) {
 		return
 	}
 	if len(own) == 0 {
@@ -163,14 +163,14 @@ func (w *world) own(p place) (own []*account) {
 	return own
 }
 
-// alone reports whether a target has no account of anybody else of the company that could show that it answers truly.
-func (w *world) alone(p place) bool {
-	for id, acc := range w.applications[p.target].accounts {
-		if acc.owner != p.human && acc.owner != stranger && acc.Active && w.known[p.target][id] {
-			return false
-		}
-	}
-	return true
+// alone reports whether no account of anybody else, active when it was last seen, could show that a target answers
+// truly.
+func (w *world) alone(l look, p place) bool {
+	return !slices.ContainsFunc(l.links[p.target], func(link state.Link) bool {
+		acc := w.applications[p.target].accounts[link.Account]
+		owner, _ := w.model.human(link.Person.Anchor)
+		return acc != nil && acc.owner == owner && owner != p.human && link.State == identity.LinkActive
+	})
 }
 
 // found reports whether there is a finding of a kind about somebody at a target.

@@ -1,6 +1,7 @@
 package modeltest
 
 import (
+	"math/rand/v2"
 	"slices"
 
 	"pgregory.net/rapid"
@@ -24,30 +25,46 @@ func Histories(n int) *rapid.Generator[History] {
 			Do: Kind(small(t, int(kindCount))), Choice: small(t, 12), Crash: Crash(max(0, small(t, int(crashCount)+2)-2)), At: small(t, 3) * small(t, 5),
 		}
 	})
-	aims := aims()
 	return rapid.Custom(func(t *rapid.T) History {
-		h := History{
+		return History{
 			Shared: rapid.Bool().Draw(t, ""),
 			People: rapid.SliceOfN(person, 2, 7).Draw(t, "people"),
 			Steps:  rapid.SliceOfN(step, n, n).Draw(t, "steps"),
 		}
-		for i := range h.Steps { // three of four are made for a combination that comes up too rarely by itself
-			if small(t, 4) > 0 {
-				aims[small(t, len(aims))].at(h.Steps, i)
-			}
-		}
-		return h
 	})
 }
 
-// aims lists every combination, the rarer ones more often.
-func aims() (list []Combination) {
+// Aims are combinations that steps of histories are made for.
+type Aims []Combination
+
+// NewAims lists every combination, the rarer ones more often.
+func NewAims() (list Aims) {
 	for _, c := range (&Counts{}).Below(1) {
 		for range c.weight() {
 			list = append(list, c)
 		}
 	}
 	return list
+}
+
+// aimed is how many steps of four are made for a combination.
+const aimed = 2
+
+// At makes half of the steps of the history of a seed for combinations that come up too rarely by themselves.
+// Histories of seeds in a row take turns: each combination of the list comes up once before one does so again.
+func (a Aims) At(h History, seed int) {
+	next := seed * len(h.Steps) * aimed / 4
+	round, order := -1, []int(nil)
+	for i := range h.Steps {
+		if (i+seed)%4 >= aimed {
+			continue
+		}
+		if now := next / len(a); now != round {
+			round, order = now, rand.New(rand.NewPCG(uint64(now), 0)).Perm(len(a))
+		}
+		a[order[next%len(a)]].at(h.Steps, i)
+		next++
+	}
 }
 
 // weight is how often a combination is aimed at. Rarer than others are those in which a process dies over a write to an
@@ -57,17 +74,17 @@ func (c Combination) weight() (n int) {
 	late := c.Fault.ofRight() || c.Fault == StaleServer || c.Fault == AnchorHidden
 	call, ruling := c.Crash == BeforeCall || c.Crash == AfterCall, c.Kind == Approve || c.Kind == Reject
 	switch {
-	case c.Fault.once(), c.Crash == NoCrash && !(ruling && late):
+	case c.Fault.once(), c.Crash == NoCrash && !ruling:
 		return 0 // they come with the others
 	case call && c.Kind == One && c.Fault == StoreFails:
 		n = 12
 	case call && (c.Kind == One || c.Kind == Retry || c.Fault == StoreFails):
-		n = 7
-	case call, ruling:
-		n = 5
-	case c.Kind == Retry:
+		n = 8
+	case ruling && c.Crash != NoCrash:
 		n = 4
-	case c.Kind == Full, c.Kind == Delta:
+	case call:
+		n = 5
+	case c.Kind == Full, c.Kind == Delta, ruling:
 		n = 2
 	default:
 		n = 3

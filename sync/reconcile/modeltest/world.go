@@ -427,6 +427,9 @@ func (w *world) lag() {
 		seen.entry = &e
 		for t, s := range w.model.shares[n] {
 			w.model.learn(&seen, t, s)
+			if w.model.config.in(&seen, t) {
+				delete(w.standing, place{n, t})
+			}
 		}
 	}
 }
