@@ -87,17 +87,20 @@ func asked(job Job, at time.Time) state.Link {
 	return link
 }
 
-// noteAsked remembers of a link, where it still leads to that account, what was asked of the application.
+// noteAsked remembers of a link, where it still leads to that account, what was asked of the application, and that the
+// account was seen active.
 func noteAsked(w *state.Writer, link state.Link) error {
 	if link.Target == "" {
 		return nil
 	}
 	now, ok, err := w.Link(link.Target, link.Person)
 	same := now.Asked.Equal(link.Asked) && now.AskedName == link.AskedName && slices.Equal(now.Entitlements, link.Entitlements)
-	if err != nil || !ok || now.Account != link.Account || same {
+	opened := link.Opened && !now.Opened && now.Disabled.Equal(link.Disabled)
+	if err != nil || !ok || now.Account != link.Account || same && !opened {
 		return err
 	}
 	now.Asked, now.AskedName, now.Entitlements = link.Asked, link.AskedName, link.Entitlements
+	now.Opened = now.Opened || opened
 	return w.PutLink(now)
 }
 
@@ -393,7 +396,9 @@ func (x *Executor) recover(ctx context.Context, p *Pass, u Unfinished) error {
 	if err != nil {
 		return err
 	}
-	r.At = x.Now()
+	if r.At = x.Now(); r.Seen == SeenActive {
+		u.Job.Link.SeenActive(u.Job.Link.Disabled)
+	}
 	return x.settleFound(ctx, p, u.Intent, u.Job, r, done)
 }
 

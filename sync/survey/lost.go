@@ -221,23 +221,36 @@ func (s *Survey) lookAfter(ctx context.Context, link state.Link) error {
 		})
 		return nil
 	}
-	s.makeAgain(link)
-	return nil
+	return s.makeAgain(ctx, link)
 }
 
-// makeAgain plans an account anew that was deleted in the application (R11).
-func (s *Survey) makeAgain(link state.Link) {
+// makeAgain plans an account anew that was deleted in the application (R11). Where the listing has another one of the
+// same person, which carries what theirs would, that becomes theirs: it is from before their anchor was edited, say.
+func (s *Survey) makeAgain(ctx context.Context, link state.Link) error {
+	i, here := s.people.Roster.Find(s.view.Heir(link.Person))
+	if here && len(s.marks) > 0 {
+		_, want, err := s.want(ctx, i, link.UserName)
+		id, other := s.marks[want.ExternalID]
+		if err == nil && other && want.ExternalID != "" && !s.relinked[id] {
+			var have identity.Account
+			if err := s.o.Spool.Get(s.parked[id].at, &have); err != nil {
+				return err
+			}
+			return s.linkAgain(ctx, link, have, true)
+		}
+	}
 	f := identity.Finding{
 		Kind: "missing", Subject: s.Name + ": " + link.UserName, Target: s.Name, Person: link.Person, Account: link.Account,
 		Detail: "the account was deleted outside dirsweep; it is made again",
 	}
 	if s.OnDrift == "report" && link.State == identity.LinkActive { // who is back gets an account in any case
 		f.Detail = "the account was deleted outside dirsweep; on_drift = \"report\" leaves it"
-	} else if i, ok := s.people.Roster.Find(s.view.Heir(link.Person)); ok {
+	} else if here {
 		s.joiners = append(s.joiners, i)
 		s.lost[i] = link
 	}
 	s.o.Find(f)
+	return nil
 }
 
 // reveal plans to enable an account that is invisible because dirsweep disabled it, of a person who is back.
@@ -289,8 +302,7 @@ func (s *Survey) trouble(ctx context.Context, link state.Link, err error) error 
 func (s *Survey) released(ctx context.Context, link state.Link) error {
 	_, err := s.app.Account(ctx, link.Account)
 	if errors.Is(err, targets.ErrNotFound) {
-		s.makeAgain(link)
-		return nil
+		return s.makeAgain(ctx, link)
 	}
 	return s.lookAfter(ctx, link)
 }

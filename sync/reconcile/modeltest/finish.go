@@ -99,7 +99,7 @@ func (w *world) judgeShare(l look, p place) {
 	if w.doubts(l, h) && !w.model.ordered[p.human] {
 		return // what of a source is not to be believed leaves everybody as they are
 	}
-	if w.unread(p) {
+	if w.unread(l, p) {
 		return
 	}
 	if !w.model.config.in(h, p.target) || w.model.ordered[p.human] {

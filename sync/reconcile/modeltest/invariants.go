@@ -237,6 +237,8 @@ type swept struct {
 type look struct {
 	links     [targetCount][]state.Link
 	ordered   map[int]bool
+	orders    map[identity.PersonID]bool
+	keyed     map[identity.PersonID]bool // who have a link, and a rehire key is remembered of them
 	cases     []state.Case
 	holds     []hold
 	unsettled []identity.Change
@@ -244,6 +246,7 @@ type look struct {
 }
 
 func (w *world) look() (l look, err error) {
+	l.keyed = map[identity.PersonID]bool{}
 	err = w.ledger.View(context.Background(), func(r *state.Reader) error {
 		for t, name := range targetNames {
 			for link, err := range r.Links(name) {
@@ -251,6 +254,11 @@ func (w *world) look() (l look, err error) {
 					return err
 				}
 				l.links[t] = append(l.links[t], link)
+				p, _, err := r.Person(link.Person)
+				if err != nil {
+					return err
+				}
+				l.keyed[link.Person] = p.Rehire != ""
 			}
 		}
 		for c, err := range r.Cases() {
@@ -259,11 +267,12 @@ func (w *world) look() (l look, err error) {
 			}
 			l.cases = append(l.cases, c)
 		}
-		l.ordered = map[int]bool{}
+		l.ordered, l.orders = map[int]bool{}, map[identity.PersonID]bool{}
 		for c, err := range r.Closures() {
 			if err != nil {
 				return err
 			}
+			l.orders[c.Person] = true
 			if n, known := w.model.human(c.Person.Anchor); known {
 				l.ordered[n] = true
 			}
@@ -415,9 +424,15 @@ func (w *world) honest(h *human) bool {
 	return w.faultOf(h.last().source, true) == NoFault && (!w.shared || !w.fault.ofSource())
 }
 
-// unread reports whether a target reads nothing of somebody's directory: nobody tells it that they have left.
-func (w *world) unread(p place) bool {
-	return p.target == crm && !w.shared && w.model.humans[p.human].last().source != 0 && !w.model.ordered[p.human]
+// unread reports whether a target reads nothing of somebody's directory: nobody tells it that they have left. An order
+// does, but under another anchor than that of their account, of whom no rehire key is remembered, it leads to nobody.
+func (w *world) unread(l look, p place) bool {
+	if p.target != crm || w.shared || w.model.humans[p.human].last().source == 0 {
+		return false
+	}
+	return !w.model.ordered[p.human] || slices.ContainsFunc(l.links[p.target], func(link state.Link) bool {
+		return w.bears(link.Person.Anchor, p.human) && !l.orders[link.Person] && !l.keyed[link.Person]
+	})
 }
 
 // provable reports whether absence from the directory can be proven at all: not without a trace and from an empty
@@ -445,7 +460,7 @@ func (w *world) checkAccount(l look, p place, acc *account, read bool) {
 	if step.Status == state.StepProven && step.Account == acc.ID && acc.Active && !acc.touched && out && !s.stays {
 		w.broken(BooksAreTrue, "%s: %s of %s is proven closed and open", targetNames[p.target], acc.ID, w.who(p.human))
 	}
-	if !read || !out || w.unread(p) || !acc.Active || !w.known[p.target][acc.ID] || !w.honest(h) || !w.provable(h) || w.anchorEdited() || w.doubts(l, h) {
+	if !read || !out || w.unread(l, p) || !acc.Active || !w.known[p.target][acc.ID] || !w.honest(h) || !w.provable(h) || w.anchorEdited() || w.doubts(l, h) {
 		return
 	}
 	fault := w.faultOf(p.target, false)
