@@ -11,7 +11,7 @@ WHOLE := cmd/dirsweep cmd/internal/acceptance cmd/internal/fieldcases
 export PATH := $(PATH):/usr/sbin:/sbin
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test needs check format vet staticcheck tidy cross race bench year mutants generate lint clean
+.PHONY: help build demo test needs check format vet staticcheck tidy cross model race bench year mutants generate lint clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1|/' | awk -F'|' '{ printf "  %-12s %s\n", $$1, $$2 }'
@@ -50,6 +50,9 @@ cross: ## a static binary for each platform, in bin/PLATFORM
 		echo "build $$p"; \
 		CGO_ENABLED=0 GOOS=$${p%/*} GOARCH=$${p#*/} $(GO) build -buildvcs=false -trimpath -ldflags '$(LDFLAGS)' -o bin/$${p%/*}-$${p#*/}/ ./cmd/dirsweep; \
 	done
+
+model: ## 10,000 random histories against the reference model; DIRSWEEP_MODEL_SEED=10000 for others
+	DIRSWEEP_MODEL_HISTORIES=$${DIRSWEEP_MODEL_HISTORIES:-10000} $(GO) test -count=1 -v -run '^TestModel$$' -timeout $(TEST_TIMEOUT) ./sync/reconcile
 
 race: needs ## every test again, under the race detector
 	$(GO) test -race -timeout $(TEST_TIMEOUT) ./...

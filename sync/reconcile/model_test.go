@@ -1,7 +1,6 @@
 package reconcile_test
 
 import (
-	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -25,8 +24,9 @@ import (
 
 // How many histories TestModel plays, of how many steps. DIRSWEEP_MODEL_HISTORIES names another number; CI's is
 // fullRun, and only then is it looked at what came up how often. DIRSWEEP_MODEL_SEED is where to begin;
-// DIRSWEEP_MODEL_WITHOUT leaves out what it names, as in "edit anchor,id reused"; DIRSWEEP_MODEL_SURVEY=1 breaks
-// nothing and shows the smallest history for each invariant that is broken; =seeds lists the seeds alone.
+// DIRSWEEP_MODEL_WITHOUT leaves out what it names, as in "edit anchor,id reused"; DIRSWEEP_MODEL_SURVEY=1 fails for
+// nothing and shows the smallest history for each invariant that is broken, or, with DIRSWEEP_MODEL_ONLY, for those
+// whose names hold that; =seeds lists the seeds alone.
 const (
 	fewHistories = 300
 	fullRun      = 10_000
@@ -34,8 +34,7 @@ const (
 	often        = 50 // how often each fault, in each kind of step, with each crash has to come up in a full run
 )
 
-// TestModel plays random histories against a reference model (modeltest), and fails on whatever is not on the list of
-// what is expected.
+// TestModel plays random histories against a reference model (modeltest), and fails on whatever breaks an invariant.
 func TestModel(t *testing.T) {
 	l := newModelLab(t)
 	defer debug.SetGCPercent(debug.SetGCPercent(2500))
@@ -96,10 +95,8 @@ type modelLab struct {
 	counts   *modeltest.Counts
 	survey   bool
 	without  []string
-	expected []modeltest.Expected
 
 	mu    sync.Mutex
-	came  []int // by expected: in how many histories
 	seeds map[modeltest.Invariant][]int
 }
 
@@ -109,18 +106,11 @@ func newModelLab(t *testing.T) *modelLab {
 	if err != nil {
 		t.Fatal(err)
 	}
-	l := &modelLab{
+	return &modelLab{
 		site: site, generate: modeltest.Histories(modelSteps), aims: modeltest.NewAims(), counts: &modeltest.Counts{},
 		survey: os.Getenv("DIRSWEEP_MODEL_SURVEY") != "", without: strings.Split(os.Getenv("DIRSWEEP_MODEL_WITHOUT"), ","),
-		expected: modeltest.ExpectedToday(), seeds: map[modeltest.Invariant][]int{},
+		seeds: map[modeltest.Invariant][]int{},
 	}
-	if only := os.Getenv("DIRSWEEP_MODEL_ONLY"); only != "" { // what is looked for is not expected
-		l.expected = slices.DeleteFunc(l.expected, func(e modeltest.Expected) bool {
-			return e.Invariant != "" && strings.Contains(string(e.Invariant), only)
-		})
-	}
-	l.came = make([]int, len(l.expected))
-	return l
 }
 
 func number(t *testing.T, name string, otherwise int) int {
@@ -136,20 +126,11 @@ func number(t *testing.T, name string, otherwise int) int {
 	return n
 }
 
-// history is the one of a seed. What is known to go wrong hides what else does, so that most are without it.
+// history is the one of a seed.
 func (l *modelLab) history(seed int) modeltest.History {
 	h := l.generate.Example(seed)
 	l.aims.At(h, seed)
-	h = h.Without(l.without)
-	if seed%4 == 0 {
-		return h
-	}
-	for _, e := range l.expected {
-		if e.Invariant == "" {
-			h = h.Without(e.After[:1])
-		}
-	}
-	return h
+	return h.Without(l.without)
 }
 
 // tryOne plays one history, and fails the test with the smallest one that breaks the same.
@@ -157,7 +138,7 @@ func (l *modelLab) tryOne(t *testing.T, seed int) {
 	h := l.history(seed)
 	found := l.play(t, h, nil)
 	l.note(seed, found)
-	if found = l.unexpected(found); len(found) > 0 && !l.survey {
+	if len(found) > 0 && !l.survey {
 		t.Fatalf("seed %d: %s\n%s", seed, found[0], l.smallest(t, h, found[0].Invariant))
 	}
 }
@@ -189,26 +170,11 @@ func memoryFolder(t *testing.T) string {
 	return t.TempDir()
 }
 
-// unexpected are the violations that are not known of.
-func (l *modelLab) unexpected(found []modeltest.Violation) (left []modeltest.Violation) {
-	for _, v := range found {
-		if !slices.ContainsFunc(l.expected, func(e modeltest.Expected) bool { return e.Covers(v) }) {
-			left = append(left, v)
-		}
-	}
-	return left
-}
-
 func (l *modelLab) note(seed int, found []modeltest.Violation) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for i, e := range l.expected {
-		if slices.ContainsFunc(found, e.Covers) {
-			l.came[i]++
-		}
-	}
 	broken := map[modeltest.Invariant]bool{}
-	for _, v := range l.unexpected(found) {
+	for _, v := range found {
 		broken[v.Invariant] = true
 	}
 	for i := range broken {
@@ -216,13 +182,13 @@ func (l *modelLab) note(seed int, found []modeltest.Violation) {
 	}
 }
 
-// smallest tells the smallest history found that breaks an invariant unexpectedly, as what happens and as JSON for
+// smallest tells the smallest history found that breaks an invariant, as what happens and as JSON for
 // testdata/model.
 func (l *modelLab) smallest(t *testing.T, h modeltest.History, i modeltest.Invariant) string {
 	t.Helper()
 	breaks := func(h modeltest.History, tell io.Writer) bool {
 		of := func(v modeltest.Violation) bool { return v.Invariant == i }
-		return slices.ContainsFunc(l.unexpected(l.play(t, h, tell)), of)
+		return slices.ContainsFunc(l.play(t, h, tell), of)
 	}
 	small := modeltest.Shrink(h, func(h modeltest.History) bool { return breaks(h, nil) })
 	var text strings.Builder
@@ -243,9 +209,6 @@ func (l *modelLab) smallest(t *testing.T, h modeltest.History, i modeltest.Invar
 func (l *modelLab) report(t *testing.T, n int) {
 	t.Helper()
 	full := n >= fullRun
-	for i, e := range l.expected {
-		t.Logf("expected: %5d x %s, after %q: %s", l.came[i], cmp.Or(e.Invariant, "anything"), e.After, e.Why)
-	}
 	if rare := l.counts.Below(l.enough(n)); len(rare) > 0 {
 		text := fmt.Sprintf("%d combinations came up less than %d times in %d histories: %v", len(rare), l.enough(n), n, rare)
 		if full {

@@ -99,13 +99,13 @@ func (w *world) judgeShare(l look, p place) {
 	if w.doubts(l, h) && !w.model.ordered[p.human] {
 		return // what of a source is not to be believed leaves everybody as they are
 	}
-	if w.unread(l, p) {
+	if w.unread(l, p) || w.model.keyless[p.human] {
 		return
 	}
 	if !w.model.config.in(h, p.target) || w.model.ordered[p.human] {
 		for _, acc := range own {
 			step := w.stepOf(l, p, acc.ID)
-			if acc.Active && !step.Status.Waits() && w.known[p.target][acc.ID] && w.provable(h) && !w.found(l, "unproven", p) {
+			if acc.Active && !step.Status.Waits() && w.known[p.target][acc.ID] && w.provable(h) && !w.found(l, "unproven", p) && !w.placeless(l, p, acc.ID) {
 				w.broken(LeaversClosed, "%s has %s (%s) open; the books say %q %s", where, acc.ID, acc.UserName, step.Status, step.Error)
 			}
 		}

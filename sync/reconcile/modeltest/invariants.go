@@ -46,7 +46,6 @@ type Violation struct {
 	Invariant Invariant
 	Step      int
 	What      string
-	Before    []string // what had come up by then, by name: edits, faults, kinds of step, crashes
 }
 
 func (v Violation) String() string {
@@ -54,7 +53,7 @@ func (v Violation) String() string {
 }
 
 func (w *world) broken(i Invariant, format string, args ...any) {
-	v := Violation{i, w.step, fmt.Sprintf(format, args...), w.happened}
+	v := Violation{i, w.step, fmt.Sprintf(format, args...)}
 	if slices.ContainsFunc(w.violations, func(known Violation) bool { return known.Invariant == i && known.What == v.What }) {
 		return // it stays broken
 	}
@@ -91,7 +90,8 @@ func (w *world) written(one write, acc *account) {
 		w.broken(HandsOff, "%s", what)
 		return
 	}
-	s, ordered := w.model.shares[one.owner][one.target], w.model.ordered[one.owner]
+	s := w.model.shares[one.owner][one.target]
+	ordered := w.model.ordered[one.owner] && !w.model.keyless[one.owner]
 	if one.idle && !acc.touched {
 		w.broken(WritesOnce, "%s", what)
 	}
@@ -237,8 +237,9 @@ type swept struct {
 type look struct {
 	links     [targetCount][]state.Link
 	ordered   map[int]bool
+	keyless   map[int]bool // ordered under another anchor than theirs, and no rehire key says that it is they
 	orders    map[identity.PersonID]bool
-	keyed     map[identity.PersonID]bool // who have a link, and a rehire key is remembered of them
+	people    map[identity.PersonID]state.Person // what is remembered of those who have a link
 	cases     []state.Case
 	holds     []hold
 	unsettled []identity.Change
@@ -246,7 +247,7 @@ type look struct {
 }
 
 func (w *world) look() (l look, err error) {
-	l.keyed = map[identity.PersonID]bool{}
+	l.people = map[identity.PersonID]state.Person{}
 	err = w.ledger.View(context.Background(), func(r *state.Reader) error {
 		for t, name := range targetNames {
 			for link, err := range r.Links(name) {
@@ -254,11 +255,9 @@ func (w *world) look() (l look, err error) {
 					return err
 				}
 				l.links[t] = append(l.links[t], link)
-				p, _, err := r.Person(link.Person)
-				if err != nil {
+				if l.people[link.Person], _, err = r.Person(link.Person); err != nil {
 					return err
 				}
-				l.keyed[link.Person] = p.Rehire != ""
 			}
 		}
 		for c, err := range r.Cases() {
@@ -267,15 +266,25 @@ func (w *world) look() (l look, err error) {
 			}
 			l.cases = append(l.cases, c)
 		}
-		l.ordered, l.orders = map[int]bool{}, map[identity.PersonID]bool{}
+		l.ordered, l.keyless, l.orders = map[int]bool{}, map[int]bool{}, map[identity.PersonID]bool{}
 		for c, err := range r.Closures() {
 			if err != nil {
 				return err
 			}
 			l.orders[c.Person] = true
-			if n, known := w.model.human(c.Person.Anchor); known {
-				l.ordered[n] = true
+			n, known := w.model.human(c.Person.Anchor)
+			if !known {
+				continue
 			}
+			p, _, err := r.Person(c.Person)
+			if err != nil {
+				return err
+			}
+			h := w.model.humans[n]
+			other := h.entry != nil && w.model.config.anchor(h.entry) != c.Person.Anchor
+			keyless, before := other && p.Rehire == "" && c.Rehire == "", l.ordered[n]
+			l.keyless[n] = keyless && (!before || l.keyless[n])
+			l.ordered[n] = true
 		}
 		for f, err := range r.Findings() {
 			if err != nil {
@@ -321,7 +330,7 @@ func (w *world) check(kind Kind, completed bool) error {
 			fmt.Fprintf(w.tell, "    hold %s %v\n", h.text, h.members)
 		}
 	}
-	w.model.ordered = l.ordered
+	w.model.ordered, w.model.keyless = l.ordered, l.keyless
 	for t, app := range w.applications {
 		for _, acc := range app.accounts {
 			acc.asked = false
@@ -431,7 +440,17 @@ func (w *world) unread(l look, p place) bool {
 		return false
 	}
 	return !w.model.ordered[p.human] || slices.ContainsFunc(l.links[p.target], func(link state.Link) bool {
-		return w.bears(link.Person.Anchor, p.human) && !l.orders[link.Person] && !l.keyed[link.Person]
+		return w.bears(link.Person.Anchor, p.human) && !l.orders[link.Person] && l.people[link.Person].Rehire == ""
+	})
+}
+
+// placeless reports whether an account is linked to somebody of whom no place is remembered, because they were never read
+// under that anchor: that they have left cannot be proven, and that is told.
+func (w *world) placeless(l look, p place, id identity.AccountID) bool {
+	return slices.ContainsFunc(l.links[p.target], func(link state.Link) bool {
+		return link.Account == id && l.people[link.Person].DN == ""
+	}) && slices.ContainsFunc(l.findings, func(f state.Finding) bool {
+		return f.Kind == "unproven" && f.Target == "" && w.bears(f.Person.Anchor, p.human)
 	})
 }
 
@@ -460,7 +479,7 @@ func (w *world) checkAccount(l look, p place, acc *account, read bool) {
 	if step.Status == state.StepProven && step.Account == acc.ID && acc.Active && !acc.touched && out && !s.stays {
 		w.broken(BooksAreTrue, "%s: %s of %s is proven closed and open", targetNames[p.target], acc.ID, w.who(p.human))
 	}
-	if !read || !out || w.unread(l, p) || !acc.Active || !w.known[p.target][acc.ID] || !w.honest(h) || !w.provable(h) || w.anchorEdited() || w.doubts(l, h) {
+	if !read || !out || w.model.keyless[p.human] || w.unread(l, p) || w.placeless(l, p, acc.ID) || !acc.Active || !w.known[p.target][acc.ID] || !w.honest(h) || !w.provable(h) || w.anchorEdited() || w.doubts(l, h) {
 		return
 	}
 	fault := w.faultOf(p.target, false)

@@ -121,6 +121,7 @@ type model struct {
 	humans     []*human
 	shares     [][targetCount]*share // by human
 	ordered    map[int]bool          // swept by an operator, until released
+	keyless    map[int]bool          // of those, whom nothing tells to be who was swept
 	logins     int                   // given out so far
 	anchors    map[string]int        // whose they are
 }

@@ -68,7 +68,6 @@ type world struct {
 	pauses       [targetCount]time.Time
 	began        bool // everybody was read once
 	lossApproved bool // an operator took it for true that people have lost an attribute
-	happened     []string
 	violations   []Violation
 	step         int
 	counts       *Counts
@@ -234,7 +233,6 @@ func (w *world) take(s Step) error {
 	for i, e := range s.Edits {
 		w.edit(e, s.Who[i], s.To)
 	}
-	w.happen(w.fault.Fault.String(), s.Deed.String(), s.Do.String(), s.Crash.String())
 	if err := w.prepare(s); err != nil {
 		return err
 	}
@@ -328,15 +326,6 @@ func (w *world) do(kind Kind, act func(context.Context) error, s Step) error {
 		}
 	}
 	return w.check(kind, !died && done == nil)
-}
-
-// happen notes what came up; lists that violations hold are not written again.
-func (w *world) happen(names ...string) {
-	for _, name := range names {
-		if !slices.Contains(w.happened, name) {
-			w.happened = append(slices.Clip(w.happened), name)
-		}
-	}
 }
 
 // restart begins a new process over what is left of the old one.
@@ -508,7 +497,7 @@ func (w *world) somebody(choice int, fits func(int) bool) (n int, ok bool) {
 
 // edit changes the truth.
 func (w *world) edit(e Edit, who, to int) {
-	if w.happen(e.String()); w.tell != nil && e != NoEdit {
+	if w.tell != nil && e != NoEdit {
 		fmt.Fprintf(w.tell, "    %s (%d, %d)\n", e, who, to)
 	}
 	m := w.model
