@@ -3,6 +3,7 @@ package apply_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -751,6 +752,39 @@ func TestR07RecoverLooksAndRepeatsNothing(t *testing.T) {
 			d.want("linked account", c.link, now.Account)
 			d.want("state", c.state, now.State)
 			d.want("remembered of one that is gone", c.op != identity.Create && c.link == "", d.hasTombstone(alice))
+		})
+	}
+}
+
+// R10, R11: an account that is found active, though dirsweep had disabled it, was opened by somebody else: who disables
+// it later, unasked, is not dirsweep.
+func TestR10RecoverNotesAnOpenedAccount(t *testing.T) {
+	granted := account("1", "a", "a")
+	granted.Entitlements = identity.NamedEntitlements("g")
+	for _, c := range []struct {
+		op     identity.Op
+		active bool
+		opened bool
+	}{
+		{identity.Strip, true, true},
+		{identity.Strip, false, false},
+		{identity.Revoke, true, true},
+		{identity.Disable, true, true},
+		{identity.Disable, false, false},
+	} {
+		t.Run(fmt.Sprintf("%s, active %t", c.op, c.active), func(t *testing.T) {
+			there := granted
+			there.Active = c.active
+			d := newDesk(t, memory.New(), there)
+			d.witness()
+			link := d.link(alice, "1")
+			link.State, link.Disabled = identity.LinkDisabled, time.Now().Add(-time.Hour)
+			d.putLink(link)
+			intended := change(c.op, alice, "1")
+			intended.Delta = identity.Delta{Withdraw: granted.Entitlements}
+			d.cutShort(intended)
+			d.recover(1)
+			d.want("opened by somebody else", c.opened, d.recorded(alice).Opened)
 		})
 	}
 }

@@ -1,11 +1,13 @@
 package reconcile_test
 
 import (
+	"fmt"
 	"net/http"
 	"testing"
 	"time"
 
 	"github.com/dirsweep/dirsweep/sources/ldap/slapdtest"
+	"github.com/dirsweep/dirsweep/sync/identity"
 	"github.com/dirsweep/dirsweep/sync/reconcile"
 	"github.com/dirsweep/dirsweep/targets/scim/scimtest"
 )
@@ -154,4 +156,49 @@ func TestR11WhoeverIsReleasedIsNotClosedAgain(t *testing.T) {
 			}
 		})
 	}
+}
+
+// Of whom nobody has ever read, the anchor on their accounts is all that is known, and their directory is guessed: an
+// order goes with them to the one that shows them, and so does its end (R3, R11).
+func TestR11AnOrderFindsItsPersonInAnotherDirectory(t *testing.T) {
+	corp := slapdtest.Start(t, slapdtest.Options{People: 20})
+	labs := slapdtest.Start(t, slapdtest.Options{People: 3, Person: func(i int) map[string][]string {
+		return map[string][]string{"uid": {slapdtest.UID(i), fmt.Sprintf("labs%d", i)}}
+	}})
+	wiki, crm := scimtest.StartElimity(t), scimtest.StartElimity(t)
+	anchor := labs.Anchor(t, labs.PersonDN(slapdtest.UID(1)))
+	for _, app := range []*scimtest.Server{wiki, crm} {
+		app.AddUser(t, "before", map[string]any{"externalId": anchor})
+	}
+	l := newLab(t)
+	l.directory("corp", corp, "")
+	l.directory("labs", labs, "")
+	mapped := `account = { userName = "${person.source}-${person.uid}" }`
+	l.application("wiki", wiki, mapped, nil)
+	l.application("crm", crm, mapped, func(target *reconcile.Target) { target.Sources = []string{"corp"} })
+	labs.Stop(t)
+	l.run(reconcile.Pass{})
+	l.rule(identity.Approved) // as corp's, in crm
+	_, err := l.engine().Retry(t.Context())
+	if l.must(err); crm.Users(t)["before"]["active"] != false {
+		t.Fatal("who left before our time is not closed")
+	}
+	if _, err := l.engine().Sweep(t.Context(), reconcile.Order{Person: anchor, Reason: "stolen laptop"}); err != nil {
+		t.Fatal(err)
+	}
+	labs.Start(t)
+	accounts := func(open bool) {
+		t.Helper()
+		users := wiki.Users(t)
+		if n := len(users); n != 23 || (users["before"]["active"] == true || users["labs-"+slapdtest.UID(1)]["active"] == true) != open {
+			t.Errorf("%d accounts; theirs: %v, %v", n, users["before"], users["labs-"+slapdtest.UID(1)])
+		}
+	}
+	for range 2 {
+		l.run(reconcile.Pass{})
+		accounts(false)
+	}
+	l.must(l.engine().Release(t.Context(), reconcile.Order{Person: anchor, Actor: "olga"}))
+	l.run(reconcile.Pass{})
+	accounts(true)
 }

@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -26,7 +27,7 @@ import (
 // fullRun, and only then is it looked at what came up how often. DIRSWEEP_MODEL_SEED is where to begin;
 // DIRSWEEP_MODEL_WITHOUT leaves out what it names, as in "edit anchor,id reused"; DIRSWEEP_MODEL_SURVEY=1 fails for
 // nothing and shows the smallest history for each invariant that is broken, or, with DIRSWEEP_MODEL_ONLY, for those
-// whose names hold that; =seeds lists the seeds alone.
+// whose names hold that; =seeds lists the seeds alone; DIRSWEEP_MODEL_SMALLEST=off fails without showing the history.
 const (
 	fewHistories = 300
 	fullRun      = 10_000
@@ -44,7 +45,7 @@ func TestModel(t *testing.T) {
 		for half := range 2 {
 			t.Run(strconv.Itoa(half), func(t *testing.T) {
 				t.Parallel()
-				for seed := first + half; seed < first+n; seed += 2 {
+				for seed := first + half; seed < first+n && !l.failed.Load(); seed += 2 {
 					l.tryOne(t, seed)
 				}
 			})
@@ -96,6 +97,8 @@ type modelLab struct {
 	survey   bool
 	without  []string
 
+	failed atomic.Bool // one history is enough
+
 	mu    sync.Mutex
 	seeds map[modeltest.Invariant][]int
 }
@@ -138,7 +141,13 @@ func (l *modelLab) tryOne(t *testing.T, seed int) {
 	h := l.history(seed)
 	found := l.play(t, h, nil)
 	l.note(seed, found)
-	if len(found) > 0 && !l.survey {
+	switch {
+	case len(found) == 0 || l.survey:
+		return
+	case l.failed.Swap(true):
+	case os.Getenv("DIRSWEEP_MODEL_SMALLEST") == "off":
+		t.Fatalf("seed %d: %s", seed, found[0])
+	default:
 		t.Fatalf("seed %d: %s\n%s", seed, found[0], l.smallest(t, h, found[0].Invariant))
 	}
 }

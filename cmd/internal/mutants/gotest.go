@@ -62,7 +62,10 @@ func (r *runner) test(ctx context.Context, e edit, pkg, pattern string, timeout 
 		args = append(args, "-overlay", overlay)
 	}
 	cmd := exec.CommandContext(ctx, "go", append(args, pkg)...)
-	cmd.Env = append(os.Environ(), "RAPID_NOFAILFILE=true") // property tests would leave in the tree what they fail by
+	cmd.Env = append(os.Environ(),
+		"RAPID_NOFAILFILE=true",         // property tests would leave in the tree what they fail by
+		"DIRSWEEP_MODEL_HISTORIES=1000", // most mutants are found by the first few
+		"DIRSWEEP_MODEL_SMALLEST=off")
 	cmd.Dir = r.root
 	cmd.WaitDelay = 5 * time.Second
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }

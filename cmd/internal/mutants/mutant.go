@@ -28,6 +28,14 @@ type mutant struct {
 	test  string // which is it: a pattern, as of go test -run
 	// hangs says that the mutant is noticed by a test that does not end.
 	hangs bool
+	// model says that the model check finds it too, by random histories.
+	model bool
+}
+
+// inModel is the mutant as the model check has to find it.
+func (m mutant) inModel() mutant {
+	m.name, m.pkg, m.test, m.hangs, m.model = m.name+"-by-the-model", "sync/reconcile", "^TestModel$", false, false
+	return m
 }
 
 func (m mutant) fits(pattern *regexp.Regexp) bool {
@@ -45,7 +53,7 @@ func (m mutant) fits(pattern *regexp.Regexp) bool {
 //	test sync/apply TestR08Absence
 //
 // Lines of "-" and "+" are compared and written without their indentation. What comes after "#" at a line's beginning
-// is a comment.
+// is a comment. A line "model" makes a second mutant of it, which TestModel has to find.
 func readMutants(folder string) ([]mutant, error) {
 	files, err := filepath.Glob(filepath.Join(folder, "*.mutants"))
 	if err != nil {
@@ -106,6 +114,9 @@ func parseMutants(name, text string) (mutants []mutant, err error) {
 		if m.says == "" || m.file == "" || m.old == "" || m.pkg == "" {
 			return nil, fmt.Errorf("%s: %s needs a sentence, a file, what is replaced (-) and a test", m.at, m.name)
 		}
+		if m.model {
+			mutants = append(mutants, m.inModel())
+		}
 	}
 	return mutants, lines.Err()
 }
@@ -118,6 +129,8 @@ func (m *mutant) line(line string) error {
 		m.says = line
 	case word == "file":
 		m.file, m.in, _ = strings.Cut(rest, " in ")
+	case word == "model":
+		m.model = true
 	case word == "-":
 		m.old = join(m.old, rest)
 	case word == "+":

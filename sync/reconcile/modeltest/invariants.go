@@ -154,8 +154,9 @@ func (w *world) updates(one write, s *share, what string) {
 			w.broken(StripsNobody, "%s: %s = %q, which it never was", what, c.Path, value)
 		}
 	}
+	p := place{one.owner, one.target}
 	for _, e := range one.delta.Withdraw {
-		if s.always[e.Name] && !s.leaves && !w.model.ordered[one.owner] && !w.released[place{one.owner, one.target}] {
+		if s.always[e.Name] && !s.leaves && !w.model.ordered[one.owner] && !w.released[p] && !w.owed[p] {
 			w.broken(StripsNobody, "%s: %s is withdrawn", what, e.Name)
 		}
 	}
