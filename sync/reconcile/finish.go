@@ -13,6 +13,7 @@ import (
 	"github.com/dirsweep/dirsweep/state"
 	"github.com/dirsweep/dirsweep/sync/apply"
 	"github.com/dirsweep/dirsweep/sync/audit"
+	"github.com/dirsweep/dirsweep/sync/guard"
 	"github.com/dirsweep/dirsweep/sync/identity"
 	"github.com/dirsweep/dirsweep/sync/plan"
 )
@@ -216,16 +217,11 @@ func (r *run) sourcesHealth(w *state.Writer) error {
 			return err
 		}
 		rec.Name = part.Name
-		switch {
-		case part.Err == "":
-			rec.Failures, rec.Reason, rec.Since = 0, "", time.Time{}
-		default:
-			if rec.Failures == 0 {
-				rec.Since = r.now
-			}
-			rec.Failures++
-			rec.Reason = part.Err
+		trouble := guard.Trouble{}
+		if part.Err != "" {
+			trouble = guard.Trouble{Failures: rec.Failures, Since: rec.Since}.Again(part.Err, r.now)
 		}
+		rec.Failures, rec.Reason, rec.Since = trouble.Failures, trouble.Reason, trouble.Since
 		if err := w.PutSource(rec); err != nil {
 			return err
 		}
@@ -245,13 +241,7 @@ func (r *run) setUnlinked(w *state.Writer, s *side) error {
 	return w.SetUnlinked(s.Name, s.survey.Unlinked)
 }
 
-const (
-	// quarantineAfter is how many passes in a row a target may fail before delta passes leave it alone for a while
-	// (R9).
-	quarantineAfter   = 3
-	longestQuarantine = time.Hour
-)
-
+// health notes how it stands with a target.
 func (r *run) health(w *state.Writer, s *side) error {
 	rec, _, err := w.Target(s.Name)
 	if err != nil {
@@ -267,17 +257,10 @@ func (r *run) health(w *state.Writer, s *side) error {
 			rec.RefusedReason = s.failures[0].Err
 		}
 	}
-	if s.err == nil {
-		rec.Failures, rec.Reason, rec.Since, rec.Next = 0, "", time.Time{}, time.Time{}
-		return w.PutTarget(rec)
+	trouble := guard.Trouble{}
+	if s.err != nil {
+		trouble = guard.Trouble{Failures: rec.Failures, Since: rec.Since, Next: rec.Next}.Again(s.err.Error(), r.now)
 	}
-	if rec.Failures == 0 {
-		rec.Since = r.now
-	}
-	rec.Failures++
-	rec.Reason = s.err.Error()
-	if rec.Failures >= quarantineAfter {
-		rec.Next = r.now.Add(min(time.Minute<<min(rec.Failures-quarantineAfter, 6), longestQuarantine))
-	}
+	rec.Failures, rec.Reason, rec.Since, rec.Next = trouble.Failures, trouble.Reason, trouble.Since, trouble.Next
 	return w.PutTarget(rec)
 }

@@ -183,7 +183,7 @@ func (r *run) read(ctx context.Context, s *side) error {
 func (r *run) quarantined(ctx context.Context, s *side) error {
 	return r.o.Ledger.View(ctx, func(v *state.Reader) error {
 		rec, ok, err := v.Target(s.Name)
-		if err == nil && ok && !guard.Due(rec.Next, r.now, longestQuarantine) {
+		if err == nil && ok && (guard.Trouble{Next: rec.Next}).Quarantined(r.now) {
 			err = fmt.Errorf("%w since %s, next attempt %s: %s", errQuarantined, rec.Since.Format(time.RFC3339), rec.Next.Format(time.RFC3339), rec.Reason)
 		}
 		return err
