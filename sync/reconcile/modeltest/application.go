@@ -32,6 +32,7 @@ type account struct {
 	moved    bool      // it has another identifier than at first
 	mine     bool      // the engine knew it already when somebody disabled it
 	asked    bool      // the engine asked to disable or enable it and was not answered: nobody can tell who disabled it
+	cut      bool      // its creation was not answered
 	touched  bool      // by somebody else, or with an unknown outcome, since the engine last wrote to it and knew what came of it
 }
 
@@ -100,6 +101,7 @@ func (a *application) call(ctx context.Context, op identity.Op, id identity.Acco
 	}
 	if held, ok := a.accounts[last.id]; ok {
 		held.touched, held.asked, held.unseen = false, false, "" // it was told
+		held.cut = held.cut && op != identity.Create
 	}
 	return nil
 }
@@ -180,6 +182,7 @@ func (a *application) create(want identity.Account) (identity.Account, error) {
 		owner = stranger
 	}
 	made := a.add(want, owner)
+	a.accounts[made.ID].cut = true
 	a.record(write{op: identity.Create, owner: owner, id: made.ID, want: want})
 	return made, nil
 }

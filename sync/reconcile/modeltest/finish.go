@@ -129,6 +129,9 @@ func (w *world) judgeShare(l look, p place) {
 		w.broken(EveryoneHas, "%s has no account", where)
 		return
 	}
+	if !own[0].Active && own[0].cut && w.found(l, "disabled", p) {
+		return // closed as one that nobody was linked to, and linked only once the order was over: who closed it is forgotten
+	}
 	w.judgeAccount(own[0], h, p.target, where)
 }
 
