@@ -5,6 +5,7 @@ package bench
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -126,6 +127,7 @@ func (h hindrance) play(b *testing.B, program string, people, leavers int) strin
 		watched = apps[:2]
 	}
 	var took, odd []time.Duration
+	before := len(apps[0].Calls())
 	for n := 1; n <= leavers; n++ {
 		if h.reload {
 			configure(apps, fmt.Sprint(n))
@@ -140,6 +142,10 @@ func (h hindrance) play(b *testing.B, program string, people, leavers int) strin
 			}
 			*took = append(*took, untilInactive(b, app, uid, left))
 		}
+	}
+	if h.trouble == nil && !h.late && !h.reload {
+		time.Sleep(2 * time.Second) // what proves the last one follows
+		fmt.Println(requests(apps[0].Calls()[before:], leavers))
 	}
 	slices.Sort(took)
 	line := fmt.Sprintf("| %s | %.2f | %.2f | ", h.name, took[len(took)/2].Seconds(), took[len(took)-1].Seconds())
@@ -180,6 +186,29 @@ func untilInactive(b *testing.B, app *scimtest.Server, uid string, left time.Tim
 		}
 	}
 	return time.Since(left)
+}
+
+// requests says what one application was asked for each leaver.
+func requests(calls []scimtest.Call, leavers int) string {
+	kinds := map[string]int{}
+	for _, c := range calls {
+		switch {
+		case c.Method != http.MethodGet:
+			kinds["to change it"]++
+		case strings.Contains(c.Query, "filter="):
+			kinds["to search for others of theirs"]++
+		case strings.Contains(c.Path, "/Users/"):
+			kinds["to read the account"]++
+		default:
+			kinds["other"]++
+		}
+	}
+	each := func(n int) string { return fmt.Sprintf("%.1f", float64(n)/float64(leavers)) }
+	var parts []string
+	for _, kind := range slices.Sorted(maps.Keys(kinds)) {
+		parts = append(parts, each(kinds[kind])+" "+kind)
+	}
+	return "requests to one application for each leaver: " + each(len(calls)) + ", of them " + strings.Join(parts, ", ")
 }
 
 // drip gives an answer a byte every five seconds.
