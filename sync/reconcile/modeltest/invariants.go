@@ -197,7 +197,7 @@ func (w *world) closes(one write, acc *account, what string) {
 	case w.released[p]:
 	case again:
 	default:
-		if held, waits := w.standing[p]; waits && w.model.strength(p) <= held.strength && one.id == held.account {
+		if held, waits := w.standing[p]; waits && s.left <= held.strength && one.id == held.account {
 			w.broken(HoldsStand, "%s", what)
 		}
 		found := acc.made && !acc.kept // it was never theirs by any config: it is judged as what is found
@@ -208,7 +208,7 @@ func (w *world) closes(one write, acc *account, what string) {
 		if !waited {
 			at = one.at
 		}
-		alone := w.model.strength(p) >= identity.ByState // proven of them alone
+		alone := s.left >= identity.ByState // proven of them alone
 		directory := w.directory(w.model.humans[p.human].last().source)
 		w.swept = append(w.swept, swept{p, at, alone, directory})
 		went, few := map[place]bool{}, map[place]bool{}
@@ -393,6 +393,9 @@ func (w *world) check(kind Kind, completed bool) error {
 			}
 		}
 	}
+	if kind == Full {
+		w.lack()
+	}
 	if !slices.Contains(w.model.accepted, w.model.config) {
 		w.model.accepted = append(w.model.accepted, w.model.config)
 	}
@@ -410,6 +413,22 @@ func (w *world) check(kind Kind, completed bool) error {
 		}
 	}
 	return nil
+}
+
+// lack forgets what was known of people whom full reads have lacked for a day and who never had an account: as new ones they
+// have lost nothing when they are back.
+func (w *world) lack() {
+	for n, h := range w.model.humans {
+		linked := slices.ContainsFunc([]int{wiki, chat, crm}, func(t int) bool { return w.linked[place{n, t}] })
+		switch now := w.now(); {
+		case h.entry != nil && h.entry.place != outside:
+			h.lacked = time.Time{}
+		case h.lacked.IsZero() || h.lacked.After(now):
+			h.lacked = now
+		case !linked && !w.model.ordered[n] && now.Sub(h.lacked) >= 24*time.Hour:
+			h.read = ""
+		}
+	}
 }
 
 func (w *world) checkLink(t int, link state.Link) {
@@ -565,7 +584,8 @@ func (w *world) stand(l look) {
 // forget takes back what was held of those who are in scope again, or have left more surely since.
 func (w *world) forget() {
 	for p, held := range w.standing {
-		if now := w.model.strength(p); now == identity.Unproven || now > held.strength || w.model.ordered[p.human] {
+		surer := w.model.shares[p.human][p.target].left > held.strength
+		if surer || w.model.strength(p) == identity.Unproven || w.model.ordered[p.human] {
 			delete(w.standing, p)
 		}
 	}

@@ -3,6 +3,9 @@ package modeltest
 import (
 	"fmt"
 	"slices"
+	"time"
+
+	"github.com/dirsweep/dirsweep/sync/identity"
 )
 
 // This file is the reference model: who works where by the directories' own truth, and what may therefore be done to
@@ -24,9 +27,10 @@ type human struct {
 	entry   *entry   // nil once it was deleted
 	anchors []string // of every entry that they ever had
 	gone    map[string]tombstone
-	read    string // the anchor under which they were last read, honestly
-	moved   bool   // they have been elsewhere since
-	seen    [2]int // of which source, and in which container of it, they were last read
+	read    string    // the anchor under which they were last read, honestly; "" once they may have been forgotten
+	lacked  time.Time // since when full reads lack them; zero where none does
+	moved   bool      // they have been elsewhere since
+	seen    [2]int    // of which source, and in which container of it, they were last read
 }
 
 // A tombstone is what a directory keeps of a deleted entry; seen says whether it says so.
@@ -111,6 +115,7 @@ type share struct {
 	granted map[string]bool            // groups that they should have or should have had
 	always  map[string]bool            // those of them that they should have had all the time
 	edited  []config                   // where an edit alone put them out: the configs that may be the last accepted one
+	left    identity.Strength          // how surely they have, or had, left: who was proven deleted once is not asked for again
 }
 
 // A model is the truth, and what the engine can know of it.
@@ -160,6 +165,7 @@ func (m *model) changed() {
 		h.moved = h.moved || h.entry != nil && h.seen != [2]int{h.entry.source, h.entry.place}
 		for t, s := range m.shares[n] {
 			m.learn(h, t, s)
+			s.left = max(s.left, m.strength(place{n, t}))
 		}
 	}
 }
@@ -202,10 +208,10 @@ func (m *model) learn(h *human, t int, s *share) {
 // known forgets what was: the truth of now has been read, and everything that was to be done about it could be.
 func (m *model) known(n, t int) {
 	s := m.shares[n][t]
-	if e := m.humans[n].entry; e != nil {
+	if e := m.humans[n].entry; e != nil && e.place != outside {
 		m.humans[n].read, m.humans[n].seen, m.humans[n].moved = e.anchor, [2]int{e.source, e.place}, false
 	}
-	*s = share{edited: s.edited}
+	*s = share{edited: s.edited, left: m.strength(place{n, t})}
 	m.learn(m.humans[n], t, s)
 }
 
