@@ -29,6 +29,7 @@ type human struct {
 	gone    map[string]tombstone
 	read    string    // the anchor under which they were last read, honestly; "" once they may have been forgotten
 	lacked  time.Time // since when full reads lack them; zero where none does
+	bare    bool      // they may have been read without a department since, and been believed to have none
 	moved   bool      // they have been elsewhere since
 	seen    [2]int    // of which source, and in which container of it, they were last read
 }
@@ -210,6 +211,7 @@ func (m *model) known(n, t int) {
 	s := m.shares[n][t]
 	if e := m.humans[n].entry; e != nil && e.place != outside {
 		m.humans[n].read, m.humans[n].seen, m.humans[n].moved = e.anchor, [2]int{e.source, e.place}, false
+		m.humans[n].bare = false
 	}
 	*s = share{edited: s.edited, left: m.strength(place{n, t})}
 	m.learn(m.humans[n], t, s)

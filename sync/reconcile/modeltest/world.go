@@ -382,7 +382,7 @@ const fewLost = 3
 func (w *world) lose() {
 	source, had := w.fault.where%sourceCount, 0
 	for _, h := range w.model.humans {
-		if h.entry != nil && h.read == h.entry.anchor && h.entry.source == source && h.entry.place != outside {
+		if h.entry != nil && h.read == h.entry.anchor && !h.bare && h.entry.source == source && h.entry.place != outside {
 			had++
 		}
 	}
@@ -393,6 +393,7 @@ func (w *world) lose() {
 		if h.entry == nil || h.entry.source != source {
 			continue
 		}
+		h.bare = h.bare || h.entry.place != outside // what they are believed to lack, they cannot lose once more
 		seen, bare := *h, *h.entry
 		bare.dept, seen.entry = "", &bare
 		for t, s := range w.model.shares[n] {
