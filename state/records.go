@@ -83,8 +83,8 @@ type Link struct {
 	// full pass tells of it.
 	Unmet []string `cbor:"15,keyasint,omitempty"`
 	// Asked is when the application was last asked to disable the account and gave no answer, AskedName the userName
-	// that it was asked to give it and gave no answer: what is seen of either later is dirsweep's own doing. Zero where
-	// nothing is open.
+	// that it is being asked to give it, or was and gave no answer: what is seen of either later is dirsweep's own
+	// doing. Zero where nothing is open.
 	Asked     time.Time `cbor:"18,keyasint,omitzero"`
 	AskedName string    `cbor:"19,keyasint,omitempty"`
 	// Returned says of an account that dirsweep disabled that its person is where they should be again: whoever enables
@@ -93,6 +93,17 @@ type Link struct {
 	// Opened says of an account that dirsweep disabled that it was seen active since: where it is found disabled later,
 	// without having been asked for again, that was somebody else.
 	Opened bool `cbor:"21,keyasint,omitempty"`
+}
+
+// UserNames are those by which the account may be found: the one that it was last seen with, and the one that dirsweep
+// asked for and does not know to be given.
+func (l Link) UserNames() (names []string) {
+	for _, name := range []string{l.UserName, l.AskedName} {
+		if name != "" {
+			names = append(names, name)
+		}
+	}
+	return names
 }
 
 // OwnSince is since when the account is disabled by dirsweep itself, as far as anybody can tell; zero where it is not

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 	"strings"
 
 	"golang.org/x/text/unicode/norm"
@@ -259,10 +260,11 @@ func (x *Executor) search(ctx context.Context, p *Pass, link state.Link) (hits [
 
 // keys are what a person's account is looked for by: the marks that it carried, else the one that dirsweep writes.
 func keys(link state.Link) (out [][2]string) {
-	for _, key := range [][2]string{{"externalId", mark(link)}, {"userName", link.UserName}} {
-		if key[1] != "" {
-			out = append(out, key)
-		}
+	if mark(link) != "" {
+		out = append(out, [2]string{"externalId", mark(link)})
+	}
+	for _, name := range link.UserNames() {
+		out = append(out, [2]string{"userName", name})
 	}
 	return out
 }
@@ -310,8 +312,9 @@ func Bears(link state.Link, a identity.Account) bool {
 	case link.ExternalID != "" && a.ExternalID != "":
 		return link.ExternalID == a.ExternalID
 	}
-	same := func(name string) bool { return strings.EqualFold(norm.NFC.String(name), norm.NFC.String(a.UserName)) }
-	return link.UserName == "" || same(link.UserName) || link.AskedName != "" && same(link.AskedName)
+	return link.UserName == "" || slices.ContainsFunc(link.UserNames(), func(name string) bool {
+		return strings.EqualFold(norm.NFC.String(name), norm.NFC.String(a.UserName))
+	})
 }
 
 // An IdentityError says that an identifier names another account now than the one that is linked. Nothing was written.

@@ -1,6 +1,7 @@
 package apply
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -163,7 +164,7 @@ func (x *Executor) begin(ctx context.Context, job Job) (intent state.Intent, err
 		if over, err := overtaken(&w.Reader, job); err != nil || over {
 			return errors.Join(err, ErrOvertaken)
 		}
-		if err := noteOpened(w, job); err != nil {
+		if err := noteBegun(w, job); err != nil {
 			return err
 		}
 		begun, err := w.Begin(intent)
@@ -183,18 +184,25 @@ func (x *Executor) begin(ctx context.Context, job Job) (intent state.Intent, err
 	return intent, nil
 }
 
-// noteOpened notes of a linked account that dirsweep disabled once, and is about to disable again, that it is active:
-// whatever comes of this disable, the earlier one counts no more (R10).
-func noteOpened(w *state.Writer, job Job) error {
+// noteBegun notes of a linked account what holds whatever comes of a change, or if nobody ever learns it. One that
+// dirsweep disabled once, and is about to disable again, is active: the earlier disable counts no more (R10). One that
+// gets another userName is the person's under both, also where it has another identifier before the change is settled
+// (R3).
+func noteBegun(w *state.Writer, job Job) error {
 	c := job.Change
-	if c.Op != identity.Disable || !job.Have.Active {
+	name := renamed(c)
+	if name == "" && (c.Op != identity.Disable || !job.Have.Active) {
 		return nil
 	}
 	link, linked, err := w.LinkByAccount(c.Target, job.Have.ID)
-	if err != nil || !linked || link.Opened {
+	if err != nil || !linked {
 		return err
 	}
-	if link.SeenActive(link.Disabled); !link.Opened {
+	was := link
+	if link.AskedName = cmp.Or(name, link.AskedName); c.Op == identity.Disable {
+		link.SeenActive(link.Disabled)
+	}
+	if link.AskedName == was.AskedName && link.Opened == was.Opened {
 		return nil
 	}
 	return w.PutLink(link)

@@ -423,7 +423,9 @@ func TestR05ANameThatWasAskedForIsKnown(t *testing.T) {
 		had := d.link(alice, "1")
 		had.UserName, had.ExternalID = "old", ""
 		d.putLink(had)
-		d.app.Always("update", applytest.Answer{Err: targets.ErrUnavailable})
+		d.app.Always("update", applytest.Answer{Err: targets.ErrUnavailable, During: func() {
+			d.want("while it is under way", "new", d.recorded(alice).AskedName)
+		}})
 		rename := identity.Delta{Attributes: []identity.AttributeChange{{Path: "userName", Before: `"old"`, After: `"new"`}}}
 		r := d.x.Do(t.Context(), d.p, apply.Job{
 			Change: identity.Change{Op: identity.Update, Target: "wiki", Person: alice, Account: "1", UserName: "old", Delta: rename},
@@ -433,4 +435,16 @@ func TestR05ANameThatWasAskedForIsKnown(t *testing.T) {
 			t.Errorf("%v, and on record is %+v", r.Err, d.recorded(alice))
 		}
 	})
+}
+
+// TestR08AnAccountIsLookedForByTheNameThatWasAskedFor: where a rename had no answer, the person's account under another
+// identifier may bear either name.
+func TestR08AnAccountIsLookedForByTheNameThatWasAskedFor(t *testing.T) {
+	d := newDesk(t, memory.New(), identity.Account{ID: "2", UserName: "new", Active: true})
+	had := d.link(alice, "1")
+	had.UserName, had.AskedName, had.ExternalID = "old", "new", ""
+	seconds, err := d.x.Seconds(t.Context(), d.p, had)
+	if err != nil || len(seconds) != 1 || seconds[0].ID != "2" {
+		t.Errorf("%v, %v", seconds, err)
+	}
 }

@@ -77,14 +77,20 @@ func asked(job Job, at time.Time) state.Link {
 	case identity.Disable:
 		link.Asked = at
 	case identity.Update:
-		for _, a := range job.Change.Delta.Attributes {
-			if a.Path == "userName" {
-				link.AskedName = a.After.Text()
-			}
-		}
+		link.AskedName = cmp.Or(renamed(job.Change), link.AskedName)
 		link.Entitlements = granted(link.Entitlements, identity.Delta{Grant: job.Change.Delta.Grant}) // to be taken back one day
 	}
 	return link
+}
+
+// renamed is the userName that a change gives an account; "" where it gives it none.
+func renamed(c identity.Change) string {
+	for _, a := range c.Delta.Attributes {
+		if c.Op == identity.Update && a.Path == "userName" {
+			return a.After.Text()
+		}
+	}
+	return ""
 }
 
 // noteAsked remembers of a link, where it still leads to that account, what was asked of the application, and that the

@@ -443,8 +443,11 @@ func (d *Desk) holders(ctx context.Context, target string, hits []sweep.Hit) (bo
 			if err != nil {
 				return err
 			}
-			if _, asked := bore[strings.ToLower(link.UserName)]; asked {
-				bore[strings.ToLower(link.UserName)] = link
+			for _, name := range link.UserNames() {
+				was, asked := bore[strings.ToLower(name)]
+				if asked && (was.Account == "" || name == link.UserName) {
+					bore[strings.ToLower(name)] = link
+				}
 			}
 		}
 		return nil
@@ -495,7 +498,7 @@ func (d *Desk) traits(ctx context.Context, t survey.Target, person identity.Pers
 	err = d.Ledger.View(ctx, func(r *state.Reader) error {
 		link, ok, err := r.Link(t.Name, person.ID)
 		if ok {
-			traits.UserNames = append(traits.UserNames, link.UserName)
+			traits.UserNames = append(traits.UserNames, link.UserNames()...)
 			a := identity.Account{ID: link.Account, UserName: link.UserName, Active: true}
 			linked = append(linked, sweep.Hit{Account: a, By: "link", Holder: person.ID})
 		}

@@ -107,9 +107,14 @@ func (s *Survey) noteRivals(ctx context.Context) error {
 	return nil
 }
 
+// noteRival notes whose account may be one that nobody is linked to, by its userName: rather whose was seen with it than
+// whose was to get it.
 func (s *Survey) noteRival(link state.Link) {
-	if id, unlinked := s.logins[strings.ToLower(link.UserName)]; unlinked {
-		s.rivals[id] = link
+	for _, name := range link.UserNames() {
+		id, unlinked := s.logins[strings.ToLower(name)]
+		if _, noted := s.rivals[id]; unlinked && (!noted || name == link.UserName) {
+			s.rivals[id] = link
+		}
 	}
 }
 

@@ -415,8 +415,8 @@ func (w *world) check(kind Kind, completed bool) error {
 	return nil
 }
 
-// lack forgets what was known of people whom full reads have lacked for a day and who never had an account: as new ones they
-// have lost nothing when they are back.
+// lack forgets what was known of people whom full reads have lacked for a day and who never had an account: as new ones
+// they have lost nothing when they are back.
 func (w *world) lack() {
 	for n, h := range w.model.humans {
 		linked := slices.ContainsFunc([]int{wiki, chat, crm}, func(t int) bool { return w.linked[place{n, t}] })

@@ -116,7 +116,7 @@ type share struct {
 	granted map[string]bool            // groups that they should have or should have had
 	always  map[string]bool            // those of them that they should have had all the time
 	edited  []config                   // where an edit alone put them out: the configs that may be the last accepted one
-	left    identity.Strength          // how surely they have, or had, left: who was proven deleted once is not asked for again
+	left    identity.Strength          // how surely they have, or had, left: who was proven deleted is not asked for again
 }
 
 // A model is the truth, and what the engine can know of it.
