@@ -94,8 +94,9 @@ func (r *Read) Anchored(l *View, text string) (list []identity.PersonID, err err
 // misplaced finds those whose account was closed when nothing was remembered of them, as somebody's of another directory
 // than the one that shows them now: nobody could tell then whose anchor the account's externalId is.
 func (r *Read) misplaced(v *state.Reader, l *View) error {
+	directories := r.directoriesOf(l)
 	links, err := v.CountLinks(l.Name)
-	if err != nil || links == 0 {
+	if err != nil || links == 0 || len(directories) < 2 {
 		return err
 	}
 	rows := map[identity.PersonID]int{}
@@ -108,7 +109,7 @@ func (r *Read) misplaced(v *state.Reader, l *View) error {
 		if err != nil {
 			return err
 		}
-		for _, directory := range r.otherDirectories(l, e.Person.ID.Directory) {
+		for _, directory := range directories {
 			was := identity.PersonID{Directory: directory, Anchor: e.Person.ID.Anchor}
 			misplaced, err := r.isMisplaced(v, l, was)
 			if err != nil {
@@ -146,10 +147,11 @@ func (r *Read) isMisplaced(v *state.Reader, l *View, id identity.PersonID) (bool
 	return !known, err
 }
 
-// otherDirectories are those that a target reads, less one.
-func (r *Read) otherDirectories(l *View, than string) (names []string) {
+// directoriesOf are those that a target reads, whether or not they could be read now.
+func (r *Read) directoriesOf(l *View) (names []string) {
 	for n := range r.o.Sources {
-		if name := r.directories[n].name; r.reads(l, n) && name != than && !slices.Contains(names, name) {
+		name, read := r.directories[n].name, slices.Contains(l.Sources, r.o.Sources[n].Name)
+		if name != "" && read && !slices.Contains(names, name) {
 			names = append(names, name)
 		}
 	}
