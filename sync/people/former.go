@@ -3,7 +3,6 @@ package people
 import (
 	"context"
 	"fmt"
-	"slices"
 
 	"github.com/dirsweep/dirsweep/state"
 	"github.com/dirsweep/dirsweep/sync/identity"
@@ -89,73 +88,6 @@ func (r *Read) Anchored(l *View, text string) (list []identity.PersonID, err err
 		}
 	}
 	return list, nil
-}
-
-// misplaced finds those whose account was closed when nothing was remembered of them, as somebody's of another directory
-// than the one that shows them now: nobody could tell then whose anchor the account's externalId is.
-func (r *Read) misplaced(v *state.Reader, l *View) error {
-	directories := r.directoriesOf(l)
-	links, err := v.CountLinks(l.Name)
-	if err != nil || links == 0 || len(directories) < 2 {
-		return err
-	}
-	rows := map[identity.PersonID]int{}
-	now := map[identity.PersonID][]identity.PersonID{}
-	for i := range r.RowsOf(l) {
-		if !l.Scope.Has(i) || l.Linked.Has(i) || !r.Roster.Row(i).Active {
-			continue
-		}
-		e, err := r.Roster.Entry(i)
-		if err != nil {
-			return err
-		}
-		for _, directory := range directories {
-			was := identity.PersonID{Directory: directory, Anchor: e.Person.ID.Anchor}
-			misplaced, err := r.isMisplaced(v, l, was)
-			if err != nil {
-				return err
-			}
-			if misplaced {
-				now[was], rows[e.Person.ID] = append(now[was], e.Person.ID), i
-			}
-		}
-	}
-	for was, present := range now {
-		if len(present) > 1 {
-			d := judge.Dispute{Left: []identity.PersonID{was}, Present: present}
-			if err := r.disputeReturn(v, l, "anchor", d, rows); err != nil {
-				return err
-			}
-			continue
-		}
-		l.rehired[was] = present[0]
-		l.Linked.Set(rows[present[0]])
-	}
-	return nil
-}
-
-// isMisplaced reports whether an account is linked to somebody of whom nothing is remembered, by the externalId alone.
-func (r *Read) isMisplaced(v *state.Reader, l *View, id identity.PersonID) (bool, error) {
-	if _, here := r.Roster.Find(id); here {
-		return false, nil
-	}
-	link, linked, err := v.Link(l.Name, id)
-	if err != nil || !linked || link.ExternalID != id.Anchor {
-		return false, err
-	}
-	_, known, err := v.Person(id)
-	return !known, err
-}
-
-// directoriesOf are those that a target reads, whether or not they could be read now.
-func (r *Read) directoriesOf(l *View) (names []string) {
-	for n := range r.o.Sources {
-		name, read := r.directories[n].name, slices.Contains(l.Sources, r.o.Sources[n].Name)
-		if name != "" && read && !slices.Contains(names, name) {
-			names = append(names, name)
-		}
-	}
-	return names
 }
 
 // provenBefore is what became of somebody who was proven gone when they left.
