@@ -240,8 +240,9 @@ func (t *Target) Entitlements(ctx context.Context, have identity.Account) (a ide
 	a = have
 	err = t.call(ctx, "entitlements", string(have.ID), func() error {
 		now, err := t.held(have.ID)
-		if a.EntitlementsUnknown = t.secret; !t.secret {
-			a.Entitlements = now.Entitlements
+		a.Entitlements, a.EntitlementsUnknown = now.Entitlements, t.secret
+		if t.secret {
+			a.Entitlements = nil // nothing is promised of what it was remembered to have
 		}
 		if t.shy {
 			a.Entitlements = slices.DeleteFunc(slices.Clone(now.Entitlements), func(e identity.Entitlement) bool {
