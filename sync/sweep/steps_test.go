@@ -326,6 +326,52 @@ func TestS4OneAccountOfAPersonAtATime(t *testing.T) {
 	}
 }
 
+// A linker links its person to the other account while it closes the first one, and keeps the links that it was given.
+type linker struct {
+	*closer
+	link  func(identity.AccountID)
+	given map[identity.AccountID]state.Link
+}
+
+func (c *linker) Close(ctx context.Context, a sweep.Account) sweep.Closed {
+	if len(c.given) == 0 {
+		c.link(map[identity.AccountID]identity.AccountID{"1": "2", "2": "1"}[a.Change.Account])
+	}
+	c.given[a.Change.Account] = a.Link
+	return c.closer.Close(ctx, a)
+}
+
+// S4: an account that came to be linked while another of its person was closed is closed as the link says.
+func TestS4AStepHasTheLinkOfNow(t *testing.T) {
+	r := newRound(t)
+	first, second := open("1", 0), open("2", 0)
+	first.Target, second.Target = "wiki", "wiki"
+	update := func(fn func(*state.Writer) error) {
+		t.Helper()
+		if err := r.books.Ledger.Update(t.Context(), fn); err != nil {
+			t.Fatal(err)
+		}
+	}
+	update(func(w *state.Writer) error {
+		return w.PutCase(state.Case{Person: alice, Cause: identity.Deleted, Left: noon, Steps: []state.Step{first, second}})
+	})
+	var linked identity.AccountID
+	target := &linker{closer: r.target, given: map[identity.AccountID]state.Link{}, link: func(account identity.AccountID) {
+		linked = account
+		update(func(w *state.Writer) error {
+			return w.PutLink(state.Link{Target: "wiki", Person: alice, Account: account, Entitlements: identity.NamedEntitlements("g")})
+		})
+	}}
+	r.sweeper = sweep.NewSweeper(sweep.Options{
+		Target: "wiki", Books: r.books, Closer: target, Log: hclog.NewNullLogger(), Now: func() time.Time { return r.now },
+		Rules: func() sweep.Rules { return r.rules },
+	})
+	r.drain(sweep.Selection{})
+	if got := target.given[linked]; got.Account != linked || len(got.Entitlements) != 1 {
+		t.Errorf("it is closed with %+v", target.given)
+	}
+}
+
 // R10: an account that was enabled again, and is closed the second time without an answer, has a grace of its own.
 func TestR10GraceBeginsAnewForWhatWasEnabledAgain(t *testing.T) {
 	r := newRound(t)
