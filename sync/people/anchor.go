@@ -1,6 +1,7 @@
 package people
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -61,11 +62,11 @@ func (r *Read) anchored(ctx context.Context, n int) (believed bool, err error) {
 }
 
 // strand notes by what they are known of those of whom nobody knows who they are by the new anchor: they are asked for
-// by that.
+// by that. Whoever was so already is known by what they were: they never got the anchor that is edited now.
 func (r *Read) strand(ctx context.Context, n int, lost []state.Person) error {
 	return r.update(ctx, func(w *state.Writer) error {
 		for _, p := range lost {
-			p.KnownBy = r.readings[n].record.Anchor
+			p.KnownBy = cmp.Or(p.KnownBy, r.readings[n].record.Anchor)
 			if err := w.PutPerson(p); err != nil {
 				return err
 			}

@@ -1,6 +1,7 @@
 package reconcile_test
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"strings"
@@ -342,6 +343,35 @@ func TestR14WhoIsMissedWhileAnAnchorIsEditedStays(t *testing.T) {
 		t.Errorf("%d accounts: somebody has a second one", len(got))
 	}
 	l.full()
+}
+
+// A speechless source is a selecting one whose Finder gives no answer.
+type speechless struct{ selecting }
+
+func (s speechless) Find(ctx context.Context, who sources.Lookup) (sources.Sighting, error) {
+	return unanswering{}.Find(ctx, who)
+}
+
+// TestR14TheAnchorBeforeTheLastIsAskedForToo: who was found by none of two edits is asked for by the anchor that they
+// were known by before both.
+func TestR14TheAnchorBeforeTheLastIsAskedForToo(t *testing.T) {
+	l, dir, app := company(t, 10, "", nil)
+	edit := func(anchor string) selecting {
+		l.directory("corp", dir, fmt.Sprintf("groups { base_dn = %q }\n anchor = %q", dir.GroupsDN(), anchor))
+		return selecting{lossy{l.sources[0].Source, func(uid string) bool { return uid == slapdtest.UID(3) }}}
+	}
+	l.sources[0].Source = speechless{edit("employeeNumber")}
+	l.run(reconcile.Pass{})
+	l.rule(identity.Approved)
+	l.run(reconcile.Pass{})
+	still(t, "nobody could be asked for", app, 10)
+	l.sources[0].Source = edit("uid")
+	l.run(reconcile.Pass{})
+	l.rule(identity.Approved)
+	for range 2 {
+		l.run(reconcile.Pass{})
+		still(t, "known by a third anchor", app, 10)
+	}
 }
 
 // TestR14WhoHasALeaversPlaceIsSomebodyElse: an edited anchor gives nobody the account of a leaver whose DN they have.
