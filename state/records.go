@@ -38,8 +38,8 @@ type Person struct {
 	// Lost are the groups that they were in last and are no longer, sorted: the reason, where a scope no longer holds
 	// them.
 	Lost []uint32 `cbor:"16,keyasint,omitempty"`
-	// KnownBy is the attribute that the anchor is a value of, where the source has come to know people by another: they
-	// are asked for by that (R14). "" for the source's own.
+	// KnownBy is the attribute that the anchor is a value of: where the source has come to know people by another, they
+	// are asked for by that too (R14). "" for the source's own, as far as anybody knows.
 	KnownBy string `cbor:"17,keyasint,omitempty"`
 	// Former are names that they had before, by which a group still lists them (R3).
 	Former []Former `cbor:"15,keyasint,omitempty"`

@@ -129,6 +129,8 @@ type Read struct {
 	open map[identity.PersonID]bool         // of those, who have an active account somewhere
 	// late is from who people were to who they are by another anchor, where only a look-up has told.
 	late map[identity.PersonID]identity.PersonID
+	// foundBy is the attribute by which a look-up found somebody, wherever they are.
+	foundBy map[identity.PersonID]string
 	// asked is what the config asked, when they last stayed, of those who seem to be inactive by another anchor.
 	asked   map[identity.PersonID][]uint64
 	records []state.Person
@@ -143,7 +145,8 @@ func New(o Options) *Read {
 		selected: make([]uint64, len(o.Sources)), readings: make([]*reading, len(o.Sources)),
 		gone: map[identity.PersonID]judge.Absent{}, keys: map[identity.PersonID]uint64{},
 		open: map[identity.PersonID]bool{}, stranded: map[string]int{},
-		late: map[identity.PersonID]identity.PersonID{}, asked: map[identity.PersonID][]uint64{},
+		late: map[identity.PersonID]identity.PersonID{}, foundBy: map[identity.PersonID]string{},
+		asked:  map[identity.PersonID][]uint64{},
 		orders: map[identity.PersonID]state.Closure{}, holders: newHolders(), unseen: map[uint64]bool{},
 	}
 	r.activeKeys = sync.OnceValue(r.keysOfActive)

@@ -1,6 +1,7 @@
 package people
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -64,6 +65,7 @@ func (r *Read) prove(ctx context.Context, m missing) {
 		p.Noticed, p.Left = r.o.Now, a.Left
 	}
 	p.Proven, p.Active, p.Scope, p.Print = a.Cause == identity.Deleted && !a.Emptied && !a.Unlisted, false, nil, 0
+	p.KnownBy = cmp.Or(r.foundBy[p.ID], p.KnownBy) // of whom only an account told, nobody else knows it
 	r.records = append(r.records, p)
 }
 
@@ -118,10 +120,12 @@ func (r *Read) sighting(ctx context.Context, n int, p state.Person) judge.Sighti
 	}
 	seen, err := finder.Find(ctx, sources.Lookup{Anchor: p.ID.Anchor, DN: p.DN})
 	late := false
+	foundBy, _ := s.selection()
 	for _, by := range others {
 		if err != nil || seen.Where != sources.Gone {
 			break
 		}
+		foundBy = by
 		seen, err = finder.Find(ctx, sources.Lookup{Anchor: p.ID.Anchor, By: by, DN: p.DN})
 		late = err == nil && seen.Where == sources.InScope
 	}
@@ -131,6 +135,9 @@ func (r *Read) sighting(ctx context.Context, n int, p state.Person) judge.Sighti
 	r.mu.Lock()
 	if seen.Person.Own {
 		r.noteOwn(n, p.ID)
+	}
+	if seen.Where != sources.Gone {
+		r.foundBy[p.ID] = foundBy
 	}
 	if late {
 		r.late[p.ID] = identity.PersonID{Directory: p.ID.Directory, Anchor: seen.Person.ID.Anchor}
