@@ -189,8 +189,10 @@ func (x *Executor) begin(ctx context.Context, job Job) (intent state.Intent, err
 // gets another userName is the person's under both, also where it has another identifier before the change is settled
 // (R3).
 func noteBegun(w *state.Writer, job Job) error {
-	c := job.Change
-	name := renamed(c)
+	c, name := job.Change, ""
+	if c.Op == identity.Update {
+		name = c.Delta.UserName()
+	}
 	if name == "" && (c.Op != identity.Disable || !job.Have.Active) {
 		return nil
 	}

@@ -77,20 +77,10 @@ func asked(job Job, at time.Time) state.Link {
 	case identity.Disable:
 		link.Asked = at
 	case identity.Update:
-		link.AskedName = cmp.Or(renamed(job.Change), link.AskedName)
+		link.AskedName = cmp.Or(job.Change.Delta.UserName(), link.AskedName)
 		link.Entitlements = granted(link.Entitlements, identity.Delta{Grant: job.Change.Delta.Grant}) // to be taken back one day
 	}
 	return link
-}
-
-// renamed is the userName that a change gives an account; "" where it gives it none.
-func renamed(c identity.Change) string {
-	for _, a := range c.Delta.Attributes {
-		if c.Op == identity.Update && a.Path == "userName" {
-			return a.After.Text()
-		}
-	}
-	return ""
 }
 
 // noteAsked remembers of a link, where it still leads to that account, what was asked of the application, and that the
@@ -101,12 +91,14 @@ func noteAsked(w *state.Writer, link state.Link) error {
 	}
 	now, ok, err := w.Link(link.Target, link.Person)
 	same := now.Asked.Equal(link.Asked) && now.AskedName == link.AskedName && slices.Equal(now.Entitlements, link.Entitlements)
-	opened := link.Opened && !now.Opened && now.Disabled.Equal(link.Disabled)
-	if err != nil || !ok || now.Account != link.Account || same && !opened {
+	opened := now.Opened
+	if link.Opened {
+		now.SeenActive(link.Disabled)
+	}
+	if err != nil || !ok || now.Account != link.Account || same && now.Opened == opened {
 		return err
 	}
 	now.Asked, now.AskedName, now.Entitlements = link.Asked, link.AskedName, link.Entitlements
-	now.Opened = now.Opened || opened
 	return w.PutLink(now)
 }
 

@@ -72,6 +72,16 @@ func (d Delta) IsZero() bool {
 	return len(d.Attributes) == 0 && len(d.Grant) == 0 && len(d.Withdraw) == 0
 }
 
+// UserName is the userName that the delta gives an account; "" where it gives none.
+func (d Delta) UserName() string {
+	for _, a := range d.Attributes {
+		if a.Path == "userName" {
+			return a.After.Text()
+		}
+	}
+	return ""
+}
+
 // A Change is one step on one account of one target.
 type Change struct {
 	Op       Op

@@ -3,7 +3,6 @@ package people
 import (
 	"context"
 	"fmt"
-	"maps"
 	"slices"
 
 	"github.com/dirsweep/dirsweep/state"
@@ -146,7 +145,7 @@ func (r *Read) askHeirs(ctx context.Context) error {
 	}
 	var heirs []missing
 	err := r.o.Ledger.View(ctx, func(v *state.Reader) error {
-		for _, d := range slices.Compact(slices.Sorted(maps.Values(r.directoryNames()))) {
+		for _, d := range r.directoryNames() {
 			for p, err := range v.People(d) {
 				if err != nil {
 					return err
@@ -178,13 +177,13 @@ func (r *Read) askHeirs(ctx context.Context) error {
 	return nil
 }
 
-// directoryNames are the names of the directories that the sources read, by source.
-func (r *Read) directoryNames() map[int]string {
-	names := map[int]string{}
-	for n, d := range r.directories {
-		names[n] = d.name
+// directoryNames are the names of the directories that the sources read, sorted.
+func (r *Read) directoryNames() (names []string) {
+	for _, d := range r.directories {
+		names = append(names, d.name)
 	}
-	return names
+	slices.Sort(names)
+	return slices.Compact(names)
 }
 
 // anew reports whether somebody whom the reads lack is there and active under another anchor, by the rehire key.

@@ -71,8 +71,9 @@ func Remembered(
 	if err != nil {
 		return identity.PersonID{}, err
 	}
+	directories := slices.Compact(slices.Sorted(maps.Values(names)))
 	err = ledger.View(ctx, func(v *state.Reader) error {
-		for _, directory := range slices.Compact(slices.Sorted(maps.Values(names))) {
+		for _, directory := range directories {
 			for p, err := range v.People(directory) {
 				if err != nil {
 					return err
@@ -89,7 +90,7 @@ func Remembered(
 				if fit == identity.NoFit {
 					continue
 				}
-				id, err := known(v, slices.Collect(maps.Values(names)), link.Person)
+				id, err := known(v, directories, link.Person)
 				if err != nil {
 					return err
 				}
@@ -110,9 +111,6 @@ func known(v *state.Reader, directories []string, id identity.PersonID) (identit
 	var found []identity.PersonID
 	for _, directory := range directories {
 		one := identity.PersonID{Directory: directory, Anchor: id.Anchor}
-		if slices.Contains(found, one) {
-			continue
-		}
 		_, ok, err := v.Person(one)
 		switch {
 		case err != nil:

@@ -323,10 +323,8 @@ func (s *Survey) addWork(i int, want wanted, link state.Link, have identity.Acco
 // renamed are the userNames that steps would give an account.
 func renamed(steps []plan.Step) (names []string) {
 	for _, step := range steps {
-		for _, a := range step.Delta.Attributes {
-			if a.Path == "userName" {
-				names = append(names, a.After.Text())
-			}
+		if name := step.Delta.UserName(); name != "" {
+			names = append(names, name)
 		}
 	}
 	return names

@@ -131,8 +131,8 @@ func (s *Survey) relinkMarked(ctx context.Context, lost []state.Link) (left []st
 			left = append(left, link)
 			continue
 		}
-		var have identity.Account
-		if err := s.o.Spool.Get(s.parked[id].at, &have); err != nil {
+		have, err := s.parkedAccount(id)
+		if err != nil {
 			return nil, err
 		}
 		if err := s.linkAgain(ctx, link, have, len(found) <= relinkedOneByOne); err != nil {
@@ -232,8 +232,8 @@ func (s *Survey) makeAgain(ctx context.Context, link state.Link) error {
 		_, want, err := s.want(ctx, i, link.UserName)
 		id, other := s.marks[want.ExternalID]
 		if err == nil && other && want.ExternalID != "" && !s.relinked[id] {
-			var have identity.Account
-			if err := s.o.Spool.Get(s.parked[id].at, &have); err != nil {
+			have, err := s.parkedAccount(id)
+			if err != nil {
 				return err
 			}
 			return s.linkAgain(ctx, link, have, true)

@@ -143,6 +143,11 @@ func (s *Survey) park(a identity.Account) error {
 	return err
 }
 
+// parkedAccount reads one back.
+func (s *Survey) parkedAccount(id identity.AccountID) (a identity.Account, err error) {
+	return a, s.o.Spool.Get(s.parked[id].at, &a)
+}
+
 // Open reports whether a whole listing shows an active account that nobody is linked to. That it lacks one says nothing
 // where it shows no linked account either (R2).
 func (s *Survey) Open(id identity.AccountID) bool {

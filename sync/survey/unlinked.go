@@ -139,8 +139,8 @@ func (s *Survey) unlinkedPeople(ctx context.Context) error {
 
 // matched plans what follows from one account's correlation.
 func (s *Survey) matched(ctx context.Context, m correlate.Match) (out people.Leaver, leaving bool, err error) {
-	var have identity.Account
-	if err := s.o.Spool.Get(s.parked[m.Account].at, &have); err != nil {
+	have, err := s.parkedAccount(m.Account)
+	if err != nil {
 		return out, false, err
 	}
 	switch m.Situation {
