@@ -7,13 +7,14 @@ import (
 	"github.com/dirsweep/dirsweep/sync/guard"
 )
 
-// A target that fails again and again is left alone for ever longer, up to an hour, and never longer than that, whatever
-// becomes of the clock.
+// A target that fails again and again is left alone for ever longer, up to an hour, and never longer than that,
+// whatever becomes of the clock.
 func TestR09Trouble(t *testing.T) {
 	var trouble guard.Trouble
 	began := time.Date(2026, 11, 1, 12, 0, 0, 0, time.UTC)
 	now := began
-	for n, wait := range []time.Duration{0, 0, time.Minute, 2 * time.Minute, 4 * time.Minute, 8 * time.Minute, 16 * time.Minute, 32 * time.Minute, time.Hour, time.Hour} {
+	for n, minutes := range []int{0, 0, 1, 2, 4, 8, 16, 32, 60, 60} {
+		wait := time.Duration(minutes) * time.Minute
 		trouble = trouble.Again("503", now)
 		if trouble.Failures != n+1 || trouble.Since != began || trouble.Reason != "503" {
 			t.Fatalf("after failure %d: %+v", n+1, trouble)

@@ -78,9 +78,12 @@ func (r *Read) putRival(w *state.Writer, record state.SourceRecord) error {
 func (r *Read) nobody(ctx context.Context, n int) error {
 	g, name := r.readings[n], r.o.Sources[n].Name
 	if g.record.Accepted == 0 {
-		return fmt.Errorf("%w: %s returned nobody: check base_dn, filter and the bind DN's rights", sources.ErrIncomplete, name)
+		return fmt.Errorf("%w: %s returned nobody: check base_dn, filter and the bind DN's rights",
+			sources.ErrIncomplete, name)
 	}
-	belief, err := r.o.Keeper.Size(ctx, guard.Read{Now: r.o.Now, Limits: r.o.Limits, Source: name, Before: g.record.Accepted, Missing: g.record.Accepted})
+	belief, err := r.o.Keeper.Size(ctx, guard.Read{
+		Now: r.o.Now, Limits: r.o.Limits, Source: name, Before: g.record.Accepted, Missing: g.record.Accepted,
+	})
 	g.complete = belief.Believed
 	return err
 }
@@ -94,7 +97,8 @@ func (r *Read) accept(ctx context.Context, n int) error {
 	before := g.record.Accepted - explained
 	if count > 0 { // what nobody being there means was said before
 		belief, err := r.o.Keeper.Size(ctx, guard.Read{
-			Now: r.o.Now, Limits: r.o.Limits, Source: name, Before: before, Count: count, Missing: max(0, before-count), Words: words,
+			Now: r.o.Now, Limits: r.o.Limits, Source: name, Before: before, Count: count, Missing: max(0, before-count),
+			Words: words,
 		})
 		if err != nil || !belief.Believed {
 			r.listAgain(n)

@@ -199,9 +199,9 @@ func (r *Read) ReadOrders(ctx context.Context) error {
 	return nil
 }
 
-// FollowOrders lets orders go with people who are back under another anchor, by their rehire key, and with those of whom
-// nothing was remembered when they were ordered, by the anchor that their accounts name: who is swept stays closed until
-// released, whatever the sources say, and under whatever name they say it.
+// FollowOrders lets orders go with people who are back under another anchor, by their rehire key, and with those of
+// whom nothing was remembered when they were ordered, by the anchor that their accounts name: who is swept stays closed
+// until released, whatever the sources say, and under whatever name they say it.
 func (r *Read) FollowOrders(ctx context.Context) error {
 	if len(r.orders) == 0 {
 		return nil

@@ -103,8 +103,8 @@ func (r *Read) returns(ctx context.Context, l *View) error {
 	})
 }
 
-// misplaced finds those whose account was closed when nothing was remembered of them, as somebody's of another directory
-// than the one that shows them now: nobody could tell then whose anchor the account's externalId is.
+// misplaced finds those whose account was closed when nothing was remembered of them, as somebody's of another
+// directory than the one that shows them now: nobody could tell then whose anchor the account's externalId is.
 func (r *Read) misplaced(v *state.Reader, l *View) error {
 	directories := r.directoriesOf(l)
 	links, err := v.CountLinks(l.Name)
@@ -205,7 +205,8 @@ func (r *Read) onePerson(l *View, owner int, rows []int) error {
 		l.Scope.Clear(i)
 		r.o.Find(identity.Finding{
 			Kind: "one person", Subject: l.Name + ": " + e.Person.Name, Target: l.Name, Person: e.Person.ID,
-			Detail: fmt.Sprintf("%s and %s are one person by the rehire key: the account of the first becomes the second's once the first entry is gone",
+			Detail: fmt.Sprintf("%s and %s are one person by the rehire key: "+
+				"the account of the first becomes the second's once the first entry is gone",
 				has.Person.DN, e.Person.DN),
 		})
 	}
@@ -243,7 +244,8 @@ func (r *Read) disputeReturn(
 		r.o.Find(identity.Finding{
 			Kind: "disputed", Subject: l.Name + ": " + called[id], Target: l.Name, Person: id,
 			Detail: "one " + by + " names several people (" + strings.Join(names, ", ") +
-				"): nobody takes an account over, and none is made, until it names one of those that left and one of those that are here",
+				"): nobody takes an account over, and none is made, until it names one of those that left " +
+				"and one of those that are here",
 		})
 	}
 	return nil

@@ -41,11 +41,14 @@ func (r *Read) askAll(ctx context.Context, absent []missing) error {
 func (r *Read) prove(ctx context.Context, m missing) {
 	p := m.Person
 	a := r.ask(ctx, p)
-	f := identity.Finding{Subject: p.ID.Directory + ": " + p.Name, Source: r.o.Sources[r.readersOf(p.ID.Directory)[0]].Name, Person: p.ID}
+	f := identity.Finding{
+		Subject: p.ID.Directory + ": " + p.Name, Source: r.o.Sources[r.readersOf(p.ID.Directory)[0]].Name, Person: p.ID,
+	}
 	switch {
 	case !m.open:
 	case a.Outcome == judge.Unproven:
-		f.Kind, f.Detail = "unproven", "missing from what was read, but their absence is not proven, so nothing is closed: "+a.Why
+		f.Kind = "unproven"
+		f.Detail = "missing from what was read, but their absence is not proven, so nothing is closed: " + a.Why
 		r.o.Find(f)
 	case a.Outcome == judge.Missed && r.heir(p.ID): // they were read, by their new anchor
 	case a.Outcome == judge.Missed:
@@ -144,7 +147,8 @@ func (r *Read) sighting(ctx context.Context, n int, p state.Person) judge.Sighti
 	}
 	r.mu.Unlock()
 	out := judge.Sighting{
-		Source: s.Name, Where: judge.Where(seen.Where), Now: seen.Person.DN, Proof: seen.Proof, Changed: seen.Changed, At: seen.At,
+		Source: s.Name, Where: judge.Where(seen.Where), Now: seen.Person.DN, Proof: seen.Proof,
+		Changed: seen.Changed, At: seen.At,
 		Order: order(seen.Currency, g.facts.Until), Same: seen.Server == g.facts.Server, Witness: seen.Witness != "",
 	}
 	if late {
@@ -158,7 +162,8 @@ func (r *Read) sighting(ctx context.Context, n int, p state.Person) judge.Sighti
 	case sources.PlaceHidden:
 		out.Place = judge.PlaceHidden
 	}
-	if answer := order(seen.Currency, g.record.Currency); !g.complete && answer != judge.Current && answer != judge.Undated {
+	answer := order(seen.Currency, g.record.Currency)
+	if !g.complete && answer != judge.Current && answer != judge.Undated {
 		out.Order = judge.Older // the server whose read was not believed is not asked for proof
 	}
 	if !g.tells {

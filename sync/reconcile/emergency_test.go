@@ -190,8 +190,9 @@ func TestR11AnOrderFindsItsPersonInAnotherDirectory(t *testing.T) {
 	accounts := func(open bool) {
 		t.Helper()
 		users := wiki.Users(t)
-		if n := len(users); n != 23 || (users["before"]["active"] == true || users["labs-"+slapdtest.UID(1)]["active"] == true) != open {
-			t.Errorf("%d accounts; theirs: %v, %v", n, users["before"], users["labs-"+slapdtest.UID(1)])
+		had, has := users["before"], users["labs-"+slapdtest.UID(1)]
+		if n := len(users); n != 23 || (had["active"] == true || has["active"] == true) != open {
+			t.Errorf("%d accounts; theirs: %v, %v", n, had, has)
 		}
 	}
 	for range 2 {

@@ -107,8 +107,8 @@ func (s *Survey) noteRivals(ctx context.Context) error {
 	return nil
 }
 
-// noteRival notes whose account may be one that nobody is linked to, by its userName: rather whose was seen with it than
-// whose was to get it.
+// noteRival notes whose account may be one that nobody is linked to, by its userName: rather whose was seen with it
+// than whose was to get it.
 func (s *Survey) noteRival(link state.Link) {
 	for _, name := range link.UserNames() {
 		id, unlinked := s.logins[strings.ToLower(name)]

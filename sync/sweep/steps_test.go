@@ -356,12 +356,15 @@ func TestS4AStepHasTheLinkOfNow(t *testing.T) {
 		return w.PutCase(state.Case{Person: alice, Cause: identity.Deleted, Left: noon, Steps: []state.Step{first, second}})
 	})
 	var linked identity.AccountID
-	target := &linker{closer: r.target, given: map[identity.AccountID]state.Link{}, link: func(account identity.AccountID) {
+	link := func(account identity.AccountID) {
 		linked = account
 		update(func(w *state.Writer) error {
-			return w.PutLink(state.Link{Target: "wiki", Person: alice, Account: account, Entitlements: identity.NamedEntitlements("g")})
+			return w.PutLink(state.Link{
+				Target: "wiki", Person: alice, Account: account, Entitlements: identity.NamedEntitlements("g"),
+			})
 		})
-	}}
+	}
+	target := &linker{closer: r.target, given: map[identity.AccountID]state.Link{}, link: link}
 	r.sweeper = sweep.NewSweeper(sweep.Options{
 		Target: "wiki", Books: r.books, Closer: target, Log: hclog.NewNullLogger(), Now: func() time.Time { return r.now },
 		Rules: func() sweep.Rules { return r.rules },

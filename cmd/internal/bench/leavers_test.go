@@ -144,7 +144,8 @@ func (h hindrance) play(b *testing.B, program string, people, leavers int) strin
 		}
 	}
 	if h.trouble == nil && !h.late && !h.reload {
-		time.Sleep(2 * time.Second) // what proves the last one follows
+		closed := func(s control.Status) bool { return s.Open == 0 }
+		untilStatus(b, program, config, "leavers are open", closed) // inactive is not proven yet
 		fmt.Println(requests(apps[0].Calls()[before:], leavers))
 	}
 	slices.Sort(took)
@@ -158,20 +159,24 @@ func (h hindrance) play(b *testing.B, program string, people, leavers int) strin
 
 // untilRunning waits until the daemon runs and, where no first load holds it up, has ended a pass.
 func (h hindrance) untilRunning(b *testing.B, program, config string) {
+	untilStatus(b, program, config, "the daemon does not run", func(s control.Status) bool {
+		ended := func(r control.Run) bool { return r.Ended.After(s.Daemon.Since) }
+		return h.late || slices.ContainsFunc(s.Runs, ended)
+	})
+}
+
+// untilStatus waits until a running daemon's status is as wanted; after a minute the benchmark fails, and says why.
+func untilStatus(b *testing.B, program, config, why string, wanted func(control.Status) bool) {
 	poll := time.NewTicker(50 * time.Millisecond)
 	defer poll.Stop()
 	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); <-poll.C {
 		out, _ := exec.Command(program, "--config", config, "status", "--json").Output()
 		var status control.Status
-		if json.Unmarshal(out, &status) != nil || status.Daemon == nil {
-			continue
-		}
-		ended := func(r control.Run) bool { return r.Ended.After(status.Daemon.Since) }
-		if h.late || slices.ContainsFunc(status.Runs, ended) {
+		if json.Unmarshal(out, &status) == nil && status.Daemon != nil && wanted(status) {
 			return
 		}
 	}
-	b.Fatal("the daemon does not run")
+	b.Fatal(why)
 }
 
 // untilInactive is how long after left an account was seen inactive, by looking past the gate. After a minute it is

@@ -105,7 +105,8 @@ func (w *world) judgeShare(l look, p place) {
 	if !w.model.config.in(h, p.target) || w.model.ordered[p.human] {
 		for _, acc := range own {
 			step := w.stepOf(l, p, acc.ID)
-			if acc.Active && !step.Status.Waits() && w.known[p.target][acc.ID] && w.provable(h) && !w.found(l, "unproven", p) && !w.placeless(l, p, acc.ID) {
+			told := w.found(l, "unproven", p) || w.placeless(l, p, acc.ID)
+			if acc.Active && !step.Status.Waits() && w.known[p.target][acc.ID] && w.provable(h) && !told {
 				w.broken(LeaversClosed, "%s has %s (%s) open; the books say %q %s", where, acc.ID, acc.UserName, step.Status, step.Error)
 			}
 		}
@@ -122,7 +123,10 @@ func (w *world) judgeShare(l look, p place) {
 	if w.found(l, "refused", p) {
 		return // that the application took nothing is told, and a matter for an operator
 	}
-	if w.disputed(own, h, p.target) || w.found(l, "disputed", p) || w.alone(l, p) && (w.found(l, "unproven", p) || w.found(l, "unsettled", p)) {
+	if w.disputed(own, h, p.target) || w.found(l, "disputed", p) {
+		return
+	}
+	if w.alone(l, p) && (w.found(l, "unproven", p) || w.found(l, "unsettled", p)) {
 		return
 	}
 	if len(own) == 0 {

@@ -332,34 +332,10 @@ func (w *world) check(kind Kind, completed bool) error {
 		}
 	}
 	w.model.ordered, w.model.keyless = l.ordered, l.keyless
-	for t, app := range w.applications {
-		for _, acc := range app.accounts {
-			acc.asked = false
-		}
-		for _, link := range l.links[t] {
-			if acc := app.accounts[link.Account]; acc != nil {
-				acc.asked = !link.Asked.IsZero()
-				if link.State == identity.LinkActive || link.Opened {
-					acc.unseen = "" // that was written down
-				}
-			}
-		}
-	}
-	for _, c := range l.unsettled {
-		if acc := w.applications[slices.Index(targetNames[:], c.Target)].accounts[c.Account]; acc != nil && (c.Op == identity.Disable || c.Op == identity.Enable) {
-			acc.asked = true
-		}
-	}
+	w.noteRemembered(l)
 	for t, links := range l.links {
 		for _, link := range links {
 			w.checkLink(t, link)
-		}
-	}
-	for _, c := range l.cases {
-		for _, s := range c.Steps {
-			if acc := w.applications[slices.Index(targetNames[:], s.Target)].accounts[s.Account]; acc != nil {
-				acc.listed = true
-			}
 		}
 	}
 	read := completed && (kind == Full || kind == Delta)
@@ -415,6 +391,36 @@ func (w *world) check(kind Kind, completed bool) error {
 	return nil
 }
 
+// noteRemembered notes of the accounts what the state says of them.
+func (w *world) noteRemembered(l look) {
+	for t, app := range w.applications {
+		for _, acc := range app.accounts {
+			acc.asked = false
+		}
+		for _, link := range l.links[t] {
+			if acc := app.accounts[link.Account]; acc != nil {
+				acc.asked = !link.Asked.IsZero()
+				if link.State == identity.LinkActive || link.Opened {
+					acc.unseen = "" // that was written down
+				}
+			}
+		}
+	}
+	for _, c := range l.unsettled {
+		acc := w.applications[slices.Index(targetNames[:], c.Target)].accounts[c.Account]
+		if acc != nil && (c.Op == identity.Disable || c.Op == identity.Enable) {
+			acc.asked = true
+		}
+	}
+	for _, c := range l.cases {
+		for _, s := range c.Steps {
+			if acc := w.applications[slices.Index(targetNames[:], s.Target)].accounts[s.Account]; acc != nil {
+				acc.listed = true
+			}
+		}
+	}
+}
+
 // lack forgets what was known of people whom full reads have lacked for a day and who never had an account: as new ones
 // they have lost nothing when they are back.
 func (w *world) lack() {
@@ -464,8 +470,8 @@ func (w *world) unread(l look, p place) bool {
 	})
 }
 
-// placeless reports whether an account is linked to somebody of whom no place is remembered, because they were never read
-// under that anchor: that they have left cannot be proven, and that is told.
+// placeless reports whether an account is linked to somebody of whom no place is remembered, because they were never
+// read under that anchor: that they have left cannot be proven, and that is told.
 func (w *world) placeless(l look, p place, id identity.AccountID) bool {
 	return slices.ContainsFunc(l.links[p.target], func(link state.Link) bool {
 		return link.Account == id && l.people[link.Person].DN == ""
@@ -499,7 +505,11 @@ func (w *world) checkAccount(l look, p place, acc *account, read bool) {
 	if step.Status == state.StepProven && step.Account == acc.ID && acc.Active && !acc.touched && out && !s.stays {
 		w.broken(BooksAreTrue, "%s: %s of %s is proven closed and open", targetNames[p.target], acc.ID, w.who(p.human))
 	}
-	if !read || !out || w.model.keyless[p.human] || w.unread(l, p) || w.placeless(l, p, acc.ID) || !acc.Active || !w.known[p.target][acc.ID] || !w.honest(h) || !w.provable(h) || w.anchorEdited() || w.doubts(l, h) {
+	nobodyKnows := w.model.keyless[p.human] || w.unread(l, p) || w.placeless(l, p, acc.ID) || !w.provable(h)
+	if !read || !out || !acc.Active || !w.known[p.target][acc.ID] || nobodyKnows {
+		return
+	}
+	if !w.honest(h) || w.anchorEdited() || w.doubts(l, h) {
 		return
 	}
 	fault := w.faultOf(p.target, false)
