@@ -9,6 +9,7 @@ import (
 	"iter"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
@@ -33,6 +34,7 @@ type Trail struct {
 	out    *os.File
 	info   os.FileInfo // of out
 	began  time.Time   // the current file's first record; zero for none
+	tail   []byte      // the last bytes of the current file, as they were acknowledged; at most tailSize
 	older  []standing  // the files that were rotated away, oldest first
 	looked int         // counts looks at older ones
 	epoch  uint64      // of new records
@@ -81,7 +83,7 @@ func Open(path string, head Head, maxFile int64) (*Trail, error) {
 		return nil, fmt.Errorf("open the audit trail: %w", err)
 	}
 	if err = t.begin(); err == nil {
-		err = errors.Join(t.out.Truncate(t.size), t.seekEnd(), t.out.Sync(), syncDir(filepath.Dir(path)))
+		err = errors.Join(t.out.Truncate(t.size), t.seekEnd(), t.readTail(), t.out.Sync(), syncDir(filepath.Dir(path)))
 		if err != nil {
 			err = errors.Join(err, t.out.Close())
 		}
@@ -252,16 +254,47 @@ func (t *Trail) intact() error {
 		return err
 	}
 	err = standing{path: t.path, info: t.info, size: size}.intact()
+	if err == nil {
+		err = t.tailIntact(size)
+	}
 	if err == nil && len(t.older) > 0 {
 		t.looked++
 		err = t.older[t.looked%len(t.older)].intact()
 	}
+	return t.stop(err)
+}
+
+// stop keeps an error that says that the files are not as this process left them.
+func (t *Trail) stop(err error) error {
 	if errors.Is(err, ErrBroken) || errors.Is(err, ErrCut) {
 		t.mu.Lock()
 		t.err = err
 		t.mu.Unlock()
 	}
 	return err
+}
+
+// tailSize is how many bytes of the current file's end are compared with what was written: enough for the hash that a
+// record ends in.
+const tailSize = 80
+
+func (t *Trail) readTail() error {
+	t.tail = make([]byte, min(t.size, tailSize))
+	_, err := t.out.ReadAt(t.tail, t.size-int64(len(t.tail)))
+	return err
+}
+
+// tailIntact says whether the current file still ends, at size, in what was written. A file that was cut and has been
+// written to since, behind the hole, has its size again.
+func (t *Trail) tailIntact(size int64) error {
+	there := make([]byte, len(t.tail))
+	if _, err := t.out.ReadAt(there, size-int64(len(there))); err != nil && !errors.Is(err, io.EOF) {
+		return err
+	}
+	if !bytes.Equal(there, t.tail) {
+		return fmt.Errorf("%w: %s was cut while it was written to", ErrCut, t.path)
+	}
+	return nil
 }
 
 // Append writes records in one piece and returns the last of them, once they are on disk. No record is too large for
@@ -352,9 +385,14 @@ func (t *Trail) flush(out []byte, head Head, first, last time.Time) error {
 		}
 		return err
 	}
+	if err := t.tailIntact(t.size); err != nil {
+		return t.stop(err)
+	}
 	if err := t.out.Sync(); err != nil {
 		return t.fail(err)
 	}
+	end := append(t.tail, out...)
+	t.tail = slices.Clone(end[max(0, len(end)-tailSize):])
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.head, t.size = head, t.size+int64(len(out))
@@ -392,6 +430,7 @@ func (t *Trail) rotate() error {
 		return t.seekEnd()
 	}
 	t.older = append(t.older, was)
+	t.tail = nil
 	t.mu.Lock()
 	t.size = 0
 	t.mu.Unlock()

@@ -1,9 +1,11 @@
 package people
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/dirsweep/dirsweep/state"
 	"github.com/dirsweep/dirsweep/sync/identity"
@@ -112,7 +114,7 @@ func (r *Read) absent(ctx context.Context) (absent []missing, err error) {
 				seen[p.ID] = -1
 				r.keys[p.ID] = roster.HashOf(p.Rehire)
 				if r.heir(p.ID) && !r.inactiveHeir(p.ID, link) {
-					r.stranded[p.ID.Directory]++
+					r.noteStranded(p)
 					continue
 				}
 				if p.Proven {
@@ -244,25 +246,54 @@ func (r *Read) knownBy(n int, p state.Person) (list []string) {
 	return list
 }
 
+// stranded are people with accounts who cannot be asked for under the anchors by which they are known.
+type stranded struct {
+	count int
+	names []string // of a few, in order
+}
+
+// mostNamed is how many of them are named.
+const mostNamed = 3
+
+func (r *Read) noteStranded(p state.Person) {
+	s := r.stranded[p.ID.Directory]
+	if s == nil {
+		s = &stranded{}
+		r.stranded[p.ID.Directory] = s
+	}
+	s.count++
+	s.names = append(s.names, cmp.Or(p.Name, p.ID.Anchor))
+	slices.Sort(s.names)
+	s.names = s.names[:min(len(s.names), mostNamed)]
+}
+
+// named are a few of them, as text.
+func (s stranded) named() string {
+	if s.count > len(s.names) {
+		return strings.Join(s.names, ", ") + ", …"
+	}
+	return strings.Join(s.names, ", ")
+}
+
 // tellStranded says which sources have people whom nobody can ask for, and makes no accounts for anybody new of
 // theirs: they may be the same.
 func (r *Read) tellStranded() {
 	for n, s := range r.o.Sources {
-		count := r.stranded[r.directories[n].name]
-		if count == 0 {
+		left := r.stranded[r.directories[n].name]
+		if left == nil {
 			continue
 		}
 		anchor, _ := s.selection()
-		remedy := "or link the accounts anew with `dirsweep link PERSON TARGET ACCOUNT`"
+		remedy := "or see to the accounts of each: `dirsweep unlink PERSON TARGET`, and `dirsweep link` for whoever has it now"
 		if g := r.readings[n]; g != nil && g.relink != "" {
 			remedy = "or `dirsweep approve " + g.relink + "` has them known by the new one"
 		}
 		r.o.Find(identity.Finding{
 			Kind: "anchor edited", Subject: s.Name, Source: s.Name,
-			Detail: fmt.Sprintf("%d people with accounts are known by another anchor than %s, by which the source reads now: "+
+			Detail: fmt.Sprintf("%d people with accounts (%s) are known by another anchor than %s, by which the source reads now: "+
 				"none of them leaves by that, and no account is made for anybody new of it. "+
 				"Give the source its old anchor back (%s), %s",
-				count, anchor, s.line("anchor"), remedy),
+				left.count, left.named(), anchor, s.line("anchor"), remedy),
 		})
 		for _, li := range r.readers(n) {
 			for i := range r.Roster.Of(n) {

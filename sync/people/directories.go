@@ -42,6 +42,20 @@ func (r *Read) nameDirectories(ctx context.Context) error {
 	return nil
 }
 
+// agrees refuses a source that knows the people of a directory by another anchor than the first source that reads it:
+// whoever moved from one to the other would have left, and have somebody new dispute their account.
+func (r *Read) agrees(n int) error {
+	first := r.readersOf(r.directories[n].name)[0]
+	own, other := r.o.Sources[n], r.o.Sources[first]
+	anchor, _ := own.selection()
+	by, _ := other.selection()
+	if anchor == by || anchor == "" || by == "" {
+		return nil
+	}
+	return fmt.Errorf("it reads the same directory as %s, and knows people by %s (%s) instead of %s (%s): give both the same anchor",
+		other.Name, anchor, own.line("anchor"), by, other.line("anchor"))
+}
+
 func (r *Read) directoryOf(ctx context.Context, s Source, records []state.SourceRecord) directory {
 	if s.Directory != "" {
 		return directory{name: s.Directory}

@@ -116,10 +116,9 @@ type Read struct {
 	activeKeys func() map[uint64]bool
 	// unseen are the rehire keys of people who are remembered under another anchor than somebody who left, and who were
 	// neither read nor are known to have left.
-	unseen map[uint64]bool
-	orders map[identity.PersonID]state.Closure // who is ordered closed
-	// stranded counts, by directory, the people who cannot be asked for under the anchors by which they are known.
-	stranded    map[string]int
+	unseen      map[uint64]bool
+	orders      map[identity.PersonID]state.Closure // who is ordered closed
+	stranded    map[string]*stranded                // by directory
 	holders     holders
 	populations *Populations // nil until they are counted
 
@@ -144,7 +143,7 @@ func New(o Options) *Read {
 		whole: make([]bool, len(o.Sources)), programs: make([]uint64, len(o.Sources)),
 		selected: make([]uint64, len(o.Sources)), readings: make([]*reading, len(o.Sources)),
 		gone: map[identity.PersonID]judge.Absent{}, keys: map[identity.PersonID]uint64{},
-		open: map[identity.PersonID]bool{}, stranded: map[string]int{},
+		open: map[identity.PersonID]bool{}, stranded: map[string]*stranded{},
 		late: map[identity.PersonID]identity.PersonID{}, foundBy: map[identity.PersonID]string{},
 		asked:  map[identity.PersonID][]uint64{},
 		orders: map[identity.PersonID]state.Closure{}, holders: newHolders(), unseen: map[uint64]bool{},

@@ -100,6 +100,9 @@ func (r *Read) readSource(ctx context.Context, n int) error {
 		return err
 	}
 	r.readings[n] = g
+	if err := r.agrees(n); err != nil {
+		return err
+	}
 	people, facts := sources.Read(ctx, s.Source)
 	g.facts = facts
 	_, g.tells = s.Source.(sources.FactReader)
@@ -146,7 +149,7 @@ func (r *Read) readSource(ctx context.Context, n int) error {
 }
 
 func (r *Read) newReading(ctx context.Context, n int) (*reading, error) {
-	g := &reading{alike: map[string]*alike{}}
+	g := &reading{alike: map[string]*alike{}, facts: &sources.ReadFacts{}}
 	err := r.o.Ledger.View(ctx, func(v *state.Reader) (err error) {
 		g.record, _, err = v.Source(r.o.Sources[n].Name)
 		return err
@@ -322,14 +325,14 @@ func unix(microseconds int64) time.Time {
 	return time.UnixMicro(microseconds)
 }
 
-// readers are the lanes that read a source.
-func (r *Read) readers(n int) (lanes []int) {
+// readers are the views of the targets that read a source, by their place in Views.
+func (r *Read) readers(n int) (list []int) {
 	for i, l := range r.Views {
 		if slices.Contains(l.Sources, r.o.Sources[n].Name) {
-			lanes = append(lanes, i)
+			list = append(list, i)
 		}
 	}
-	return lanes
+	return list
 }
 
 func (r *Read) timed(n int) bool {

@@ -60,7 +60,7 @@ func (r *Read) prove(ctx context.Context, m missing) {
 	r.gone[p.ID] = a
 	if a.Outcome != judge.Left {
 		if slices.ContainsFunc(r.readersOf(p.ID.Directory), func(n int) bool { return len(r.knownBy(n, p)) > 0 }) {
-			r.stranded[p.ID.Directory]++
+			r.noteStranded(p)
 		}
 		return
 	}

@@ -374,6 +374,42 @@ func TestR14TheAnchorBeforeTheLastIsAskedForToo(t *testing.T) {
 	}
 }
 
+// TestR14WhoIsPurgedWhileAnAnchorIsEditedIsSettledByHand: nobody can tell whether somebody new is them, until an operator
+// has seen to their account.
+func TestR14WhoIsPurgedWhileAnAnchorIsEditedIsSettledByHand(t *testing.T) {
+	l, dir, app := company(t, 10, "", nil)
+	lost := slapdtest.UID(3)
+	l.directory("corp", dir, fmt.Sprintf("groups { base_dn = %q }\n anchor = \"employeeNumber\"", dir.GroupsDN()))
+	whole := l.sources[0].Source
+	l.sources[0].Source = speechless{selecting{lossy{whole, func(uid string) bool { return uid == lost }}}}
+	l.run(reconcile.Pass{})
+	l.rule(identity.Approved)
+	l.run(reconcile.Pass{})
+	dir.Delete(t, dir.PersonDN(lost)) // and by its old name nobody can ask for it any more
+	dir.AddPerson(t, "newcomer", map[string][]string{"employeeNumber": {"9000"}})
+	var told []identity.Finding
+	for range 2 {
+		told = findings(l.run(reconcile.Pass{}), "anchor edited")
+		still(t, "nobody knows what became of one", app, 10)
+	}
+	if app.Users(t)["newcomer"] != nil {
+		t.Error("the newcomer may be who is looked for, and has an account")
+	}
+	if len(told) != 1 || !strings.Contains(told[0].Detail, "1 people with accounts ("+lost+")") ||
+		!strings.Contains(told[0].Detail, "`dirsweep unlink PERSON TARGET`") {
+		t.Errorf("found %+v", told)
+	}
+	_, err := l.engine().Unlink(t.Context(), reconcile.Order{Person: lost, Target: "wiki", Reason: "seen to", Actor: "olga"})
+	l.must(err)
+	for range 2 {
+		l.run(reconcile.Pass{})
+	}
+	if app.Users(t)["newcomer"]["active"] != true {
+		t.Error("the newcomer has no account")
+	}
+	l.full()
+}
+
 // TestR14WhoHasALeaversPlaceIsSomebodyElse: an edited anchor gives nobody the account of a leaver whose DN they have.
 func TestR14WhoHasALeaversPlaceIsSomebodyElse(t *testing.T) {
 	l, dir, app := company(t, 10, "", nil)

@@ -332,6 +332,77 @@ func TestR03OneDirectoryInTwoSources(t *testing.T) {
 	}
 }
 
+// oneDirectory is a directory of 20 people that two sources read, each a part of it, and an application for
+// both.
+func oneDirectory(t *testing.T) (*lab, *slapdtest.Server, *scimtest.Server) {
+	t.Helper()
+	dir := slapdtest.Start(t, slapdtest.Options{People: 20})
+	app := scimtest.StartElimity(t)
+	l := newLab(t)
+	staff := dir.AddUnit(t, "staff", dir.BaseDN())
+	dir.Move(t, dir.AddPerson(t, "boss", map[string][]string{"employeeNumber": {"9000"}}), staff)
+	l.source("ext", reading(dir, dir.PeopleDN(), "entryUUID"))
+	l.source("staff", reading(dir, staff, "entryUUID"))
+	for i := range l.sources {
+		l.sources[i].Directory = "corp"
+	}
+	l.application("wiki", app, "", nil)
+	return l, dir, app
+}
+
+// reading is the block of a source that reads a part of a directory.
+func reading(dir *slapdtest.Server, base, anchor string) string {
+	return fmt.Sprintf(`
+		url           = %q
+		bind_dn       = %q
+		bind_password = %q
+		base_dn       = %q
+		filter        = "(objectClass=inetOrgPerson)"
+		anchor        = %q
+	`, dir.URL(), dir.ReaderDN(), dir.Password(), base, anchor)
+}
+
+// TestR06AHoldEndsInADirectoryOfTwoSources: whoever is held and is back is held no more, whichever source has them.
+func TestR06AHoldEndsInADirectoryOfTwoSources(t *testing.T) {
+	l, dir, app := oneDirectory(t)
+	l.full()
+	for i := range 10 {
+		dir.Disable(t, dir.PersonDN(slapdtest.UID(i+1)))
+	}
+	if report := l.run(reconcile.Pass{}); len(report.Held) != 1 || len(report.Held[0].Members) != 10 || len(active(t, app)) != 21 {
+		t.Fatalf("held %+v", report.Held)
+	}
+	for i := range 10 {
+		dir.Enable(t, dir.PersonDN(slapdtest.UID(i+1)))
+	}
+	l.full()
+	if held := l.holds(); len(held) > 0 {
+		t.Errorf("all are back: %+v", held)
+	}
+}
+
+// TestR03SourcesOfOneDirectoryHaveOneAnchor: whoever moves from one to the other would be somebody else there.
+func TestR03SourcesOfOneDirectoryHaveOneAnchor(t *testing.T) {
+	l, dir, app := oneDirectory(t)
+	l.full()
+	l.source("staff", reading(dir, "ou=staff,"+dir.BaseDN(), "employeeNumber"))
+	l.sources[1].Directory = "corp"
+	dir.Move(t, dir.PersonDN(slapdtest.UID(1)), "ou=staff,"+dir.BaseDN())
+	before := app.Writes()
+	for _, mode := range []reconcile.Mode{reconcile.Full, reconcile.Delta} {
+		report := l.run(reconcile.Pass{Mode: mode})
+		if got := report.Sources[1].Err; !strings.Contains(got, "knows people by employeenumber") || report.Outcome() != reconcile.Failed {
+			t.Errorf("%s: %q", mode, got)
+		}
+	}
+	if len(active(t, app)) != 21 || app.Writes() != before {
+		t.Errorf("%d writes for who moved from one source to the other", app.Writes()-before)
+	}
+	l.source("staff", reading(dir, "ou=staff,"+dir.BaseDN(), "entryUUID"))
+	l.sources[1].Directory = "corp"
+	l.full()
+}
+
 // TestR02ClaimsNeedEverySource: case 03, M21.
 func TestR02ClaimsNeedEverySource(t *testing.T) {
 	north, south := slapdtest.Start(t, slapdtest.Options{People: 3}), slapdtest.Start(t, slapdtest.Options{People: 3})
