@@ -37,13 +37,41 @@ type FactReader interface {
 	PeopleAndFacts(ctx context.Context, facts *ReadFacts) iter.Seq2[identity.Person, error]
 }
 
-// Read is s.People with what s tells of the read as a whole: nothing but zero values where it is no FactReader.
-func Read(ctx context.Context, s Source) (people iter.Seq2[identity.Person, error], facts *ReadFacts) {
+// Read is s.People with what s tells of the read as a whole: nothing but zero values where it is no FactReader. whole
+// asks for everything, also of a Follower.
+func Read(ctx context.Context, s Source, whole bool) (people iter.Seq2[identity.Person, error], facts *ReadFacts) {
 	facts = new(ReadFacts)
+	if follower, ok := s.(Follower); ok && !whole {
+		return follower.Latest(ctx, facts), facts
+	}
 	if teller, ok := s.(FactReader); ok {
 		return teller.PeopleAndFacts(ctx, facts), facts
 	}
 	return s.People(ctx), facts
+}
+
+// A Follower keeps up with its directory: between whole reads it asks for what has changed alone.
+type Follower interface {
+	// Latest is PeopleAndFacts as of now, at the cost of what has changed since this process last read the source: what has
+	// not is handed out as it was read. The promise of People holds for it too. A Follower that cannot tell for sure what
+	// has changed (it has nothing to go on from, the server has forgotten the changes in between, or is another one) reads
+	// everything anew by itself. It is called once for each delta pass.
+	Latest(ctx context.Context, facts *ReadFacts) iter.Seq2[identity.Person, error]
+}
+
+// A Watcher has its directory say when something changes.
+type Watcher interface {
+	// Watch calls tell at each sign that something may have changed, and once when it has begun, also after each
+	// interruption: what happened meanwhile has told nobody. It calls tell as well when it is interrupted, and goes on by
+	// itself, until ctx is done. A sign proves nothing: it is a reason to read. tell must return at once. Watch is called
+	// once, beside everything else.
+	Watch(ctx context.Context, tell func(Sign))
+}
+
+// A Sign is what a Watcher tells.
+type Sign struct {
+	Pushing bool   // the directory says when something changes
+	Why     string // where it does not
 }
 
 // A Finder can prove absence (R1). Kinds that can look one person up implement it; people of those that can't are
@@ -283,5 +311,8 @@ type Spec interface {
 type Need struct {
 	Attributes []string // canonical spelling, sorted: exactly those that expressions name
 	Groups     bool     // whether any expression asks for groups
-	Log        hclog.Logger
+	// Follow says that the source is read again and again, by Latest where it is a Follower.
+	Follow  bool
+	Scratch string // a folder for temporary files; "" for the system's
+	Log     hclog.Logger
 }

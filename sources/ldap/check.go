@@ -70,7 +70,7 @@ func (s *source) checkPeople(ctx context.Context, session *session, say func(str
 	var groups *membership
 	var err error
 	if s.groups != nil {
-		if groups, err = session.readGroups(ctx, s.groups, s.bounds()); err != nil {
+		if groups, err = session.readGroups(ctx, s.groups, s.bounds(), &recording{}); err != nil {
 			return err
 		}
 	}
@@ -97,7 +97,7 @@ func (s *source) checkPeople(ctx context.Context, session *session, say func(str
 			return err
 		}
 	}
-	if err := s.conclude(ctx, session, r, groups, facts); err != nil {
+	if err := s.conclude(ctx, session, r, groups, facts, map[string]bool{}); err != nil {
 		return err
 	}
 	s.checkFacts(facts, groups, say)

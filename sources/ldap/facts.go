@@ -29,6 +29,7 @@ type server struct {
 	light     bool     // AD LDS, whose users have no userAccountControl
 	service   string   // Active Directory: the DN of the server's own settings
 	schema    string   // where the schema is
+	controls  []string // that it supports
 	slapd     bool     // OpenLDAP, which tells to the microsecond when an entry was changed
 }
 
@@ -37,7 +38,7 @@ func (s *session) describe(ctx context.Context) (*server, error) {
 	if s.server != nil {
 		return s.server, nil
 	}
-	dse, err := s.read(ctx, "", "namingContexts", "supportedExtension", "supportedCapabilities", "dsServiceName",
+	dse, err := s.read(ctx, "", "namingContexts", "supportedExtension", "supportedControl", "supportedCapabilities", "dsServiceName",
 		"subschemaSubentry", "structuralObjectClass")
 	if err != nil {
 		return nil, err
@@ -48,6 +49,7 @@ func (s *session) describe(ctx context.Context) (*server, error) {
 		*s.server = server{
 			contexts:  dse.GetEqualFoldAttributeValues("namingContexts"),
 			extended:  dse.GetEqualFoldAttributeValues("supportedExtension"),
+			controls:  dse.GetEqualFoldAttributeValues("supportedControl"),
 			directory: slices.Contains(capabilities, activeDirectory),
 			light:     slices.Contains(capabilities, lightweight),
 			service:   dse.GetEqualFoldAttributeValue("dsServiceName"),
@@ -205,9 +207,10 @@ const maxChecks = 100
 
 // dangling finds the member values that name nobody in the whole directory, among the first that name nobody who
 // was read. DNs outside of what is read are left out: groups whose class must have a member hold such a name for
-// none (cn=nobody).
-func (s *source) dangling(ctx context.Context, session *session, groups *membership, facts []sources.GroupFact) error {
-	answers := make(map[string]bool) // one value may be in many groups
+// none (cn=nobody). answers are those that are known already, and get the new ones: one value may be in many groups.
+func (s *source) dangling(
+	ctx context.Context, session *session, groups *membership, facts []sources.GroupFact, answers map[string]bool,
+) error {
 	for value := range groups.unknown() {
 		inScope := func(base string) bool { return within(value.value, base) }
 		if !value.login && !slices.ContainsFunc(s.bases, inScope) {

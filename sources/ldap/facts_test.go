@@ -21,7 +21,7 @@ const withGroups = `groups { base_dn = "ou=groups,dc=example,dc=org" }`
 // facts reads a source to its end.
 func facts(t testing.TB, s *source) (map[string]identity.Person, *sources.ReadFacts) {
 	t.Helper()
-	people, facts := sources.Read(t.Context(), s)
+	people, facts := sources.Read(t.Context(), s, true)
 	found := make(map[string]identity.Person)
 	for p, err := range people {
 		if err != nil {
@@ -208,7 +208,7 @@ func TestR01GroupFacts(t *testing.T) {
 	})
 	t.Run("a read that breaks says nothing", func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
-		people, read := sources.Read(ctx, src)
+		people, read := sources.Read(ctx, src, true)
 		for range people {
 			cancel()
 		}

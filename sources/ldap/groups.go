@@ -104,6 +104,7 @@ type membership struct {
 	parents [][]uint32       // by group: the groups that hold it directly
 	primary map[key][]uint32 // the groups that a number names as primary
 	met     []uint64         // a bit an edge: its member has been read
+	nested  []uint64         // of those: the ones whose member is a group
 	samples []listed         // of the first member values
 }
 
@@ -139,8 +140,8 @@ func (e edge) compare(f edge) int {
 }
 
 // readGroups reads every group, or fails.
-func (s *session) readGroups(ctx context.Context, g *groupsBlock, b bounds) (*membership, error) {
-	x := membership{primary: make(map[key][]uint32)}
+func (s *session) readGroups(ctx context.Context, g *groupsBlock, b bounds, r *recording) (*membership, error) {
+	x := newMembership()
 	b.pageSize = min(b.pageSize, groupsPage)
 	seen := make(map[key]bool) // bases may overlap
 	for _, base := range g.bases {
@@ -154,14 +155,27 @@ func (s *session) readGroups(ctx context.Context, g *groupsBlock, b bounds) (*me
 					continue
 				}
 				seen[own] = true
-				if err := s.addGroup(ctx, &x, g, entry); err != nil {
+				r.group(entry)
+				if err := s.addGroup(ctx, x, g, entry); err != nil {
 					return nil, err
 				}
 			}
 		}
 	}
 	x.sort()
-	return &x, nil
+	return x, nil
+}
+
+func newMembership() *membership { return &membership{primary: make(map[key][]uint32)} }
+
+// unmet is the same membership before anybody was read.
+func (x *membership) unmet() *membership {
+	fresh := *x
+	fresh.met, fresh.groups = slices.Clone(x.nested), slices.Clone(x.groups)
+	for i := range fresh.groups {
+		fresh.groups[i].people = 0
+	}
+	return &fresh
 }
 
 // ask are the attributes to ask for of a group.
@@ -365,6 +379,7 @@ func (x *membership) sort() {
 		x.parents[i] = x.direct(dnKey(g.DN), nil)
 		x.meet(dnKey(g.DN))
 	}
+	x.nested = slices.Clone(x.met)
 }
 
 // each calls f with the number of every edge of member.

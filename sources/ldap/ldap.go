@@ -24,6 +24,8 @@ type source struct {
 	log  hclog.Logger
 	idle chan *session // connections that look-ups have left open
 	now  func() time.Time
+
+	follower follower
 }
 
 // maxIdle connections are kept between look-ups.
@@ -60,36 +62,49 @@ func (s *source) People(ctx context.Context) iter.Seq2[identity.Person, error] {
 	return s.PeopleAndFacts(ctx, new(sources.ReadFacts))
 }
 
-// PeopleAndFacts implements sources.FactReader. Servers are tried in order until one has yielded a person; from
-// then on that one has to finish.
+// PeopleAndFacts implements sources.FactReader.
 func (s *source) PeopleAndFacts(ctx context.Context, facts *sources.ReadFacts) iter.Seq2[identity.Person, error] {
 	return func(yield func(identity.Person, error) bool) {
-		var troubles []error
-		for _, url := range s.urls {
-			started := false
-			found, err := s.stream(ctx, url, func(p identity.Person, err error) bool {
-				started = true
-				return yield(p, err)
-			})
-			if errors.Is(err, errStopped) {
-				return
-			}
-			if err == nil {
-				err = ctx.Err()
-			}
-			if err == nil {
-				*facts = *found
-				return
-			}
-			troubles = append(troubles, err)
-			var unreachable *unreachableError
-			if started || !errors.As(err, &unreachable) || ctx.Err() != nil {
-				break
-			}
-			s.log.Warn("the directory server is not available", "source", s.name, "url", url, "error", err)
+		if !s.need.Follow || !s.follower.mu.TryLock() {
+			s.whole(ctx, facts, nil, yield)
+			return
 		}
-		yield(identity.Person{}, s.incomplete(together(troubles)))
+		defer s.follower.mu.Unlock()
+		s.follower.forget()
+		s.whole(ctx, facts, &s.follower, yield)
 	}
+}
+
+// whole reads everybody, for f to follow where it is not nil. Servers are tried in order until one has yielded a person;
+// from then on that one has to finish.
+func (s *source) whole(
+	ctx context.Context, facts *sources.ReadFacts, f *follower, yield func(identity.Person, error) bool,
+) {
+	var troubles []error
+	for _, url := range s.urls {
+		started := false
+		found, err := s.stream(ctx, url, f, func(p identity.Person, err error) bool {
+			started = true
+			return yield(p, err)
+		})
+		if errors.Is(err, errStopped) {
+			return
+		}
+		if err == nil {
+			err = ctx.Err()
+		}
+		if err == nil {
+			*facts = *found
+			return
+		}
+		troubles = append(troubles, err)
+		var unreachable *unreachableError
+		if started || !errors.As(err, &unreachable) || ctx.Err() != nil {
+			break
+		}
+		s.log.Warn("the directory server is not available", "source", s.name, "url", url, "error", err)
+	}
+	yield(identity.Person{}, s.incomplete(together(troubles)))
 }
 
 // incomplete names the source and makes err an ErrIncomplete where it is none yet.
@@ -100,10 +115,11 @@ func (s *source) incomplete(err error) error {
 	return fmt.Errorf("%s: %w", s.name, &incompleteError{reason: sources.ErrIncomplete.Error(), next: hint(err), err: err})
 }
 
-// stream reads everyone from one server.
+// stream reads everyone from one server, and has f follow from there where it is not nil.
 func (s *source) stream(
 	ctx context.Context,
 	url string,
+	f *follower,
 	yield func(identity.Person, error) bool,
 ) (*sources.ReadFacts, error) {
 	session, err := s.dial(ctx, url)
@@ -115,38 +131,63 @@ func (s *source) stream(
 	if err := s.visible(ctx, session); err != nil {
 		return nil, err
 	}
+	recording := s.record(ctx, session, facts.From, f)
+	defer recording.discard()
 	var groups *membership
 	if s.groups != nil {
-		if groups, err = session.readGroups(ctx, s.groups, s.bounds()); err != nil {
+		if groups, err = session.readGroups(ctx, s.groups, s.bounds(), recording); err != nil {
 			return nil, err
 		}
 	}
 	r := s.reader(ctx, session)
+	ask := r.ask
+	if recording.mirror != nil {
+		ask = asking(ask)
+	}
 	for _, base := range s.bases {
-		for entries, err := range session.pages(ctx, s.query(base, r.ask), s.bounds()) {
+		for entries, err := range session.pages(ctx, s.query(base, ask), s.bounds()) {
 			if err != nil {
 				return nil, err
 			}
 			for _, entry := range entries {
-				who, err := r.person(ctx, entry)
-				var personal *sources.PersonError
-				if err != nil && !errors.As(err, &personal) {
+				recording.person(entry)
+				if err := s.hand(ctx, r, groups, entry, facts, yield); err != nil {
 					return nil, err
-				}
-				count(facts, who)
-				if groups != nil {
-					who.Groups = groups.of(who.member)
-				}
-				if ctx.Err() != nil {
-					return nil, context.Cause(ctx)
-				}
-				if !yield(who.Person, err) {
-					return nil, errStopped
 				}
 			}
 		}
 	}
-	return facts, s.conclude(ctx, session, r, groups, facts)
+	answers := map[string]bool{}
+	if err := s.conclude(ctx, session, r, groups, facts, answers); err != nil {
+		return nil, err
+	}
+	if f != nil {
+		f.follow(recording.end(ctx, session, s.everywhere()), groups, answers)
+	}
+	return facts, nil
+}
+
+// hand makes a person of an entry and hands them out.
+func (s *source) hand(
+	ctx context.Context, r *entryReader, groups *membership, entry *ldap.Entry, facts *sources.ReadFacts,
+	yield func(identity.Person, error) bool,
+) error {
+	who, err := r.person(ctx, entry)
+	var personal *sources.PersonError
+	if err != nil && !errors.As(err, &personal) {
+		return err
+	}
+	count(facts, who)
+	if groups != nil {
+		who.Groups = groups.of(who.member)
+	}
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	if !yield(who.Person, err) {
+		return errStopped
+	}
+	return nil
 }
 
 // reader makes an entryReader for what comes over a session.
@@ -175,6 +216,7 @@ func (s *source) conclude(
 	r *entryReader,
 	groups *membership,
 	facts *sources.ReadFacts,
+	answers map[string]bool,
 ) error {
 	facts.Attributes = make(map[string]int, len(r.carried))
 	for name, n := range r.carried {
@@ -183,7 +225,7 @@ func (s *source) conclude(
 	if groups != nil {
 		facts.Groups = groups.facts()
 		facts.SetFormer(groups.former)
-		if err := s.dangling(ctx, session, groups, facts.Groups); err != nil {
+		if err := s.dangling(ctx, session, groups, facts.Groups, answers); err != nil {
 			return err
 		}
 	}
@@ -218,6 +260,9 @@ func (s *source) bounds() bounds {
 
 // Close implements sources.Source.
 func (s *source) Close() error {
+	s.follower.mu.Lock()
+	s.follower.forget()
+	s.follower.mu.Unlock()
 	for {
 		select {
 		case session := <-s.idle:

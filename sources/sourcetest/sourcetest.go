@@ -303,7 +303,7 @@ func facts(t *testing.T, h Harness) {
 	}
 	read := func() *sources.ReadFacts {
 		t.Helper()
-		people, facts := sources.Read(t.Context(), s)
+		people, facts := sources.Read(t.Context(), s, true)
 		for _, err := range people {
 			if err != nil {
 				t.Fatal(err)
@@ -321,7 +321,7 @@ func facts(t *testing.T, h Harness) {
 	if second.People != 6 || first.Until != nil && (!second.From.Covers(first.Until) || first.Until.Covers(second.From)) {
 		t.Errorf("%+v, and then %+v", first, second)
 	}
-	people, left := sources.Read(t.Context(), s)
+	people, left := sources.Read(t.Context(), s, true)
 	for range people {
 		break
 	}
@@ -339,7 +339,7 @@ func strength(t *testing.T, h Harness) {
 		return
 	}
 	ann := Read(t, s)["ann"]
-	people, before := sources.Read(t.Context(), s)
+	people, before := sources.Read(t.Context(), s, true)
 	for _, err := range people {
 		if err != nil {
 			t.Fatal(err)

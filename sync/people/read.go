@@ -103,7 +103,7 @@ func (r *Read) readSource(ctx context.Context, n int) error {
 	if err := r.agrees(n); err != nil {
 		return err
 	}
-	people, facts := sources.Read(ctx, s.Source)
+	people, facts := sources.Read(ctx, s.Source, r.o.Full)
 	g.facts = facts
 	_, g.tells = s.Source.(sources.FactReader)
 	batch := make([]present, 0, chunk)

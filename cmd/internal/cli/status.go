@@ -64,10 +64,10 @@ func (a *app) printStatus(s control.Status, check bool, doubts string) {
 	a.printProcess(s)
 	var rows [][]string
 	for _, src := range s.Sources {
-		rows = append(rows, []string{src.Name, src.Kind, fmt.Sprint(src.People), orNever(clock(src.At)), a.health(src.Health, time.Time{})})
+		rows = append(rows, []string{src.Name, src.Kind, fmt.Sprint(src.People), orNever(clock(src.At)), pushText(s.Daemon, src.Name), a.health(src.Health, time.Time{})})
 	}
 	a.printf("\n")
-	a.printTable("No sources.", []string{"source", "kind", "people", "last accepted", "health"}, rows)
+	a.printTable("No sources.", []string{"source", "kind", "people", "last accepted", "changes", "health"}, rows)
 	rows = nil
 	for _, t := range s.Targets {
 		closing := "not measured yet"
@@ -82,6 +82,9 @@ func (a *app) printStatus(s control.Status, check bool, doubts string) {
 	a.printTable("No targets.", []string{"target", "kind", "mode", "active", "open", "orphans", "health", "time to close (since detected)"}, rows)
 	for _, src := range s.Sources {
 		a.printReason(src.Name, src.Health)
+		if s.Daemon != nil && s.Daemon.Push[src.Name].Why != "" {
+			a.printf("  %s %s: %s\n", a.style.warn("!"), src.Name, clean(s.Daemon.Push[src.Name].Why))
+		}
 	}
 	for _, t := range s.Targets {
 		a.printReason(t.Name, t.Health)
@@ -98,6 +101,21 @@ func (a *app) printStatus(s control.Status, check bool, doubts string) {
 	if check && doubts != "" {
 		a.printf("%s\n", a.style.warn("Not good: "+doubts+"."))
 	}
+}
+
+// pushText is how the daemon comes to know of a source's changes.
+func pushText(p *control.Process, source string) string {
+	if p == nil {
+		return "no daemon runs"
+	}
+	push, known := p.Push[source]
+	switch {
+	case !known:
+		return "read by the clock"
+	case push.On:
+		return "pushed since " + clock(push.Since)
+	}
+	return "read by the clock since " + clock(push.Since)
 }
 
 func (a *app) printReason(name string, h control.Health) {

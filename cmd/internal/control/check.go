@@ -29,7 +29,7 @@ type Check struct {
 // CheckAll tries every source and target of cfg out, all at once, then reads the people and says what the config would
 // make of them. It needs no state and changes no account. The answers are in the config's order, sources first.
 func CheckAll(ctx context.Context, cfg *config.Config, log hclog.Logger) ([]Check, error) {
-	p, err := open(cfg, nil, log)
+	p, err := open(cfg, Use{}, nil, log)
 	if err != nil {
 		return nil, err
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/hashicorp/go-hclog"
 
 	"github.com/dirsweep/dirsweep/cmd/internal/config"
+	"github.com/dirsweep/dirsweep/sources"
 	"github.com/dirsweep/dirsweep/sync/apply"
 	"github.com/dirsweep/dirsweep/sync/mapping"
 	"github.com/dirsweep/dirsweep/sync/reconcile"
@@ -42,7 +43,7 @@ func Build(ctx context.Context, cfg *config.Config, log hclog.Logger) (*Instance
 	if err != nil {
 		return nil, errors.Join(err, storage.Close())
 	}
-	i, err := storage.Build(cfg, scratch, log)
+	i, err := storage.Build(cfg, Use{Scratch: scratch}, log)
 	if err != nil {
 		return nil, errors.Join(err, storage.Close())
 	}
@@ -92,17 +93,22 @@ func BuildPreview(ctx context.Context, cfg *config.Config, running Client, log h
 	if err != nil {
 		return nil, errors.Join(err, clean())
 	}
-	if i, err = storage.Build(cfg, scratch, log); err != nil {
+	if i, err = storage.Build(cfg, Use{Scratch: scratch}, log); err != nil {
 		return nil, errors.Join(err, storage.Close(), clean())
 	}
 	i.after = func() error { return errors.Join(storage.Close(), clean()) }
 	return i, nil
 }
 
-// Build brings cfg to life on a storage that is open already and stays so. scratch is a folder for passes' temporary
-// files.
-func (s *Storage) Build(cfg *config.Config, scratch string, log hclog.Logger) (*Instance, error) {
-	p, err := open(cfg, apply.LedgerMemory{Ledger: s.Ledger}, log)
+// Use is what an instance is used for.
+type Use struct {
+	Scratch string // a folder for temporary files
+	Follow  bool   // the sources are read again and again
+}
+
+// Build brings cfg to life on a storage that is open already and stays so.
+func (s *Storage) Build(cfg *config.Config, use Use, log hclog.Logger) (*Instance, error) {
+	p, err := open(cfg, use, apply.LedgerMemory{Ledger: s.Ledger}, log)
 	if err != nil {
 		return nil, err
 	}
@@ -113,9 +119,20 @@ func (s *Storage) Build(cfg *config.Config, scratch string, log hclog.Logger) (*
 		Ledger:   s.Ledger,
 		Trail:    s.Trail,
 		Evidence: s.Evidence,
-		Scratch:  scratch,
+		Scratch:  use.Scratch,
 		Log:      log,
 	})}, nil
+}
+
+// Watchers are the sources whose directories may say when something changes, by name.
+func (i *Instance) Watchers() map[string]sources.Watcher {
+	watchers := map[string]sources.Watcher{}
+	for _, s := range i.parts.sources {
+		if w, ok := s.Source.(sources.Watcher); ok {
+			watchers[s.Name] = w
+		}
+	}
+	return watchers
 }
 
 // Close ends every connection, and the storage where Build opened it. Nothing may be under way.
@@ -133,10 +150,10 @@ type parts struct {
 	targets []reconcile.Target
 }
 
-func open(cfg *config.Config, memory apply.Memory, log hclog.Logger) (*parts, error) {
+func open(cfg *config.Config, use Use, memory apply.Memory, log hclog.Logger) (*parts, error) {
 	p := &parts{}
 	for _, s := range cfg.Sources {
-		if err := p.addSource(s, log); err != nil {
+		if err := p.addSource(s, use, log); err != nil {
 			return nil, errors.Join(fmt.Errorf("%s: %w", s.Name, err), p.close())
 		}
 	}
@@ -148,9 +165,9 @@ func open(cfg *config.Config, memory apply.Memory, log hclog.Logger) (*parts, er
 	return p, nil
 }
 
-func (p *parts) addSource(s config.Source, log hclog.Logger) error {
+func (p *parts) addSource(s config.Source, use Use, log hclog.Logger) error {
 	need := s.Need
-	need.Log = log.Named(s.Name)
+	need.Follow, need.Scratch, need.Log = use.Follow, use.Scratch, log.Named(s.Name)
 	opened, err := s.Spec.Open(need)
 	if err != nil {
 		return err

@@ -40,6 +40,15 @@ type Process struct {
 	// Refused is why the config on disk was not taken over, "" where it is the one in use.
 	Refused string `json:"configRefused,omitempty"`
 	Pass    string `json:"pass,omitempty"` // the mode of the pass that is under way
+	// Push says of each source that may, whether its directory says when something changes.
+	Push map[string]Push `json:"push,omitempty"`
+}
+
+// A Push is whether a directory says when something changes, so that nothing waits for the next delta.
+type Push struct {
+	On    bool      `json:"on"`
+	Since time.Time `json:"since"`
+	Why   string    `json:"why,omitempty"` // it does not
 }
 
 // A SourceStatus is what dirsweep remembers of a source.

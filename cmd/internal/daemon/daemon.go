@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"slices"
 	"sync"
@@ -16,6 +17,7 @@ import (
 
 	"github.com/dirsweep/dirsweep/cmd/internal/config"
 	"github.com/dirsweep/dirsweep/cmd/internal/control"
+	"github.com/dirsweep/dirsweep/sources"
 	"github.com/dirsweep/dirsweep/sync/audit"
 	"github.com/dirsweep/dirsweep/sync/reconcile"
 )
@@ -43,14 +45,15 @@ type Daemon struct {
 	watch   *watch
 	began   time.Time
 
-	full chan struct{} // asks for a full pass; buffered by one
+	full, delta chan struct{} // ask for a pass; buffered by one
 
 	mu         sync.Mutex
 	newest     *config.Config // taken over last, whether or not it is on duty yet
 	referenced string         // digest of the files that newest names
 	loaded     time.Time
-	refused    string                 // why the config on disk is not newest
-	passes     map[reconcile.Mode]int // under way
+	refused    string                  // why the config on disk is not newest
+	passes     map[reconcile.Mode]int  // under way
+	pushing    map[string]control.Push // by source: whether it says when something changes
 
 	fullPass sync.Mutex // held while a scheduled full pass is under way
 }
@@ -74,7 +77,7 @@ func Start(ctx context.Context, o Options) (*Daemon, error) {
 	}
 	d := &Daemon{
 		options: o, log: o.Log, storage: storage, began: time.Now(), newest: cfg, loaded: time.Now(),
-		full: make(chan struct{}, 1), passes: map[reconcile.Mode]int{},
+		full: make(chan struct{}, 1), delta: make(chan struct{}, 1), pushing: map[string]control.Push{}, passes: map[reconcile.Mode]int{},
 	}
 	if err := d.open(ctx, cfg); err != nil {
 		return nil, errors.Join(err, d.Close())
@@ -89,7 +92,7 @@ func (d *Daemon) open(ctx context.Context, cfg *config.Config) error {
 	if d.scratch, err = d.storage.Scratch(); err != nil {
 		return err
 	}
-	instance, err := d.storage.Build(cfg, d.scratch, d.log)
+	instance, err := d.storage.Build(cfg, control.Use{Scratch: d.scratch, Follow: true}, d.log)
 	if err != nil {
 		return err
 	}
@@ -120,9 +123,10 @@ func (d *Daemon) Run(ctx context.Context) error {
 		return errors.Join(err, d.Close())
 	}
 	var all sync.WaitGroup
-	s := scheduler{times: d.times, full: d.full, pass: func(ctx context.Context, mode reconcile.Mode) { d.runPass(ctx, mode, &all) }}
+	s := scheduler{times: d.times, full: d.full, delta: d.delta, pass: func(ctx context.Context, mode reconcile.Mode) { d.runPass(ctx, mode, &all) }}
 	all.Go(func() { s.run(ctx, last) })
 	all.Go(func() { d.sweep(ctx) })
+	all.Go(func() { d.listen(ctx) })
 	all.Go(func() { d.maintain(ctx) })
 	all.Go(func() { d.watch.run(ctx, func() { d.reload(ctx) }) })
 	all.Go(func() {
@@ -232,6 +236,46 @@ func (d *Daemon) sweep(ctx context.Context) {
 	}
 }
 
+// listen has the directories of the config in use say when something changes.
+func (d *Daemon) listen(ctx context.Context) {
+	for ctx.Err() == nil {
+		i, working, release, err := d.service.Work(ctx)
+		if err != nil {
+			return
+		}
+		d.mu.Lock()
+		clear(d.pushing)
+		d.mu.Unlock()
+		var all sync.WaitGroup
+		for name, w := range i.Watchers() {
+			all.Go(func() { w.Watch(working, func(s sources.Sign) { d.signed(name, s) }) })
+		}
+		<-working.Done()
+		all.Wait()
+		release()
+	}
+}
+
+// signed takes a sign of a source in.
+func (d *Daemon) signed(source string, sign sources.Sign) {
+	d.mu.Lock()
+	was, known := d.pushing[source]
+	if !known || was.On != sign.Pushing {
+		was.Since = time.Now()
+	}
+	d.pushing[source] = control.Push{On: sign.Pushing, Since: was.Since, Why: sign.Why}
+	d.mu.Unlock()
+	switch {
+	case sign.Pushing:
+		nudge(d.delta)
+		if !known || !was.On {
+			d.log.Info("the directory says when something changes", "source", source)
+		}
+	case !known || was.On || was.Why != sign.Why:
+		d.log.Warn("the directory does not say when something changes, and is read by the clock", "source", source, "why", sign.Why)
+	}
+}
+
 // attend follows a command that changed something up.
 func (d *Daemon) attend(c control.Command) {
 	d.wake()
@@ -283,7 +327,7 @@ func (d *Daemon) process() *control.Process {
 	return &control.Process{
 		PID: os.Getpid(), Version: d.options.Version, Since: d.began, Config: d.newest.Path, Digest: d.newest.Digest,
 		Loaded: d.loaded, Refused: d.refused,
-		Pass: d.underWay(),
+		Pass: d.underWay(), Push: maps.Clone(d.pushing),
 	}
 }
 

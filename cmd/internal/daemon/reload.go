@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/dirsweep/dirsweep/cmd/internal/config"
+	"github.com/dirsweep/dirsweep/cmd/internal/control"
 	"github.com/dirsweep/dirsweep/sync/audit"
 )
 
@@ -44,7 +45,7 @@ func (d *Daemon) takeOver(cfg *config.Config, referenced string) error {
 		return fmt.Errorf("state.path cannot change while the daemon runs (from %s to %s): stop it, move the files, start it",
 			d.storage.Path, cfg.State.Path)
 	}
-	i, err := d.storage.Build(cfg, d.scratch, d.log)
+	i, err := d.storage.Build(cfg, control.Use{Scratch: d.scratch, Follow: true}, d.log)
 	if err != nil {
 		return err
 	}

@@ -16,8 +16,8 @@ type scheduler struct {
 	times func() (full, delta cron.Schedule)
 	// pass begins one pass and returns when its people have been judged; its errors are its own business.
 	pass func(ctx context.Context, mode reconcile.Mode)
-	// full asks for a full pass at once; buffered by one.
-	full chan struct{}
+	// full and delta ask for a pass at once; buffered by one.
+	full, delta chan struct{}
 }
 
 // run runs passes until ctx is done. last is when the last full pass began, zero where there was none: one that came
@@ -35,13 +35,19 @@ func (r *scheduler) run(ctx context.Context, last time.Time) {
 			last = began
 			fullAt, _ = r.next(began, time.Now())
 		}
-		_, deltaAt := r.next(began, time.Now())
-		mode = r.wait(ctx, fullAt, deltaAt)
+		ended := time.Now()
+		_, deltaAt := r.next(began, ended)
+		mode = r.wait(ctx, fullAt, deltaAt, min(ended.Sub(began), longestRest))
 	}
 }
 
-// wait returns which pass is to run as soon as it is due. A full pass does all that a delta does, so it wins a tie.
-func (r *scheduler) wait(ctx context.Context, fullAt, deltaAt time.Time) reconcile.Mode {
+// longestRest bounds how long no pass begins that a source asks for. It is as long as the pass before it took, so that
+// a directory in which something changes all the time takes half of the time at most.
+const longestRest = 5 * time.Second
+
+// wait returns which pass is to run as soon as it is due. A full pass does all that a delta does, so it wins a tie. For
+// as long as rest, nobody but an operator or the clock begins one.
+func (r *scheduler) wait(ctx context.Context, fullAt, deltaAt time.Time, rest time.Duration) reconcile.Mode {
 	mode, at := reconcile.Full, fullAt
 	if fullAt.IsZero() || !deltaAt.IsZero() && deltaAt.Before(fullAt) {
 		mode, at = reconcile.Delta, deltaAt
@@ -52,13 +58,23 @@ func (r *scheduler) wait(ctx context.Context, fullAt, deltaAt time.Time) reconci
 		defer timer.Stop()
 		alarm = timer.C
 	}
-	select {
-	case <-ctx.Done():
-	case <-r.full:
-		mode = reconcile.Full
-	case <-alarm:
+	rested := time.NewTimer(rest)
+	defer rested.Stop()
+	var pushed <-chan struct{} // nil while it rests
+	for {
+		select {
+		case <-ctx.Done():
+			return mode
+		case <-r.full:
+			return reconcile.Full
+		case <-alarm:
+			return mode
+		case <-rested.C:
+			pushed = r.delta
+		case <-pushed:
+			return reconcile.Delta
+		}
 	}
-	return mode
 }
 
 // next returns the instants that follow a pass that began and ended then. One that ended after it was due again is not

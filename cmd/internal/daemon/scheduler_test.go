@@ -30,6 +30,7 @@ func play(t *testing.T, full, delta string, last, takes, lasts time.Duration, du
 	r := &scheduler{
 		times: func() (cron.Schedule, cron.Schedule) { return parse(t, full), parse(t, delta) },
 		full:  make(chan struct{}, 1),
+		delta: make(chan struct{}, 1),
 		pass: func(ctx context.Context, mode reconcile.Mode) {
 			if under {
 				t.Error("two passes are being judged at once")

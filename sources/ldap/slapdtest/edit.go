@@ -202,3 +202,21 @@ func (s *Server) reconfigure(t testing.TB, attribute string, values []string) {
 	request.Replace(attribute, values)
 	check(t, "set "+attribute, conn.Modify(request))
 }
+
+// Names are the DNs of all entries of a class below a base, sorted.
+func (s *Server) Names(t testing.TB, base, class string) (dns []string) {
+	t.Helper()
+	s.edit(t, "search "+base, func(c *ldap.Conn) error {
+		found, err := c.Search(ldap.NewSearchRequest(base, ldap.ScopeWholeSubtree, ldap.NeverDerefAliases, 0, 0, false,
+			"(objectClass="+class+")", []string{"1.1"}, nil))
+		if err != nil {
+			return err
+		}
+		for _, entry := range found.Entries {
+			dns = append(dns, entry.DN)
+		}
+		return nil
+	})
+	slices.Sort(dns)
+	return dns
+}

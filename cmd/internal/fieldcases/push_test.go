@@ -1,0 +1,71 @@
+package fieldcases
+
+// The directory says when something changes, and nobody waits for the clock.
+
+import (
+	"testing"
+	"time"
+
+	"github.com/dirsweep/dirsweep/sources/ldap/slapdtest"
+)
+
+// everyHour is a clock for which no case has the time.
+const everyHour = `schedule { delta = "@every 1h" }`
+
+// pushed starts a daemon that reads by the clock once an hour only. Everybody is in sales, which is below people, and in
+// the group staff, which is in wiki-users.
+func pushed(t *testing.T) *site {
+	t.Helper()
+	s := open(t, slapdtest.Options{})
+	sales := s.dir.AddUnit(t, "sales", s.dir.PeopleDN())
+	for _, uid := range []string{"alice", "bob", "carol"} {
+		s.dir.Move(t, s.hire(uid), sales)
+	}
+	stan := s.hire("stan")
+	s.dir.AddGroup(t, "wiki-users", s.dir.AddGroup(t, "staff", "uid=alice,"+sales, "uid=bob,"+sales, "uid=carol,"+sales), stan)
+	s.configure(wide, everyHour, s.source("corp", s.dir), s.target("app", s.app, `scope = member_of("wiki-users")`))
+	s.settle()
+	s.run()
+	s.claim(s.within(20*time.Second, func() bool { return s.says("status", "pushed since") }), "status says that changes are pushed")
+	return s
+}
+
+func TestPushedLeaverWaitsForNoClock(t *testing.T) {
+	for name, c := range map[string]struct {
+		leave  func(s *site, dir *slapdtest.Server)
+		closed []string
+	}{
+		"deleted":                 {func(s *site, dir *slapdtest.Server) { dir.Delete(s, "uid=bob,ou=sales,"+dir.PeopleDN()) }, []string{"bob"}},
+		"locked":                  {func(s *site, dir *slapdtest.Server) { dir.Disable(s, "uid=bob,ou=sales,"+dir.PeopleDN()) }, []string{"bob"}},
+		"moved out":               {func(s *site, dir *slapdtest.Server) { dir.Move(s, "uid=bob,ou=sales,"+dir.PeopleDN(), dir.FormerDN()) }, []string{"bob"}},
+		"moved out with the unit": {func(s *site, dir *slapdtest.Server) { dir.Move(s, "ou=sales,"+dir.PeopleDN(), dir.FormerDN()) }, []string{"alice", "bob", "carol"}},
+		"taken out of the group": {func(s *site, dir *slapdtest.Server) {
+			dir.Leave(s, dir.GroupDN("staff"), "uid=bob,ou=sales,"+dir.PeopleDN())
+		}, []string{"bob"}},
+		"their group is taken out": {func(s *site, dir *slapdtest.Server) {
+			dir.Leave(s, dir.GroupDN("wiki-users"), dir.GroupDN("staff"))
+		}, []string{"alice", "bob", "carol"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := pushed(t)
+			c.leave(s, s.dir)
+			s.claim(s.within(20*time.Second, func() bool { return s.app.closed(c.closed...) }), "%v are closed", c.closed)
+			s.claim(s.app.active("stan"), "stan is active")
+		})
+	}
+}
+
+// TestPushGoesOnAfterTheDirectoryWasAway: what happened while nobody listened is seen at once, and so is what happens
+// then.
+func TestPushGoesOnAfterTheDirectoryWasAway(t *testing.T) {
+	s := pushed(t)
+	s.dir.Stop(t)
+	s.claim(s.within(20*time.Second, func() bool { return s.says("status", "read by the clock since") }), "status says that it is not pushed")
+	s.dir.Start(t)
+	s.dir.Delete(s, "uid=bob,ou=sales,"+s.dir.PeopleDN())
+	s.claim(s.within(time.Minute, func() bool { return s.app.closed("bob") }), "bob is closed")
+	s.claim(s.within(20*time.Second, func() bool { return s.says("status", "pushed since") }), "it is pushed again")
+	s.dir.Delete(s, "uid=carol,ou=sales,"+s.dir.PeopleDN())
+	s.claim(s.within(20*time.Second, func() bool { return s.app.closed("carol") }), "carol is closed")
+	s.claim(s.app.active("alice", "stan"), "the others are active")
+}
