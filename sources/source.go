@@ -188,6 +188,8 @@ type ReadFacts struct {
 	// by which the kind judges who is active included. A name that nobody carried is there with 0.
 	Attributes map[string]int
 	Groups     []GroupFact // every group that was read, sorted by DN; nil where none were asked for
+	// Missed are the entries of which a Follower was not told that they had changed, as its last whole read found.
+	Missed Sample
 	// Own is the anchor of the account that the source itself signs in as, "" where that is not among the people
 	// or not known (R5).
 	Own string

@@ -1,6 +1,7 @@
 package ldap
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -17,24 +18,30 @@ import (
 	"github.com/dirsweep/dirsweep/sync/identity"
 )
 
-// A follower keeps what was read, and brings it up to date by what has changed since.
+// A follower is what one source keeps between reads.
 type follower struct {
-	mu      sync.Mutex // held while the source is read with it
-	mirror  *mirror    // nil while there is none
-	session *session   // to its server; nil while there is none
-	members *membership
-	answers map[string]bool // of member values that were looked up, whether they name somebody
+	mu sync.Mutex // held while the source is read with it
+	followed
 }
 
-// forget ends what is kept. f.mu is held.
-func (f *follower) forget() {
+// What is followed was read once, and is brought up to date by what has changed since.
+type followed struct {
+	mirror  *mirror         // nil while there is none
+	session *session        // to its server; nil while there is none
+	members *membership     // of the mirror's groups; nil where they have changed
+	answers map[string]bool // of member values that were looked up, whether they name somebody
+	missed  sources.Sample  // what the last whole read found that following had not
+}
+
+// forget ends what is kept.
+func (f *followed) forget() {
 	if f.mirror != nil {
 		f.mirror.close()
 	}
 	if f.session != nil {
 		f.session.close()
 	}
-	f.mirror, f.session, f.members, f.answers = nil, nil, nil, nil
+	*f = followed{}
 }
 
 // Latest implements sources.Follower. Whatever it cannot follow, it reads anew: that is PeopleAndFacts.
@@ -45,7 +52,7 @@ func (s *source) Latest(ctx context.Context, facts *sources.ReadFacts) iter.Seq2
 			return
 		}
 		defer s.follower.mu.Unlock()
-		f := &s.follower
+		f := &s.follower.followed
 		if f.mirror == nil {
 			s.whole(ctx, facts, f, yield)
 			return
@@ -94,7 +101,7 @@ func (s *source) everywhere() []string {
 }
 
 // catchUp brings the mirror up to date, and returns how current the server was before it was asked.
-func (s *source) catchUp(ctx context.Context, f *follower) (*session, sources.Currency, error) {
+func (s *source) catchUp(ctx context.Context, f *followed) (*session, sources.Currency, error) {
 	if f.session != nil && !f.session.usable() {
 		f.session.close()
 		f.session = nil
@@ -482,7 +489,7 @@ type recording struct {
 }
 
 // record begins to record what a session reads for f, where its server can be followed.
-func (s *source) record(ctx context.Context, session *session, current sources.Currency, f *follower) *recording {
+func (s *source) record(ctx context.Context, session *session, current sources.Currency, f *followed) *recording {
 	if f == nil {
 		return &recording{}
 	}
@@ -540,16 +547,69 @@ func (r *recording) end(ctx context.Context, session *session, bases []string) *
 }
 
 // follow goes on from a whole read.
-func (f *follower) follow(m *mirror, members *membership, answers map[string]bool) {
+func (f *followed) follow(m *mirror, members *membership, answers map[string]bool) {
 	f.mirror, f.members, f.answers = m, members, answers
+}
+
+// mostTries is how often two mirrors are brought up to date until they are so at one instant.
+const mostTries = 5
+
+// missed compares what was followed with what a whole read has found since. Where the two cannot be brought to one
+// instant, or groups may be mended without a word just now, it says nothing.
+func (s *source) missed(ctx context.Context, old, now *followed) (found sources.Sample) {
+	if old.mirror == nil || now.mirror == nil {
+		return found
+	}
+	for range mostTries {
+		for _, f := range []*followed{now, old} {
+			if _, _, err := s.catchUp(ctx, f); err != nil {
+				s.log.Debug("what was followed cannot be compared with what was read", "source", s.name, "why", err)
+				return found
+			}
+		}
+		if len(old.mirror.unsettled)+len(now.mirror.unsettled) > 0 {
+			return found
+		}
+		if maps.Equal(old.mirror.until, now.mirror.until) {
+			return differences(old.mirror, now.mirror)
+		}
+	}
+	return found
+}
+
+// differences are the DNs of entries that two mirrors have differently.
+func differences(a, b *mirror) (found sources.Sample) {
+	dns := map[string]bool{}
+	compare := func(a, b *mirror, of, in *entries) {
+		for id, at := range of.at {
+			one, err := a.entry(at)
+			if err != nil {
+				return
+			}
+			if there, both := in.at[id]; both {
+				if other, err := b.entry(there); err != nil || bytes.Equal(appendEntry(nil, one), appendEntry(nil, other)) {
+					continue
+				}
+			}
+			dns[readable(one.DN)] = true
+		}
+	}
+	compare(a, b, a.people, b.people)
+	compare(b, a, b.people, a.people)
+	compare(a, b, a.groups, b.groups)
+	compare(b, a, b.groups, a.groups)
+	for _, dn := range slices.Sorted(maps.Keys(dns)) {
+		found.Add(dn)
+	}
+	return found
 }
 
 // retell hands out everybody as the mirror has them.
 func (s *source) retell(
-	ctx context.Context, session *session, f *follower, current sources.Currency, facts *sources.ReadFacts,
+	ctx context.Context, session *session, f *followed, current sources.Currency, facts *sources.ReadFacts,
 	yield func(identity.Person, error) bool,
 ) error {
-	found := &sources.ReadFacts{Server: session.url, From: current}
+	found := &sources.ReadFacts{Server: session.url, From: current, Missed: f.missed}
 	var groups *membership
 	if s.groups != nil {
 		if err := s.regroup(ctx, session, f); err != nil {
@@ -574,7 +634,7 @@ func (s *source) retell(
 }
 
 // regroup reads the groups of the mirror, where one of them has changed.
-func (s *source) regroup(ctx context.Context, session *session, f *follower) error {
+func (s *source) regroup(ctx context.Context, session *session, f *followed) error {
 	if f.members != nil {
 		return nil
 	}

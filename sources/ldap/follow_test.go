@@ -4,12 +4,17 @@ package ldap
 
 import (
 	"cmp"
+	"context"
 	"fmt"
+	"io"
+	"maps"
 	"math/rand/v2"
+	"net"
 	"os"
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -22,10 +27,14 @@ import (
 )
 
 // following opens a source that follows s, and one that reads everything each time.
-func following(t *testing.T, s *slapdtest.Server) (follows, reads *source) {
+func following(t *testing.T, s *slapdtest.Server, lines ...string) (follows, reads *source) {
 	t.Helper()
 	need := sources.Need{Attributes: []string{"cn", "mail", "title", "uid"}, Groups: true}
-	block := as(s, s.ReaderDN(), `groups { base_dn = "ou=groups,dc=example,dc=org" }`, `filter = "(objectClass=inetOrgPerson)"`)
+	block := append(as(s, s.ReaderDN(), `groups { base_dn = "ou=groups,dc=example,dc=org" }`, `filter = "(objectClass=inetOrgPerson)"`), lines...)
+	block = slices.DeleteFunc(block, func(line string) bool { // one of the caller's takes its place
+		name, _, _ := strings.Cut(line, " ")
+		return !slices.Contains(lines, line) && slices.ContainsFunc(lines, func(own string) bool { return strings.HasPrefix(own, name+" ") })
+	})
 	reads = open(t, need, block...)
 	need.Follow, need.Scratch = true, t.TempDir()
 	return open(t, need, block...), reads
@@ -91,6 +100,15 @@ func TestLatestIsAWholeRead(t *testing.T) {
 	}
 	if follows.follower.mirror != followed {
 		t.Fatal("read anew")
+	}
+	follows.now = func() time.Time { return time.Now().Add(2 * settleTime) }
+	stateOf(t, follows, false)
+	if missed := stateOf(t, follows, true).Facts.Missed; missed.Count > 0 || follows.follower.mirror == followed {
+		t.Errorf("missed %s", missed)
+	}
+	delete(follows.follower.mirror.people.at, slices.Collect(maps.Keys(follows.follower.mirror.people.at))[0])
+	if missed := stateOf(t, follows, true).Facts.Missed; missed.Count != 1 {
+		t.Errorf("missed %s, want the one that was taken away", missed)
 	}
 }
 
@@ -195,5 +213,220 @@ func (w *wild) do() string {
 			}
 		}
 		return "move " + old + " to " + now
+	}
+}
+
+// TestLatestReadsAnew: what cannot be followed for sure is read, and shows the same.
+func TestLatestReadsAnew(t *testing.T) {
+	for name, c := range map[string]struct {
+		before func(t *testing.T, s *slapdtest.Server)
+		then   func(t *testing.T, s *slapdtest.Server, follows *source)
+		never  bool // the server cannot be followed at all
+	}{
+		"nothing has happened": {},
+		"the server has forgotten the changes": {then: func(t *testing.T, s *slapdtest.Server, _ *source) {
+			s.Stop(t)
+			s.Start(t)
+		}},
+		"the server has never known the cookie": {then: func(_ *testing.T, _ *slapdtest.Server, follows *source) {
+			for sequence, csn := range follows.follower.mirror.until {
+				follows.follower.mirror.until[sequence] = "1999" + csn[4:]
+			}
+		}},
+		"the server knows less than it did": {then: func(_ *testing.T, _ *slapdtest.Server, follows *source) {
+			for sequence, csn := range follows.follower.mirror.until {
+				follows.follower.mirror.until[sequence] = "2999" + csn[4:]
+			}
+		}},
+		"another server answers": {then: func(_ *testing.T, _ *slapdtest.Server, follows *source) {
+			for sequence, csn := range follows.follower.mirror.until {
+				delete(follows.follower.mirror.until, sequence)
+				follows.follower.mirror.until[sequence+"9"] = csn
+			}
+		}},
+		"most of the file is garbage": {then: func(_ *testing.T, _ *slapdtest.Server, follows *source) {
+			follows.follower.mirror.garbage = 1 << 40
+		}},
+		"the file is broken": {then: func(t *testing.T, _ *slapdtest.Server, follows *source) {
+			if err := follows.follower.mirror.file.Truncate(0); err != nil {
+				t.Fatal(err)
+			}
+		}},
+		"the connection has died": {then: func(_ *testing.T, _ *slapdtest.Server, follows *source) {
+			if session := follows.follower.session; session != nil {
+				session.close()
+			}
+		}},
+		"no entry says which it is": {
+			before: func(t *testing.T, s *slapdtest.Server) { s.HideAttribute(t, "entryUUID") },
+			never:  true,
+		},
+		"the server does not say how current it is": {
+			before: func(t *testing.T, s *slapdtest.Server) { s.HideAttribute(t, "contextCSN") },
+			never:  true,
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := slapdtest.Start(t, slapdtest.Options{People: 12, Groups: 2})
+			anchor := `anchor = "employeeNumber"`
+			if c.before != nil {
+				c.before(t, s)
+			}
+			follows, reads := following(t, s, anchor)
+			stateOf(t, follows, false)
+			stateOf(t, follows, false)
+			if followed := follows.follower.mirror != nil; followed == c.never {
+				t.Fatalf("followed: %v", followed)
+			}
+			if c.then != nil {
+				c.then(t, s, follows)
+			}
+			s.Delete(t, s.PersonDN(slapdtest.UID(3)))
+			s.Set(t, s.PersonDN(slapdtest.UID(4)), "title", "director")
+			now, want := stateOf(t, follows, false), stateOf(t, reads, true)
+			if diff := gocmp.Diff(want.People, now.People); diff != "" || len(now.People) != 11 {
+				t.Errorf("%d people:\n%s", len(now.People), diff)
+			}
+			s.Set(t, s.PersonDN(slapdtest.UID(5)), "title", "director")
+			now, want = stateOf(t, follows, false), stateOf(t, reads, true)
+			if diff := gocmp.Diff(want.People, now.People); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
+
+// TestLatestAsksForChangesAlone: while nothing changes, and when one of many does, hardly anything is asked.
+func TestLatestAsksForChangesAlone(t *testing.T) {
+	s := slapdtest.Start(t, slapdtest.Options{People: 2000, Groups: 20})
+	proxy := newCounter(t, s)
+	follows, _ := following(t, s, fmt.Sprintf("url = %q", proxy.url()))
+	stateOf(t, follows, true)
+	whole := proxy.bytes()
+	stateOf(t, follows, false) // signs in
+	for name, change := range map[string]func(){
+		"nothing":     func() {},
+		"a title":     func() { s.Set(t, s.PersonDN(slapdtest.UID(7)), "title", "director") },
+		"somebody":    func() { s.Delete(t, s.PersonDN(slapdtest.UID(8))) },
+		"a newcomer":  func() { s.AddPerson(t, "newcomer", nil) },
+		"a container": func() { s.AddUnit(t, "labs", s.PeopleDN()) },
+	} {
+		before := proxy.bytes()
+		change()
+		stateOf(t, follows, false)
+		if asked := proxy.bytes() - before; asked*20 > whole {
+			t.Errorf("%s: %d bytes came, and %d for everybody", name, asked, whole)
+		}
+	}
+}
+
+// A counter stands before a server and counts what the server sends.
+type counter struct {
+	listener net.Listener
+	sent     atomic.Int64
+}
+
+func newCounter(t *testing.T, s *slapdtest.Server) *counter {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = listener.Close() })
+	c := &counter{listener: listener}
+	go func() {
+		for {
+			in, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			out, err := net.Dial("tcp", strings.TrimPrefix(s.URL(), "ldap://"))
+			if err != nil {
+				_ = in.Close()
+				continue
+			}
+			go func() { _, _ = io.Copy(out, in); _ = out.Close() }()
+			go func() { _, _ = io.Copy(io.MultiWriter(in, c), out); _ = in.Close() }()
+		}
+	}()
+	return c
+}
+
+func (c *counter) url() string { return "ldap://" + c.listener.Addr().String() }
+
+// Write counts.
+func (c *counter) Write(p []byte) (int, error) {
+	c.sent.Add(int64(len(p)))
+	return len(p), nil
+}
+
+func (c *counter) bytes() int64 { return c.sent.Load() }
+
+// TestWatch: each change is a sign, also after the server was away.
+func TestWatch(t *testing.T) {
+	s := slapdtest.Start(t, slapdtest.Options{People: 3})
+	follows, _ := following(t, s)
+	ctx, cancel := context.WithCancel(t.Context())
+	signs := make(chan sources.Sign, 1000)
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		follows.Watch(ctx, func(sign sources.Sign) { signs <- sign })
+	}()
+	next := func(pushing bool) {
+		t.Helper()
+		for {
+			select {
+			case sign := <-signs:
+				if sign.Pushing == pushing {
+					return
+				}
+			case <-time.After(20 * time.Second):
+				t.Fatalf("no sign with pushing %v", pushing)
+			}
+		}
+	}
+	next(true)
+	for range 3 {
+		s.Set(t, s.PersonDN(slapdtest.UID(1)), "title", time.Now().String())
+		next(true)
+	}
+	s.Stop(t)
+	next(false)
+	s.Start(t)
+	next(true)
+	s.Delete(t, s.PersonDN(slapdtest.UID(2)))
+	next(true)
+	cancel()
+	select {
+	case <-ended:
+	case <-time.After(10 * time.Second):
+		t.Error("it goes on")
+	}
+}
+
+// TestWatchNoticesASilentServer: a server that is frozen says nothing, and that is noticed.
+func TestWatchNoticesASilentServer(t *testing.T) {
+	s := slapdtest.Start(t, slapdtest.Options{People: 3})
+	follows, _ := following(t, s)
+	follows.heartbeat, follows.silence = 50*time.Millisecond, 200*time.Millisecond
+	signs := make(chan sources.Sign, 1000)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	go follows.Watch(ctx, func(sign sources.Sign) { signs <- sign })
+	if sign := <-signs; !sign.Pushing {
+		t.Fatal(sign.Why)
+	}
+	s.Freeze(t)
+	for sign := range signs {
+		if !sign.Pushing {
+			break
+		}
+	}
+	s.Thaw(t)
+	for sign := range signs {
+		if sign.Pushing {
+			break
+		}
 	}
 }

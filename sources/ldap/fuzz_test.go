@@ -263,3 +263,29 @@ func FuzzPerson(f *testing.F) {
 		}
 	})
 }
+
+// What is kept of an entry comes back as it was, and nothing else is taken for an entry.
+func FuzzEntry(f *testing.F) {
+	f.Add([]byte{}, "uid=a", "cn", []byte("x"))
+	f.Add(appendEntry(nil, ldap.NewEntry("uid=a,o=x", map[string][]string{"cn": {"a", "b"}, "sn": nil})), "", "jpegPhoto;binary", []byte{0, 255})
+	f.Fuzz(func(t *testing.T, raw []byte, dn, name string, value []byte) {
+		if entry, err := readEntry(raw); err == nil && !bytes.Equal(appendEntry(nil, entry), raw) {
+			if again, err := readEntry(appendEntry(nil, entry)); err != nil || again.DN != entry.DN {
+				t.Errorf("%x: %v, %v", raw, entry, err)
+			}
+		}
+		entry := &ldap.Entry{DN: dn, Attributes: []*ldap.EntryAttribute{
+			{Name: name, Values: []string{string(value), dn}, ByteValues: [][]byte{value, []byte(dn)}}, {Name: "none"},
+		}}
+		written := appendEntry(nil, entry)
+		read, err := readEntry(written)
+		if err != nil || read.DN != dn || len(read.Attributes) != 2 || read.Attributes[0].Name != name ||
+			read.Attributes[0].Values[0] != string(value) || !bytes.Equal(read.Attributes[0].ByteValues[0], value) ||
+			len(read.Attributes[1].Values) != 0 {
+			t.Errorf("%v became %v, %v", entry, read, err)
+		}
+		if _, err := readEntry(written[:len(written)-1]); err == nil {
+			t.Error("half an entry is taken for one")
+		}
+	})
+}

@@ -25,7 +25,8 @@ type source struct {
 	idle chan *session // connections that look-ups have left open
 	now  func() time.Time
 
-	follower follower
+	follower           follower
+	heartbeat, silence time.Duration // of watching: see there
 }
 
 // maxIdle connections are kept between look-ups.
@@ -51,7 +52,10 @@ func (b block) open(name string, need sources.Need) (*source, error) {
 	if b.insecure {
 		log.Warn("the directory's certificate is NOT verified", "source", name, "argument", "tls_insecure")
 	}
-	return &source{block: b, name: name, need: need, log: log, idle: make(chan *session, maxIdle), now: time.Now}, nil
+	return &source{
+		block: b, name: name, need: need, log: log, idle: make(chan *session, maxIdle), now: time.Now,
+		heartbeat: heartbeat, silence: silence,
+	}, nil
 }
 
 // errStopped: the consumer of a sequence wants no more.
@@ -70,15 +74,19 @@ func (s *source) PeopleAndFacts(ctx context.Context, facts *sources.ReadFacts) i
 			return
 		}
 		defer s.follower.mu.Unlock()
-		s.follower.forget()
-		s.whole(ctx, facts, &s.follower, yield)
+		old := s.follower.followed
+		defer old.forget()
+		s.follower.followed = followed{}
+		s.whole(ctx, facts, &s.follower.followed, yield)
+		s.follower.missed = s.missed(ctx, &old, &s.follower.followed)
+		facts.Missed = s.follower.missed
 	}
 }
 
 // whole reads everybody, for f to follow where it is not nil. Servers are tried in order until one has yielded a person;
 // from then on that one has to finish.
 func (s *source) whole(
-	ctx context.Context, facts *sources.ReadFacts, f *follower, yield func(identity.Person, error) bool,
+	ctx context.Context, facts *sources.ReadFacts, f *followed, yield func(identity.Person, error) bool,
 ) {
 	var troubles []error
 	for _, url := range s.urls {
@@ -119,7 +127,7 @@ func (s *source) incomplete(err error) error {
 func (s *source) stream(
 	ctx context.Context,
 	url string,
-	f *follower,
+	f *followed,
 	yield func(identity.Person, error) bool,
 ) (*sources.ReadFacts, error) {
 	session, err := s.dial(ctx, url)

@@ -59,7 +59,7 @@ func (s *source) watch(ctx context.Context, changed func()) error {
 		return err
 	}
 	defer session.close()
-	session.timeout = min(session.timeout, silence)
+	session.timeout = min(session.timeout, s.silence)
 	current := session.currency(ctx, s.bases)
 	if why := s.tells(ctx, session, current); why != "" {
 		return fmt.Errorf("%w: %s", errUnwatchable, why)
@@ -76,7 +76,7 @@ func (s *source) watch(ctx context.Context, changed func()) error {
 		}
 	}
 	changed() // whatever happened before tells nobody any more
-	beat := time.NewTicker(heartbeat)
+	beat := time.NewTicker(s.heartbeat)
 	defer beat.Stop()
 	for {
 		select {

@@ -145,6 +145,13 @@ func (r *Read) readSource(ctx context.Context, n int) error {
 	if r.o.Reading != nil {
 		r.o.Reading(s.Name, read, read)
 	}
+	if missed := facts.Missed; missed.Count > 0 {
+		r.o.Find(identity.Finding{
+			Kind: "missed by push", Subject: s.Name, Source: s.Name,
+			Detail: fmt.Sprintf("%d changes were found by reading everything alone, and the directory had not told of them (%s): "+
+				"until it tells of all of them, whoever leaves may be noticed at the next full pass only", missed.Count, missed),
+		})
+	}
 	return r.enter(ctx, n, batch)
 }
 

@@ -127,3 +127,30 @@ func TestFullPassOnDemandWaitsForItsTurn(t *testing.T) {
 		t.Errorf("passes %q, want %q", got, want)
 	}
 }
+
+func TestAPushedChangeWaitsForNoClock(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		takes time.Duration // a pass
+		every time.Duration // between signs
+		want  []string
+	}{
+		"at once": {0, 20 * time.Minute, []string{"delta 0s", "delta 20m0s", "delta 40m0s"}},
+		"what comes during a pass has one after it":  {2 * time.Second, 21 * time.Minute, []string{"delta 0s", "delta 21m0s", "delta 42m0s"}},
+		"a stream of them leaves half of the time":   {2 * time.Second, 500 * time.Millisecond, []string{"delta 0s", "delta 4s", "delta 8s"}},
+		"but after a long pass nobody waits as long": {10 * time.Minute, time.Second, []string{"delta 0s", "delta 10m5s", "delta 20m10s"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			got := played(t, "0 22 * * *", "@every 59m", time.Hour, c.takes, 45*time.Minute, func(r *scheduler) {
+				for range 45 * time.Minute / c.every {
+					sleep(context.Background(), c.every)
+					nudge(r.delta)
+				}
+			})
+			if len(got) < 3 || !slices.Equal(got[:3], c.want) {
+				t.Errorf("passes %q, want %q first", got[:min(len(got), 5)], c.want)
+			}
+		})
+	}
+}
