@@ -230,7 +230,7 @@ func TestLibrariesStayInTheirFolders(t *testing.T) {
 		folders []string
 	}{
 		{"go.etcd.io/bbolt", []string{"state/bolt"}},
-		{"github.com/go-ldap/ldap", []string{"sources/ldap", "targets/ldap", "cmd/internal/demo"}},
+		{"github.com/go-ldap/ldap", []string{"sources/internal/directory", "targets/ldap", "cmd/internal/demo"}},
 		{"github.com/jimlambrt/gldap", []string{"cmd/internal/demo"}},
 		{"github.com/elimity-com/scim", []string{"cmd/internal/demo"}},
 		{"github.com/robfig/cron", []string{"cmd"}},

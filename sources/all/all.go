@@ -3,12 +3,14 @@ package all
 
 import (
 	"github.com/dirsweep/dirsweep/sources"
+	"github.com/dirsweep/dirsweep/sources/activedirectory"
 	"github.com/dirsweep/dirsweep/sources/ldap"
 )
 
 // Kinds returns the kinds in the order of their names.
 func Kinds() []sources.Kind {
 	return []sources.Kind{
+		activedirectory.Kind(),
 		ldap.Kind(),
 	}
 }

@@ -16,6 +16,8 @@ import (
 	"time"
 
 	"github.com/go-ldap/ldap/v3"
+
+	"github.com/dirsweep/dirsweep/sources/internal/certtest"
 )
 
 // Options shape a server. The zero value is an empty directory.
@@ -58,7 +60,7 @@ func Start(t testing.TB, o Options) *Server {
 	check(t, "make a folder", err)
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
 	s := &Server{dir: dir, suffix: "dc=example,dc=org", sizeLimit: o.SizeLimit}
-	check(t, "make certificates", s.certify())
+	check(t, "make certificates", certtest.Issue(dir, net.IPv4(127, 0, 0, 1)))
 	for _, folder := range []string{"db", "run"} {
 		check(t, "make a folder", os.Mkdir(filepath.Join(dir, folder), 0o700))
 	}

@@ -1,0 +1,366 @@
+//go:build unix
+
+// Package sambatest runs a real, private Samba domain controller for tests and benchmarks. It listens on a loopback
+// address of its own, keeps everything in a folder of its own, and ends with the test.
+package sambatest
+
+import (
+	"bytes"
+	_ "embed"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/go-ldap/ldap/v3"
+	"golang.org/x/sys/unix"
+
+	"github.com/dirsweep/dirsweep/sources/internal/certtest"
+)
+
+// Options shape a domain. The zero value is an empty one.
+type Options struct {
+	People int  // user000001, user000002, … below PeopleDN
+	Groups int  // group001, …: person i is a member of group i modulo Groups (plus one)
+	Blind  bool // the reader may not see deleted objects
+}
+
+// The domain.
+const (
+	baseDN   = "DC=ad,DC=example,DC=test"
+	realm    = "AD.EXAMPLE.TEST"
+	password = "Passw0rd!dirsweep"
+)
+
+// A Server is one running domain controller, with a reader who may read everything and an administrator.
+type Server struct {
+	dir    string
+	host   string
+	cmd    *exec.Cmd
+	exited chan struct{}
+	log    *os.File
+}
+
+//go:embed grant.py
+var grant string
+
+// Start makes a domain and runs its controller, which is stopped when t ends. Without Samba on this machine, or without
+// the right to listen on its ports, the test fails.
+func Start(t testing.TB, o Options) *Server {
+	t.Helper()
+	install(t)
+	dir, err := os.MkdirTemp("", "samba") // t.TempDir is too long for the path of a Unix socket
+	check(t, "make a folder", err)
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	s := &Server{dir: dir}
+	output(t, "unpack the domain", "tar", "-C", dir, "-xf", provisioned(t))
+	s.load(t, o)
+	s.log, err = os.Create(s.path("log"))
+	check(t, "make a log", err)
+	t.Cleanup(func() { _ = s.log.Close() })
+	for try := 1; ; try++ { // the ports are fixed, so that each has an address of its own
+		s.host = fmt.Sprintf("127.%d.%d.%d", 1+rand.IntN(254), rand.IntN(255), 1+rand.IntN(254))
+		if err = s.run(); err == nil {
+			break
+		}
+		if try == 3 {
+			t.Fatalf("start Samba: %v", err)
+		}
+	}
+	t.Cleanup(func() { s.Stop(t) })
+	return s
+}
+
+func install(t testing.TB) {
+	t.Helper()
+	missing := false
+	for _, program := range []string{"samba", "samba-tool", "ldbadd"} {
+		if _, err := exec.LookPath(program); err != nil {
+			missing = true
+		}
+	}
+	if _, err := os.Stat("/usr/share/samba/setup/provision"); err != nil {
+		missing = true
+	}
+	if os.Geteuid() != 0 {
+		t.Fatal("these tests need root: a domain controller listens on ports 389 and 636")
+	}
+	if !missing {
+		return
+	}
+	packages := strings.Fields("samba samba-ad-dc samba-ad-provision samba-dsdb-modules samba-vfs-modules winbind ldb-tools python3-markdown python3-setproctitle")
+	command := exec.Command("apt-get", append([]string{
+		"-o", "DPkg::Lock::Timeout=600", "install", "-y", "-qq", "--no-install-recommends",
+	}, packages...)...)
+	command.Env = append(os.Environ(), "DEBIAN_FRONTEND=noninteractive")
+	if out, err := command.CombinedOutput(); err != nil {
+		t.Fatalf("these tests need Samba: apt-get install %s: %v\n%s", strings.Join(packages, " "), err, out)
+	}
+}
+
+func check(t testing.TB, what string, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatalf("%s: %v", what, err)
+	}
+}
+
+func output(t testing.TB, what, program string, args ...string) string {
+	t.Helper()
+	out, err := exec.Command(program, args...).CombinedOutput()
+	if err != nil {
+		t.Fatalf("%s: %v\n%s", what, err, out)
+	}
+	return string(out)
+}
+
+// provisioned is an archive of a domain that is as good as new. It takes some seconds to make, and is kept for later
+// tests: one process makes it, others wait.
+func provisioned(t testing.TB) string {
+	t.Helper()
+	cache, err := os.UserCacheDir()
+	if err != nil {
+		cache = os.TempDir()
+	}
+	folder := filepath.Join(cache, "dirsweep-test")
+	check(t, "make a folder", os.MkdirAll(folder, 0o700))
+	version := strings.TrimSpace(strings.TrimPrefix(output(t, "ask for Samba's version", "samba", "--version"), "Version "))
+	archive := filepath.Join(folder, "samba-"+version+"-1.tar")
+	lock, err := os.OpenFile(archive+".lock", os.O_RDWR|os.O_CREATE, 0o600)
+	check(t, "open a lock", err)
+	defer lock.Close()
+	check(t, "take a lock", unix.Flock(int(lock.Fd()), unix.LOCK_EX))
+	if _, err := os.Stat(archive); err == nil {
+		return archive
+	}
+	dir, err := os.MkdirTemp("", "samba")
+	check(t, "make a folder", err)
+	defer os.RemoveAll(dir)
+	s := &Server{dir: dir, host: "127.0.0.2"}
+	check(t, "configure", s.configure())
+	output(t, "provision a domain", "samba-tool", "domain", "provision", "-s", s.conf(), "--realm="+realm, "--domain=EXAMPLE",
+		"--server-role=dc", "--adminpass="+password, "--dns-backend=NONE", "--host-name=dc1", "--host-ip="+s.host,
+		"--backend-store=mdb", "--option=ldb:nosync = yes")
+	output(t, "set the password policy", "samba-tool", "domain", "passwordsettings", "set", "-s", s.conf(), "-H", s.database(),
+		"--complexity=off", "--history-length=0", "--min-pwd-age=0", "--max-pwd-age=0", "--min-pwd-length=0")
+	output(t, "make the reader", "samba-tool", "user", "create", "dirsweep", password, "-s", s.conf(), "-H", s.database())
+	var units bytes.Buffer
+	for _, dn := range []string{s.PeopleDN(), s.GroupsDN(), s.FormerDN()} {
+		fmt.Fprintf(&units, "dn: %s\nobjectClass: organizationalUnit\n\n", dn)
+	}
+	s.add(t, units.Bytes())
+	output(t, "pack the domain", "tar", "-C", dir, "--exclude=./run", "--exclude=./log*", "-cf", archive+".new", ".")
+	check(t, "keep the domain", os.Rename(archive+".new", archive))
+	return archive
+}
+
+// load adds people and groups to the database.
+func (s *Server) load(t testing.TB, o Options) {
+	t.Helper()
+	s.host = "127.0.0.2"
+	check(t, "configure", s.configure())
+	if !o.Blind {
+		script := s.path("grant.py")
+		check(t, "write a script", os.WriteFile(script, []byte(grant), 0o600))
+		output(t, "let the reader see deleted objects", "/usr/bin/python3", script, s.conf(), s.database(), baseDN, "dirsweep")
+	}
+	var people, groups bytes.Buffer
+	for i := 1; i <= o.People; i++ {
+		uid := UID(i)
+		fmt.Fprintf(&people, "dn: %s\nobjectClass: user\nsAMAccountName: %s\nuserPrincipalName: %s@ad.example.test\n"+
+			"givenName: First%d\nsn: Last%d\ndisplayName: First%d Last%d\nmail: %s@example.org\nemployeeNumber: %d\nuserAccountControl: 544\n\n",
+			s.PersonDN(uid), uid, uid, i, i, i, i, uid, i)
+	}
+	for n := 1; n <= o.Groups; n++ {
+		name := fmt.Sprintf("group%03d", n)
+		fmt.Fprintf(&groups, "dn: %s\nobjectClass: group\nsAMAccountName: %s\n", s.GroupDN(name), name)
+		for i := 1; i <= o.People; i++ {
+			if i%o.Groups+1 == n {
+				fmt.Fprintf(&groups, "member: %s\n", s.PersonDN(UID(i)))
+			}
+		}
+		groups.WriteString("\n")
+	}
+	s.add(t, people.Bytes())
+	s.add(t, groups.Bytes())
+}
+
+// add puts entries into the database itself, which is far faster than over LDAP.
+func (s *Server) add(t testing.TB, ldif []byte) {
+	t.Helper()
+	if len(ldif) == 0 {
+		return
+	}
+	file := s.path("add.ldif")
+	check(t, "write LDIF", os.WriteFile(file, ldif, 0o600))
+	output(t, "add entries", "ldbadd", "-H", s.database(), "-o", "batch_mode:1", "--configfile="+s.conf(), file)
+}
+
+// UID is the login of the person of number i.
+func UID(i int) string { return fmt.Sprintf("user%06d", i) }
+
+func (s *Server) path(name string) string { return filepath.Join(s.dir, name) }
+
+func (s *Server) conf() string { return s.path("etc/smb.conf") }
+
+func (s *Server) database() string { return s.path("private/sam.ldb") }
+
+// configure writes smb.conf, in which every path is in the server's own folder.
+func (s *Server) configure() error {
+	for _, folder := range []string{"private", "state", "cache", "run", "etc", "tls", "bind-dns"} {
+		if err := os.MkdirAll(s.path(folder), 0o700); err != nil {
+			return err
+		}
+	}
+	if err := certtest.Issue(s.path("tls"), net.ParseIP(s.host)); err != nil {
+		return err
+	}
+	return os.WriteFile(s.conf(), fmt.Appendf(nil, `[global]
+	netbios name = DC1
+	realm = %[3]s
+	workgroup = EXAMPLE
+	server role = active directory domain controller
+	server services = ldap
+	interfaces = %[2]s/8
+	bind interfaces only = yes
+	private dir = %[1]s/private
+	state directory = %[1]s/state
+	cache directory = %[1]s/cache
+	lock directory = %[1]s/run
+	pid directory = %[1]s/run
+	ncalrpc dir = %[1]s/run/ncalrpc
+	binddns dir = %[1]s/bind-dns
+	winbindd socket directory = %[1]s/run/winbindd
+	ntp signd socket directory = %[1]s/run/ntp_signd
+	nbt client socket address = %[2]s
+	log file = %[1]s/log.samba
+	tls enabled = yes
+	tls keyfile = %[1]s/tls/server.key
+	tls certfile = %[1]s/tls/server.pem
+	tls cafile = %[1]s/tls/ca.pem
+	disable netbios = yes
+	load printers = no
+	ldb:nosync = yes
+[sysvol]
+	path = %[1]s/state/sysvol
+	read only = No
+[netlogon]
+	path = %[1]s/state/sysvol/ad.example.test/scripts
+	read only = No
+`, s.dir, s.host, realm), 0o600)
+}
+
+// run starts the controller and waits until it accepts connections.
+func (s *Server) run() error {
+	if err := s.configure(); err != nil {
+		return err
+	}
+	s.cmd = exec.Command("samba", "--interactive", "--debug-stdout", "-s", s.conf())
+	s.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // its children end with it
+	s.cmd.Stdout, s.cmd.Stderr = s.log, s.log
+	if err := s.cmd.Start(); err != nil {
+		return err
+	}
+	s.exited = make(chan struct{})
+	go func() {
+		_ = s.cmd.Wait()
+		close(s.exited)
+	}()
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for deadline := time.After(60 * time.Second); ; {
+		conn, err := net.Dial("tcp", s.host+":636")
+		if err == nil {
+			return conn.Close()
+		}
+		select {
+		case <-s.exited:
+			log, _ := os.ReadFile(s.log.Name())
+			return fmt.Errorf("samba ended: %s\n%s", s.cmd.ProcessState, log)
+		case <-deadline:
+			return fmt.Errorf("samba does not listen: %w", err)
+		case <-tick.C:
+		}
+	}
+}
+
+// Stop ends the controller; all connections break.
+func (s *Server) Stop(t testing.TB) {
+	t.Helper()
+	s.end(t, syscall.SIGTERM)
+	select {
+	case <-s.exited:
+	case <-time.After(20 * time.Second):
+	}
+	s.end(t, syscall.SIGKILL)
+	<-s.exited
+}
+
+// Start runs a stopped controller again, at the same address.
+func (s *Server) Start(t testing.TB) {
+	t.Helper()
+	check(t, "start Samba again", s.run())
+}
+
+// Freeze makes the controller hang: connections stand, nothing is answered.
+func (s *Server) Freeze(t testing.TB) { t.Helper(); s.end(t, syscall.SIGSTOP) }
+
+// Thaw ends a Freeze.
+func (s *Server) Thaw(t testing.TB) { t.Helper(); s.end(t, syscall.SIGCONT) }
+
+// end sends a signal to the controller and all its children.
+func (s *Server) end(t testing.TB, signal syscall.Signal) {
+	t.Helper()
+	if err := syscall.Kill(-s.cmd.Process.Pid, signal); err != nil && !errors.Is(err, syscall.ESRCH) {
+		t.Errorf("signal Samba: %v", err)
+	}
+}
+
+// URL is the ldaps:// address.
+func (s *Server) URL() string { return "ldaps://" + s.host }
+
+// CAFile names the authority that signed the controller's certificate.
+func (s *Server) CAFile() string { return s.path("tls/ca.pem") }
+
+// BaseDN is the domain.
+func (s *Server) BaseDN() string { return baseDN }
+
+// PeopleDN holds people.
+func (s *Server) PeopleDN() string { return "OU=people," + baseDN }
+
+// GroupsDN holds groups.
+func (s *Server) GroupsDN() string { return "OU=groups," + baseDN }
+
+// FormerDN holds whoever was moved away.
+func (s *Server) FormerDN() string { return "OU=former," + baseDN }
+
+// PersonDN is where a person is made.
+func (s *Server) PersonDN(uid string) string { return "CN=" + ldap.EscapeDN(uid) + "," + s.PeopleDN() }
+
+// GroupDN is where a group is made.
+func (s *Server) GroupDN(name string) string { return "CN=" + ldap.EscapeDN(name) + "," + s.GroupsDN() }
+
+// Reader is the name that the reader signs in by.
+func (s *Server) Reader() string { return "dirsweep@ad.example.test" }
+
+// Password is everybody's.
+func (s *Server) Password() string { return password }
+
+// Block is a source block that reads the domain as the reader; lines are added to it.
+func (s *Server) Block(name string, lines ...string) string {
+	return fmt.Sprintf("source \"active_directory\" %q {\n  %s\n}\n", name, strings.Join(append([]string{
+		fmt.Sprintf("url           = %q", s.URL()),
+		fmt.Sprintf("ca_file       = %q", s.CAFile()),
+		fmt.Sprintf("bind_dn       = %q", s.Reader()),
+		fmt.Sprintf("bind_password = %q", s.Password()),
+		fmt.Sprintf("base_dn       = %q", s.PeopleDN()),
+		fmt.Sprintf("groups { base_dn = %q }", s.GroupsDN()),
+	}, lines...), "\n  "))
+}

@@ -1,0 +1,231 @@
+package directory
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/go-ldap/ldap/v3"
+
+	"github.com/dirsweep/dirsweep/sources"
+	"github.com/dirsweep/dirsweep/sync/identity"
+)
+
+// person reads an entry of pairs of attribute and value.
+func person(t testing.TB, b block, need []string, now time.Time, dn string, pairs ...string) (identity.Person, error) {
+	t.Helper()
+	r := b.entryReader("corp", need, now)
+	r.complete = func(context.Context, string, description) (*ldap.EntryAttribute, error) {
+		return new(ldap.EntryAttribute), nil
+	}
+	entry := &ldap.Entry{DN: dn}
+	for i := 0; i < len(pairs); i += 2 {
+		name, value := pairs[i], pairs[i+1]
+		var have *ldap.EntryAttribute
+		for _, attr := range entry.Attributes {
+			if attr.Name == name {
+				have = attr
+			}
+		}
+		if have == nil {
+			have = &ldap.EntryAttribute{Name: name}
+			entry.Attributes = append(entry.Attributes, have)
+		}
+		have.Values, have.ByteValues = append(have.Values, value), append(have.ByteValues, []byte(value))
+	}
+	who, err := r.person(t.Context(), entry)
+	return who.Person, err
+}
+
+// TestLocks: each way in which directories say that somebody may not sign in, and what looks like one.
+func TestLocks(t *testing.T) {
+	now := time.Date(2026, 5, 1, 0, 0, 0, 0, time.UTC)
+	unix := func(offset time.Duration) string { return fmt.Sprint(now.Add(offset).Unix()) }
+	const open, unsure = "", "?"
+	for _, c := range []struct {
+		attribute, value string
+		want             string // of Inactive, "?" for a person who cannot be read
+	}{
+		{"nsAccountLock", "true", "nsAccountLock is true"},
+		{"nsAccountLock", "TRUE", "nsAccountLock is TRUE"},
+		{"NSACCOUNTLOCK", "True ", "nsAccountLock is True "},
+		{"nsAccountLock", "FALSE", open},
+		{"nsAccountLock", "", open},
+		{"nsAccountLock", "perhaps", unsure},
+		{"loginDisabled", "TRUE", "loginDisabled is TRUE"},
+		{"pwdAccountLockedTime", "000001010000Z", "pwdAccountLockedTime is 000001010000Z"},
+		{"pwdAccountLockedTime", "20260430230000Z", open},
+		{"ibm-pwdAccountLocked", "true", "ibm-pwdAccountLocked is true"},
+		{"ds-pwp-account-disabled", "true", "ds-pwp-account-disabled is true"},
+		{"msDS-UserAccountDisabled", "TRUE", "msDS-UserAccountDisabled is TRUE"},
+		{"inetUserStatus", "Inactive", "inetUserStatus is Inactive"},
+		{"inetUserStatus", "deleted", "inetUserStatus is deleted"},
+		{"inetUserStatus", "active", open},
+		{"orclIsEnabled", "DISABLED", "orclIsEnabled is DISABLED"},
+		{"orclIsEnabled", "ENABLED", open},
+		{"sambaAcctFlags", "[UD         ]", "sambaAcctFlags has flag D, disabled"},
+		{"sambaAcctFlags", "[DU]", "sambaAcctFlags has flag D, disabled"},
+		{"sambaAcctFlags", "[UL         ]", open}, // locked for bad passwords
+		{"sambaAcctFlags", "[U          ]", open},
+		{"sambaAcctFlags", "[]", open},
+		{"sambaAcctFlags", "UD", unsure},
+		{"userAccountControl", "514", "userAccountControl has bit 2, disabled"},
+		{"userAccountControl", "66082", "userAccountControl has bit 2, disabled"},
+		{"userAccountControl", "512", open},
+		{"userAccountControl", "0", unsure},
+		{"userAccountControl", "", unsure},
+		{"krbTicketFlags", "64", "krbTicketFlags has bit 0x40, disabled"},
+		{"krbTicketFlags", "128", open}, // needs preauthentication
+		{"krb5KDCFlags", "254", "krb5KDCFlags has bit 0x80, disabled"},
+		{"krb5KDCFlags", "126", open},
+		{"shadowExpire", "1", "shadowExpire has passed"},
+		{"shadowExpire", "0", open},
+		{"shadowExpire", "-1", open},
+		{"shadowExpire", "20575", open},
+		{"shadowExpire", "soon", unsure},
+		{"sambaKickoffTime", unix(-time.Second), "sambaKickoffTime has passed"},
+		{"sambaKickoffTime", unix(time.Second), open},
+		{"sambaKickoffTime", "2147483647", open},
+		{"sambaKickoffTime", "0", open},
+		{"accountExpires", "134220672000000000", "accountExpires has passed"},
+		{"accountExpires", "9223372036854775807", open},
+		{"accountExpires", "0", open},
+		{"krbPrincipalExpiration", "20260430235959Z", "krbPrincipalExpiration has passed"},
+		{"krbPrincipalExpiration", "20260501010000Z", open},
+		{"krb5ValidEnd", "20260430235959Z", "krb5ValidEnd has passed"},
+		{"orclActiveEndDate", "20260430235959Z", "orclActiveEndDate has passed"},
+		{"pwdEndTime", "20260501000000Z", "pwdEndTime has passed"},
+		{"loginExpirationTime", "20270501000000Z", open},
+	} {
+		b := block{anchor: newAnchor("entryUUID"), name: "uid"}
+		p, err := person(t, b, nil, now, "uid=a,ou=people,dc=x", "entryUUID", "u", c.attribute, c.value)
+		var personal *sources.PersonError
+		switch {
+		case c.want == unsure:
+			if !errors.As(err, &personal) || !strings.Contains(err.Error(), c.attribute) {
+				t.Errorf("%s %q: %+v, %v", c.attribute, c.value, p, err)
+			}
+		case err != nil || p.Inactive != c.want || p.Active != (c.want == ""):
+			t.Errorf("%s %q: active %t, %q, %v; want %q", c.attribute, c.value, p.Active, p.Inactive, err, c.want)
+		}
+	}
+}
+
+// TestAnyReasonIsEnough: one attribute that says no is believed, whatever the others say or fail to say.
+func TestAnyReasonIsEnough(t *testing.T) {
+	b := block{anchor: newAnchor("entryUUID"), name: "uid"}
+	for _, pairs := range [][]string{
+		{"nsAccountLock", "FALSE", "loginDisabled", "TRUE"},
+		{"loginDisabled", "TRUE", "nsAccountLock", "FALSE"},
+		{"loginDisabled", "TRUE", "shadowExpire", "soon"},
+		{"shadowExpire", "soon", "loginDisabled", "TRUE"},
+		{"nsAccountLock", "FALSE", "nsAccountLock", "TRUE"},
+	} {
+		if p, err := person(t, b, nil, time.Unix(1e9, 0), "uid=a,dc=x", append([]string{"entryUUID", "u"}, pairs...)...); err != nil ||
+			p.Active {
+			t.Errorf("%q: %+v, %v", pairs, p, err)
+		}
+	}
+}
+
+// TestPeopleSetAside: FreeIPA moves leavers to a place of their own, where they are persons still.
+func TestPeopleSetAside(t *testing.T) {
+	b := block{anchor: newAnchor("entryUUID"), name: "uid"}
+	for dn, active := range map[string]bool{
+		"uid=bob,cn=users,cn=accounts,dc=ipa,dc=test":                               true,
+		"uid=bob,cn=deleted users,cn=accounts,cn=provisioning,dc=ipa,dc=test":       false,
+		"uid=bob, CN=Deleted  Users, cn=accounts, cn=Provisioning, dc=ipa, dc=test": false,
+		"uid=bob,cn=staged users,cn=accounts,cn=provisioning,dc=ipa,dc=test":        false,
+		"uid=bob,ou=provisioning,dc=ipa,dc=test":                                    true,
+		"uid=bob,cn=more deleted users,cn=accounts,cn=provisioning,dc=ipa,dc=test":  true,
+	} {
+		p, err := person(t, b, nil, time.Unix(1e9, 0), dn, "entryUUID", "u")
+		if err != nil || p.Active != active || active != (p.Inactive == "") {
+			t.Errorf("%s: %+v, %v", dn, p, err)
+		}
+	}
+}
+
+// TestR01AControlThatIsMissingIsUnreadable: every user of Active Directory has a userAccountControl, so that one
+// without is a lost right.
+func TestR01AControlThatIsMissingIsUnreadable(t *testing.T) {
+	const guid = "\x33\x22\x11\x00\x55\x44\x77\x66\x88\x99\xaa\xbb\xcc\xdd\xee\xff"
+	anchors := map[string][]string{
+		"objectGUID":     {"objectGUID", guid},
+		"employeeNumber": {"employeeNumber", "7"},
+		"entryUUID":      {"entryUUID", "u"},
+	}
+	for _, c := range []struct {
+		anchor string
+		about  server
+		pairs  []string
+		sure   bool
+	}{
+		{"objectGUID", server{}, nil, false},
+		{"objectGUID", server{directory: true}, nil, false},
+		{"objectGUID", server{directory: true}, []string{"userAccountControl", "512"}, true},
+		{"objectGUID", server{directory: true}, []string{"objectClass", "user"}, false},
+		{"objectGUID", server{directory: true}, []string{"objectClass", "contact"}, true},
+		{"objectGUID", server{light: true}, nil, true}, // AD LDS keeps msDS-UserAccountDisabled instead
+		{"employeeNumber", server{directory: true}, nil, false},
+		{"employeeNumber", server{}, nil, true},
+		{"entryUUID", server{}, nil, true},
+	} {
+		b := block{anchor: newAnchor(c.anchor), name: "cn"}
+		r := b.entryReader("corp", nil, time.Unix(1e9, 0))
+		r.serves(c.about)
+		entry := &ldap.Entry{DN: "cn=a,dc=x"}
+		for pairs := append(anchors[c.anchor], c.pairs...); len(pairs) > 0; pairs = pairs[2:] {
+			entry.Attributes = append(entry.Attributes, &ldap.EntryAttribute{
+				Name: pairs[0], Values: []string{pairs[1]}, ByteValues: [][]byte{[]byte(pairs[1])},
+			})
+		}
+		who, err := r.person(t.Context(), entry)
+		if (err == nil) != c.sure || !c.sure && !strings.Contains(err.Error(), "userAccountControl cannot be read") {
+			t.Errorf("%s, %+v, %q: %+v, %v", c.anchor, c.about, c.pairs, who.Person, err)
+		}
+	}
+}
+
+// TestR12BytesAreNoText: a text attribute with bytes that are no text is unreadable, whole, and not absent.
+func TestR12BytesAreNoText(t *testing.T) {
+	b := block{anchor: newAnchor("entryUUID"), name: "uid"}
+	need := []string{"cn", "jpegPhoto", "mail", "sn"}
+	p, err := person(t, b, need, time.Unix(1e9, 0), "uid=a,dc=x", "entryUUID", "u", "uid", "a\xff",
+		"cn", "J\xf6rg M\xfcller", "mail", "a@x", "mail", "b\xff@x", "mail", "c@x", "sn", "Müller", "jpegPhoto", "\xff\xd8")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := fmt.Sprintf("%q %q", p.Unreadable, p.Attributes); got != `["cn" "mail"] map["jpegPhoto":["/9g="] "sn":["Müller"]]` {
+		t.Error(got)
+	}
+	if p, err := person(t, b, need, time.Unix(1e9, 0), "uid=a,dc=x", "entryUUID", "u", "sn", "a\x00b", "CN;lang-de", "\xff"); err != nil ||
+		fmt.Sprintf("%q %q", p.Unreadable, p.Attributes) != `["cn" "sn"] map[]` {
+		t.Errorf("%+v, %v", p, err)
+	}
+	findings := sources.Findings(p)
+	if len(findings) != 2 || findings[0].Subject != "corp: uid=a,dc=x" || !strings.HasPrefix(findings[0].Detail, "cn ") {
+		t.Errorf("%+v", findings)
+	}
+}
+
+// TestEveryLockIsDocumented: the page names every attribute that the kind's own judgement reads.
+func TestEveryLockIsDocumented(t *testing.T) {
+	page, err := os.ReadFile("../../../docs/sources-ldap.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for lower := range judgements() {
+		if name := spelling(lower); !strings.Contains(string(page), "`"+name+"`") {
+			t.Errorf("docs/sources-ldap.md does not name %s", name)
+		}
+		if !slices.Contains(vocabulary(), spelling(lower)) {
+			t.Errorf("attributes.txt does not know %s", lower)
+		}
+	}
+}

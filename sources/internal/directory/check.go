@@ -1,0 +1,160 @@
+package directory
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/go-ldap/ldap/v3"
+
+	"github.com/dirsweep/dirsweep/sources"
+)
+
+// Check implements sources.Checker. Everyone is counted as a pass would read them, since a limit shows only when
+// it is hit.
+func (s *source) Check(ctx context.Context) ([]string, error) {
+	var lines []string
+	say := func(format string, args ...any) { lines = append(lines, fmt.Sprintf(format, args...)) }
+	err := s.ask(ctx, func(session *session) error {
+		lines = nil
+		say("%s: connected with %s, signed in %s", session.url, session.tls, s.who())
+		if err := s.checkServer(ctx, session, say); err != nil {
+			return err
+		}
+		if err := s.visible(ctx, session); err != nil {
+			return err
+		}
+		if err := s.checkPeople(ctx, session, say); err != nil {
+			return err
+		}
+		roots, err := s.roots(ctx, session)
+		if err != nil {
+			return err
+		}
+		say("absence is proven under %q", roots)
+		return nil
+	})
+	if err == nil {
+		err = ctx.Err()
+	}
+	if err != nil {
+		return lines, fmt.Errorf("%s: %w", s.name, err)
+	}
+	return lines, nil
+}
+
+func (s *source) checkServer(ctx context.Context, session *session, say func(string, ...any)) error {
+	dse, err := session.read(ctx, "", "vendorName", "vendorVersion", "supportedControl", "namingContexts")
+	if err != nil {
+		return &incompleteError{reason: "root DSE", next: hint(err), err: err}
+	}
+	if dse == nil {
+		say("warning: the root DSE cannot be read; set find_base, so that absence can be proven")
+		return nil
+	}
+	if vendor := dse.GetEqualFoldAttributeValue("vendorName"); vendor != "" {
+		say("server: %s %s", vendor, dse.GetEqualFoldAttributeValue("vendorVersion"))
+	}
+	controls := dse.GetEqualFoldAttributeValues("supportedControl")
+	if s.pageSize > 0 && len(controls) > 0 && !slices.Contains(controls, ldap.ControlTypePaging) {
+		say("warning: the server does not announce paging (RFC 2696): its size limit for the bind DN must be unlimited")
+	}
+	return nil
+}
+
+// checkPeople counts everyone in scope and says what can be seen of them and of their groups.
+func (s *source) checkPeople(ctx context.Context, session *session, say func(string, ...any)) error {
+	facts := &sources.ReadFacts{From: session.currency(ctx, s.bases)}
+	var groups *membership
+	var err error
+	if s.groups != nil {
+		if groups, err = session.readGroups(ctx, s.groups, s.bounds(), &recording{}); err != nil {
+			return err
+		}
+	}
+	r := s.reader(ctx, session)
+	for _, base := range s.bases {
+		before, pages := *facts, 0
+		for entries, err := range session.pages(ctx, s.query(base, r.ask), s.bounds()) {
+			if err != nil {
+				return err
+			}
+			pages++
+			for _, entry := range entries {
+				who, err := r.person(ctx, entry)
+				if personal := (*sources.PersonError)(nil); err != nil && !errors.As(err, &personal) {
+					return err
+				}
+				count(facts, who)
+				if groups != nil {
+					groups.of(who.member)
+				}
+			}
+		}
+		if err := s.checkBase(base, facts.People-before.People, facts.Nameless.Count-before.Nameless.Count, pages, say); err != nil {
+			return err
+		}
+	}
+	if err := s.conclude(ctx, session, r, groups, facts, map[string]bool{}); err != nil {
+		return err
+	}
+	s.checkFacts(facts, groups, say)
+	return nil
+}
+
+func (s *source) checkBase(base string, people, nameless, pages int, say func(string, ...any)) error {
+	say("%s: %d people in %d pages", base, people, pages)
+	switch {
+	case people == 0:
+		say("warning: nobody matches %s under %s; check filter, and the rights of the bind DN", s.filter, base)
+	case nameless == people:
+		return fmt.Errorf("none of the %d people under %s shows an %s: let the bind DN read it, or set anchor: %w",
+			people, base, s.anchor.name, sources.ErrIncomplete)
+	case nameless > 0:
+		say("warning: %d of them have no readable %s and will be left alone; until they have one nobody's absence is proven",
+			nameless, s.anchor.name)
+	}
+	if s.pageSize == 0 && people > 0 && people%100 == 0 {
+		say("warning: reading without pages gave exactly %d people; some servers stop there without saying so", people)
+	}
+	return nil
+}
+
+// checkFacts says what an expression would miss, and what would be missed of a membership.
+func (s *source) checkFacts(facts *sources.ReadFacts, groups *membership, say func(string, ...any)) {
+	var shown []string
+	for _, name := range s.need.Attributes {
+		switch n := facts.Attributes[name]; {
+		case n == 0 && facts.People > 0:
+			say("warning: nobody shows %s, which the config names: check its spelling, and the rights of the bind DN", name)
+		case n < facts.People:
+			shown = append(shown, fmt.Sprintf("%s %d", name, n))
+		}
+	}
+	if len(shown) > 0 {
+		say("not everybody has: %s (of %d)", strings.Join(shown, ", "), facts.People)
+	}
+	if facts.From == nil {
+		say("warning: the server does not tell how current it is; where several servers answer, absence is proven slowly")
+	}
+	if facts.Own != "" {
+		say("the account that signs in is among the people; its accounts are never closed")
+	}
+	if groups == nil {
+		return
+	}
+	say("%d groups with %d members", len(groups.groups), len(groups.edges))
+	for _, group := range facts.Groups {
+		if group.Hidden {
+			say(
+				"warning: group %s hides its members or its number: let the bind DN read them, or its people are held",
+				group.Name,
+			)
+		}
+		if group.Dangling.Count > 0 {
+			say("warning: group %s names somebody who does not exist: %s", group.Name, group.Dangling)
+		}
+	}
+}

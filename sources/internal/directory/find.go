@@ -1,0 +1,349 @@
+package directory
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	ber "github.com/go-asn1-ber/asn1-ber"
+	"github.com/go-ldap/ldap/v3"
+
+	"github.com/dirsweep/dirsweep/sources"
+	"github.com/dirsweep/dirsweep/sync/identity"
+)
+
+// Find implements sources.Finder. Absence is proven in three steps on one connection: the anchor is not among
+// those whom People reads; somebody who is (the witness) is found; and one search of the whole directory, for both
+// anchors at once, returns the witness and nobody else. A server that shows us nothing any more, or no anchors,
+// thus never makes a leaver. What is left of the place where the person was, and how current the server is, is
+// told beside it.
+func (s *source) Find(ctx context.Context, who sources.Lookup) (sources.Sighting, error) {
+	known := s.anchor
+	if who.By != "" {
+		known = newAnchor(who.By)
+	}
+	filter, err := known.filter(who.Anchor)
+	if err != nil {
+		return sources.Sighting{}, fmt.Errorf("%s: find %s: %w", s.name, who.Anchor, err)
+	}
+	var seen sources.Sighting
+	err = s.ask(ctx, func(session *session) (err error) {
+		currency := session.currency(ctx, s.bases)
+		if seen, err = s.find(ctx, session, who, known, filter); err == nil {
+			seen.Server, seen.Currency = session.url, currency
+		}
+		return err
+	})
+	if err == nil {
+		err = ctx.Err()
+	}
+	if err != nil {
+		return sources.Sighting{}, fmt.Errorf("%s: find %s: %w", s.name, who.Anchor, err)
+	}
+	seen.At = s.now()
+	return seen, nil
+}
+
+func (s *source) find(
+	ctx context.Context,
+	session *session,
+	who sources.Lookup,
+	known anchor,
+	filter string,
+) (sources.Sighting, error) {
+	r := s.reader(ctx, session)
+	for _, base := range s.bases {
+		q := s.query(base, r.ask)
+		q.filter = "(&" + s.filter + filter + ")"
+		entries, err := s.every(ctx, session, q)
+		if err != nil {
+			return sources.Sighting{}, err
+		}
+		if len(entries) > 0 {
+			return s.sighting(ctx, session, r, sources.InScope, entries[0],
+				fmt.Sprintf("%s answered %s under %s with %s", session.url, q.filter, base, entries[0].DN))
+		}
+	}
+	roots, err := s.roots(ctx, session)
+	if err != nil {
+		return sources.Sighting{}, err
+	}
+	for _, root := range roots {
+		if deleted, found := s.tombstone(ctx, session, root, known, filter); found {
+			return deleted, nil
+		}
+	}
+	gone := sources.Sighting{Where: sources.Gone}
+	if gone.Place, err = s.place(ctx, session, who.DN); err != nil {
+		return sources.Sighting{}, err
+	}
+	var proof []string
+	for _, root := range roots {
+		name, err := s.witness(ctx, session, root, who.DN)
+		if err != nil {
+			return sources.Sighting{}, err
+		}
+		witness := ""
+		if name != "" {
+			if witness, err = s.anchor.filter(name); err != nil {
+				return sources.Sighting{}, err
+			}
+		}
+		q := query{base: root, scope: ldap.ScopeWholeSubtree, filter: filter, attributes: r.ask}
+		if witness != "" {
+			q.filter = "(|" + filter + witness + ")"
+		}
+		entries, err := s.every(ctx, session, q)
+		if err != nil {
+			return sources.Sighting{}, fmt.Errorf("%w; find_base says where else to look", err)
+		}
+		found, present := s.separate(entries, witness)
+		if found != nil {
+			return s.sighting(ctx, session, r, sources.Elsewhere, found,
+				fmt.Sprintf("%s answered %s under %s with %s, which is not in scope", session.url, filter, root, found.DN))
+		}
+		if witness != "" && !present {
+			return sources.Sighting{}, &incompleteError{
+				reason: fmt.Sprintf("%s did not return the witness %s under %s", session.url, witness, root),
+				next:   "absence cannot be proven: check the bind DN's rights",
+			}
+		}
+		if present && gone.Witness == "" {
+			gone.Witness = name
+		}
+		proof = append(
+			proof,
+			fmt.Sprintf("%s answered %s under %s with success and %s", session.url, q.filter, root, nobody(present)),
+		)
+	}
+	if gone.Witness == "" {
+		return sources.Sighting{}, &incompleteError{
+			reason: session.url + " shows nobody with " + s.anchor.name + " in scope",
+			next:   "absence cannot be proven while nobody at all is visible: check base_dn, filter and the bind DN's rights",
+		}
+	}
+	if gone.Place != sources.PlaceUnknown {
+		proof = append(proof, fmt.Sprintf("%s, where they were: %s", identity.ParentDN(who.DN), gone.Place))
+	}
+	gone.Proof = strings.Join(proof, "; ")
+	return gone, nil
+}
+
+// tombstone looks for what the directory keeps of somebody deleted: Active Directory for tombstoneLifetime
+// (MS-ADTS 3.1.1.5.5), 389 Directory Server for nsds5ReplicaPurgeDelay. Few may read those; that there is none
+// proves nothing.
+func (s *source) tombstone(
+	ctx context.Context,
+	session *session,
+	root string,
+	known anchor,
+	filter string,
+) (seen sources.Sighting, found bool) {
+	q := query{base: root, scope: ldap.ScopeWholeSubtree, filter: "", attributes: []string{known.name, "whenChanged", "modifyTimestamp"}}
+	var controls []ldap.Control
+	switch about := session.known(ctx); {
+	case about.directory || about.light:
+		q.filter = "(&(isDeleted=TRUE)" + filter + ")"
+		controls = append(controls, ldap.NewControlMicrosoftShowDeleted())
+	case strings.EqualFold(known.name, "nsUniqueId"):
+		q.filter = "(&(objectClass=nsTombstone)" + filter + ")"
+	default:
+		return seen, false
+	}
+	result, err := session.search(ctx, q, 0, controls)
+	if err != nil || len(result.Entries) != 1 {
+		return seen, false
+	}
+	entry := result.Entries[0]
+	seen = sources.Sighting{
+		Where: sources.Tombstone,
+		Proof: fmt.Sprintf("%s answered %s under %s with the tombstone %q", session.url, q.filter, root, readable(entry.DN)),
+	}
+	for _, name := range []string{"whenChanged", "modifyTimestamp"} {
+		if changed, err := ber.ParseGeneralizedTime([]byte(entry.GetEqualFoldAttributeValue(name))); err == nil &&
+			seen.Changed.IsZero() {
+			seen.Changed = changed.UTC()
+		}
+	}
+	return seen, true
+}
+
+// place looks at the container that held dn.
+func (s *source) place(ctx context.Context, session *session, dn string) (sources.Place, error) {
+	container := identity.ParentDN(dn)
+	if container == "" {
+		return sources.PlaceUnknown, nil
+	}
+	entry, err := session.read(ctx, container, "1.1")
+	var refused *resultError
+	switch {
+	case errors.As(err, &refused):
+		return sources.PlaceHidden, nil
+	case err != nil:
+		return "", err
+	case entry == nil:
+		return sources.PlaceHidden, nil
+	}
+	if s.unnamed(ctx, session, dn) {
+		return "", &incompleteError{
+			reason: fmt.Sprintf("%s still has an entry %s, which shows no %s", session.url, dn, s.anchor.name),
+			next:   "it may be the very person: let the bind DN read their anchor",
+		}
+	}
+	neighbour, err := s.first(ctx, session, container, ldap.ScopeSingleLevel)
+	switch {
+	case err != nil:
+		return "", err
+	case neighbour == "":
+		return sources.PlaceEmpty, nil
+	}
+	return sources.PlacePeopled, nil
+}
+
+// unnamed reports whether there is an entry dn without a readable anchor.
+func (s *source) unnamed(ctx context.Context, session *session, dn string) bool {
+	entry, err := session.read(ctx, dn, s.anchor.name)
+	if err != nil || entry == nil {
+		return false
+	}
+	_, err = s.anchorOf(entry)
+	return err != nil
+}
+
+func nobody(present bool) string {
+	if present {
+		return "the witness alone"
+	}
+	return "nobody"
+}
+
+// every runs a search to its proven end and returns all entries; meant for a handful.
+func (s *source) every(ctx context.Context, session *session, q query) ([]*ldap.Entry, error) {
+	var all []*ldap.Entry
+	for entries, err := range session.pages(ctx, q, s.bounds()) {
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, entries...)
+	}
+	return all, nil
+}
+
+// roots are the parts of the tree in which a person may be: find_base, or what the root DSE (RFC 4512, 5.1) calls
+// naming contexts; and every base_dn that lies outside of those.
+func (s *source) roots(ctx context.Context, session *session) ([]string, error) {
+	roots := s.findBases
+	if len(roots) == 0 {
+		about, err := session.describe(ctx)
+		if err != nil {
+			return nil, &incompleteError{reason: "root DSE", next: "set find_base to the suffix of the directory", err: err}
+		}
+		for _, context := range about.contexts {
+			if context != "" && !partition(context) && !strings.EqualFold(context, "cn=changelog") {
+				roots = append(roots, context)
+			}
+		}
+	}
+	for _, base := range s.bases {
+		covered := false
+		for _, root := range roots {
+			covered = covered || within(base, root)
+		}
+		if !covered {
+			roots = append(roots[:len(roots):len(roots)], base)
+		}
+	}
+	return roots, nil
+}
+
+// witness returns the anchor of somebody whom People reads below root: of the container that held dn where there
+// is one, since rights may end at a branch, else of whoever comes first. It is "" where none of the base DNs is
+// there or they are empty.
+func (s *source) witness(ctx context.Context, session *session, root, dn string) (string, error) {
+	if container := identity.ParentDN(dn); container != "" && within(container, root) && s.covers(container) {
+		if name, err := s.first(ctx, session, container, ldap.ScopeSingleLevel); err == nil && name != "" {
+			return name, nil
+		}
+	}
+	for _, base := range s.bases {
+		if !within(base, root) {
+			continue
+		}
+		name, err := s.first(ctx, session, base, s.scope)
+		if err != nil {
+			return "", &incompleteError{reason: "base_dn " + base, next: hint(err), err: err}
+		}
+		if name != "" {
+			return name, nil
+		}
+	}
+	return "", nil
+}
+
+// covers reports whether People reads what is directly below container.
+func (s *source) covers(container string) bool {
+	return slices.ContainsFunc(s.bases, func(base string) bool {
+		return sameDN(container, base) || s.scope == ldap.ScopeWholeSubtree && within(container, base)
+	})
+}
+
+// first returns the anchor of somebody below base whom People reads, "" where there is nobody.
+func (s *source) first(ctx context.Context, session *session, base string, scope int) (string, error) {
+	q := query{base: base, scope: scope, filter: "(&" + s.filter + "(" + s.anchor.name + "=*))", attributes: []string{s.anchor.name}}
+	result, err := session.search(ctx, q, 1, nil)
+	if err != nil && !ldap.IsErrorWithCode(err, ldap.LDAPResultSizeLimitExceeded) {
+		return "", err
+	}
+	if result == nil || len(result.Entries) == 0 {
+		return "", nil
+	}
+	name, err := s.anchorOf(result.Entries[0])
+	if err != nil {
+		return "", nil //nolint:nilerr // an entry without a usable anchor is no witness
+	}
+	return name, nil
+}
+
+func (s *source) anchorOf(entry *ldap.Entry) (string, error) {
+	raw := entry.GetEqualFoldRawAttributeValue(s.anchor.name)
+	if len(raw) == 0 {
+		return "", errors.New("no anchor")
+	}
+	return s.anchor.render(raw)
+}
+
+// separate tells the witness from whoever else was found.
+func (s *source) separate(entries []*ldap.Entry, witness string) (found *ldap.Entry, present bool) {
+	for _, entry := range entries {
+		text, err := s.anchorOf(entry)
+		if err == nil && witness != "" {
+			if own, err := s.anchor.filter(text); err == nil && own == witness {
+				present = true
+				continue
+			}
+		}
+		found = entry
+	}
+	return found, present
+}
+
+func (s *source) sighting(ctx context.Context, session *session, r *entryReader, where sources.Where, entry *ldap.Entry,
+	proof string,
+) (sources.Sighting, error) {
+	who, err := r.person(ctx, entry)
+	if err != nil {
+		return sources.Sighting{}, err
+	}
+	if s.groups != nil {
+		if who.Groups, err = session.groupsOf(ctx, s.groups, s.bounds(), who.member); err != nil {
+			return sources.Sighting{}, err
+		}
+	}
+	seen := sources.Sighting{Where: where, Person: who.Person, Proof: proof}
+	if where == sources.Elsewhere {
+		seen.Changed = who.Changed
+	}
+	return seen, nil
+}

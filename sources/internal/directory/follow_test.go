@@ -1,0 +1,481 @@
+//go:build unix
+
+package directory
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"io"
+	"maps"
+	"math/rand/v2"
+	"net"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	gocmp "github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"github.com/dirsweep/dirsweep/sources"
+	"github.com/dirsweep/dirsweep/sources/activedirectory/sambatest"
+	"github.com/dirsweep/dirsweep/sources/ldap/slapdtest"
+	"github.com/dirsweep/dirsweep/sync/identity"
+)
+
+// following opens a source that follows s, and one that reads everything each time.
+func following(t *testing.T, s *slapdtest.Server, lines ...string) (follows, reads *source) {
+	t.Helper()
+	need := sources.Need{Attributes: []string{"cn", "mail", "title", "uid"}, Groups: true}
+	block := append(as(s, s.ReaderDN(), `groups { base_dn = "ou=groups,dc=example,dc=org" }`, `filter = "(objectClass=inetOrgPerson)"`), lines...)
+	block = slices.DeleteFunc(block, func(line string) bool { // one of the caller's takes its place
+		name, _, _ := strings.Cut(line, " ")
+		return !slices.Contains(lines, line) && slices.ContainsFunc(lines, func(own string) bool { return strings.HasPrefix(own, name+" ") })
+	})
+	reads = open(t, need, block...)
+	need.Follow, need.Scratch = true, t.TempDir()
+	return open(t, need, block...), reads
+}
+
+// A state is all that a read says.
+type readState struct {
+	People   []identity.Person
+	Personal []string
+	Facts    sources.ReadFacts
+}
+
+func stateOf(t testing.TB, s *source, whole bool) readState {
+	t.Helper()
+	seq, facts := sources.Read(t.Context(), s, whole)
+	people, personal, err := gather(seq)
+	if err != nil {
+		t.Fatal(err)
+	}
+	slices.SortFunc(people, func(a, b identity.Person) int { return strings.Compare(a.DN, b.DN) })
+	found := readState{People: people, Facts: *facts}
+	for _, p := range personal {
+		found.Personal = append(found.Personal, p.Error())
+	}
+	return found
+}
+
+var unordered = gocmp.Options{
+	cmpopts.IgnoreUnexported(sources.ReadFacts{}), cmpopts.EquateEmpty(),
+	gocmp.Transformer("sorted", func(s sources.Sample) []string { slices.Sort(s.First); return append(s.First, fmt.Sprint(s.Count)) }),
+}
+
+// TestLatestIsAWholeRead: whatever happens in the directory, following its changes shows the same as reading everything,
+// and reads nothing anew.
+func TestLatestIsAWholeRead(t *testing.T) {
+	t.Run("OpenLDAP", func(t *testing.T) {
+		s := slapdtest.Start(t, slapdtest.Options{People: 60, Groups: 6})
+		follows, reads := following(t, s)
+		(&wild{server: s, t: t, person: "inetOrgPerson", group: "groupOfNames", rdn: "uid="}).compare(follows, reads)
+	})
+	t.Run("Samba", func(t *testing.T) {
+		s := sambatest.Start(t, sambatest.Options{People: 60, Groups: 6})
+		follows, reads := followingDomain(t, s)
+		(&wild{server: s, t: t, person: "user", group: "group", rdn: "CN="}).compare(follows, reads)
+	})
+}
+
+// followingDomain is following for a domain.
+func followingDomain(t *testing.T, s *sambatest.Server) (follows, reads *source) {
+	t.Helper()
+	need := sources.Need{Attributes: []string{"cn", "mail", "title", "sAMAccountName"}, Groups: true}
+	block := []string{
+		fmt.Sprintf("url = %q", s.URL()), fmt.Sprintf("ca_file = %q", s.CAFile()), fmt.Sprintf("bind_dn = %q", s.Reader()),
+		fmt.Sprintf("bind_password = %q", s.Password()), fmt.Sprintf("base_dn = %q", s.PeopleDN()),
+		`anchor = "objectGUID"`, fmt.Sprintf("groups { base_dn = %q }", s.GroupsDN()),
+	}
+	reads = open(t, need, block...)
+	need.Follow, need.Scratch = true, t.TempDir()
+	return open(t, need, block...), reads
+}
+
+// seed is DIRSWEEP_SEED, or 1.
+func seed(t *testing.T) uint64 {
+	n, err := strconv.ParseUint(cmp.Or(os.Getenv("DIRSWEEP_SEED"), "1"), 10, 64)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
+// A changeable directory is a test server.
+type changeable interface {
+	PeopleDN() string
+	GroupsDN() string
+	FormerDN() string
+	AddPerson(t testing.TB, uid string, attributes map[string][]string) string
+	AddGroup(t testing.TB, name string, members ...string) string
+	AddUnit(t testing.TB, name, parent string) string
+	Delete(t testing.TB, dn string)
+	Rename(t testing.TB, dn, rdn string) string
+	Move(t testing.TB, dn, parent string) string
+	Set(t testing.TB, dn, attribute string, values ...string)
+	Disable(t testing.TB, dn string)
+	Join(t testing.TB, group, member string)
+	Leave(t testing.TB, group, member string)
+	Values(t testing.TB, dn, attribute string) []string
+	Names(t testing.TB, base, class string) []string
+}
+
+// Wild is a directory in which anything may happen.
+type wild struct {
+	server        changeable
+	t             *testing.T
+	person, group string // classes
+	rdn           string
+	r             *rand.Rand
+	units         []string
+	n             int
+}
+
+// compare does much, and compares what following shows with what reading everything does.
+func (w *wild) compare(follows, reads *source) {
+	t, s := w.t, w.server
+	w.r = rand.New(rand.NewPCG(seed(t), 2))
+	w.units = []string{s.PeopleDN()}
+	for _, name := range []string{"sales", "labs", "field"} {
+		w.units = append(w.units, s.AddUnit(t, name, w.units[w.r.IntN(len(w.units))]))
+	}
+	stateOf(t, follows, false)
+	followed := follows.follower.mirror
+	if followed == nil {
+		t.Fatal("the server is not followed")
+	}
+	for i := range 150 {
+		var did []string
+		for range 1 + w.r.IntN(4) {
+			did = append(did, w.do())
+		}
+		if follows.follower.mirror != followed {
+			t.Fatalf("step %d: read anew", i)
+		}
+		diff := "?"
+		for start := time.Now(); diff != "" && time.Since(start) < 5*time.Second; { // slapd mends references in its own time
+			diff = gocmp.Diff(stateOf(t, reads, true), stateOf(t, follows, false), unordered)
+		}
+		if diff != "" {
+			t.Fatalf("step %d, %s:\n%s", i, strings.Join(did, "; "), diff)
+		}
+	}
+	if follows.follower.mirror != followed {
+		t.Fatal("read anew")
+	}
+	follows.now = func() time.Time { return time.Now().Add(2 * settleTime) }
+	stateOf(t, follows, false)
+	if missed := stateOf(t, follows, true).Facts.Missed; missed.Count > 0 || follows.follower.mirror == followed {
+		t.Errorf("missed %s", missed)
+	}
+	delete(follows.follower.mirror.people.at, slices.Collect(maps.Keys(follows.follower.mirror.people.at))[0])
+	if missed := stateOf(t, follows, true).Facts.Missed; missed.Count != 1 {
+		t.Errorf("missed %s, want the one that was taken away", missed)
+	}
+}
+
+func (w *wild) pick(list []string) string { return list[w.r.IntN(len(list))] }
+
+func (w *wild) names(base, class string) (list []string) { return w.server.Names(w.t, base, class) }
+
+func (w *wild) do() string {
+	t, s := w.t, w.server
+	person := func() string { return w.pick(w.names(s.PeopleDN(), w.person)) }
+	group := func() string { return w.pick(w.names(s.GroupsDN(), w.group)) }
+	w.n++
+	switch w.r.IntN(14) {
+	case 0:
+		dn := s.AddPerson(t, fmt.Sprintf("new%d", w.n), nil)
+		return "add " + s.Move(t, dn, w.pick(w.units))
+	case 1:
+		dn := person()
+		s.Delete(t, dn)
+		return "delete " + dn
+	case 2:
+		dn := person()
+		s.Set(t, dn, "title", fmt.Sprint("title ", w.n))
+		return "change " + dn
+	case 3:
+		dn := person()
+		s.Set(t, dn, "title")
+		return "clear " + dn
+	case 4:
+		dn := person()
+		return "rename " + dn + " to " + s.Rename(t, dn, fmt.Sprintf("%sother%d", w.rdn, w.n))
+	case 5:
+		dn := person()
+		return "move " + dn + " to " + s.Move(t, dn, w.pick(w.units))
+	case 6:
+		dn := person()
+		return "move out " + dn + " to " + s.Move(t, dn, s.FormerDN())
+	case 7:
+		former := w.names(s.FormerDN(), w.person)
+		if len(former) == 0 {
+			return "nothing"
+		}
+		return "move back " + s.Move(t, w.pick(former), w.pick(w.units))
+	case 8:
+		dn, g := person(), group()
+		if slices.Contains(s.Values(t, g, "member"), dn) {
+			return "nothing"
+		}
+		s.Join(t, g, dn)
+		return dn + " joins " + g
+	case 9:
+		g := group()
+		if members := s.Values(t, g, "member"); len(members) > 1 {
+			dn := w.pick(members)
+			s.Leave(t, g, dn)
+			return dn + " leaves " + g
+		}
+		return "nothing"
+	case 10:
+		dn := person()
+		return "add " + s.AddGroup(t, fmt.Sprintf("team%d", w.n), dn)
+	case 11:
+		outer, inner := group(), group()
+		if outer == inner || slices.Contains(s.Values(t, outer, "member"), inner) {
+			return "nothing"
+		}
+		s.Join(t, outer, inner)
+		return outer + " holds " + inner
+	case 12:
+		dn := person()
+		s.Disable(t, dn)
+		return "disable " + dn
+	default:
+		i := 1 + w.r.IntN(len(w.units)-1)
+		to := w.pick([]string{s.PeopleDN(), s.FormerDN(), w.pick(w.units)})
+		old := w.units[i]
+		if within(to, old) || sameDN(identity.ParentDN(old), to) {
+			return "nothing"
+		}
+		now := s.Move(t, old, to)
+		for j, unit := range w.units {
+			if within(unit, old) {
+				w.units[j] = strings.TrimSuffix(unit, old) + now
+			}
+		}
+		return "move " + old + " to " + now
+	}
+}
+
+// TestLatestReadsAnew: what cannot be followed for sure is read, and shows the same.
+func TestLatestReadsAnew(t *testing.T) {
+	for name, c := range map[string]struct {
+		before func(t *testing.T, s *slapdtest.Server)
+		then   func(t *testing.T, s *slapdtest.Server, follows *source)
+		never  bool // the server cannot be followed at all
+	}{
+		"nothing has happened": {},
+		"the server has forgotten the changes": {then: func(t *testing.T, s *slapdtest.Server, _ *source) {
+			s.Stop(t)
+			s.Start(t)
+		}},
+		"the server has never known the cookie": {then: func(_ *testing.T, _ *slapdtest.Server, follows *source) {
+			for sequence, csn := range follows.follower.mirror.until {
+				follows.follower.mirror.until[sequence] = "1999" + csn[4:]
+			}
+		}},
+		"the server knows less than it did": {then: func(_ *testing.T, _ *slapdtest.Server, follows *source) {
+			for sequence, csn := range follows.follower.mirror.until {
+				follows.follower.mirror.until[sequence] = "2999" + csn[4:]
+			}
+		}},
+		"another server answers": {then: func(_ *testing.T, _ *slapdtest.Server, follows *source) {
+			for sequence, csn := range follows.follower.mirror.until {
+				delete(follows.follower.mirror.until, sequence)
+				follows.follower.mirror.until[sequence+"9"] = csn
+			}
+		}},
+		"most of the file is garbage": {then: func(_ *testing.T, _ *slapdtest.Server, follows *source) {
+			follows.follower.mirror.garbage = 1 << 40
+		}},
+		"the file is broken": {then: func(t *testing.T, _ *slapdtest.Server, follows *source) {
+			if err := follows.follower.mirror.file.Truncate(0); err != nil {
+				t.Fatal(err)
+			}
+		}},
+		"the connection has died": {then: func(_ *testing.T, _ *slapdtest.Server, follows *source) {
+			if session := follows.follower.session; session != nil {
+				session.close()
+			}
+		}},
+		"no entry says which it is": {
+			before: func(t *testing.T, s *slapdtest.Server) { s.HideAttribute(t, "entryUUID") },
+			never:  true,
+		},
+		"the server does not say how current it is": {
+			before: func(t *testing.T, s *slapdtest.Server) { s.HideAttribute(t, "contextCSN") },
+			never:  true,
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := slapdtest.Start(t, slapdtest.Options{People: 12, Groups: 2})
+			anchor := `anchor = "employeeNumber"`
+			if c.before != nil {
+				c.before(t, s)
+			}
+			follows, reads := following(t, s, anchor)
+			stateOf(t, follows, false)
+			stateOf(t, follows, false)
+			if followed := follows.follower.mirror != nil; followed == c.never {
+				t.Fatalf("followed: %v", followed)
+			}
+			if c.then != nil {
+				c.then(t, s, follows)
+			}
+			s.Delete(t, s.PersonDN(slapdtest.UID(3)))
+			s.Set(t, s.PersonDN(slapdtest.UID(4)), "title", "director")
+			now, want := stateOf(t, follows, false), stateOf(t, reads, true)
+			if diff := gocmp.Diff(want.People, now.People); diff != "" || len(now.People) != 11 {
+				t.Errorf("%d people:\n%s", len(now.People), diff)
+			}
+			s.Set(t, s.PersonDN(slapdtest.UID(5)), "title", "director")
+			now, want = stateOf(t, follows, false), stateOf(t, reads, true)
+			if diff := gocmp.Diff(want.People, now.People); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
+
+// TestLatestAsksForChangesAlone: while nothing changes, and when one of many does, hardly anything is asked.
+func TestLatestAsksForChangesAlone(t *testing.T) {
+	s := slapdtest.Start(t, slapdtest.Options{People: 2000, Groups: 20})
+	proxy := newCounter(t, s)
+	follows, _ := following(t, s, fmt.Sprintf("url = %q", proxy.url()))
+	stateOf(t, follows, true)
+	whole := proxy.bytes()
+	stateOf(t, follows, false) // signs in
+	for name, change := range map[string]func(){
+		"nothing":     func() {},
+		"a title":     func() { s.Set(t, s.PersonDN(slapdtest.UID(7)), "title", "director") },
+		"somebody":    func() { s.Delete(t, s.PersonDN(slapdtest.UID(8))) },
+		"a newcomer":  func() { s.AddPerson(t, "newcomer", nil) },
+		"a container": func() { s.AddUnit(t, "labs", s.PeopleDN()) },
+	} {
+		before := proxy.bytes()
+		change()
+		stateOf(t, follows, false)
+		if asked := proxy.bytes() - before; asked*20 > whole {
+			t.Errorf("%s: %d bytes came, and %d for everybody", name, asked, whole)
+		}
+	}
+}
+
+// A counter stands before a server and counts what the server sends.
+type counter struct {
+	listener net.Listener
+	sent     atomic.Int64
+}
+
+func newCounter(t *testing.T, s *slapdtest.Server) *counter {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = listener.Close() })
+	c := &counter{listener: listener}
+	go func() {
+		for {
+			in, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			out, err := net.Dial("tcp", strings.TrimPrefix(s.URL(), "ldap://"))
+			if err != nil {
+				_ = in.Close()
+				continue
+			}
+			go func() { _, _ = io.Copy(out, in); _ = out.Close() }()
+			go func() { _, _ = io.Copy(io.MultiWriter(in, c), out); _ = in.Close() }()
+		}
+	}()
+	return c
+}
+
+func (c *counter) url() string { return "ldap://" + c.listener.Addr().String() }
+
+// Write counts.
+func (c *counter) Write(p []byte) (int, error) {
+	c.sent.Add(int64(len(p)))
+	return len(p), nil
+}
+
+func (c *counter) bytes() int64 { return c.sent.Load() }
+
+// TestWatch: each change is a sign, also after the server was away.
+func TestWatch(t *testing.T) {
+	s := slapdtest.Start(t, slapdtest.Options{People: 3})
+	follows, _ := following(t, s)
+	ctx, cancel := context.WithCancel(t.Context())
+	signs := make(chan sources.Sign, 1000)
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		follows.Watch(ctx, func(sign sources.Sign) { signs <- sign })
+	}()
+	next := func(pushing bool) {
+		t.Helper()
+		for {
+			select {
+			case sign := <-signs:
+				if sign.Pushing == pushing {
+					return
+				}
+			case <-time.After(20 * time.Second):
+				t.Fatalf("no sign with pushing %v", pushing)
+			}
+		}
+	}
+	next(true)
+	for range 3 {
+		s.Set(t, s.PersonDN(slapdtest.UID(1)), "title", time.Now().String())
+		next(true)
+	}
+	s.Stop(t)
+	next(false)
+	s.Start(t)
+	next(true)
+	s.Delete(t, s.PersonDN(slapdtest.UID(2)))
+	next(true)
+	cancel()
+	select {
+	case <-ended:
+	case <-time.After(10 * time.Second):
+		t.Error("it goes on")
+	}
+}
+
+// TestWatchNoticesASilentServer: a server that is frozen says nothing, and that is noticed.
+func TestWatchNoticesASilentServer(t *testing.T) {
+	s := slapdtest.Start(t, slapdtest.Options{People: 3})
+	follows, _ := following(t, s)
+	follows.heartbeat, follows.silence = 50*time.Millisecond, 200*time.Millisecond
+	signs := make(chan sources.Sign, 1000)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	go follows.Watch(ctx, func(sign sources.Sign) { signs <- sign })
+	if sign := <-signs; !sign.Pushing {
+		t.Fatal(sign.Why)
+	}
+	s.Freeze(t)
+	for sign := range signs {
+		if !sign.Pushing {
+			break
+		}
+	}
+	s.Thaw(t)
+	for sign := range signs {
+		if sign.Pushing {
+			break
+		}
+	}
+}

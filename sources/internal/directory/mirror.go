@@ -1,0 +1,286 @@
+package directory
+
+import (
+	"bufio"
+	"encoding/binary"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/go-ldap/ldap/v3"
+
+	"github.com/dirsweep/dirsweep/sources"
+	"github.com/dirsweep/dirsweep/sync/identity"
+)
+
+// A uuid is the identifier that a directory itself gives to an entry, for life: entryUUID (RFC 4530), objectGUID
+// (MS-ADTS 3.1.1.1.4).
+type uuid [16]byte
+
+func (id uuid) String() string {
+	text := hex.EncodeToString(id[:])
+	return text[:8] + "-" + text[8:12] + "-" + text[12:16] + "-" + text[16:20] + "-" + text[20:]
+}
+
+// parseUUID reads the text of one.
+func parseUUID(text string) (id uuid, ok bool) {
+	digits := strings.ReplaceAll(text, "-", "")
+	n, err := hex.Decode(id[:], []byte(digits[:min(len(digits), 2*len(id))]))
+	return id, err == nil && n == len(id) && len(digits) == 2*len(id)
+}
+
+// uuidOf reads an entry's from the attribute that holds it; false where it shows none.
+func (a anchor) uuidOf(entry *ldap.Entry) (id uuid, ok bool) {
+	text, err := a.render(entry.GetEqualFoldRawAttributeValue(a.name))
+	if err != nil {
+		return id, false
+	}
+	return parseUUID(text)
+}
+
+// anyOf is the filter of the entries with some identifiers.
+func (a anchor) anyOf(ids []uuid) (string, error) {
+	var b strings.Builder
+	for _, id := range ids {
+		one, err := a.filter(id.String())
+		if err != nil {
+			return "", err
+		}
+		b.WriteString(one)
+	}
+	return "(|" + b.String() + ")", nil
+}
+
+// A mirror is what this process last read of a directory, entry by entry as the server sent them, in a temporary file
+// that nobody else can read; memory holds an identifier and a place of each.
+type mirror struct {
+	url   string           // of the server that it was read from
+	feed  feed             // of that server's changes
+	until sources.Currency // how current that server was before it was asked last
+
+	people, groups *entries
+	containers     map[uuid]string // the DNs, normalised, of the entries that hold people or groups, as far up as the bases
+	parents        map[string]bool // the DNs of such entries that are not among them yet
+
+	// unsettled are DNs that mean somebody else than before, or nobody, and since when. OpenLDAP's overlays refint and
+	// memberof put the new name into groups, or take the old one out, in their own time, and tell nobody.
+	unsettled map[string]time.Time
+
+	file    *os.File
+	out     *bufio.Writer
+	size    int64 // of the file
+	garbage int64 // of it: entries that are no more, or have changed since
+}
+
+// Entries are some of a mirror's.
+type entries struct {
+	at      map[uuid]place
+	changed bool // since somebody looked
+}
+
+// A place is where an entry is in the file.
+type place struct {
+	at   int64
+	size int32
+}
+
+// newMirror makes an empty one in a folder, "" for the system's. The caller closes it.
+func newMirror(folder, url string, f feed) (*mirror, error) {
+	file, err := os.CreateTemp(folder, ".dirsweep-source-*")
+	if err != nil {
+		return nil, fmt.Errorf("make the source's temporary file: %w", err)
+	}
+	_ = os.Remove(file.Name()) // Windows refuses to remove an open file; close removes it there
+	return &mirror{
+		url: url, feed: f, people: &entries{at: map[uuid]place{}}, groups: &entries{at: map[uuid]place{}}, containers: map[uuid]string{}, parents: map[string]bool{}, unsettled: map[string]time.Time{},
+		file: file, out: bufio.NewWriterSize(file, 1<<16),
+	}, nil
+}
+
+func (m *mirror) close() {
+	name := m.file.Name()
+	_ = m.file.Close()
+	_ = os.Remove(name)
+}
+
+// put keeps an entry, in place of what was known of it.
+func (m *mirror) put(in *entries, id uuid, entry *ldap.Entry) error {
+	raw := appendEntry(nil, entry)
+	if len(raw) > maxEntry {
+		return fmt.Errorf("the entry %s has more than %d bytes", entry.DN, maxEntry)
+	}
+	if _, err := m.out.Write(raw); err != nil {
+		return fmt.Errorf("write the source's temporary file: %w", err)
+	}
+	m.forget(in, id)
+	in.at[id], in.changed = place{m.size, int32(len(raw))}, true
+	m.size += int64(len(raw))
+	return nil
+}
+
+// entry is what is kept of one.
+func (m *mirror) entry(p place) (*ldap.Entry, error) {
+	raw := make([]byte, p.size)
+	err := m.out.Flush()
+	if err == nil {
+		_, err = m.file.ReadAt(raw, p.at)
+	}
+	var entry *ldap.Entry
+	if err == nil {
+		entry, err = readEntry(raw)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("the source's temporary file: %w", err)
+	}
+	return entry, nil
+}
+
+// forget forgets an entry, where it is known.
+func (m *mirror) forget(in *entries, id uuid) {
+	if old, known := in.at[id]; known {
+		m.garbage += int64(old.size)
+		in.changed = true
+		delete(in.at, id)
+	}
+}
+
+// maxEntry bounds what is kept of one entry: a group of half a million members fits.
+const maxEntry = 1 << 26
+
+// minGarbage is how much of the file may be garbage before that is a reason to read everything anew.
+const minGarbage = 16 << 20
+
+// worn reports whether most of the file is garbage (R18).
+func (m *mirror) worn() bool { return m.garbage > max(minGarbage, m.size/2) }
+
+// each goes through entries in the order in which they came, from the file.
+func (m *mirror) each(of *entries) iter.Seq2[*ldap.Entry, error] {
+	return func(yield func(*ldap.Entry, error) bool) {
+		if err := m.out.Flush(); err != nil {
+			yield(nil, fmt.Errorf("write the source's temporary file: %w", err))
+			return
+		}
+		places := make([]place, 0, len(of.at))
+		for _, p := range of.at {
+			places = append(places, p)
+		}
+		slices.SortFunc(places, func(a, b place) int { return int(min(1, max(-1, a.at-b.at))) })
+		in := bufio.NewReaderSize(io.NewSectionReader(m.file, 0, m.size), 1<<18)
+		var at int64
+		var raw []byte
+		for _, p := range places {
+			_, err := in.Discard(int(p.at - at))
+			if err == nil {
+				raw = slices.Grow(raw[:0], int(p.size))[:p.size]
+				_, err = io.ReadFull(in, raw)
+			}
+			var entry *ldap.Entry
+			if err == nil {
+				entry, err = readEntry(raw)
+			}
+			if err != nil {
+				yield(nil, fmt.Errorf("read the source's temporary file: %w", err))
+				return
+			}
+			at = p.at + int64(p.size)
+			if !yield(entry, nil) {
+				return
+			}
+		}
+	}
+}
+
+// holders are the DNs, normalised, of everything that an entry is below, up to the first of bases.
+func holders(dn string, bases []string) (list []string) {
+	for above := identity.ParentDN(dn); above != ""; above = identity.ParentDN(above) {
+		if !slices.ContainsFunc(bases, func(base string) bool { return within(above, base) }) {
+			return list
+		}
+		if normal, err := normalDN(above); err == nil {
+			list = append(list, normal)
+		}
+	}
+	return list
+}
+
+// appendEntry writes an entry: its DN, and each attribute with its values, each text after its length.
+func appendEntry(to []byte, entry *ldap.Entry) []byte {
+	text := func(s string) { to = append(binary.AppendUvarint(to, uint64(len(s))), s...) }
+	text(entry.DN)
+	to = binary.AppendUvarint(to, uint64(len(entry.Attributes)))
+	for _, attribute := range entry.Attributes {
+		text(attribute.Name)
+		to = binary.AppendUvarint(to, uint64(len(attribute.ByteValues)))
+		for _, value := range attribute.ByteValues {
+			to = append(binary.AppendUvarint(to, uint64(len(value))), value...)
+		}
+	}
+	return to
+}
+
+var errEntry = errors.New("not an entry")
+
+// readEntry reads what appendEntry wrote. The entry keeps nothing of raw.
+func readEntry(raw []byte) (*ldap.Entry, error) {
+	all := string(raw)
+	bytes := []byte(all)
+	at := 0
+	number := func(most int) (int, error) {
+		n, size := binary.Uvarint(bytes[at:])
+		if size <= 0 || n > uint64(most) {
+			return 0, errEntry
+		}
+		at += size
+		return int(n), nil
+	}
+	text := func() (string, []byte, error) {
+		n, err := number(len(bytes))
+		if err != nil || n > len(bytes)-at {
+			return "", nil, errEntry
+		}
+		from := at
+		at += n
+		return all[from:at], bytes[from:at:at], nil
+	}
+	dn, _, err := text()
+	if err != nil {
+		return nil, err
+	}
+	count, err := number(len(bytes))
+	if err != nil {
+		return nil, err
+	}
+	entry := &ldap.Entry{DN: dn, Attributes: make([]*ldap.EntryAttribute, 0, count)}
+	for range count {
+		name, _, err := text()
+		if err != nil {
+			return nil, err
+		}
+		values, err := number(len(bytes))
+		if err != nil {
+			return nil, err
+		}
+		attribute := &ldap.EntryAttribute{Name: name}
+		if values > 0 {
+			attribute.Values, attribute.ByteValues = make([]string, 0, values), make([][]byte, 0, values)
+		}
+		for range values {
+			value, raw, err := text()
+			if err != nil {
+				return nil, err
+			}
+			attribute.Values, attribute.ByteValues = append(attribute.Values, value), append(attribute.ByteValues, raw)
+		}
+		entry.Attributes = append(entry.Attributes, attribute)
+	}
+	if at != len(bytes) {
+		return nil, errEntry
+	}
+	return entry, nil
+}

@@ -1,0 +1,341 @@
+// Package directory reads people from directories that speak LDAP version 3: what the kinds of source share that do.
+package directory
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"time"
+
+	"github.com/go-ldap/ldap/v3"
+	"github.com/hashicorp/go-hclog"
+
+	"github.com/dirsweep/dirsweep/sources"
+	"github.com/dirsweep/dirsweep/sync/identity"
+)
+
+// source is one opened block.
+type source struct {
+	block
+	name string
+	need sources.Need
+	log  hclog.Logger
+	idle chan *session // connections that look-ups have left open
+	now  func() time.Time
+
+	follower           follower
+	heartbeat, silence time.Duration // of watching: see there
+}
+
+// maxIdle connections are kept between look-ups.
+const maxIdle = 4
+
+func (b block) open(name string, need sources.Need) (*source, error) {
+	if need.Groups && b.groups == nil {
+		return nil, fmt.Errorf(
+			`%s: member_of() and person.groups need a groups block: groups { base_dn = "ou=groups,…" }`,
+			name,
+		)
+	}
+	if !need.Groups {
+		b.groups = nil
+	}
+	if _, err := b.tlsConfig(""); err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	log := need.Log
+	if log == nil {
+		log = hclog.NewNullLogger()
+	}
+	if b.insecure {
+		log.Warn("the directory's certificate is NOT verified", "source", name, "argument", "tls_insecure")
+	}
+	return &source{
+		block: b, name: name, need: need, log: log, idle: make(chan *session, maxIdle), now: time.Now,
+		heartbeat: heartbeat, silence: silence,
+	}, nil
+}
+
+// errStopped: the consumer of a sequence wants no more.
+var errStopped = errors.New("stopped by the consumer")
+
+// People implements sources.Source.
+func (s *source) People(ctx context.Context) iter.Seq2[identity.Person, error] {
+	return s.PeopleAndFacts(ctx, new(sources.ReadFacts))
+}
+
+// PeopleAndFacts implements sources.FactReader.
+func (s *source) PeopleAndFacts(ctx context.Context, facts *sources.ReadFacts) iter.Seq2[identity.Person, error] {
+	return func(yield func(identity.Person, error) bool) {
+		if !s.need.Follow || !s.follower.mu.TryLock() {
+			s.whole(ctx, facts, nil, yield)
+			return
+		}
+		defer s.follower.mu.Unlock()
+		old := s.follower.followed
+		defer old.forget()
+		s.follower.followed = followed{}
+		s.whole(ctx, facts, &s.follower.followed, yield)
+		s.follower.missed = s.missed(ctx, &old, &s.follower.followed)
+		facts.Missed = s.follower.missed
+	}
+}
+
+// whole reads everybody, for f to follow where it is not nil. Servers are tried in order until one has yielded a person;
+// from then on that one has to finish.
+func (s *source) whole(
+	ctx context.Context, facts *sources.ReadFacts, f *followed, yield func(identity.Person, error) bool,
+) {
+	var troubles []error
+	for _, url := range s.urls {
+		started := false
+		found, err := s.stream(ctx, url, f, func(p identity.Person, err error) bool {
+			started = true
+			return yield(p, err)
+		})
+		if errors.Is(err, errStopped) {
+			return
+		}
+		if err == nil {
+			err = ctx.Err()
+		}
+		if err == nil {
+			*facts = *found
+			return
+		}
+		troubles = append(troubles, err)
+		var unreachable *unreachableError
+		if started || !errors.As(err, &unreachable) || ctx.Err() != nil {
+			break
+		}
+		s.log.Warn("the directory server is not available", "source", s.name, "url", url, "error", err)
+	}
+	yield(identity.Person{}, s.incomplete(together(troubles)))
+}
+
+// incomplete names the source and makes err an ErrIncomplete where it is none yet.
+func (s *source) incomplete(err error) error {
+	if errors.Is(err, sources.ErrIncomplete) {
+		return fmt.Errorf("%s: %w", s.name, err)
+	}
+	return fmt.Errorf("%s: %w", s.name, &incompleteError{reason: sources.ErrIncomplete.Error(), next: hint(err), err: err})
+}
+
+// stream reads everyone from one server, and has f follow from there where it is not nil.
+func (s *source) stream(
+	ctx context.Context,
+	url string,
+	f *followed,
+	yield func(identity.Person, error) bool,
+) (*sources.ReadFacts, error) {
+	session, err := s.dial(ctx, url)
+	if err != nil {
+		return nil, err
+	}
+	defer session.close()
+	facts := &sources.ReadFacts{Server: url, From: session.currency(ctx, s.bases)}
+	if err := s.visible(ctx, session); err != nil {
+		return nil, err
+	}
+	recording := s.record(ctx, session, facts.From, f)
+	defer recording.discard()
+	var groups *membership
+	if s.groups != nil {
+		if groups, err = session.readGroups(ctx, s.groups, s.bounds(), recording); err != nil {
+			return nil, err
+		}
+	}
+	r := s.reader(ctx, session)
+	ask := r.ask
+	if recording.mirror != nil {
+		ask = recording.mirror.feed.asking(ask)
+	}
+	for _, base := range s.bases {
+		for entries, err := range session.pages(ctx, s.query(base, ask), s.bounds()) {
+			if err != nil {
+				return nil, err
+			}
+			for _, entry := range entries {
+				recording.person(entry)
+				if err := s.hand(ctx, r, groups, entry, facts, yield); err != nil {
+					return nil, err
+				}
+			}
+		}
+	}
+	answers := map[string]bool{}
+	if err := s.conclude(ctx, session, r, groups, facts, answers); err != nil {
+		return nil, err
+	}
+	if f != nil {
+		f.follow(recording.end(ctx, session, s.everywhere()), groups, answers)
+	}
+	return facts, nil
+}
+
+// hand makes a person of an entry and hands them out.
+func (s *source) hand(
+	ctx context.Context, r *entryReader, groups *membership, entry *ldap.Entry, facts *sources.ReadFacts,
+	yield func(identity.Person, error) bool,
+) error {
+	who, err := r.person(ctx, entry)
+	var personal *sources.PersonError
+	if err != nil && !errors.As(err, &personal) {
+		return err
+	}
+	count(facts, who)
+	if groups != nil {
+		who.Groups = groups.of(who.member)
+	}
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	if !yield(who.Person, err) {
+		return errStopped
+	}
+	return nil
+}
+
+// reader makes an entryReader for what comes over a session.
+func (s *source) reader(ctx context.Context, session *session) *entryReader {
+	r := s.entryReader(s.name, s.need.Attributes, s.now())
+	r.serves(session.known(ctx))
+	r.own = s.own(ctx, session)
+	r.complete = session.rest
+	return r
+}
+
+func count(facts *sources.ReadFacts, who decoded) {
+	facts.People++
+	if who.ID.Anchor == "" {
+		facts.Nameless.Add(who.DN)
+	}
+	if who.Own {
+		facts.Own = who.ID.Anchor
+	}
+}
+
+// conclude fills in what only the whole read tells.
+func (s *source) conclude(
+	ctx context.Context,
+	session *session,
+	r *entryReader,
+	groups *membership,
+	facts *sources.ReadFacts,
+	answers map[string]bool,
+) error {
+	facts.Attributes = make(map[string]int, len(r.carried))
+	for name, n := range r.carried {
+		facts.Attributes[name] = *n
+	}
+	if groups != nil {
+		facts.Groups = groups.facts()
+		facts.SetFormer(groups.former)
+		if err := s.dangling(ctx, session, groups, facts.Groups, answers); err != nil {
+			return err
+		}
+	}
+	facts.Until = session.currency(ctx, s.bases)
+	return nil
+}
+
+// visible fails where a base DN cannot be seen at all: some servers then answer with success and nobody.
+func (s *source) visible(ctx context.Context, session *session) error {
+	for _, base := range s.bases {
+		entry, err := session.read(ctx, base, "1.1")
+		if err != nil {
+			return &incompleteError{reason: "base_dn " + base, next: hint(err), err: err}
+		}
+		if entry == nil {
+			return &incompleteError{
+				reason: "base_dn " + base + " cannot be seen",
+				next:   "it does not exist, or the bind DN may not see it",
+			}
+		}
+	}
+	return nil
+}
+
+func (s *source) query(base string, attributes []string) query {
+	return query{base: base, scope: s.scope, filter: s.filter, attributes: attributes}
+}
+
+func (s *source) bounds() bounds {
+	return bounds{pageSize: s.pageSize, maxEntries: s.maxEntries, ignored: s.ignored}
+}
+
+// Close implements sources.Source.
+func (s *source) Close() error {
+	s.follower.mu.Lock()
+	s.follower.forget()
+	s.follower.mu.Unlock()
+	for {
+		select {
+		case session := <-s.idle:
+			session.close()
+		default:
+			return nil
+		}
+	}
+}
+
+// ask runs fn on an idle connection or a new one, at the first server that can be reached, and keeps the
+// connection if it still stands. fn may run more than once: an idle connection may have died unseen.
+func (s *source) ask(ctx context.Context, fn func(*session) error) error {
+	var unreachable *unreachableError
+	for kept := true; kept; {
+		select {
+		case session := <-s.idle:
+			err := fn(session)
+			s.keep(session)
+			if !errors.As(err, &unreachable) || ctx.Err() != nil {
+				return err
+			}
+		default:
+			kept = false
+		}
+	}
+	var troubles []error
+	for _, url := range s.urls {
+		session, err := s.dial(ctx, url)
+		if err == nil {
+			err = fn(session)
+			s.keep(session)
+			if err == nil {
+				return nil
+			}
+		}
+		troubles = append(troubles, err)
+		if !errors.As(err, &unreachable) || ctx.Err() != nil {
+			break
+		}
+	}
+	return together(troubles)
+}
+
+// together joins what each server had to say, in one line.
+func together(troubles []error) error {
+	joined := troubles[0]
+	for _, trouble := range troubles[1:] {
+		joined = fmt.Errorf("%w; %w", joined, trouble)
+	}
+	return joined
+}
+
+func (s *source) keep(session *session) {
+	if session.usable() {
+		select {
+		case s.idle <- session:
+			return
+		default:
+		}
+	}
+	session.close()
+}
+
+// compile checks that a filter can be sent.
+func compile(filter string) error {
+	_, err := ldap.CompileFilter(filter)
+	return err
+}

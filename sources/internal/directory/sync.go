@@ -1,0 +1,177 @@
+package directory
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/go-ldap/ldap/v3"
+
+	"github.com/dirsweep/dirsweep/sources"
+)
+
+// Changes are what has become of entries.
+type changes struct {
+	now  map[uuid]string // the DNs of entries that were added or changed
+	gone []uuid          // entries that were deleted, or left what was asked for
+}
+
+// A rereadError says why nobody can tell for sure what has changed, so that everything has to be read anew.
+type rereadError struct{ why string }
+
+func (e *rereadError) Error() string { return e.why }
+
+// buffered is how many messages of a running search wait for us.
+const buffered = 64
+
+// A syncFeed is OpenLDAP's: content synchronisation (RFC 4533), with the contextCSN of its suffixes as the cookie.
+type syncFeed struct{ suffixes []string }
+
+func (syncFeed) id() anchor { return newAnchor("entryUUID") }
+
+func (f syncFeed) asking(attributes []string) []string { return with(attributes, f.id().name) }
+
+// with adds an attribute to a list, where it is not in it.
+func with(attributes []string, name string) []string {
+	if containsFold(attributes, name) {
+		return attributes
+	}
+	return append(slices.Clip(attributes), name)
+}
+
+// since implements feed: an answer that is not a list of changes (the server has forgotten the cookie, and lists what is
+// there instead) or that does not say of an entry which one it is, is none.
+func (f syncFeed) since(ctx context.Context, s *session, current sources.Currency, into *changes) error {
+	for _, suffix := range f.suffixes {
+		if err := s.changesSince(ctx, suffix, current, into); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// listen implements feed by the persist stage (RFC 4533, 3.4).
+func (f syncFeed) listen(ctx context.Context, s *session, current sources.Currency, changed func()) error {
+	ended := make(chan error, len(f.suffixes))
+	for _, suffix := range f.suffixes {
+		go func() { ended <- s.listen(ctx, suffix, cookieOf(suffix, current), changed) }()
+	}
+	return <-ended
+}
+
+func (s *session) listen(ctx context.Context, suffix, cookie string, changed func()) error {
+	r := s.conn.Syncrepl(ctx, everything(suffix), buffered, ldap.SyncRequestModeRefreshAndPersist, []byte(cookie), false)
+	for r.Next() {
+		changed()
+	}
+	switch err := r.Err(); {
+	case ctx.Err() != nil:
+		return context.Cause(ctx)
+	case err != nil:
+		return err
+	}
+	return errors.New("the server has ended the search that was to tell of changes")
+}
+
+// changesSince asks what has changed below a suffix, containers included.
+func (s *session) changesSince(ctx context.Context, suffix string, since sources.Currency, into *changes) error {
+	cookie := cookieOf(suffix, since)
+	if cookie == "" {
+		return &rereadError{"the server tells no contextCSN of " + suffix}
+	}
+	done := false
+	err := s.do(ctx, func() error {
+		ctx, cancel := context.WithCancel(ctx)
+		defer cancel()
+		r := s.conn.Syncrepl(ctx, everything(suffix), buffered, ldap.SyncRequestModeRefreshOnly, []byte(cookie), false)
+		for r.Next() {
+			ended, err := into.note(r)
+			if err != nil {
+				return err
+			}
+			done = done || ended
+		}
+		return r.Err()
+	})
+	var reread *rereadError
+	switch {
+	case err == nil && !done:
+		return &rereadError{"the server's list of changes has no end"}
+	case errors.As(err, &reread):
+		return reread
+	case err == nil:
+		return nil
+	}
+	var refused *resultError
+	if errors.As(err, &refused) { // e-syncRefreshRequired (4096), a limit, a cookie from the future …
+		return &rereadError{fmt.Sprintf("the server does not say what has changed: %v", refused)}
+	}
+	return err
+}
+
+// everything is a search for each entry below a suffix, whatever it is, without its attributes.
+func everything(suffix string) *ldap.SearchRequest {
+	return ldap.NewSearchRequest(suffix, ldap.ScopeWholeSubtree, ldap.NeverDerefAliases, 0, 0, false, "(objectClass=*)",
+		[]string{"1.1"}, nil)
+}
+
+// note takes one message in. done tells that it was the last.
+func (c *changes) note(r ldap.Response) (done bool, err error) {
+	state := false
+	for _, control := range r.Controls() {
+		switch control := control.(type) {
+		case *ldap.ControlSyncState:
+			state = true
+			if entry := r.Entry(); control.State == ldap.SyncStateDelete {
+				c.gone = append(c.gone, uuid(control.EntryUUID))
+			} else if entry != nil && control.State != ldap.SyncStatePresent {
+				c.now[uuid(control.EntryUUID)] = entry.DN
+			} else {
+				return false, &rereadError{"the server lists who is there, not who has changed"}
+			}
+		case *ldap.ControlSyncInfo:
+			switch {
+			case control.RefreshPresent != nil, control.SyncIdSet != nil && !control.SyncIdSet.RefreshDeletes:
+				return false, &rereadError{"the server lists who is there, not who has changed: it has forgotten the changes in between"}
+			case control.SyncIdSet != nil:
+				for _, id := range control.SyncIdSet.SyncUUIDs {
+					c.gone = append(c.gone, uuid(id))
+				}
+			}
+		case *ldap.ControlSyncDone:
+			if !control.RefreshDeletes {
+				return false, &rereadError{"the server lists who is there, not who has changed"}
+			}
+			done = true
+		}
+	}
+	if entry := r.Entry(); entry != nil && !state {
+		return false, &rereadError{"the server does not say which entry " + entry.DN + " is"}
+	}
+	if reference := r.Referral(); reference != "" && !partition(reference) {
+		return false, &rereadError{"a part is on another server, " + reference}
+	}
+	return done, nil
+}
+
+// cookieOf is the cookie of OpenLDAP (slapd-config(5), syncprov) for a server that was so current: the contextCSN of
+// the suffix, one for each server that takes writes.
+func cookieOf(suffix string, current sources.Currency) string {
+	normal, err := normalDN(suffix)
+	if err != nil {
+		return ""
+	}
+	var list []string
+	for sequence, csn := range current {
+		if strings.HasPrefix(sequence, normal+" ") {
+			list = append(list, csn)
+		}
+	}
+	if len(list) == 0 {
+		return ""
+	}
+	slices.Sort(list)
+	return "rid=000,csn=" + strings.Join(list, ";")
+}

@@ -1,0 +1,116 @@
+package directory
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/go-ldap/ldap/v3"
+
+	"github.com/dirsweep/dirsweep/sources"
+)
+
+// An updateFeed is that of a domain controller: everything that it changes gets its next update number
+// (MS-ADTS 3.1.1.1.9), deleted objects included, as long as whoever asks may see those.
+type updateFeed struct{ domains []string }
+
+// deletedObjects names the container of deleted objects in a domain (MS-ADTS 6.1.1.4).
+const deletedObjects = "<WKGUID=18E2EA80684F11D2B9AA00C04F79F805,%s>"
+
+// updateFeed finds out whether everything can be seen that changes in some domains, deletions included.
+func (s *source) updateFeed(ctx context.Context, session *session, domains []string) (f feed, why string) {
+	for _, domain := range domains {
+		q := query{
+			base: fmt.Sprintf(deletedObjects, domain), scope: ldap.ScopeBaseObject, filter: "(objectClass=*)",
+			attributes: []string{"isDeleted"}, controls: []ldap.Control{ldap.NewControlMicrosoftShowDeleted()},
+		}
+		result, err := session.search(ctx, q, 0, nil)
+		// Whoever may not see deleted objects may see the name of their container all the same, as Samba does it.
+		if err != nil || len(result.Entries) != 1 || result.Entries[0].GetEqualFoldAttributeValue("isDeleted") == "" {
+			return nil, "deletions in " + domain + " cannot be seen: let the bind DN list CN=Deleted Objects and read what is in it"
+		}
+	}
+	return updateFeed{domains}, ""
+}
+
+func (updateFeed) id() anchor { return newAnchor("objectGUID") }
+
+func (f updateFeed) asking(attributes []string) []string { return with(attributes, f.id().name) }
+
+func (f updateFeed) since(ctx context.Context, s *session, current sources.Currency, into *changes) error {
+	next, err := nextUpdate(current)
+	if err != nil {
+		return err
+	}
+	for _, domain := range f.domains {
+		q := query{
+			base: domain, scope: ldap.ScopeWholeSubtree, filter: "(uSNChanged>=" + next + ")",
+			attributes: []string{f.id().name, "isDeleted"}, controls: []ldap.Control{ldap.NewControlMicrosoftShowDeleted()},
+		}
+		for entries, err := range s.pages(ctx, q, bounds{pageSize: updatesPage, maxEntries: 10 * mostChanged}) {
+			if err != nil {
+				return err
+			}
+			for _, entry := range entries {
+				id, ok := f.id().uuidOf(entry)
+				switch {
+				case !ok:
+					return &rereadError{"the entry " + readable(entry.DN) + " has changed, and shows no " + f.id().name}
+				case strings.EqualFold(entry.GetEqualFoldAttributeValue("isDeleted"), "TRUE"):
+					into.gone = append(into.gone, id)
+				default:
+					into.now[id] = entry.DN
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// updatesPage is how many objects come at once: what a domain controller allows by default (MS-ADTS 3.1.1.3.4.6).
+const updatesPage = 1000
+
+// nextUpdate is the number of the first update that somebody does not know who is as current as that.
+func nextUpdate(current sources.Currency) (string, error) {
+	for _, number := range current {
+		var n uint64
+		if _, err := fmt.Sscanf(number, "%d", &n); err != nil || len(current) != 1 {
+			break
+		}
+		return fmt.Sprint(n + 1), nil
+	}
+	return "", &rereadError{"the server does not tell how current it is"}
+}
+
+// pollEach is how often a domain controller is asked whether anything has changed: one entry is read for it.
+const pollEach = 500 * time.Millisecond
+
+// listen implements feed by asking for the last update number.
+func (f updateFeed) listen(ctx context.Context, s *session, current sources.Currency, changed func()) error {
+	tick := time.NewTicker(pollEach)
+	defer tick.Stop()
+	last, err := nextUpdate(current)
+	if err != nil {
+		return err
+	}
+	for {
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-tick.C:
+		}
+		dse, err := s.read(ctx, "", "highestCommittedUSN")
+		if err != nil {
+			return err
+		}
+		if dse == nil {
+			return errors.New("the server shows no root DSE any more")
+		}
+		if now := dse.GetEqualFoldAttributeValue("highestCommittedUSN"); now != last {
+			last = now
+			changed()
+		}
+	}
+}

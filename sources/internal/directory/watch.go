@@ -1,0 +1,155 @@
+package directory
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/go-ldap/ldap/v3"
+
+	"github.com/dirsweep/dirsweep/sources"
+)
+
+// The times of watching a server.
+const (
+	heartbeat   = 15 * time.Second // between questions whether it is still there
+	silence     = 15 * time.Second // within which it has to answer them
+	soonest     = time.Second      // after which it is tried again, the first time
+	latest      = 30 * time.Second
+	unwatchable = 5 * time.Minute // after which a server is tried again that does not tell of changes
+)
+
+// errUnwatchable says that a server does not tell of changes.
+var errUnwatchable = errors.New("the server does not say when something changes")
+
+// Watch implements sources.Watcher by the persist stage of content synchronisation (RFC 4533, 3.4): one connection to
+// the first server that can be reached, which is asked now and then whether it is still there.
+func (s *source) Watch(ctx context.Context, tell func(sources.Sign)) {
+	wait := soonest
+	for ctx.Err() == nil {
+		began := s.now()
+		err := s.watch(ctx, func() { tell(sources.Sign{Pushing: true}) })
+		if ctx.Err() != nil {
+			return
+		}
+		tell(sources.Sign{Why: err.Error()})
+		if s.now().Sub(began) > time.Minute {
+			wait = soonest
+		}
+		pause := wait
+		if errors.Is(err, errUnwatchable) {
+			pause = unwatchable
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(pause):
+		}
+		wait = min(2*wait, latest)
+	}
+}
+
+// watch watches one server until that ends. changed is called once it has begun, and at each sign that something may
+// have changed.
+func (s *source) watch(ctx context.Context, changed func()) error {
+	session, err := s.reach(ctx)
+	if err != nil {
+		return err
+	}
+	defer session.close()
+	session.timeout = min(session.timeout, s.silence)
+	current := session.currency(ctx, s.bases)
+	feed, why := s.feed(ctx, session, current)
+	if feed == nil {
+		return fmt.Errorf("%w: %s", errUnwatchable, why)
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	stop := context.AfterFunc(ctx, func() { _ = session.raw.Close() })
+	defer stop()
+	ended := make(chan error, 1)
+	go func() { ended <- feed.listen(ctx, session, current, changed) }()
+	changed() // whatever happened before tells nobody any more
+	beat := time.NewTicker(s.heartbeat)
+	defer beat.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case err := <-ended:
+			return fmt.Errorf("%s: %w", session.url, err)
+		case <-beat.C:
+			if _, err := session.read(ctx, "", "1.1"); err != nil {
+				return fmt.Errorf("%s: %w", session.url, err)
+			}
+		}
+	}
+}
+
+// reach signs in to the first server that can be reached.
+func (s *source) reach(ctx context.Context) (*session, error) {
+	var troubles []error
+	for _, url := range s.urls {
+		session, err := s.dial(ctx, url)
+		if err == nil {
+			return session, nil
+		}
+		troubles = append(troubles, err)
+	}
+	return nil, together(troubles)
+}
+
+// A feed is how a kind of server tells what changes.
+type feed interface {
+	// id is the attribute that tells which entry is which, for life.
+	id() anchor
+	// asking are attributes to ask for, and what it takes to follow the entries that are found.
+	asking(attributes []string) []string
+	// since asks what has changed since the server was so current. Where it does not tell for sure, the error is a
+	// *rereadError.
+	since(ctx context.Context, s *session, current sources.Currency, into *changes) error
+	// listen calls changed at each sign that something may have changed since the server was so current, until there can
+	// be none any more: it always returns an error.
+	listen(ctx context.Context, s *session, current sources.Currency, changed func()) error
+}
+
+// feed finds how a server tells what changes; nil, and why, where it does not.
+func (s *source) feed(ctx context.Context, session *session, current sources.Currency) (f feed, why string) {
+	about := session.known(ctx)
+	var own []string
+	for _, suffix := range about.contexts {
+		if holds(suffix, s.bases) {
+			own = append(own, suffix)
+		}
+	}
+	switch {
+	case about.directory && len(current) == 0:
+		return nil, "it shows no highestCommittedUSN, or no invocationId: let the bind DN read its NTDS settings"
+	case about.directory:
+		return s.updateFeed(ctx, session, own)
+	case !slices.Contains(about.controls, ldap.ControlTypeSyncRequest):
+		return nil, "it has no content synchronisation (RFC 4533; OpenLDAP's overlay syncprov)"
+	case !about.slapd:
+		return nil, "only the ways of OpenLDAP and of Active Directory to tell of changes are known"
+	case len(current) == 0:
+		return nil, "it shows no contextCSN: let the bind DN read that of the suffix"
+	}
+	return syncFeed{own}, ""
+}
+
+// follows is feed for a server whose entries are to be followed as well.
+func (s *source) follows(ctx context.Context, session *session, current sources.Currency) (f feed, why string) {
+	if slices.ContainsFunc(s.need.Attributes, func(name string) bool { return strings.EqualFold(name, "memberOf") }) {
+		return nil, "memberOf changes without a change of its entry: use member_of() and a groups block"
+	}
+	for _, base := range s.everywhere() {
+		if !slices.ContainsFunc(session.known(ctx).contexts, func(suffix string) bool {
+			return within(base, suffix) && holds(suffix, s.bases)
+		}) {
+			return nil, base + " is in another part of the directory than the people"
+		}
+	}
+	return s.feed(ctx, session, current)
+}
