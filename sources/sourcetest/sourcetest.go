@@ -50,6 +50,7 @@ func Run(t *testing.T, start func(t testing.TB) Harness) {
 		{"R3RenamedIsTheSame", renamed},
 		{"R3OldLoginNewPerson", oldLogin},
 		{"Inactive", inactive},
+		{"R2LatestIsWhole", latest},
 		{"R1Find", find},
 		{"R1Facts", facts},
 		{"R1Strength", strength},
@@ -104,6 +105,37 @@ func many(n int) []string {
 		logins[i] = fmt.Sprintf("p%03d", i)
 	}
 	return logins
+}
+
+// latest: what a Follower shows after each kind of change is what a whole read shows.
+func latest(t *testing.T, h Harness) {
+	login, surname, mail := h.Names()
+	need := sources.Need{Attributes: []string{login, surname, mail}}
+	slices.Sort(need.Attributes)
+	reads := open(t, h, need)
+	need.Follow, need.Scratch = true, t.TempDir()
+	follower, ok := open(t, h, need).(sources.Follower)
+	if !ok {
+		t.Skip("the kind does not follow changes, and reads everything each time")
+	}
+	add(t, h, many(10)...)
+	for what, change := range []func(){
+		func() {}, func() { add(t, h, "newcomer") }, func() { h.Rename(t, "p001", "renamed") }, func() { h.SetMail(t, "p002", "") },
+		func() { h.SetMail(t, "p003", "x@example.org") }, func() { h.Disable(t, "p004") }, func() { h.Delete(t, "p005") },
+		func() { h.Away(t, "p006") }, func() { h.Away(t, "p007") }, func() { h.Back(t, "p006") }, func() {},
+	} {
+		change()
+		shown := map[string]identity.Person{}
+		for p, err := range follower.Latest(t.Context(), new(sources.ReadFacts)) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			shown[p.Name] = p
+		}
+		if diff := cmp.Diff(Read(t, reads), shown); diff != "" {
+			t.Errorf("change %d:\n%s", what, diff)
+		}
+	}
 }
 
 func nobody(t *testing.T, h Harness) {

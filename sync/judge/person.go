@@ -66,7 +66,7 @@ func Person(known Known, entry Entry, e Evaluation, targets []string, now time.T
 	if !e.Active {
 		r.Verdict, r.Noticed, r.Left = Leave, known.Noticed, known.Left
 		if r.Noticed.IsZero() {
-			r.Noticed, r.Left = now, happened(known, entry)
+			r.Noticed, r.Left = now, Happened(known.Changed, entry.Changed)
 		}
 		return r
 	}
@@ -82,11 +82,12 @@ func Person(known Known, entry Entry, e Evaluation, targets []string, now time.T
 	return r
 }
 
-// happened is when an entry came to say that its person left: when it was last changed, if that was since the last
-// read. An entry that was not changed became inactive by the clock or by the config, and then nothing dates it.
-func happened(known Known, entry Entry) time.Time {
-	if known.Changed.IsZero() || !entry.Changed.After(known.Changed) {
+// Happened is when an entry came to say what it says: when it was last changed, if that was since it was last known to
+// be. An entry that was not changed says it by the clock, by the config, or because something else was changed, such as
+// the container that it is in, and then nothing dates it.
+func Happened(known, changed time.Time) time.Time {
+	if known.IsZero() || !changed.After(known) {
 		return time.Time{}
 	}
-	return entry.Changed
+	return changed
 }

@@ -175,6 +175,9 @@ func (r *Read) sighting(ctx context.Context, n int, p state.Person) judge.Sighti
 			out.Order = judge.Older
 		}
 	}
+	if p.Changed != 0 {
+		out.Changed = judge.Happened(unix(p.Changed), out.Changed)
+	}
 	if out.Changed.After(r.o.Now) {
 		out.Changed = r.o.Now
 	}

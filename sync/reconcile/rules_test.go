@@ -788,3 +788,18 @@ func TestR14AnAcceptedClosingCoversNoEdit(t *testing.T) {
 		t.Errorf("active %v, held %+v", app.Users(t)[who]["active"], report.Held)
 	}
 }
+
+// TestR19AMovedContainerIsNotDatedByItsPeople: their own entries were not changed, and tell nothing of when that was.
+func TestR19AMovedContainerIsNotDatedByItsPeople(t *testing.T) {
+	l, dir, _ := company(t, 20, "", nil)
+	sales := dir.AddUnit(t, "sales", dir.PeopleDN())
+	dir.Move(t, dir.AddPerson(t, "ann", nil), sales)
+	l.full()
+	later := time.Now().Add(time.Hour)
+	l.now = func() time.Time { return later }
+	dir.Move(t, sales, dir.FormerDN())
+	report := l.full()
+	if len(report.Closed) != 1 || report.Closed[0].Took > time.Minute {
+		t.Errorf("closed %+v", report.Closed)
+	}
+}
