@@ -8,8 +8,11 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/hashicorp/go-hclog"
 	"github.com/robfig/cron/v3"
 
+	"github.com/dirsweep/dirsweep/cmd/internal/control"
+	"github.com/dirsweep/dirsweep/sources"
 	"github.com/dirsweep/dirsweep/sync/reconcile"
 )
 
@@ -152,5 +155,25 @@ func TestAPushedChangeWaitsForNoClock(t *testing.T) {
 				t.Errorf("passes %q, want %q first", got[:min(len(got), 5)], c.want)
 			}
 		})
+	}
+}
+
+func TestASignIsAReasonToRead(t *testing.T) {
+	d := &Daemon{log: hclog.NewNullLogger(), delta: make(chan struct{}, 1), pushing: map[string]control.Push{}}
+	asked := func() bool {
+		select {
+		case <-d.delta:
+			return true
+		default:
+			return false
+		}
+	}
+	for range 2 {
+		if d.signed("corp", sources.Sign{Pushing: true}); !asked() || !d.pushing["corp"].On {
+			t.Error("a sign is no reason to read")
+		}
+	}
+	if d.signed("corp", sources.Sign{Why: "the server is away"}); asked() || d.pushing["corp"].On || d.pushing["corp"].Why == "" {
+		t.Errorf("%+v", d.pushing["corp"])
 	}
 }

@@ -309,6 +309,19 @@ func (s *Server) Start(t testing.TB) {
 	check(t, "start Samba again", s.run())
 }
 
+// Save keeps the database of a stopped controller as it is now, and returns what puts it back: a controller that is
+// restored from an image of itself, as no administrator should.
+func (s *Server) Save(t testing.TB) (restore func()) {
+	t.Helper()
+	image := s.path("image.tar")
+	output(t, "keep the database", "tar", "-C", s.dir, "-cf", image, "private")
+	return func() {
+		t.Helper()
+		check(t, "remove the database", os.RemoveAll(s.path("private")))
+		output(t, "put the database back", "tar", "-C", s.dir, "-xf", image)
+	}
+}
+
 // Freeze makes the controller hang: connections stand, nothing is answered.
 func (s *Server) Freeze(t testing.TB) { t.Helper(); s.end(t, syscall.SIGSTOP) }
 

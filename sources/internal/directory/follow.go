@@ -160,7 +160,7 @@ func (u *update) ask(ctx context.Context, current sources.Currency) error {
 	if err := u.s.visible(ctx, u.session); err != nil {
 		return err
 	}
-	found := &changes{now: map[uuid]string{}}
+	found := &changes{now: map[uuid]string{}, ignored: u.s.ignored}
 	if err := u.m.feed.since(ctx, u.session, u.m.until, found); err != nil {
 		return err
 	}

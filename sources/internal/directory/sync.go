@@ -16,6 +16,8 @@ import (
 type changes struct {
 	now  map[uuid]string // the DNs of entries that were added or changed
 	gone []uuid          // entries that were deleted, or left what was asked for
+
+	ignored []string // DNs below which references need not be followed
 }
 
 // A rereadError says why nobody can tell for sure what has changed, so that everything has to be read anew.
@@ -150,7 +152,7 @@ func (c *changes) note(r ldap.Response) (done bool, err error) {
 	if entry := r.Entry(); entry != nil && !state {
 		return false, &rereadError{"the server does not say which entry " + entry.DN + " is"}
 	}
-	if reference := r.Referral(); reference != "" && !partition(reference) {
+	if reference := r.Referral(); reference != "" && !ignorable(reference, c.ignored) {
 		return false, &rereadError{"a part is on another server, " + reference}
 	}
 	return done, nil

@@ -49,7 +49,7 @@ func (f updateFeed) since(ctx context.Context, s *session, current sources.Curre
 			base: domain, scope: ldap.ScopeWholeSubtree, filter: "(uSNChanged>=" + next + ")",
 			attributes: []string{f.id().name, "isDeleted"}, controls: []ldap.Control{ldap.NewControlMicrosoftShowDeleted()},
 		}
-		for entries, err := range s.pages(ctx, q, bounds{pageSize: updatesPage, maxEntries: 10 * mostChanged}) {
+		for entries, err := range s.pages(ctx, q, bounds{pageSize: updatesPage, maxEntries: 10 * mostChanged, ignored: into.ignored}) {
 			if err != nil {
 				return err
 			}

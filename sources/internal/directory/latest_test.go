@@ -1,0 +1,171 @@
+//go:build unix
+
+package directory
+
+import (
+	"testing"
+
+	"github.com/go-ldap/ldap/v3"
+	gocmp "github.com/google/go-cmp/cmp"
+	googleuuid "github.com/google/uuid"
+
+	"github.com/dirsweep/dirsweep/sources/activedirectory/sambatest"
+	"github.com/dirsweep/dirsweep/sources/ldap/slapdtest"
+)
+
+// same fails where following shows something else than reading everything.
+func same(t *testing.T, follows, reads *source, people int) {
+	t.Helper()
+	now, want := stateOf(t, follows, false), stateOf(t, reads, true)
+	if diff := gocmp.Diff(want.People, now.People); diff != "" || len(now.People) != people {
+		t.Errorf("%d people, want %d:\n%s", len(now.People), people, diff)
+	}
+}
+
+// TestLatestSeesWhoGoesOutOfSight: whoever is moved to where the source may not look is not there any more.
+func TestLatestSeesWhoGoesOutOfSight(t *testing.T) {
+	s := slapdtest.Start(t, slapdtest.Options{People: 12, Groups: 2})
+	s.Restrict(t, `to dn.subtree="`+s.FormerDN()+`" by * none`)
+	follows, reads := following(t, s)
+	same(t, follows, reads, 12)
+	s.Move(t, s.PersonDN(slapdtest.UID(3)), s.FormerDN())
+	s.Set(t, s.PersonDN(slapdtest.UID(4)), "title", "x")
+	same(t, follows, reads, 11)
+	sales := s.AddUnit(t, "sales", s.PeopleDN())
+	s.Move(t, s.AddPerson(t, "ann", nil), sales)
+	same(t, follows, reads, 12)
+	s.Move(t, sales, s.FormerDN())
+	same(t, follows, reads, 11)
+}
+
+// TestLatestFollowsNoMemberOf: it changes with the group alone, and no change of its entry tells of it.
+func TestLatestFollowsNoMemberOf(t *testing.T) {
+	s := slapdtest.Start(t, slapdtest.Options{People: 12, Groups: 2})
+	follows, reads := following(t, s)
+	for _, source := range []*source{follows, reads} {
+		source.need.Attributes = append(source.need.Attributes, "memberOf")
+	}
+	same(t, follows, reads, 12)
+	s.AddGroup(t, "staff", s.PersonDN(slapdtest.UID(3)))
+	same(t, follows, reads, 12)
+	if follows.follower.mirror != nil {
+		t.Error("it is followed")
+	}
+}
+
+// TestLatestOfWhoMayNotSeeDeletions: nobody would hear of them, so that everything is read each time.
+func TestLatestOfWhoMayNotSeeDeletions(t *testing.T) {
+	s := sambatest.Start(t, sambatest.Options{People: 12, Blind: true})
+	follows, reads := followingDomain(t, s)
+	same(t, follows, reads, 12)
+	s.Delete(t, s.PersonDN(sambatest.UID(3)))
+	same(t, follows, reads, 11)
+	if follows.follower.mirror != nil {
+		t.Error("it is followed")
+	}
+}
+
+// TestLatestOfARestoredController: a controller that was put back to an image of itself counts from there again, and has
+// other changes under the numbers that were read.
+func TestLatestOfARestoredController(t *testing.T) {
+	s := sambatest.Start(t, sambatest.Options{People: 12, Groups: 2})
+	s.Stop(t)
+	restore := s.Save(t)
+	s.Start(t)
+	follows, reads := followingDomain(t, s)
+	same(t, follows, reads, 12)
+	s.AddPerson(t, "newcomer", nil)
+	for range 3 {
+		s.Set(t, s.PersonDN(sambatest.UID(5)), "title", "director")
+		s.Set(t, s.PersonDN(sambatest.UID(5)), "title")
+	}
+	same(t, follows, reads, 13)
+	s.Stop(t)
+	restore()
+	s.Start(t)
+	s.Delete(t, s.PersonDN(sambatest.UID(3)))
+	same(t, follows, reads, 11)
+	s.Delete(t, s.PersonDN(sambatest.UID(4)))
+	same(t, follows, reads, 10)
+}
+
+// A message is what a server says to a question for changes.
+type message struct {
+	ldap.Response
+	entry    *ldap.Entry
+	referral string
+	controls []ldap.Control
+}
+
+func (a message) Entry() *ldap.Entry { return a.entry }
+
+func (a message) Referral() string { return a.referral }
+
+func (a message) Controls() []ldap.Control { return a.controls }
+
+// TestOnlyChangesAreTakenForChanges: a list of who is there, or of nobody in particular, is no list of who has changed.
+func TestOnlyChangesAreTakenForChanges(t *testing.T) {
+	entry := ldap.NewEntry("uid=a,o=x", nil)
+	state := func(state ldap.ControlSyncStateState) *ldap.ControlSyncState {
+		return &ldap.ControlSyncState{State: state, EntryUUID: [16]byte{1}}
+	}
+	set := func(deletes bool) *ldap.ControlSyncInfo {
+		return &ldap.ControlSyncInfo{SyncIdSet: &ldap.ControlSyncInfoSyncIdSet{
+			RefreshDeletes: deletes, SyncUUIDs: []googleuuid.UUID{{2}, {3}},
+		}}
+	}
+	for name, c := range map[string]struct {
+		says      message
+		now, gone int
+		done      bool
+		reread    bool
+	}{
+		"added":             {says: message{entry: entry, controls: []ldap.Control{state(ldap.SyncStateAdd)}}, now: 1},
+		"changed":           {says: message{entry: entry, controls: []ldap.Control{state(ldap.SyncStateModify)}}, now: 1},
+		"deleted":           {says: message{entry: entry, controls: []ldap.Control{state(ldap.SyncStateDelete)}}, gone: 1},
+		"deleted, in a set": {says: message{controls: []ldap.Control{set(true)}}, gone: 2},
+		"a new cookie":      {says: message{controls: []ldap.Control{&ldap.ControlSyncInfo{NewCookie: &ldap.ControlSyncInfoNewCookie{}}}}},
+		"that was all":      {says: message{controls: []ldap.Control{&ldap.ControlSyncDone{RefreshDeletes: true}}}, done: true},
+		"present":           {says: message{entry: entry, controls: []ldap.Control{state(ldap.SyncStatePresent)}}, reread: true},
+		"present, in a set": {says: message{controls: []ldap.Control{set(false)}}, reread: true},
+		"the list of who is there ends": {
+			says: message{controls: []ldap.Control{&ldap.ControlSyncInfo{RefreshPresent: &ldap.ControlSyncInfoRefreshPresent{}}}}, reread: true,
+		},
+		"that were all who are there":     {says: message{controls: []ldap.Control{&ldap.ControlSyncDone{}}}, reread: true},
+		"an entry, and not which":         {says: message{entry: entry}, reread: true},
+		"a part is on another server":     {says: message{referral: "ldap://other.example.org/ou=x,o=x"}, reread: true},
+		"so is a part that has no people": {says: message{referral: "ldaps://ad.example.org/CN=Configuration,DC=ad,DC=example,DC=org"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			found := &changes{now: map[uuid]string{}}
+			done, err := found.note(c.says)
+			if (err != nil) != c.reread || done != c.done || len(found.now) != c.now || len(found.gone) != c.gone {
+				t.Errorf("done %v, %d changed, %d gone, %v", done, len(found.now), len(found.gone), err)
+			}
+		})
+	}
+}
+
+// TestAListOfChangesHasAnEnd: one that breaks off without a word, as a cancelled search does in the library, is no list.
+func TestAListOfChangesHasAnEnd(t *testing.T) {
+	s := slapdtest.Start(t, slapdtest.Options{People: 3})
+	follows, _ := following(t, s)
+	session, err := follows.reach(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer session.close()
+	current := session.currency(t.Context(), follows.bases)
+	feed, why := follows.feed(t.Context(), session, current)
+	if feed == nil {
+		t.Fatal(why)
+	}
+	found := &changes{now: map[uuid]string{}}
+	if err := feed.since(t.Context(), session, current, found); err != nil {
+		t.Fatal(err)
+	}
+	session.close() // the library says nothing of it
+	if err := feed.since(t.Context(), session, current, found); err == nil {
+		t.Error("a list of changes of a connection that is closed is taken for one")
+	}
+}
