@@ -28,6 +28,9 @@ const (
 	latencyLeavers = "LATENCY_LEAVERS" // 500
 )
 
+// meanBetween is the mean time between two who leave: with it an application at the default rate is half busy.
+const meanBetween = 500 * time.Millisecond
+
 // BenchmarkLatency has people leave in five ways, at random instants and without waiting for one another, while the rest
 // of the directory changes as well and a full pass runs. It prints how long it took from the directory's acknowledgement
 // until the account was read back inactive, by the benchmark's own clock, and what dirsweep itself says.
@@ -127,7 +130,7 @@ target "scim" "app" {
 				b.Fatal(err)
 			}
 		}
-		time.Sleep(time.Duration(r.ExpFloat64() * float64(200*time.Millisecond)))
+		time.Sleep(time.Duration(r.ExpFloat64() * float64(meanBetween)))
 		way, uid := r.IntN(len(ways)), slapdtest.UID(n)
 		ways[way].leave(dir.PersonDN(uid))
 		left := time.Now()
