@@ -9,7 +9,8 @@ state {
 }
 
 schedule {
-  full  = "0 2 * * *" # cron: minute, hour, day, month, weekday. Reads every source and every target whole
+  full = "0 2 * * *" # cron: minute, hour, day, month, weekday. Reads every source and every target whole
+  # A directory that says when something changes (OpenLDAP, Active Directory) is followed at once, whatever the clock says.
   delta = "@every 1m" # every source, and of the targets only the accounts of people who changed
 }
 
