@@ -11,10 +11,10 @@ WHOLE := cmd/dirsweep cmd/internal/acceptance cmd/internal/fieldcases
 export PATH := $(PATH):/usr/sbin:/sbin
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test needs check format vet staticcheck tidy cross model race bench year mutants generate lint clean
+.PHONY: help build demo test needs check format vet staticcheck tidy cross model race bench bench-latency year mutants generate lint clean
 
 help: ## list the targets
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1|/' | awk -F'|' '{ printf "  %-12s %s\n", $$1, $$2 }'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1|/' | awk -F'|' '{ printf "  %-14s %s\n", $$1, $$2 }'
 
 build: ## bin/dirsweep, static, for this machine
 	CGO_ENABLED=0 $(GO) build -buildvcs=false -trimpath -ldflags '$(LDFLAGS)' -o bin/ ./cmd/dirsweep
@@ -58,7 +58,10 @@ race: needs ## every test again, under the race detector
 	$(GO) test -race -timeout $(TEST_TIMEOUT) ./...
 
 bench: needs ## one table: reading and whole passes of 10,000 and 100,000 people beside ldapsearch and a bare listing
-	$(GO) test -run '^$$' -bench . -benchtime 1x -timeout 1h ./cmd/internal/bench
+	$(GO) test -run '^$$' -bench 'Table|Leavers' -benchtime 1x -timeout 1h ./cmd/internal/bench
+
+bench-latency: needs ## how soon a leaver's account is closed, by directory: 500 who leave 5,000; LATENCY_LEAVERS=50 for fewer
+	$(GO) test -run '^$$' -bench Latency -benchtime 1x -timeout 1h ./cmd/internal/bench
 
 year: ## a simulated year of 100,000 people: what state, trail and evidence come to; YEAR_PEOPLE=20000 for fewer
 	YEAR_PEOPLE=$${YEAR_PEOPLE:-100000} $(GO) test -count=1 -v -run '^TestYear$$' -timeout 3h ./cmd/internal/bench
