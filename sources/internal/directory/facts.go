@@ -29,6 +29,7 @@ type server struct {
 	light     bool     // AD LDS, whose users have no userAccountControl
 	service   string   // Active Directory: the DN of the server's own settings
 	schema    string   // where the schema is
+	vendor    string   // who made it, by its own words
 	controls  []string // that it supports
 	slapd     bool     // OpenLDAP, which tells to the microsecond when an entry was changed
 }
@@ -39,7 +40,7 @@ func (s *session) describe(ctx context.Context) (*server, error) {
 		return s.server, nil
 	}
 	dse, err := s.read(ctx, "", "namingContexts", "supportedExtension", "supportedControl", "supportedCapabilities", "dsServiceName",
-		"subschemaSubentry", "structuralObjectClass")
+		"subschemaSubentry", "structuralObjectClass", "vendorName", "vendorVersion")
 	if err != nil {
 		return nil, err
 	}
@@ -54,6 +55,7 @@ func (s *session) describe(ctx context.Context) (*server, error) {
 			light:     slices.Contains(capabilities, lightweight),
 			service:   dse.GetEqualFoldAttributeValue("dsServiceName"),
 			schema:    dse.GetEqualFoldAttributeValue("subschemaSubentry"),
+			vendor:    dse.GetEqualFoldAttributeValue("vendorName") + " " + dse.GetEqualFoldAttributeValue("vendorVersion"),
 			slapd:     strings.EqualFold(dse.GetEqualFoldAttributeValue("structuralObjectClass"), "OpenLDAProotDSE"),
 		}
 	}

@@ -118,11 +118,15 @@ func (s *source) catchUp(ctx context.Context, f *followed) (*session, sources.Cu
 		return nil, nil, &rereadError{"much of it has changed since everybody was read"}
 	}
 	current := session.currency(ctx, s.bases)
+	position, err := m.feed.position(current)
+	if err != nil {
+		return nil, nil, err
+	}
 	u := update{
 		s: s, session: session, m: m, members: f.members, before: map[uuid]string{}, after: map[uuid]string{},
 	}
-	if !maps.Equal(current, m.until) {
-		if err := u.ask(ctx, current); err != nil {
+	if !maps.Equal(position, m.until) {
+		if err := u.ask(ctx, position); err != nil {
 			return nil, nil, err
 		}
 	}
@@ -132,7 +136,7 @@ func (s *source) catchUp(ctx context.Context, f *followed) (*session, sources.Cu
 	if m.groups.changed {
 		f.members, m.groups.changed = nil, false
 	}
-	m.until = current
+	m.until = position
 	return session, current, nil
 }
 
@@ -153,8 +157,8 @@ type update struct {
 const mostChanged = 2000
 
 // ask asks the server what has changed, and takes it in.
-func (u *update) ask(ctx context.Context, current sources.Currency) error {
-	if !current.Covers(u.m.until) {
+func (u *update) ask(ctx context.Context, position sources.Currency) error {
+	if !position.Covers(u.m.until) {
 		return &rereadError{"the server knows less than it did, or is another one"}
 	}
 	if err := u.s.visible(ctx, u.session); err != nil {
@@ -219,40 +223,55 @@ func (u *update) forget(of *entries, id uuid) error {
 
 // unsettle notes the names that mean somebody else than before, or nobody.
 func (u *update) unsettle() {
+	now := u.s.now()
 	for id, dn := range u.before {
 		if u.after[id] != dn {
-			u.m.unsettled[dn] = u.s.now()
+			u.m.unsettled[dn] = unsettled{now, now}
 		}
 	}
 	for id, dn := range u.after {
 		if u.before[id] != dn {
-			u.m.unsettled[dn] = u.s.now()
+			u.m.unsettled[dn] = unsettled{now, now}
 		}
 	}
 }
 
-// settleTime is how long a server may take to mend the groups that list somebody who has another DN now.
-const settleTime = 30 * time.Second
-
 // settle reads again the groups that may have been mended without a word: those that list, or listed, a DN which means
-// somebody else now, or nobody.
+// somebody else now, or nobody. That is done at once, and again after longer and longer times, as long as the server may
+// take for it.
 func (u *update) settle(ctx context.Context) error {
 	m, now := u.m, u.s.now()
-	if len(m.unsettled) == 0 || u.s.groups == nil {
+	if u.s.groups == nil {
+		return nil
+	}
+	var due []string
+	for _, dn := range slices.Sorted(maps.Keys(m.unsettled)) {
+		one := m.unsettled[dn]
+		if one.next.After(now) && !one.since.After(now) {
+			continue
+		}
+		due = append(due, dn)
+		passed := max(0, now.Sub(one.since))
+		if one.next = now.Add(max(time.Second, passed)); passed < m.feed.settles() {
+			m.unsettled[dn] = one
+		} else {
+			delete(m.unsettled, dn)
+		}
+	}
+	if len(due) == 0 {
 		return nil
 	}
 	ids := map[uuid]bool{}
-	for dn := range m.unsettled {
+	for _, dn := range due {
 		for _, n := range u.members.direct(dnKey(dn), nil) {
-			if id, ok := parseUUID(u.members.groups[n].id); ok {
-				ids[id] = true
-			}
+			ids[u.members.groups[n].uuid] = true
 		}
 	}
+	maps.DeleteFunc(ids, func(id uuid, _ bool) bool { return u.after[id] != "" }) // it was just read
 	if err := u.readGroups(ctx, slices.Collect(maps.Keys(ids))); err != nil {
 		return err
 	}
-	for some := range slices.Chunk(slices.Sorted(maps.Keys(m.unsettled)), atOnce) {
+	for some := range slices.Chunk(due, atOnce) {
 		var listing strings.Builder
 		for _, dn := range some {
 			listing.WriteString(u.s.groups.holds(member{dn: dn}))
@@ -261,7 +280,6 @@ func (u *update) settle(ctx context.Context) error {
 			return err
 		}
 	}
-	maps.DeleteFunc(m.unsettled, func(_ string, since time.Time) bool { return now.Sub(since) > settleTime || since.After(now) })
 	return m.findContainers(ctx, u.session, u.s.everywhere())
 }
 
@@ -475,11 +493,16 @@ func (s *source) record(ctx context.Context, session *session, current sources.C
 	if feed == nil {
 		return &recording{why: why}
 	}
-	m, err := newMirror(s.need.Scratch, session.url, feed)
+	position, err := feed.position(current)
+	var m *mirror
+	if err == nil {
+		m, err = newMirror(s.need.Scratch, session.url, feed)
+	}
 	if err != nil {
+		feed.close()
 		return &recording{why: err.Error()}
 	}
-	m.until = current
+	m.until = position
 	return &recording{mirror: m}
 }
 
@@ -618,6 +641,7 @@ func (s *source) regroup(ctx context.Context, session *session, f *followed) err
 		return nil
 	}
 	members := newMembership()
+	members.ids = f.mirror.feed.id()
 	for entry, err := range f.mirror.each(f.mirror.groups) {
 		if err == nil {
 			err = session.addGroup(ctx, members, s.groups, entry)

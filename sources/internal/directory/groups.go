@@ -99,6 +99,7 @@ func (m member) names() []key {
 // A membership answers which groups a person is in, directly or through other groups. It costs 20 bytes a member
 // value.
 type membership struct {
+	ids     anchor           // by what entries are told apart where they are followed; zero where they are not
 	groups  []group          // sorted by DN
 	edges   []edge           // sorted
 	parents [][]uint32       // by group: the groups that hold it directly
@@ -112,6 +113,7 @@ type membership struct {
 type group struct {
 	identity.Group
 	id     string
+	uuid   uuid // where the directory is followed
 	values int
 	people int
 	hidden bool
@@ -142,6 +144,9 @@ func (e edge) compare(f edge) int {
 // readGroups reads every group, or fails.
 func (s *session) readGroups(ctx context.Context, g *groupsBlock, b bounds, r *recording) (*membership, error) {
 	x := newMembership()
+	if r.mirror != nil {
+		x.ids = r.mirror.feed.id()
+	}
 	b.pageSize = min(b.pageSize, groupsPage)
 	seen := make(map[key]bool) // bases may overlap
 	for _, base := range g.bases {
@@ -223,6 +228,9 @@ func (s *session) addGroup(ctx context.Context, x *membership, g *groupsBlock, e
 		return fmt.Errorf("groups: %w", err)
 	}
 	found.hidden = hidden || !numbered
+	if x.ids.name != "" {
+		found.uuid, _ = x.ids.uuidOf(entry)
+	}
 	x.groups = append(x.groups, found)
 	return nil
 }

@@ -44,11 +44,20 @@ func (a anchor) uuidOf(entry *ldap.Entry) (id uuid, ok bool) {
 	return parseUUID(text)
 }
 
+// spell writes an identifier as the attribute holds it: 389 Directory Server has dashes in other places.
+func (a anchor) spell(id uuid) string {
+	if !strings.EqualFold(a.name, "nsUniqueId") {
+		return id.String()
+	}
+	text := hex.EncodeToString(id[:])
+	return text[:8] + "-" + text[8:16] + "-" + text[16:24] + "-" + text[24:]
+}
+
 // anyOf is the filter of the entries with some identifiers.
 func (a anchor) anyOf(ids []uuid) (string, error) {
 	var b strings.Builder
 	for _, id := range ids {
-		one, err := a.filter(id.String())
+		one, err := a.filter(a.spell(id))
 		if err != nil {
 			return "", err
 		}
@@ -62,21 +71,24 @@ func (a anchor) anyOf(ids []uuid) (string, error) {
 type mirror struct {
 	url   string           // of the server that it was read from
 	feed  feed             // of that server's changes
-	until sources.Currency // how current that server was before it was asked last
+	until sources.Currency // the position of the feed before it was asked last
 
 	people, groups *entries
 	containers     map[uuid]string // the DNs, normalised, of the entries that hold people or groups, as far up as the bases
 	parents        map[string]bool // the DNs of such entries that are not among them yet
 
-	// unsettled are DNs that mean somebody else than before, or nobody, and since when. OpenLDAP's overlays refint and
-	// memberof put the new name into groups, or take the old one out, in their own time, and tell nobody.
-	unsettled map[string]time.Time
+	// unsettled are DNs that mean somebody else than before, or nobody. OpenLDAP's overlays refint and memberof put the
+	// new name into groups, or take the old one out, in their own time, and tell nobody.
+	unsettled map[string]unsettled
 
 	file    *os.File
 	out     *bufio.Writer
 	size    int64 // of the file
 	garbage int64 // of it: entries that are no more, or have changed since
 }
+
+// An unsettled DN is one whose groups are read again.
+type unsettled struct{ since, next time.Time }
 
 // Entries are some of a mirror's.
 type entries struct {
@@ -98,12 +110,13 @@ func newMirror(folder, url string, f feed) (*mirror, error) {
 	}
 	_ = os.Remove(file.Name()) // Windows refuses to remove an open file; close removes it there
 	return &mirror{
-		url: url, feed: f, people: &entries{at: map[uuid]place{}}, groups: &entries{at: map[uuid]place{}}, containers: map[uuid]string{}, parents: map[string]bool{}, unsettled: map[string]time.Time{},
+		url: url, feed: f, people: &entries{at: map[uuid]place{}}, groups: &entries{at: map[uuid]place{}}, containers: map[uuid]string{}, parents: map[string]bool{}, unsettled: map[string]unsettled{},
 		file: file, out: bufio.NewWriterSize(file, 1<<16),
 	}, nil
 }
 
 func (m *mirror) close() {
+	m.feed.close()
 	name := m.file.Name()
 	_ = m.file.Close()
 	_ = os.Remove(name)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/go-ldap/ldap/v3"
 
@@ -42,6 +43,15 @@ func with(attributes []string, name string) []string {
 	}
 	return append(slices.Clip(attributes), name)
 }
+
+func (syncFeed) position(current sources.Currency) (sources.Currency, error) { return current, nil }
+
+// settleTime is how long an overlay, or a plugin, may take for it.
+const settleTime = 30 * time.Second
+
+func (syncFeed) settles() time.Duration { return settleTime }
+
+func (syncFeed) close() {}
 
 // since implements feed: an answer that is not a list of changes (the server has forgotten the cookie, and lists what is
 // there instead) or that does not say of an entry which one it is, is none.

@@ -39,6 +39,12 @@ func (updateFeed) id() anchor { return newAnchor("objectGUID") }
 
 func (f updateFeed) asking(attributes []string) []string { return with(attributes, f.id().name) }
 
+func (updateFeed) position(current sources.Currency) (sources.Currency, error) { return current, nil }
+
+func (updateFeed) settles() time.Duration { return 0 }
+
+func (updateFeed) close() {}
+
 func (f updateFeed) since(ctx context.Context, s *session, current sources.Currency, into *changes) error {
 	next, err := nextUpdate(current)
 	if err != nil {

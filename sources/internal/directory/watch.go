@@ -107,12 +107,19 @@ type feed interface {
 	id() anchor
 	// asking are attributes to ask for, and what it takes to follow the entries that are found.
 	asking(attributes []string) []string
-	// since asks what has changed since the server was so current. Where it does not tell for sure, the error is a
+	// position is how far the server's changes go, whose currency is known. The error is a *rereadError.
+	position(current sources.Currency) (sources.Currency, error)
+	// since asks what has changed since a position. Where it does not tell for sure, the error is a
 	// *rereadError.
-	since(ctx context.Context, s *session, current sources.Currency, into *changes) error
+	since(ctx context.Context, s *session, position sources.Currency, into *changes) error
 	// listen calls changed at each sign that something may have changed since the server was so current, until there can
 	// be none any more: it always returns an error.
 	listen(ctx context.Context, s *session, current sources.Currency, changed func()) error
+	// settles is how long the server may take to put another DN into groups, or take one out, without telling of it; 0
+	// where that is done with the change itself.
+	settles() time.Duration
+	// close ends what the feed keeps.
+	close()
 }
 
 // feed finds how a server tells what changes; nil, and why, where it does not.
@@ -129,10 +136,15 @@ func (s *source) feed(ctx context.Context, session *session, current sources.Cur
 		return nil, "it shows no highestCommittedUSN, or no invocationId: let the bind DN read its NTDS settings"
 	case about.directory:
 		return s.updateFeed(ctx, session, own)
-	case !slices.Contains(about.controls, ldap.ControlTypeSyncRequest):
-		return nil, "it has no content synchronisation (RFC 4533; OpenLDAP's overlay syncprov)"
+	case !about.slapd && slices.Contains(about.controls, persistentSearch):
+		if about.own389() {
+			return &persistFeed{ids: newAnchor("nsUniqueId"), suffixes: own}, ""
+		}
+		return &persistFeed{ids: newAnchor("entryUUID"), suffixes: own}, ""
 	case !about.slapd:
-		return nil, "only the ways of OpenLDAP and of Active Directory to tell of changes are known"
+		return nil, "it has no persistent searches, and is neither OpenLDAP nor Active Directory"
+	case !slices.Contains(about.controls, ldap.ControlTypeSyncRequest):
+		return nil, "it has no content synchronisation (RFC 4533; the overlay syncprov)"
 	case len(current) == 0:
 		return nil, "it shows no contextCSN: let the bind DN read that of the suffix"
 	}
@@ -151,5 +163,13 @@ func (s *source) follows(ctx context.Context, session *session, current sources.
 			return nil, base + " is in another part of the directory than the people"
 		}
 	}
-	return s.feed(ctx, session, current)
+	f, why = s.feed(ctx, session, current)
+	if listens, ok := f.(*persistFeed); ok {
+		follows, err := s.persistFeed(ctx, session.url, listens.ids, listens.suffixes)
+		if err != nil {
+			return nil, err.Error()
+		}
+		return follows, ""
+	}
+	return f, why
 }
