@@ -19,6 +19,7 @@ import (
 
 	"github.com/dirsweep/dirsweep/cmd/internal/control"
 	"github.com/dirsweep/dirsweep/sources/activedirectory/sambatest"
+	"github.com/dirsweep/dirsweep/sources/ldap/dirsrvtest"
 	"github.com/dirsweep/dirsweep/sources/ldap/slapdtest"
 	"github.com/dirsweep/dirsweep/targets/scim/scimtest"
 )
@@ -41,7 +42,8 @@ func BenchmarkLatency(b *testing.B) {
 	for b.Loop() {
 		program := build(b)
 		for _, d := range []func() *directory{
-			func() *directory { return openLDAP(b, people) }, func() *directory { return domain(b, people) },
+			func() *directory { return openLDAP(b, people) }, func() *directory { return dirsrv(b, people) },
+			func() *directory { return domain(b, people) },
 		} {
 			b.Run("", func(b *testing.B) { d().play(b, program, people, leavers) })
 		}
@@ -72,6 +74,14 @@ type directory struct {
 func openLDAP(b *testing.B, people int) *directory {
 	dir := slapdtest.Start(b, slapdtest.Options{People: people})
 	return &directory{dir, "slapd", "uid", func(dn string) {
+		dir.Set(b, dn, "objectClass", append(dir.Values(b, dn, "objectClass"), "shadowAccount")...)
+		dir.Set(b, dn, "shadowExpire", "1")
+	}}
+}
+
+func dirsrv(b *testing.B, people int) *directory {
+	dir := dirsrvtest.Start(b, dirsrvtest.Options{People: people})
+	return &directory{dir, "389 Directory Server", "uid", func(dn string) {
 		dir.Set(b, dn, "objectClass", append(dir.Values(b, dn, "objectClass"), "shadowAccount")...)
 		dir.Set(b, dn, "shadowExpire", "1")
 	}}

@@ -23,6 +23,7 @@ import (
 
 	"github.com/dirsweep/dirsweep/sources"
 	"github.com/dirsweep/dirsweep/sources/activedirectory/sambatest"
+	"github.com/dirsweep/dirsweep/sources/ldap/dirsrvtest"
 	"github.com/dirsweep/dirsweep/sources/ldap/slapdtest"
 	"github.com/dirsweep/dirsweep/sync/identity"
 )
@@ -83,6 +84,22 @@ func TestLatestOfADomainIsAWholeRead(t *testing.T) {
 	(&wild{server: s, t: t, person: "user", group: "group", rdn: "CN="}).compare(follows, reads, 60)
 }
 
+// TestLatestOf389IsAWholeRead is the same on 389 Directory Server, by a persistent search.
+func TestLatestOf389IsAWholeRead(t *testing.T) {
+	s := dirsrvtest.Start(t, dirsrvtest.Options{People: 40, Groups: 5})
+	need := sources.Need{Attributes: []string{"cn", "mail", "title", "uid"}, Groups: true}
+	block := []string{
+		fmt.Sprintf("url = %q", s.URL()), fmt.Sprintf("bind_dn = %q", s.ReaderDN()), fmt.Sprintf("bind_password = %q", s.Password()),
+		fmt.Sprintf("base_dn = %q", s.PeopleDN()), `anchor = "nsUniqueId"`, `filter = "(objectClass=inetOrgPerson)"`,
+		fmt.Sprintf("groups { base_dn = %q }", s.GroupsDN()),
+	}
+	reads := open(t, need, block...)
+	need.Follow, need.Scratch = true, t.TempDir()
+	follows := open(t, need, block...)
+	w := &wild{server: s, t: t, person: "inetOrgPerson", group: "groupOfNames", rdn: "uid=", flat: true}
+	w.compare(follows, reads, 60)
+}
+
 // followingDomain is following for a domain.
 func followingDomain(t *testing.T, s *sambatest.Server) (follows, reads *source) {
 	t.Helper()
@@ -130,10 +147,13 @@ type wild struct {
 	server        changeable
 	t             *testing.T
 	person, group string // classes
-	rdn           string
-	r             *rand.Rand
-	units         []string
-	n             int
+	// flat: no unit is put into another. 389 Directory Server does not find whoever is two below a unit that was moved
+	// when it is asked for all who are below its new place.
+	flat  bool
+	rdn   string
+	r     *rand.Rand
+	units []string
+	n     int
 }
 
 // compare does much, and compares what following shows with what reading everything does.
@@ -142,7 +162,11 @@ func (w *wild) compare(follows, reads *source, steps int) {
 	w.r = rand.New(rand.NewPCG(seed(t), 2))
 	w.units = []string{s.PeopleDN()}
 	for _, name := range []string{"sales", "labs", "field"} {
-		w.units = append(w.units, s.AddUnit(t, name, w.units[w.r.IntN(len(w.units))]))
+		below := w.units[w.r.IntN(len(w.units))]
+		if w.flat {
+			below = s.PeopleDN()
+		}
+		w.units = append(w.units, s.AddUnit(t, name, below))
 	}
 	stateOf(t, follows, false)
 	followed := follows.follower.mirror
@@ -251,6 +275,9 @@ func (w *wild) do() string {
 	default:
 		i := 1 + w.r.IntN(len(w.units)-1)
 		to := w.pick([]string{s.PeopleDN(), s.FormerDN(), w.pick(w.units)})
+		if w.flat && to != s.PeopleDN() {
+			to = s.FormerDN()
+		}
 		old := w.units[i]
 		if within(to, old) || sameDN(identity.ParentDN(old), to) {
 			return "nothing"
