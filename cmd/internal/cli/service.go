@@ -65,8 +65,14 @@ func (a *app) serviceAction(f *serviceFlags, use, short string, act func(service
 
 // install takes a half-made service away again on Windows, where it stays behind if setting its recovery fails.
 func (a *app) install(s service.Service) error {
-	if _, err := s.Status(); !errors.Is(err, service.ErrNotInstalled) {
+	if runtime.GOOS == "linux" && s.Platform() != "linux-systemd" {
+		return errors.New("systemd does not run on this machine: let what supervises services here run `dirsweep --config … run`")
+	}
+	switch _, err := s.Status(); {
+	case err == nil:
 		return errors.New("it is installed already; uninstall it first")
+	case !errors.Is(err, service.ErrNotInstalled):
+		return fmt.Errorf("whether it is installed already: %w", err)
 	}
 	err := s.Install()
 	if err != nil && runtime.GOOS == "windows" {
