@@ -391,7 +391,7 @@ func (t *Trail) flush(out []byte, head Head, first, last time.Time) error {
 	if err := t.out.Sync(); err != nil {
 		return t.fail(err)
 	}
-	end := append(t.tail, out...)
+	end := append(t.tail, out[max(0, len(out)-tailSize):]...)
 	t.tail = slices.Clone(end[max(0, len(end)-tailSize):])
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -145,7 +145,8 @@ func (s *Survey) park(a identity.Account) error {
 
 // parkedAccount reads one back.
 func (s *Survey) parkedAccount(id identity.AccountID) (a identity.Account, err error) {
-	return a, s.o.Spool.Get(s.parked[id].at, &a)
+	err = s.o.Spool.Get(s.parked[id].at, &a)
+	return a, err
 }
 
 // Open reports whether a whole listing shows an active account that nobody is linked to. That it lacks one says nothing

@@ -97,19 +97,7 @@ func (h hindrance) play(b *testing.B, program string, people, leavers int) strin
 		b.Fatalf("sync: %v\n%s", err, out)
 	}
 	configure(apps, "")
-	run := exec.Command(program, "--config", config, "run")
-	log, err := os.Create(filepath.Join(folder, "log"))
-	if err != nil {
-		b.Fatal(err)
-	}
-	run.Stdout, run.Stderr = log, log
-	if err := run.Start(); err != nil {
-		b.Fatal(err)
-	}
-	defer func() {
-		_ = run.Process.Signal(syscall.SIGTERM)
-		_ = run.Wait()
-	}()
+	defer startDaemon(b, program, config)()
 	h.untilRunning(b, program, config)
 	if h.trouble != nil {
 		apps[2].Inject(*h.trouble)
@@ -157,12 +145,34 @@ func (h hindrance) play(b *testing.B, program string, people, leavers int) strin
 	return line + "|"
 }
 
+// startDaemon runs the daemon, which writes its log beside its config, until stop.
+func startDaemon(b *testing.B, program, config string) (stop func()) {
+	run := exec.Command(program, "--config", config, "run")
+	log, err := os.Create(filepath.Join(filepath.Dir(config), "log"))
+	if err != nil {
+		b.Fatal(err)
+	}
+	run.Stdout, run.Stderr = log, log
+	if err := run.Start(); err != nil {
+		b.Fatal(err)
+	}
+	return func() {
+		_ = run.Process.Signal(syscall.SIGTERM)
+		_ = run.Wait()
+		_ = log.Close()
+	}
+}
+
 // untilRunning waits until the daemon runs and, where no first load holds it up, has ended a pass.
 func (h hindrance) untilRunning(b *testing.B, program, config string) {
 	untilStatus(b, program, config, "the daemon does not run", func(s control.Status) bool {
-		ended := func(r control.Run) bool { return r.Ended.After(s.Daemon.Since) }
-		return h.late || slices.ContainsFunc(s.Runs, ended)
+		return h.late || hasRead(s)
 	})
+}
+
+// hasRead reports whether a pass has ended since the daemon began.
+func hasRead(s control.Status) bool {
+	return slices.ContainsFunc(s.Runs, func(r control.Run) bool { return r.Ended.After(s.Daemon.Since) })
 }
 
 // untilStatus waits until a running daemon's status is as wanted; after a minute the benchmark fails, and says why.

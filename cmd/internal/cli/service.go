@@ -66,7 +66,8 @@ func (a *app) serviceAction(f *serviceFlags, use, short string, act func(service
 // install takes a half-made service away again on Windows, where it stays behind if setting its recovery fails.
 func (a *app) install(s service.Service) error {
 	if runtime.GOOS == "linux" && s.Platform() != "linux-systemd" {
-		return errors.New("systemd does not run on this machine: let what supervises services here run `dirsweep --config … run`")
+		return errors.New("systemd does not run on this machine: " +
+			"let what supervises services here run `dirsweep --config … run`")
 	}
 	switch _, err := s.Status(); {
 	case err == nil:

@@ -64,7 +64,10 @@ func (a *app) printStatus(s control.Status, check bool, doubts string) {
 	a.printProcess(s)
 	var rows [][]string
 	for _, src := range s.Sources {
-		rows = append(rows, []string{src.Name, src.Kind, fmt.Sprint(src.People), orNever(clock(src.At)), pushText(s.Daemon, src.Name), a.health(src.Health, time.Time{})})
+		rows = append(rows, []string{
+			src.Name, src.Kind, fmt.Sprint(src.People), orNever(clock(src.At)), pushText(s.Daemon, src.Name),
+			a.health(src.Health, time.Time{}),
+		})
 	}
 	a.printf("\n")
 	a.printTable("No sources.", []string{"source", "kind", "people", "last accepted", "changes", "health"}, rows)

@@ -77,7 +77,8 @@ func Start(ctx context.Context, o Options) (*Daemon, error) {
 	}
 	d := &Daemon{
 		options: o, log: o.Log, storage: storage, began: time.Now(), newest: cfg, loaded: time.Now(),
-		full: make(chan struct{}, 1), delta: make(chan struct{}, 1), pushing: map[string]control.Push{}, passes: map[reconcile.Mode]int{},
+		full: make(chan struct{}, 1), delta: make(chan struct{}, 1),
+		pushing: map[string]control.Push{}, passes: map[reconcile.Mode]int{},
 	}
 	if err := d.open(ctx, cfg); err != nil {
 		return nil, errors.Join(err, d.Close())
@@ -123,7 +124,10 @@ func (d *Daemon) Run(ctx context.Context) error {
 		return errors.Join(err, d.Close())
 	}
 	var all sync.WaitGroup
-	s := scheduler{times: d.times, full: d.full, delta: d.delta, pass: func(ctx context.Context, mode reconcile.Mode) { d.runPass(ctx, mode, &all) }}
+	s := scheduler{
+		times: d.times, full: d.full, delta: d.delta,
+		pass: func(ctx context.Context, mode reconcile.Mode) { d.runPass(ctx, mode, &all) },
+	}
 	all.Go(func() { s.run(ctx, last) })
 	all.Go(func() { d.sweep(ctx) })
 	all.Go(func() { d.listen(ctx) })
@@ -221,35 +225,36 @@ func (d *Daemon) tell(r control.Report) {
 
 // sweep keeps the sweepers of the config in use running.
 func (d *Daemon) sweep(ctx context.Context) {
-	for ctx.Err() == nil {
-		i, working, release, err := d.service.Work(ctx)
-		if err != nil {
-			return
-		}
-		var all sync.WaitGroup
+	d.beside(ctx, func(working context.Context, i *control.Instance, all *sync.WaitGroup) {
 		for _, s := range i.Engine.Sweepers() {
 			all.Go(func() { s.Run(working) })
 		}
-		<-working.Done()
-		all.Wait()
-		release()
-	}
+	})
 }
 
 // listen has the directories of the config in use say when something changes.
 func (d *Daemon) listen(ctx context.Context) {
+	d.beside(ctx, func(working context.Context, i *control.Instance, all *sync.WaitGroup) {
+		d.mu.Lock()
+		clear(d.pushing)
+		d.mu.Unlock()
+		for name, w := range i.Watchers() {
+			all.Go(func() { w.Watch(working, func(s sources.Sign) { d.signed(name, s) }) })
+		}
+	})
+}
+
+// beside begins something in all for the config in use, and again for each that takes over; what it began ends before.
+func (d *Daemon) beside(
+	ctx context.Context, begin func(working context.Context, i *control.Instance, all *sync.WaitGroup),
+) {
 	for ctx.Err() == nil {
 		i, working, release, err := d.service.Work(ctx)
 		if err != nil {
 			return
 		}
-		d.mu.Lock()
-		clear(d.pushing)
-		d.mu.Unlock()
 		var all sync.WaitGroup
-		for name, w := range i.Watchers() {
-			all.Go(func() { w.Watch(working, func(s sources.Sign) { d.signed(name, s) }) })
-		}
+		begin(working, i, &all)
 		<-working.Done()
 		all.Wait()
 		release()
@@ -272,7 +277,8 @@ func (d *Daemon) signed(source string, sign sources.Sign) {
 			d.log.Info("the directory says when something changes", "source", source)
 		}
 	case !known || was.On || was.Why != sign.Why:
-		d.log.Warn("the directory does not say when something changes, and is read by the clock", "source", source, "why", sign.Why)
+		d.log.Warn("the directory does not say when something changes, and is read by the clock",
+			"source", source, "why", sign.Why)
 	}
 }
 

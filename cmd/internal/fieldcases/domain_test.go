@@ -35,7 +35,7 @@ func TestPushedFromADomain(t *testing.T) {
 }`, s.app.URL()))
 	s.settle()
 	s.run()
-	s.claim(s.within(20*time.Second, func() bool { return s.says("status", "pushed since") }), "status says that changes are pushed")
+	s.untilPushed()
 	dn := func(n int) string { return domain.PersonDN(sambatest.UID(n)) }
 	for _, c := range []struct {
 		what   string

@@ -22,33 +22,46 @@ func pushed(t *testing.T) *site {
 		s.dir.Move(t, s.hire(uid), sales)
 	}
 	stan := s.hire("stan")
-	s.dir.AddGroup(t, "wiki-users", s.dir.AddGroup(t, "staff", "uid=alice,"+sales, "uid=bob,"+sales, "uid=carol,"+sales), stan)
+	staff := s.dir.AddGroup(t, "staff", "uid=alice,"+sales, "uid=bob,"+sales, "uid=carol,"+sales)
+	s.dir.AddGroup(t, "wiki-users", staff, stan)
 	s.configure(wide, everyHour, s.source("corp", s.dir), s.target("app", s.app, `scope = member_of("wiki-users")`))
 	s.settle()
 	s.run()
-	s.claim(s.within(20*time.Second, func() bool { return s.says("status", "pushed since") }), "status says that changes are pushed")
+	s.untilPushed()
 	return s
 }
 
+// untilPushed waits until status says so.
+func (s *site) untilPushed() {
+	s.Helper()
+	s.claim(s.within(20*time.Second, func() bool { return s.says("status", "pushed since") }), "changes are pushed")
+}
+
 func TestPushedLeaverWaitsForNoClock(t *testing.T) {
+	type leave func(s *site, dir *slapdtest.Server, bob, sales string)
+	all := []string{"alice", "bob", "carol"}
 	for name, c := range map[string]struct {
-		leave  func(s *site, dir *slapdtest.Server)
+		leave  leave
 		closed []string
 	}{
-		"deleted":                 {func(s *site, dir *slapdtest.Server) { dir.Delete(s, "uid=bob,ou=sales,"+dir.PeopleDN()) }, []string{"bob"}},
-		"locked":                  {func(s *site, dir *slapdtest.Server) { dir.Disable(s, "uid=bob,ou=sales,"+dir.PeopleDN()) }, []string{"bob"}},
-		"moved out":               {func(s *site, dir *slapdtest.Server) { dir.Move(s, "uid=bob,ou=sales,"+dir.PeopleDN(), dir.FormerDN()) }, []string{"bob"}},
-		"moved out with the unit": {func(s *site, dir *slapdtest.Server) { dir.Move(s, "ou=sales,"+dir.PeopleDN(), dir.FormerDN()) }, []string{"alice", "bob", "carol"}},
-		"taken out of the group": {func(s *site, dir *slapdtest.Server) {
-			dir.Leave(s, dir.GroupDN("staff"), "uid=bob,ou=sales,"+dir.PeopleDN())
-		}, []string{"bob"}},
-		"their group is taken out": {func(s *site, dir *slapdtest.Server) {
+		"deleted": {func(s *site, dir *slapdtest.Server, bob, _ string) { dir.Delete(s, bob) }, []string{"bob"}},
+		"locked":  {func(s *site, dir *slapdtest.Server, bob, _ string) { dir.Disable(s, bob) }, []string{"bob"}},
+		"moved out": {
+			func(s *site, dir *slapdtest.Server, bob, _ string) { dir.Move(s, bob, dir.FormerDN()) }, []string{"bob"},
+		},
+		"moved out with the unit": {
+			func(s *site, dir *slapdtest.Server, _, sales string) { dir.Move(s, sales, dir.FormerDN()) }, all,
+		},
+		"taken out of the group": {
+			func(s *site, dir *slapdtest.Server, bob, _ string) { dir.Leave(s, dir.GroupDN("staff"), bob) }, []string{"bob"},
+		},
+		"their group is taken out": {func(s *site, dir *slapdtest.Server, _, _ string) {
 			dir.Leave(s, dir.GroupDN("wiki-users"), dir.GroupDN("staff"))
-		}, []string{"alice", "bob", "carol"}},
+		}, all},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := pushed(t)
-			c.leave(s, s.dir)
+			c.leave(s, s.dir, "uid=bob,ou=sales,"+s.dir.PeopleDN(), "ou=sales,"+s.dir.PeopleDN())
 			s.claim(s.within(20*time.Second, func() bool { return s.app.closed(c.closed...) }), "%v are closed", c.closed)
 			s.claim(s.app.active("stan"), "stan is active")
 		})
@@ -60,11 +73,12 @@ func TestPushedLeaverWaitsForNoClock(t *testing.T) {
 func TestPushGoesOnAfterTheDirectoryWasAway(t *testing.T) {
 	s := pushed(t)
 	s.dir.Stop(t)
-	s.claim(s.within(20*time.Second, func() bool { return s.says("status", "read by the clock since") }), "status says that it is not pushed")
+	byTheClock := func() bool { return s.says("status", "read by the clock since") }
+	s.claim(s.within(20*time.Second, byTheClock), "status says that it is not pushed")
 	s.dir.Start(t)
 	s.dir.Delete(s, "uid=bob,ou=sales,"+s.dir.PeopleDN())
 	s.claim(s.within(time.Minute, func() bool { return s.app.closed("bob") }), "bob is closed")
-	s.claim(s.within(20*time.Second, func() bool { return s.says("status", "pushed since") }), "it is pushed again")
+	s.untilPushed()
 	s.dir.Delete(s, "uid=carol,ou=sales,"+s.dir.PeopleDN())
 	s.claim(s.within(20*time.Second, func() bool { return s.app.closed("carol") }), "carol is closed")
 	s.claim(s.app.active("alice", "stan"), "the others are active")

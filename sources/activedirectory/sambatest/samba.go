@@ -22,7 +22,7 @@ import (
 	"github.com/go-ldap/ldap/v3"
 	"golang.org/x/sys/unix"
 
-	"github.com/dirsweep/dirsweep/sources/internal/certtest"
+	"github.com/dirsweep/dirsweep/sources/internal/ldaptest"
 )
 
 // Options shape a domain. The zero value is an empty one.
@@ -41,6 +41,8 @@ const (
 
 // A Server is one running domain controller, with a reader who may read everything and an administrator.
 type Server struct {
+	ldaptest.Editor
+
 	dir    string
 	host   string
 	cmd    *exec.Cmd
@@ -57,13 +59,14 @@ func Start(t testing.TB, o Options) *Server {
 	t.Helper()
 	install(t)
 	dir, err := os.MkdirTemp("", "samba") // t.TempDir is too long for the path of a Unix socket
-	check(t, "make a folder", err)
+	ldaptest.Check(t, "make a folder", err)
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
 	s := &Server{dir: dir}
-	output(t, "unpack the domain", "tar", "-C", dir, "-xf", provisioned(t))
+	s.SignIn = s.signIn
+	ldaptest.Output(t, "unpack the domain", "tar", "-C", dir, "-xf", provisioned(t))
 	s.load(t, o)
 	s.log, err = os.Create(s.path("log"))
-	check(t, "make a log", err)
+	ldaptest.Check(t, "make a log", err)
 	t.Cleanup(func() { _ = s.log.Close() })
 	for try := 1; ; try++ { // the ports are fixed, so that each has an address of its own
 		s.host = fmt.Sprintf("127.%d.%d.%d", 1+rand.IntN(254), rand.IntN(255), 1+rand.IntN(254))
@@ -80,45 +83,12 @@ func Start(t testing.TB, o Options) *Server {
 
 func install(t testing.TB) {
 	t.Helper()
-	missing := false
-	for _, program := range []string{"samba", "samba-tool", "ldbadd"} {
-		if _, err := exec.LookPath(program); err != nil {
-			missing = true
-		}
-	}
-	if _, err := os.Stat("/usr/share/samba/setup/provision"); err != nil {
-		missing = true
-	}
 	if os.Geteuid() != 0 {
 		t.Fatal("these tests need root: a domain controller listens on ports 389 and 636")
 	}
-	if !missing {
-		return
-	}
-	packages := strings.Fields("samba samba-ad-dc samba-ad-provision samba-dsdb-modules samba-vfs-modules winbind ldb-tools python3-markdown python3-setproctitle")
-	command := exec.Command("apt-get", append([]string{
-		"-o", "DPkg::Lock::Timeout=600", "install", "-y", "-qq", "--no-install-recommends",
-	}, packages...)...)
-	command.Env = append(os.Environ(), "DEBIAN_FRONTEND=noninteractive")
-	if out, err := command.CombinedOutput(); err != nil {
-		t.Fatalf("these tests need Samba: apt-get install %s: %v\n%s", strings.Join(packages, " "), err, out)
-	}
-}
-
-func check(t testing.TB, what string, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatalf("%s: %v", what, err)
-	}
-}
-
-func output(t testing.TB, what, program string, args ...string) string {
-	t.Helper()
-	out, err := exec.Command(program, args...).CombinedOutput()
-	if err != nil {
-		t.Fatalf("%s: %v\n%s", what, err, out)
-	}
-	return string(out)
+	files := []string{"/usr/sbin/samba", "/usr/bin/samba-tool", "/usr/bin/ldbadd", "/usr/share/samba/setup/provision"}
+	ldaptest.Install(t, "Samba", files, "samba", "samba-ad-dc", "samba-ad-provision", "samba-dsdb-modules",
+		"samba-vfs-modules", "winbind", "ldb-tools", "python3-markdown", "python3-setproctitle")
 }
 
 // provisioned is an archive of a domain that is as good as new. It takes some seconds to make, and is kept for later
@@ -130,34 +100,34 @@ func provisioned(t testing.TB) string {
 		cache = os.TempDir()
 	}
 	folder := filepath.Join(cache, "dirsweep-test")
-	check(t, "make a folder", os.MkdirAll(folder, 0o700))
-	version := strings.TrimSpace(strings.TrimPrefix(output(t, "ask for Samba's version", "samba", "--version"), "Version "))
+	ldaptest.Check(t, "make a folder", os.MkdirAll(folder, 0o700))
+	version := strings.TrimSpace(strings.TrimPrefix(ldaptest.Output(t, "ask for Samba's version", "samba", "--version"), "Version "))
 	archive := filepath.Join(folder, "samba-"+version+"-1.tar")
 	lock, err := os.OpenFile(archive+".lock", os.O_RDWR|os.O_CREATE, 0o600)
-	check(t, "open a lock", err)
+	ldaptest.Check(t, "open a lock", err)
 	defer lock.Close()
-	check(t, "take a lock", unix.Flock(int(lock.Fd()), unix.LOCK_EX))
+	ldaptest.Check(t, "take a lock", unix.Flock(int(lock.Fd()), unix.LOCK_EX))
 	if _, err := os.Stat(archive); err == nil {
 		return archive
 	}
 	dir, err := os.MkdirTemp("", "samba")
-	check(t, "make a folder", err)
+	ldaptest.Check(t, "make a folder", err)
 	defer os.RemoveAll(dir)
 	s := &Server{dir: dir, host: "127.0.0.2"}
-	check(t, "configure", s.configure())
-	output(t, "provision a domain", "samba-tool", "domain", "provision", "-s", s.conf(), "--realm="+realm, "--domain=EXAMPLE",
+	ldaptest.Check(t, "configure", s.configure())
+	ldaptest.Output(t, "provision a domain", "samba-tool", "domain", "provision", "-s", s.conf(), "--realm="+realm, "--domain=EXAMPLE",
 		"--server-role=dc", "--adminpass="+password, "--dns-backend=NONE", "--host-name=dc1", "--host-ip="+s.host,
 		"--backend-store=mdb", "--option=ldb:nosync = yes")
-	output(t, "set the password policy", "samba-tool", "domain", "passwordsettings", "set", "-s", s.conf(), "-H", s.database(),
+	ldaptest.Output(t, "set the password policy", "samba-tool", "domain", "passwordsettings", "set", "-s", s.conf(), "-H", s.database(),
 		"--complexity=off", "--history-length=0", "--min-pwd-age=0", "--max-pwd-age=0", "--min-pwd-length=0")
-	output(t, "make the reader", "samba-tool", "user", "create", "dirsweep", password, "-s", s.conf(), "-H", s.database())
+	ldaptest.Output(t, "make the reader", "samba-tool", "user", "create", "dirsweep", password, "-s", s.conf(), "-H", s.database())
 	var units bytes.Buffer
 	for _, dn := range []string{s.PeopleDN(), s.GroupsDN(), s.FormerDN()} {
 		fmt.Fprintf(&units, "dn: %s\nobjectClass: organizationalUnit\n\n", dn)
 	}
 	s.add(t, units.Bytes())
-	output(t, "pack the domain", "tar", "-C", dir, "--exclude=./run", "--exclude=./log*", "-cf", archive+".new", ".")
-	check(t, "keep the domain", os.Rename(archive+".new", archive))
+	ldaptest.Output(t, "pack the domain", "tar", "-C", dir, "--exclude=./run", "--exclude=./log*", "-cf", archive+".new", ".")
+	ldaptest.Check(t, "keep the domain", os.Rename(archive+".new", archive))
 	return archive
 }
 
@@ -165,11 +135,11 @@ func provisioned(t testing.TB) string {
 func (s *Server) load(t testing.TB, o Options) {
 	t.Helper()
 	s.host = "127.0.0.2"
-	check(t, "configure", s.configure())
+	ldaptest.Check(t, "configure", s.configure())
 	if !o.Blind {
 		script := s.path("grant.py")
-		check(t, "write a script", os.WriteFile(script, []byte(grant), 0o600))
-		output(t, "let the reader see deleted objects", "/usr/bin/python3", script, s.conf(), s.database(), baseDN, "dirsweep")
+		ldaptest.Check(t, "write a script", os.WriteFile(script, []byte(grant), 0o600))
+		ldaptest.Output(t, "let the reader see deleted objects", "/usr/bin/python3", script, s.conf(), s.database(), baseDN, "dirsweep")
 	}
 	var people, groups bytes.Buffer
 	for i := 1; i <= o.People; i++ {
@@ -199,12 +169,12 @@ func (s *Server) add(t testing.TB, ldif []byte) {
 		return
 	}
 	file := s.path("add.ldif")
-	check(t, "write LDIF", os.WriteFile(file, ldif, 0o600))
-	output(t, "add entries", "ldbadd", "-H", s.database(), "-o", "batch_mode:1", "--configfile="+s.conf(), file)
+	ldaptest.Check(t, "write LDIF", os.WriteFile(file, ldif, 0o600))
+	ldaptest.Output(t, "add entries", "ldbadd", "-H", s.database(), "-o", "batch_mode:1", "--configfile="+s.conf(), file)
 }
 
 // UID is the login of the person of number i.
-func UID(i int) string { return fmt.Sprintf("user%06d", i) }
+func UID(i int) string { return ldaptest.UID(i) }
 
 func (s *Server) path(name string) string { return filepath.Join(s.dir, name) }
 
@@ -219,7 +189,7 @@ func (s *Server) configure() error {
 			return err
 		}
 	}
-	if err := certtest.Issue(s.path("tls"), net.ParseIP(s.host)); err != nil {
+	if err := ldaptest.Certify(s.path("tls"), net.ParseIP(s.host)); err != nil {
 		return err
 	}
 	return os.WriteFile(s.conf(), fmt.Appendf(nil, `[global]
@@ -306,7 +276,7 @@ func (s *Server) Stop(t testing.TB) {
 // Start runs a stopped controller again, at the same address.
 func (s *Server) Start(t testing.TB) {
 	t.Helper()
-	check(t, "start Samba again", s.run())
+	ldaptest.Check(t, "start Samba again", s.run())
 }
 
 // Save keeps the database of a stopped controller as it is now, and returns what puts it back: a controller that is
@@ -314,11 +284,11 @@ func (s *Server) Start(t testing.TB) {
 func (s *Server) Save(t testing.TB) (restore func()) {
 	t.Helper()
 	image := s.path("image.tar")
-	output(t, "keep the database", "tar", "-C", s.dir, "-cf", image, "private")
+	ldaptest.Output(t, "keep the database", "tar", "-C", s.dir, "-cf", image, "private")
 	return func() {
 		t.Helper()
-		check(t, "remove the database", os.RemoveAll(s.path("private")))
-		output(t, "put the database back", "tar", "-C", s.dir, "-xf", image)
+		ldaptest.Check(t, "remove the database", os.RemoveAll(s.path("private")))
+		ldaptest.Output(t, "put the database back", "tar", "-C", s.dir, "-xf", image)
 	}
 }
 

@@ -75,6 +75,14 @@ func exact() []string {
 	return names
 }
 
+// with adds a name to a list of attributes, where it is not in it.
+func with(attributes []string, name string) []string {
+	if containsFold(attributes, name) {
+		return attributes
+	}
+	return append(slices.Clip(attributes), name)
+}
+
 // A description is an attribute description (RFC 4512, 2.5) taken apart.
 type description struct {
 	base    string // in lower case, without options

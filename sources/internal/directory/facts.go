@@ -178,7 +178,10 @@ func (s *source) ownLogin(ctx context.Context, session *session, login string) s
 		return ""
 	}
 	for _, base := range s.bases {
-		q := query{base: base, scope: ldap.ScopeWholeSubtree, filter: "(sAMAccountName=" + ldap.EscapeFilter(login) + ")", attributes: []string{s.anchor.name}}
+		q := query{
+			base: base, scope: ldap.ScopeWholeSubtree, filter: "(sAMAccountName=" + ldap.EscapeFilter(login) + ")",
+			attributes: []string{s.anchor.name},
+		}
 		result, err := session.search(ctx, q, 2, nil)
 		if err == nil && len(result.Entries) == 1 {
 			anchor, _ := s.anchorOf(result.Entries[0])
@@ -255,7 +258,10 @@ func (s *source) exists(ctx context.Context, session *session, value listed) (bo
 		roots = s.bases
 	}
 	for _, root := range roots {
-		q := query{base: root, scope: ldap.ScopeWholeSubtree, filter: "(uid=" + ldap.EscapeFilter(value.value) + ")", attributes: []string{"1.1"}}
+		q := query{
+			base: root, scope: ldap.ScopeWholeSubtree, filter: "(uid=" + ldap.EscapeFilter(value.value) + ")",
+			attributes: []string{"1.1"},
+		}
 		result, err := session.search(ctx, q, 1, nil)
 		if errors.As(err, &refused) {
 			return true, nil

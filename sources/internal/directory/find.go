@@ -141,7 +141,9 @@ func (s *source) tombstone(
 	known anchor,
 	filter string,
 ) (seen sources.Sighting, found bool) {
-	q := query{base: root, scope: ldap.ScopeWholeSubtree, filter: "", attributes: []string{known.name, "whenChanged", "modifyTimestamp"}}
+	q := query{
+		base: root, scope: ldap.ScopeWholeSubtree, attributes: []string{known.name, "whenChanged", "modifyTimestamp"},
+	}
 	var controls []ldap.Control
 	switch about := session.known(ctx); {
 	case about.directory || about.light:
@@ -291,7 +293,10 @@ func (s *source) covers(container string) bool {
 
 // first returns the anchor of somebody below base whom People reads, "" where there is nobody.
 func (s *source) first(ctx context.Context, session *session, base string, scope int) (string, error) {
-	q := query{base: base, scope: scope, filter: "(&" + s.filter + "(" + s.anchor.name + "=*))", attributes: []string{s.anchor.name}}
+	q := query{
+		base: base, scope: scope, filter: "(&" + s.filter + "(" + s.anchor.name + "=*))",
+		attributes: []string{s.anchor.name},
+	}
 	result, err := session.search(ctx, q, 1, nil)
 	if err != nil && !ldap.IsErrorWithCode(err, ldap.LDAPResultSizeLimitExceeded) {
 		return "", err

@@ -28,7 +28,7 @@ type follower struct {
 type followed struct {
 	mirror  *mirror         // nil while there is none
 	session *session        // to its server; nil while there is none
-	members *membership     // of the mirror's groups; nil where they have changed
+	members *membership     // of the mirror's groups; nil where none are read
 	answers map[string]bool // of member values that were looked up, whether they name somebody
 	missed  sources.Sample  // what the last whole read found that following had not
 }
@@ -87,9 +87,9 @@ func (e *toldError) Error() string { return e.err.Error() }
 
 func (e *toldError) Unwrap() error { return e.err }
 
-// holds reports whether one of bases is below a suffix.
-func holds(suffix string, bases []string) bool {
-	return slices.ContainsFunc(bases, func(base string) bool { return within(base, suffix) })
+// inAny reports whether a DN is one of bases, or below one.
+func inAny(dn string, bases []string) bool {
+	return slices.ContainsFunc(bases, func(base string) bool { return within(dn, base) })
 }
 
 // everywhere are the DNs below which people and groups are read.
@@ -133,11 +133,31 @@ func (s *source) catchUp(ctx context.Context, f *followed) (*session, sources.Cu
 	if err := u.settle(ctx); err != nil {
 		return nil, nil, err
 	}
-	if m.groups.changed {
-		f.members, m.groups.changed = nil, false
+	if err := s.regroup(ctx, session, f); err != nil {
+		return nil, nil, err
 	}
 	m.until = position
 	return session, current, nil
+}
+
+// regroup reads the groups of the mirror, where one of them has changed.
+func (s *source) regroup(ctx context.Context, session *session, f *followed) error {
+	if !f.mirror.groups.changed {
+		return nil
+	}
+	members := newMembership()
+	members.ids = f.mirror.feed.id()
+	for entry, err := range f.mirror.each(f.mirror.groups) {
+		if err == nil {
+			err = session.addGroup(ctx, members, s.groups, entry)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	members.sort()
+	f.members, f.mirror.groups.changed = members, false
+	return nil
 }
 
 // An update brings a mirror up to date.
@@ -292,7 +312,7 @@ func (u *update) sort(id uuid, dn string) {
 	}
 	_, person := u.m.people.at[id]
 	_, group := u.m.groups.at[id]
-	inside := slices.ContainsFunc(u.s.everywhere(), func(base string) bool { return within(dn, base) })
+	inside := inAny(dn, u.s.everywhere())
 	if !person && !group && !held && inside {
 		u.below = append(u.below, dn) // it may be a container that came with people in it
 	}
@@ -339,7 +359,7 @@ func (u *update) read(ctx context.Context) error {
 			return err
 		}
 	}
-	ask := m.feed.asking(s.reader(ctx, u.session).ask)
+	ask := with(s.reader(ctx, u.session).ask, m.feed.id().name)
 	for some := range slices.Chunk(u.changed, atOnce) {
 		filter, err := m.feed.id().anyOf(some)
 		if err != nil {
@@ -357,7 +377,7 @@ func (u *update) read(ctx context.Context) error {
 				return err
 			}
 		}
-		if s.groups != nil && slices.ContainsFunc(s.groups.bases, func(base string) bool { return within(dn, base) }) {
+		if s.groups != nil && inAny(dn, s.groups.bases) {
 			if err := u.record(ctx, m.groups, s.groups.query(dn)); err != nil {
 				return err
 			}
@@ -415,65 +435,12 @@ func (u *update) record(ctx context.Context, in *entries, q query) error {
 			return err
 		}
 		for _, entry := range entries {
-			if err := u.m.record(in, entry); err != nil {
-				return err
-			}
-			id, _ := u.m.feed.id().uuidOf(entry)
-			u.after[id] = entry.DN
-		}
-	}
-	return nil
-}
-
-// record keeps an entry of a read. An entry that cannot be told from others, or that did not come whole, cannot be
-// followed.
-func (m *mirror) record(in *entries, entry *ldap.Entry) error {
-	id, ok := m.feed.id().uuidOf(entry)
-	if !ok {
-		return &rereadError{"the entry " + readable(entry.DN) + " shows no " + m.feed.id().name}
-	}
-	for _, attribute := range entry.Attributes {
-		if parseDescription(attribute.Name).partial {
-			return &rereadError{"the entry " + readable(entry.DN) + " did not come whole"}
-		}
-	}
-	if parent := identity.ParentDN(entry.DN); parent != "" {
-		m.parents[parent] = true
-	}
-	return m.put(in, id, entry)
-}
-
-// mostContainers bounds what is kept of the containers of people and groups.
-const mostContainers = 20_000
-
-// findContainers asks which entries hold what was read since it was last asked.
-func (m *mirror) findContainers(ctx context.Context, session *session, bases []string) error {
-	known := map[string]bool{}
-	for _, dn := range m.containers {
-		known[dn] = true
-	}
-	for parent := range m.parents {
-		for _, dn := range holders("x=x,"+parent, bases) {
-			if known[dn] {
-				continue
-			}
-			known[dn] = true
-			entry, err := session.read(ctx, dn, m.feed.id().name)
+			id, err := u.m.record(in, entry)
 			if err != nil {
 				return err
 			}
-			if entry == nil {
-				return &rereadError{dn + ", which holds people or groups, cannot be seen"}
-			}
-			id, ok := m.feed.id().uuidOf(entry)
-			if !ok {
-				return &rereadError{"the entry " + dn + " shows no " + m.feed.id().name}
-			}
-			m.containers[id] = dn
+			u.after[id] = entry.DN
 		}
-	}
-	if clear(m.parents); len(m.containers) > mostContainers {
-		return &rereadError{"people are in too many containers to follow them all"}
 	}
 	return nil
 }
@@ -509,14 +476,16 @@ func (s *source) record(ctx context.Context, session *session, current sources.C
 // person keeps a person's entry, as it is before anybody changes it.
 func (r *recording) person(entry *ldap.Entry) {
 	if r.mirror != nil {
-		r.check(r.mirror.record(r.mirror.people, entry))
+		_, err := r.mirror.record(r.mirror.people, entry)
+		r.check(err)
 	}
 }
 
 // group keeps a group's entry.
 func (r *recording) group(entry *ldap.Entry) {
 	if r.mirror != nil {
-		r.check(r.mirror.record(r.mirror.groups, entry))
+		_, err := r.mirror.record(r.mirror.groups, entry)
+		r.check(err)
 	}
 }
 
@@ -589,7 +558,8 @@ func differences(a, b *mirror) (found sources.Sample) {
 				return
 			}
 			if there, both := in.at[id]; both {
-				if other, err := b.entry(there); err != nil || bytes.Equal(appendEntry(nil, one), appendEntry(nil, other)) {
+				other, err := b.entry(there)
+				if err != nil || bytes.Equal(appendEntry(nil, one), appendEntry(nil, other)) {
 					continue
 				}
 			}
@@ -613,10 +583,7 @@ func (s *source) retell(
 ) error {
 	found := &sources.ReadFacts{Server: session.url, From: current, Missed: f.missed}
 	var groups *membership
-	if s.groups != nil {
-		if err := s.regroup(ctx, session, f); err != nil {
-			return err
-		}
+	if f.members != nil {
 		groups = f.members.unmet()
 	}
 	r := s.reader(ctx, session)
@@ -632,25 +599,5 @@ func (s *source) retell(
 		return &toldError{err}
 	}
 	*facts = *found
-	return nil
-}
-
-// regroup reads the groups of the mirror, where one of them has changed.
-func (s *source) regroup(ctx context.Context, session *session, f *followed) error {
-	if f.members != nil {
-		return nil
-	}
-	members := newMembership()
-	members.ids = f.mirror.feed.id()
-	for entry, err := range f.mirror.each(f.mirror.groups) {
-		if err == nil {
-			err = session.addGroup(ctx, members, s.groups, entry)
-		}
-		if err != nil {
-			return err
-		}
-	}
-	members.sort()
-	f.members = members
 	return nil
 }

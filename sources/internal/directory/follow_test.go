@@ -23,6 +23,7 @@ import (
 
 	"github.com/dirsweep/dirsweep/sources"
 	"github.com/dirsweep/dirsweep/sources/activedirectory/sambatest"
+	"github.com/dirsweep/dirsweep/sources/internal/ldaptest"
 	"github.com/dirsweep/dirsweep/sources/ldap/dirsrvtest"
 	"github.com/dirsweep/dirsweep/sources/ldap/slapdtest"
 	"github.com/dirsweep/dirsweep/sync/identity"
@@ -31,12 +32,20 @@ import (
 // following opens a source that follows s, and one that reads everything each time.
 func following(t *testing.T, s *slapdtest.Server, lines ...string) (follows, reads *source) {
 	t.Helper()
-	need := sources.Need{Attributes: []string{"cn", "mail", "title", "uid"}, Groups: true}
-	block := append(as(s, s.ReaderDN(), `groups { base_dn = "ou=groups,dc=example,dc=org" }`, `filter = "(objectClass=inetOrgPerson)"`), lines...)
+	block := append(as(s, s.ReaderDN(), `groups { base_dn = "ou=groups,dc=example,dc=org" }`,
+		`filter = "(objectClass=inetOrgPerson)"`), lines...)
 	block = slices.DeleteFunc(block, func(line string) bool { // one of the caller's takes its place
 		name, _, _ := strings.Cut(line, " ")
-		return !slices.Contains(lines, line) && slices.ContainsFunc(lines, func(own string) bool { return strings.HasPrefix(own, name+" ") })
+		overrides := func(own string) bool { return strings.HasPrefix(own, name+" ") }
+		return !slices.Contains(lines, line) && slices.ContainsFunc(lines, overrides)
 	})
+	return openBoth(t, block)
+}
+
+// openBoth opens two sources of a block: one follows, the other reads everything each time.
+func openBoth(t *testing.T, block []string) (follows, reads *source) {
+	t.Helper()
+	need := sources.Need{Attributes: []string{"cn", "mail", "sAMAccountName", "title", "uid"}, Groups: true}
 	reads = open(t, need, block...)
 	need.Follow, need.Scratch = true, t.TempDir()
 	return open(t, need, block...), reads
@@ -87,15 +96,12 @@ func TestLatestOfADomainIsAWholeRead(t *testing.T) {
 // TestLatestOf389IsAWholeRead is the same on 389 Directory Server, by a persistent search.
 func TestLatestOf389IsAWholeRead(t *testing.T) {
 	s := dirsrvtest.Start(t, dirsrvtest.Options{People: 40, Groups: 5})
-	need := sources.Need{Attributes: []string{"cn", "mail", "title", "uid"}, Groups: true}
-	block := []string{
-		fmt.Sprintf("url = %q", s.URL()), fmt.Sprintf("bind_dn = %q", s.ReaderDN()), fmt.Sprintf("bind_password = %q", s.Password()),
-		fmt.Sprintf("base_dn = %q", s.PeopleDN()), `anchor = "nsUniqueId"`, `filter = "(objectClass=inetOrgPerson)"`,
+	follows, reads := openBoth(t, []string{
+		fmt.Sprintf("url = %q", s.URL()), fmt.Sprintf("bind_dn = %q", s.ReaderDN()),
+		fmt.Sprintf("bind_password = %q", s.Password()), fmt.Sprintf("base_dn = %q", s.PeopleDN()),
+		`anchor = "nsUniqueId"`, `filter = "(objectClass=inetOrgPerson)"`,
 		fmt.Sprintf("groups { base_dn = %q }", s.GroupsDN()),
-	}
-	reads := open(t, need, block...)
-	need.Follow, need.Scratch = true, t.TempDir()
-	follows := open(t, need, block...)
+	})
 	w := &wild{server: s, t: t, person: "inetOrgPerson", group: "groupOfNames", rdn: "uid=", flat: true}
 	w.compare(follows, reads, 60)
 }
@@ -103,15 +109,11 @@ func TestLatestOf389IsAWholeRead(t *testing.T) {
 // followingDomain is following for a domain.
 func followingDomain(t *testing.T, s *sambatest.Server) (follows, reads *source) {
 	t.Helper()
-	need := sources.Need{Attributes: []string{"cn", "mail", "title", "sAMAccountName"}, Groups: true}
-	block := []string{
+	return openBoth(t, []string{
 		fmt.Sprintf("url = %q", s.URL()), fmt.Sprintf("ca_file = %q", s.CAFile()), fmt.Sprintf("bind_dn = %q", s.Reader()),
 		fmt.Sprintf("bind_password = %q", s.Password()), fmt.Sprintf("base_dn = %q", s.PeopleDN()),
 		`anchor = "objectGUID"`, fmt.Sprintf("groups { base_dn = %q }", s.GroupsDN()),
-	}
-	reads = open(t, need, block...)
-	need.Follow, need.Scratch = true, t.TempDir()
-	return open(t, need, block...), reads
+	})
 }
 
 // seed is DIRSWEEP_SEED, or 1.
@@ -123,28 +125,9 @@ func seed(t *testing.T) uint64 {
 	return n
 }
 
-// A changeable directory is a test server.
-type changeable interface {
-	PeopleDN() string
-	GroupsDN() string
-	FormerDN() string
-	AddPerson(t testing.TB, uid string, attributes map[string][]string) string
-	AddGroup(t testing.TB, name string, members ...string) string
-	AddUnit(t testing.TB, name, parent string) string
-	Delete(t testing.TB, dn string)
-	Rename(t testing.TB, dn, rdn string) string
-	Move(t testing.TB, dn, parent string) string
-	Set(t testing.TB, dn, attribute string, values ...string)
-	Disable(t testing.TB, dn string)
-	Join(t testing.TB, group, member string)
-	Leave(t testing.TB, group, member string)
-	Values(t testing.TB, dn, attribute string) []string
-	Names(t testing.TB, base, class string) []string
-}
-
 // Wild is a directory in which anything may happen.
 type wild struct {
-	server        changeable
+	server        ldaptest.Directory
 	t             *testing.T
 	person, group string // classes
 	// flat: no unit is put into another. 389 Directory Server does not find whoever is two below a unit that was moved

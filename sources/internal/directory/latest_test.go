@@ -3,6 +3,7 @@
 package directory
 
 import (
+	"fmt"
 	"testing"
 
 	"github.com/go-ldap/ldap/v3"
@@ -168,4 +169,19 @@ func TestAListOfChangesHasAnEnd(t *testing.T) {
 	if err := feed.since(t.Context(), session, current, found); err == nil {
 		t.Error("a list of changes of a connection that is closed is taken for one")
 	}
+}
+
+// TestWhatIsFollowedIsCaughtUpAgain: once more before anybody is handed out, as a comparison with a whole read does.
+func TestWhatIsFollowedIsCaughtUpAgain(t *testing.T) {
+	s := slapdtest.Start(t, slapdtest.Options{People: 12, Groups: 2})
+	follows, reads := following(t, s)
+	same(t, follows, reads, 12)
+	for n := 1; n <= 3; n++ {
+		s.Delete(t, s.PersonDN(slapdtest.UID(n))) // who is in a group, which changes with it
+		s.AddGroup(t, fmt.Sprintf("team%d", n), s.PersonDN(slapdtest.UID(n+6)))
+		if _, _, err := follows.catchUp(t.Context(), &follows.follower.followed); err != nil {
+			t.Fatal(err)
+		}
+	}
+	same(t, follows, reads, 9)
 }

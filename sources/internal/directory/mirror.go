@@ -2,6 +2,8 @@ package directory
 
 import (
 	"bufio"
+	"cmp"
+	"context"
 	"encoding/binary"
 	"encoding/hex"
 	"errors"
@@ -110,7 +112,8 @@ func newMirror(folder, url string, f feed) (*mirror, error) {
 	}
 	_ = os.Remove(file.Name()) // Windows refuses to remove an open file; close removes it there
 	return &mirror{
-		url: url, feed: f, people: &entries{at: map[uuid]place{}}, groups: &entries{at: map[uuid]place{}}, containers: map[uuid]string{}, parents: map[string]bool{}, unsettled: map[string]unsettled{},
+		url: url, feed: f, people: &entries{at: map[uuid]place{}}, groups: &entries{at: map[uuid]place{}},
+		containers: map[uuid]string{}, parents: map[string]bool{}, unsettled: map[string]unsettled{},
 		file: file, out: bufio.NewWriterSize(file, 1<<16),
 	}, nil
 }
@@ -120,6 +123,33 @@ func (m *mirror) close() {
 	name := m.file.Name()
 	_ = m.file.Close()
 	_ = os.Remove(name)
+}
+
+// identify tells which entry one is.
+func (m *mirror) identify(entry *ldap.Entry) (uuid, error) {
+	id, ok := m.feed.id().uuidOf(entry)
+	if !ok {
+		return id, &rereadError{"the entry " + readable(entry.DN) + " shows no " + m.feed.id().name}
+	}
+	return id, nil
+}
+
+// record keeps an entry of a read. An entry that cannot be told from others, or that did not come whole, cannot be
+// followed.
+func (m *mirror) record(in *entries, entry *ldap.Entry) (uuid, error) {
+	id, err := m.identify(entry)
+	if err != nil {
+		return id, err
+	}
+	for _, attribute := range entry.Attributes {
+		if parseDescription(attribute.Name).partial {
+			return id, &rereadError{"the entry " + readable(entry.DN) + " did not come whole"}
+		}
+	}
+	if parent := identity.ParentDN(entry.DN); parent != "" {
+		m.parents[parent] = true
+	}
+	return id, m.put(in, id, entry)
 }
 
 // put keeps an entry, in place of what was known of it.
@@ -183,7 +213,7 @@ func (m *mirror) each(of *entries) iter.Seq2[*ldap.Entry, error] {
 		for _, p := range of.at {
 			places = append(places, p)
 		}
-		slices.SortFunc(places, func(a, b place) int { return int(min(1, max(-1, a.at-b.at))) })
+		slices.SortFunc(places, func(a, b place) int { return cmp.Compare(a.at, b.at) })
 		in := bufio.NewReaderSize(io.NewSectionReader(m.file, 0, m.size), 1<<18)
 		var at int64
 		var raw []byte
@@ -212,7 +242,7 @@ func (m *mirror) each(of *entries) iter.Seq2[*ldap.Entry, error] {
 // holders are the DNs, normalised, of everything that an entry is below, up to the first of bases.
 func holders(dn string, bases []string) (list []string) {
 	for above := identity.ParentDN(dn); above != ""; above = identity.ParentDN(above) {
-		if !slices.ContainsFunc(bases, func(base string) bool { return within(above, base) }) {
+		if !inAny(above, bases) {
 			return list
 		}
 		if normal, err := normalDN(above); err == nil {
@@ -220,6 +250,41 @@ func holders(dn string, bases []string) (list []string) {
 		}
 	}
 	return list
+}
+
+// mostContainers bounds what is kept of the containers of people and groups.
+const mostContainers = 20_000
+
+// findContainers asks which entries hold what was read since it was last asked.
+func (m *mirror) findContainers(ctx context.Context, session *session, bases []string) error {
+	known := map[string]bool{}
+	for _, dn := range m.containers {
+		known[dn] = true
+	}
+	for parent := range m.parents {
+		for _, dn := range holders("x=x,"+parent, bases) {
+			if known[dn] {
+				continue
+			}
+			known[dn] = true
+			entry, err := session.read(ctx, dn, m.feed.id().name)
+			if err != nil {
+				return err
+			}
+			if entry == nil {
+				return &rereadError{dn + ", which holds people or groups, cannot be seen"}
+			}
+			id, err := m.identify(entry)
+			if err != nil {
+				return err
+			}
+			m.containers[id] = dn
+		}
+	}
+	if clear(m.parents); len(m.containers) > mostContainers {
+		return &rereadError{"people are in too many containers to follow them all"}
+	}
+	return nil
 }
 
 // appendEntry writes an entry: its DN, and each attribute with its values, each text after its length.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"strings"
 	"sync"
 	"time"
@@ -40,27 +41,29 @@ const (
 // registered is how long a server may take from the request on until it misses no change any more.
 const registered = time.Second
 
-// persistFeed begins to collect what changes on a connection of its own.
-func (s *source) persistFeed(ctx context.Context, url string, ids anchor, suffixes []string) (*persistFeed, error) {
-	session, err := s.dial(ctx, url)
-	if err != nil {
-		return nil, err
+func newPersistFeed(ids anchor, suffixes []string) *persistFeed {
+	return &persistFeed{ids: ids, suffixes: suffixes, pending: changes{now: map[uuid]string{}}}
+}
+
+// follow implements feed: it collects what changes on a connection of its own, until close.
+func (f *persistFeed) follow(ctx context.Context, s *source, url string) (err error) {
+	if f.session, err = s.dial(ctx, url); err != nil {
+		return err
 	}
-	listening, stop := context.WithCancel(context.WithoutCancel(ctx)) // until close
-	f := &persistFeed{ids: ids, suffixes: suffixes, session: session, stop: stop}
-	f.pending.now = map[uuid]string{}
-	for _, suffix := range suffixes {
-		f.heard.Go(func() { f.end(session.hear(listening, f.query(suffix), f.take)) })
+	listening, stop := context.WithCancel(context.WithoutCancel(ctx))
+	f.stop = stop
+	for _, suffix := range f.suffixes {
+		f.heard.Go(func() { f.end(hear(listening, f.search(listening, f.session, suffix), f.take)) })
 	}
 	select {
 	case <-ctx.Done():
 	case <-time.After(registered):
 	}
-	if _, err := session.read(ctx, "", "1.1"); err != nil {
+	if _, err := f.session.read(ctx, "", "1.1"); err != nil {
 		f.close()
-		return nil, err
+		return err
 	}
-	return f, nil
+	return nil
 }
 
 func (f *persistFeed) close() {
@@ -76,25 +79,27 @@ func (f *persistFeed) settles() time.Duration { return settleTime }
 
 func (f *persistFeed) id() anchor { return f.ids }
 
-func (f *persistFeed) asking(attributes []string) []string { return with(attributes, f.ids.name) }
-
-// query is the search that goes on.
-func (f *persistFeed) query(suffix string) *ldap.SearchRequest {
+// search begins the search that goes on.
+func (f *persistFeed) search(ctx context.Context, s *session, suffix string) ldap.Response {
 	request := everything(suffix)
 	request.Attributes = []string{f.ids.name}
 	request.Controls = []ldap.Control{persistControl{}}
-	return request
+	return s.conn.SearchAsync(ctx, request, buffered)
 }
 
 // take takes a message of the search in.
-func (f *persistFeed) take(entry *ldap.Entry, controls []ldap.Control) error {
+func (f *persistFeed) take(r ldap.Response) error {
+	entry := r.Entry()
+	if entry == nil {
+		return nil
+	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	id, ok := f.ids.uuidOf(entry)
 	if !ok {
 		return &rereadError{"the server does not say which entry " + readable(entry.DN) + " is, that has changed"}
 	}
-	gone, err := deleted(controls)
+	gone, err := deleted(r.Controls())
 	if err != nil {
 		return &rereadError{"the server does not say how " + readable(entry.DN) + " has changed: " + err.Error()}
 	}
@@ -131,44 +136,18 @@ func (f *persistFeed) since(_ context.Context, _ *session, _ sources.Currency, i
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	into.gone = append(into.gone, f.pending.gone...)
-	for id, dn := range f.pending.now {
-		into.now[id] = dn
-	}
+	maps.Copy(into.now, f.pending.now)
 	f.pending = changes{now: map[uuid]string{}}
 	return f.err
 }
 
 func (f *persistFeed) listen(ctx context.Context, s *session, _ sources.Currency, changed func()) error {
-	ended := make(chan error, len(f.suffixes))
-	for _, suffix := range f.suffixes {
-		go func() {
-			ended <- s.hear(ctx, f.query(suffix), func(*ldap.Entry, []ldap.Control) error {
-				changed()
-				return nil
-			})
-		}()
-	}
-	return <-ended
-}
-
-// hear reads what a persistent search brings, until it ends: it always returns an error.
-func (s *session) hear(ctx context.Context, request *ldap.SearchRequest, each func(*ldap.Entry, []ldap.Control) error) error {
-	r := s.conn.SearchAsync(ctx, request, buffered)
-	for r.Next() {
-		if reference := r.Referral(); reference != "" || r.Entry() == nil {
-			continue
-		}
-		if err := each(r.Entry(), r.Controls()); err != nil {
-			return err
-		}
-	}
-	switch err := r.Err(); {
-	case ctx.Err() != nil:
-		return context.Cause(ctx)
-	case err != nil:
-		return err
-	}
-	return errors.New("the server has ended the search that was to tell of changes")
+	return firstEnd(f.suffixes, func(suffix string) error {
+		return hear(ctx, f.search(ctx, s, suffix), func(ldap.Response) error {
+			changed()
+			return nil
+		})
+	})
 }
 
 // deleted reports whether an entry that a persistent search brought was deleted.
@@ -207,19 +186,34 @@ func (persistControl) String() string { return "persistent search" }
 // Encode implements ldap.Control.
 func (persistControl) Encode() *ber.Packet {
 	const add, remove, modify, rename = 1, 2, 4, 8
-	value := ber.Encode(ber.ClassUniversal, ber.TypeConstructed, ber.TagSequence, nil, "PersistentSearch")
-	value.AppendChild(ber.NewInteger(ber.ClassUniversal, ber.TypePrimitive, ber.TagInteger, add|remove|modify|rename, "changeTypes"))
-	value.AppendChild(ber.NewBoolean(ber.ClassUniversal, ber.TypePrimitive, ber.TagBoolean, true, "changesOnly"))
-	value.AppendChild(ber.NewBoolean(ber.ClassUniversal, ber.TypePrimitive, ber.TagBoolean, true, "returnECs"))
-	control := ber.Encode(ber.ClassUniversal, ber.TypeConstructed, ber.TagSequence, nil, "Control")
-	control.AppendChild(ber.NewString(ber.ClassUniversal, ber.TypePrimitive, ber.TagOctetString, persistentSearch, "Control Type"))
-	control.AppendChild(ber.NewBoolean(ber.ClassUniversal, ber.TypePrimitive, ber.TagBoolean, true, "Criticality"))
-	control.AppendChild(ber.NewString(ber.ClassUniversal, ber.TypePrimitive, ber.TagOctetString, string(value.Bytes()), "Control Value"))
-	return control
+	sequence := func(what string, children ...*ber.Packet) *ber.Packet {
+		packet := ber.Encode(ber.ClassUniversal, ber.TypeConstructed, ber.TagSequence, nil, what)
+		for _, child := range children {
+			packet.AppendChild(child)
+		}
+		return packet
+	}
+	flag := func(what string) *ber.Packet {
+		return ber.NewBoolean(ber.ClassUniversal, ber.TypePrimitive, ber.TagBoolean, true, what)
+	}
+	text := func(text, what string) *ber.Packet {
+		return ber.NewString(ber.ClassUniversal, ber.TypePrimitive, ber.TagOctetString, text, what)
+	}
+	kinds := int64(add | remove | modify | rename)
+	value := sequence("PersistentSearch",
+		ber.NewInteger(ber.ClassUniversal, ber.TypePrimitive, ber.TagInteger, kinds, "changeTypes"),
+		flag("changesOnly"), flag("returnECs"))
+	return sequence("Control", text(persistentSearch, "Control Type"), flag("Criticality"),
+		text(string(value.Bytes()), "Control Value"))
 }
 
-// own389 reports whether a server is 389 Directory Server or one that is made of it.
-func (a server) own389() bool {
+// identifier is the attribute by which a server that is neither OpenLDAP nor Active Directory tells entries apart.
+func (a server) identifier() anchor {
 	vendor := strings.ToLower(a.vendor)
-	return strings.Contains(vendor, "389") || strings.Contains(vendor, "fedora") || strings.Contains(vendor, "red hat")
+	for _, made := range []string{"389", "fedora", "red hat"} {
+		if strings.Contains(vendor, made) {
+			return newAnchor("nsUniqueId")
+		}
+	}
+	return newAnchor("entryUUID")
 }

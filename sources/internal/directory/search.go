@@ -227,7 +227,8 @@ func (s *session) search(
 
 // read asks for exactly one entry; nil where the server says that there is none to be seen.
 func (s *session) read(ctx context.Context, dn string, attributes ...string) (*ldap.Entry, error) {
-	result, err := s.search(ctx, query{base: dn, scope: ldap.ScopeBaseObject, filter: "(objectClass=*)", attributes: attributes}, 0, nil)
+	q := query{base: dn, scope: ldap.ScopeBaseObject, filter: "(objectClass=*)", attributes: attributes}
+	result, err := s.search(ctx, q, 0, nil)
 	if err != nil {
 		return nil, err
 	}

@@ -149,7 +149,7 @@ func (s *source) stream(
 	r := s.reader(ctx, session)
 	ask := r.ask
 	if recording.mirror != nil {
-		ask = recording.mirror.feed.asking(ask)
+		ask = with(ask, recording.mirror.feed.id().name)
 	}
 	for _, base := range s.bases {
 		for entries, err := range session.pages(ctx, s.query(base, ask), s.bounds()) {
@@ -170,6 +170,9 @@ func (s *source) stream(
 	}
 	if f != nil {
 		f.follow(recording.end(ctx, session, s.everywhere()), groups, answers)
+		if recording.why != "" {
+			s.log.Debug("everybody is read each time", "source", s.name, "why", recording.why)
+		}
 	}
 	return facts, nil
 }

@@ -30,19 +30,11 @@ func (e *rereadError) Error() string { return e.why }
 const buffered = 64
 
 // A syncFeed is OpenLDAP's: content synchronisation (RFC 4533), with the contextCSN of its suffixes as the cookie.
-type syncFeed struct{ suffixes []string }
+type syncFeed struct{ suffixes []string } // as the currency names them
 
 func (syncFeed) id() anchor { return newAnchor("entryUUID") }
 
-func (f syncFeed) asking(attributes []string) []string { return with(attributes, f.id().name) }
-
-// with adds an attribute to a list, where it is not in it.
-func with(attributes []string, name string) []string {
-	if containsFold(attributes, name) {
-		return attributes
-	}
-	return append(slices.Clip(attributes), name)
-}
+func (syncFeed) follow(context.Context, *source, string) error { return nil }
 
 func (syncFeed) position(current sources.Currency) (sources.Currency, error) { return current, nil }
 
@@ -66,17 +58,31 @@ func (f syncFeed) since(ctx context.Context, s *session, current sources.Currenc
 
 // listen implements feed by the persist stage (RFC 4533, 3.4).
 func (f syncFeed) listen(ctx context.Context, s *session, current sources.Currency, changed func()) error {
-	ended := make(chan error, len(f.suffixes))
-	for _, suffix := range f.suffixes {
-		go func() { ended <- s.listen(ctx, suffix, cookieOf(suffix, current), changed) }()
+	return firstEnd(f.suffixes, func(suffix string) error {
+		cookie := []byte(cookieOf(suffix, current))
+		r := s.conn.Syncrepl(ctx, everything(suffix), buffered, ldap.SyncRequestModeRefreshAndPersist, cookie, false)
+		return hear(ctx, r, func(ldap.Response) error {
+			changed()
+			return nil
+		})
+	})
+}
+
+// firstEnd does something of each suffix, side by side, until the first of them ends: by an error.
+func firstEnd(suffixes []string, do func(suffix string) error) error {
+	ended := make(chan error, len(suffixes))
+	for _, suffix := range suffixes {
+		go func() { ended <- do(suffix) }()
 	}
 	return <-ended
 }
 
-func (s *session) listen(ctx context.Context, suffix, cookie string, changed func()) error {
-	r := s.conn.Syncrepl(ctx, everything(suffix), buffered, ldap.SyncRequestModeRefreshAndPersist, []byte(cookie), false)
+// hear reads what a search brings that goes on, until it ends: it always returns an error.
+func hear(ctx context.Context, r ldap.Response, each func(ldap.Response) error) error {
 	for r.Next() {
-		changed()
+		if err := each(r); err != nil {
+			return err
+		}
 	}
 	switch err := r.Err(); {
 	case ctx.Err() != nil:
@@ -171,13 +177,9 @@ func (c *changes) note(r ldap.Response) (done bool, err error) {
 // cookieOf is the cookie of OpenLDAP (slapd-config(5), syncprov) for a server that was so current: the contextCSN of
 // the suffix, one for each server that takes writes.
 func cookieOf(suffix string, current sources.Currency) string {
-	normal, err := normalDN(suffix)
-	if err != nil {
-		return ""
-	}
 	var list []string
 	for sequence, csn := range current {
-		if strings.HasPrefix(sequence, normal+" ") {
+		if strings.HasPrefix(sequence, suffix+" ") {
 			list = append(list, csn)
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
@@ -29,7 +30,8 @@ func (s *source) updateFeed(ctx context.Context, session *session, domains []str
 		result, err := session.search(ctx, q, 0, nil)
 		// Whoever may not see deleted objects may see the name of their container all the same, as Samba does it.
 		if err != nil || len(result.Entries) != 1 || result.Entries[0].GetEqualFoldAttributeValue("isDeleted") == "" {
-			return nil, "deletions in " + domain + " cannot be seen: let the bind DN list CN=Deleted Objects and read what is in it"
+			return nil, "deletions in " + domain +
+				" cannot be seen: let the bind DN list CN=Deleted Objects and read what is in it"
 		}
 	}
 	return updateFeed{domains}, ""
@@ -37,7 +39,7 @@ func (s *source) updateFeed(ctx context.Context, session *session, domains []str
 
 func (updateFeed) id() anchor { return newAnchor("objectGUID") }
 
-func (f updateFeed) asking(attributes []string) []string { return with(attributes, f.id().name) }
+func (updateFeed) follow(context.Context, *source, string) error { return nil }
 
 func (updateFeed) position(current sources.Currency) (sources.Currency, error) { return current, nil }
 
@@ -53,9 +55,11 @@ func (f updateFeed) since(ctx context.Context, s *session, current sources.Curre
 	for _, domain := range f.domains {
 		q := query{
 			base: domain, scope: ldap.ScopeWholeSubtree, filter: "(uSNChanged>=" + next + ")",
-			attributes: []string{f.id().name, "isDeleted"}, controls: []ldap.Control{ldap.NewControlMicrosoftShowDeleted()},
+			attributes: []string{f.id().name, "isDeleted"},
+			controls:   []ldap.Control{ldap.NewControlMicrosoftShowDeleted()},
 		}
-		for entries, err := range s.pages(ctx, q, bounds{pageSize: updatesPage, maxEntries: 10 * mostChanged, ignored: into.ignored}) {
+		bounds := bounds{pageSize: updatesPage, maxEntries: 10 * mostChanged, ignored: into.ignored}
+		for entries, err := range s.pages(ctx, q, bounds) {
 			if err != nil {
 				return err
 			}
@@ -81,11 +85,9 @@ const updatesPage = 1000
 // nextUpdate is the number of the first update that somebody does not know who is as current as that.
 func nextUpdate(current sources.Currency) (string, error) {
 	for _, number := range current {
-		var n uint64
-		if _, err := fmt.Sscanf(number, "%d", &n); err != nil || len(current) != 1 {
-			break
+		if n, err := strconv.ParseUint(number, 10, 64); err == nil && len(current) == 1 {
+			return strconv.FormatUint(n+1, 10), nil
 		}
-		return fmt.Sprint(n + 1), nil
 	}
 	return "", &rereadError{"the server does not tell how current it is"}
 }

@@ -105,12 +105,12 @@ func (s *source) reach(ctx context.Context) (*session, error) {
 type feed interface {
 	// id is the attribute that tells which entry is which, for life.
 	id() anchor
-	// asking are attributes to ask for, and what it takes to follow the entries that are found.
-	asking(attributes []string) []string
+	// follow begins to keep what since tells, where the server tells it only while somebody listens. It is called once,
+	// before the entries that are to be followed are read; a feed that only listens is not told.
+	follow(ctx context.Context, s *source, url string) error
 	// position is how far the server's changes go, whose currency is known. The error is a *rereadError.
 	position(current sources.Currency) (sources.Currency, error)
-	// since asks what has changed since a position. Where it does not tell for sure, the error is a
-	// *rereadError.
+	// since asks what has changed since a position. Where it does not tell for sure, the error is a *rereadError.
 	since(ctx context.Context, s *session, position sources.Currency, into *changes) error
 	// listen calls changed at each sign that something may have changed since the server was so current, until there can
 	// be none any more: it always returns an error.
@@ -125,22 +125,14 @@ type feed interface {
 // feed finds how a server tells what changes; nil, and why, where it does not.
 func (s *source) feed(ctx context.Context, session *session, current sources.Currency) (f feed, why string) {
 	about := session.known(ctx)
-	var own []string
-	for _, suffix := range about.contexts {
-		if holds(suffix, s.bases) {
-			own = append(own, suffix)
-		}
-	}
+	own := suffixes(about.contexts, s.bases)
 	switch {
 	case about.directory && len(current) == 0:
 		return nil, "it shows no highestCommittedUSN, or no invocationId: let the bind DN read its NTDS settings"
 	case about.directory:
 		return s.updateFeed(ctx, session, own)
 	case !about.slapd && slices.Contains(about.controls, persistentSearch):
-		if about.own389() {
-			return &persistFeed{ids: newAnchor("nsUniqueId"), suffixes: own}, ""
-		}
-		return &persistFeed{ids: newAnchor("entryUUID"), suffixes: own}, ""
+		return newPersistFeed(about.identifier(), own), ""
 	case !about.slapd:
 		return nil, "it has no persistent searches, and is neither OpenLDAP nor Active Directory"
 	case !slices.Contains(about.controls, ldap.ControlTypeSyncRequest):
@@ -157,19 +149,15 @@ func (s *source) follows(ctx context.Context, session *session, current sources.
 		return nil, "memberOf changes without a change of its entry: use member_of() and a groups block"
 	}
 	for _, base := range s.everywhere() {
-		if !slices.ContainsFunc(session.known(ctx).contexts, func(suffix string) bool {
-			return within(base, suffix) && holds(suffix, s.bases)
-		}) {
+		if !inAny(base, suffixes(session.known(ctx).contexts, s.bases)) {
 			return nil, base + " is in another part of the directory than the people"
 		}
 	}
-	f, why = s.feed(ctx, session, current)
-	if listens, ok := f.(*persistFeed); ok {
-		follows, err := s.persistFeed(ctx, session.url, listens.ids, listens.suffixes)
-		if err != nil {
-			return nil, err.Error()
-		}
-		return follows, ""
+	if f, why = s.feed(ctx, session, current); f == nil {
+		return nil, why
 	}
-	return f, why
+	if err := f.follow(ctx, s, session.url); err != nil {
+		return nil, err.Error()
+	}
+	return f, ""
 }

@@ -8,7 +8,6 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -18,6 +17,8 @@ import (
 	"time"
 
 	"github.com/go-ldap/ldap/v3"
+
+	"github.com/dirsweep/dirsweep/sources/internal/ldaptest"
 )
 
 // Options shape a server. The zero value is an empty directory.
@@ -35,6 +36,8 @@ const (
 
 // A Server is one running ns-slapd with one suffix, a reader who may read everything and an administrator.
 type Server struct {
+	ldaptest.Editor
+
 	instance string
 	dir      string
 	port     int
@@ -50,6 +53,7 @@ func Start(t testing.TB, o Options) *Server {
 	install(t)
 	dir := t.TempDir()
 	s := &Server{instance: fmt.Sprintf("t%d", os.Getpid()), dir: dir}
+	s.SignIn = s.signIn
 	for n := 0; ; n++ { // one for each server of a process
 		if _, err := os.Stat(s.config()); errors.Is(err, os.ErrNotExist) {
 			break
@@ -58,12 +62,12 @@ func Start(t testing.TB, o Options) *Server {
 	}
 	var err error
 	s.log, err = os.Create(filepath.Join(dir, "log"))
-	check(t, "make a log", err)
+	ldaptest.Check(t, "make a log", err)
 	t.Cleanup(func() { _ = s.log.Close() })
-	s.port = freePort(t)
+	s.port = ldaptest.FreePort(t)
 	t.Cleanup(func() { _, _ = tool("dsctl", s.instance, "remove", "--do-it") })
 	s.create(t)
-	check(t, "start ns-slapd", s.run())
+	ldaptest.Check(t, "start ns-slapd", s.run())
 	t.Cleanup(func() { s.Stop(t) })
 	s.load(t, o)
 	return s
@@ -74,21 +78,7 @@ func install(t testing.TB) {
 	if os.Geteuid() != 0 {
 		t.Fatal("these tests need root: an instance of 389 Directory Server is made")
 	}
-	if _, err := os.Stat("/usr/sbin/ns-slapd"); err == nil {
-		return
-	}
-	command := exec.Command("apt-get", "-o", "DPkg::Lock::Timeout=600", "install", "-y", "-qq", "--no-install-recommends", "389-ds-base")
-	command.Env = append(os.Environ(), "DEBIAN_FRONTEND=noninteractive")
-	if out, err := command.CombinedOutput(); err != nil {
-		t.Fatalf("these tests need 389 Directory Server: apt-get install 389-ds-base: %v\n%s", err, out)
-	}
-}
-
-func check(t testing.TB, what string, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatalf("%s: %v", what, err)
-	}
+	ldaptest.Install(t, "389 Directory Server", []string{"/usr/sbin/ns-slapd"}, "389-ds-base")
 }
 
 // tool runs one of the server's own programs, which are written for the system's Python.
@@ -98,14 +88,6 @@ func tool(name string, args ...string) ([]byte, error) {
 	return command.CombinedOutput()
 }
 
-func freePort(t testing.TB) int {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	check(t, "find a free port", err)
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port
-}
-
 func (s *Server) config() string { return "/etc/dirsrv/slapd-" + s.instance }
 
 // create makes the instance. The server's tools would start it by systemd, and are told not to.
@@ -113,12 +95,12 @@ func (s *Server) create(t testing.TB) {
 	t.Helper()
 	const defaults = "/usr/share/dirsrv/inf/defaults.inf"
 	text, err := os.ReadFile(defaults)
-	check(t, "read the server's defaults", err)
+	ldaptest.Check(t, "read the server's defaults", err)
 	if changed := bytes.Replace(text, []byte("with_systemd = 1"), []byte("with_systemd = 0"), 1); !bytes.Equal(changed, text) {
-		check(t, "write the server's defaults", os.WriteFile(defaults, changed, 0o644))
+		ldaptest.Check(t, "write the server's defaults", os.WriteFile(defaults, changed, 0o644))
 	}
 	file := filepath.Join(s.dir, "instance.inf")
-	check(t, "describe the instance", os.WriteFile(file, fmt.Appendf(nil, `[general]
+	ldaptest.Check(t, "describe the instance", os.WriteFile(file, fmt.Appendf(nil, `[general]
 full_machine_name = localhost
 selinux = False
 strict_host_checking = False
@@ -180,7 +162,7 @@ func (s *Server) run() error {
 // load configures the server, and adds people and groups.
 func (s *Server) load(t testing.TB, o Options) {
 	t.Helper()
-	s.edit(t, "configure the server", func(c *ldap.Conn) error {
+	s.Edit(t, "configure the server", func(c *ldap.Conn) error {
 		for dn, change := range map[string][2]string{
 			"cn=config": {"passwordStorageScheme", "CLEAR"}, // else each person costs half a second
 			"cn=MemberOf Plugin,cn=plugins,cn=config":                     {"nsslapd-pluginEnabled", "on"},
@@ -199,7 +181,7 @@ func (s *Server) load(t testing.TB, o Options) {
 		return c.Modify(request)
 	})
 	s.Stop(t) // plugins begin with the server
-	check(t, "start ns-slapd again", s.run())
+	ldaptest.Check(t, "start ns-slapd again", s.run())
 	for _, dn := range []string{s.PeopleDN(), s.GroupsDN(), s.FormerDN()} {
 		s.Add(t, dn, map[string][]string{"objectClass": {"organizationalUnit"}})
 	}
@@ -207,7 +189,7 @@ func (s *Server) load(t testing.TB, o Options) {
 		"objectClass": {"inetOrgPerson"}, "sn": {"reader"}, "cn": {"reader"}, "userPassword": {password},
 		"nsSizeLimit": {"-1"}, "nsLookThroughLimit": {"-1"}, "nsPagedSizeLimit": {"-1"}, "nsPagedLookThroughLimit": {"-1"},
 	})
-	s.edit(t, "add people", func(c *ldap.Conn) error {
+	s.Edit(t, "add people", func(c *ldap.Conn) error {
 		for i := 1; i <= o.People; i++ {
 			request := ldap.NewAddRequest(s.PersonDN(UID(i)), nil)
 			for name, values := range person(UID(i), i) {
@@ -231,7 +213,7 @@ func (s *Server) load(t testing.TB, o Options) {
 }
 
 // UID is the login of the person of number i.
-func UID(i int) string { return fmt.Sprintf("user%06d", i) }
+func UID(i int) string { return ldaptest.UID(i) }
 
 func person(uid string, i int) map[string][]string {
 	return map[string][]string{
@@ -261,7 +243,7 @@ func (s *Server) Stop(t testing.TB) {
 // Start runs a stopped server again, on the same port.
 func (s *Server) Start(t testing.TB) {
 	t.Helper()
-	check(t, "start ns-slapd again", s.run())
+	ldaptest.Check(t, "start ns-slapd again", s.run())
 }
 
 // Freeze makes the server hang: connections stand, nothing is answered.

@@ -1,22 +1,12 @@
 package slapdtest
 
 import (
-	"slices"
-	"strings"
 	"testing"
 
 	"github.com/go-ldap/ldap/v3"
 
-	"github.com/dirsweep/dirsweep/sync/identity"
+	"github.com/dirsweep/dirsweep/sources/internal/ldaptest"
 )
-
-// edit runs fn on a connection of the administrator.
-func (s *Server) edit(t testing.TB, what string, fn func(*ldap.Conn) error) {
-	t.Helper()
-	conn := s.bind(t, s.AdminDN())
-	defer conn.Close()
-	check(t, what, fn(conn))
-}
 
 // AddPerson adds an inetOrgPerson below PeopleDN; attributes override the usual ones. It returns the DN.
 func (s *Server) AddPerson(t testing.TB, uid string, attributes map[string][]string) string {
@@ -30,59 +20,6 @@ func (s *Server) AddPerson(t testing.TB, uid string, attributes map[string][]str
 	}
 	s.Add(t, s.PersonDN(uid), all)
 	return s.PersonDN(uid)
-}
-
-// Add adds any entry.
-func (s *Server) Add(t testing.TB, dn string, attributes map[string][]string) {
-	t.Helper()
-	s.edit(t, "add "+dn, func(c *ldap.Conn) error {
-		request := ldap.NewAddRequest(dn, nil)
-		for name, values := range attributes {
-			if len(values) > 0 {
-				request.Attribute(name, values)
-			}
-		}
-		return c.Add(request)
-	})
-}
-
-// AddUnit adds an organizational unit and returns its DN.
-func (s *Server) AddUnit(t testing.TB, name, parent string) string {
-	t.Helper()
-	dn := "ou=" + ldap.EscapeDN(name) + "," + parent
-	s.Add(t, dn, map[string][]string{"objectClass": {"organizationalUnit"}, "ou": {name}})
-	return dn
-}
-
-// Delete removes an entry.
-func (s *Server) Delete(t testing.TB, dn string) {
-	t.Helper()
-	s.edit(t, "delete "+dn, func(c *ldap.Conn) error { return c.Del(ldap.NewDelRequest(dn, nil)) })
-}
-
-// Rename changes an entry's first component, such as "uid=alice2", and returns the new DN.
-func (s *Server) Rename(t testing.TB, dn, rdn string) string {
-	t.Helper()
-	s.edit(t, "rename "+dn, func(c *ldap.Conn) error { return c.ModifyDN(ldap.NewModifyDNRequest(dn, rdn, true, "")) })
-	return rdn + "," + identity.ParentDN(dn)
-}
-
-// Move puts an entry, with all that is below, under parent, and returns the new DN.
-func (s *Server) Move(t testing.TB, dn, parent string) string {
-	t.Helper()
-	rdn := strings.TrimSuffix(dn, ","+identity.ParentDN(dn))
-	s.edit(t, "move "+dn, func(c *ldap.Conn) error { return c.ModifyDN(ldap.NewModifyDNRequest(dn, rdn, true, parent)) })
-	return rdn + "," + parent
-}
-
-// Set replaces an attribute's values; none takes it away.
-func (s *Server) Set(t testing.TB, dn, attribute string, values ...string) {
-	t.Helper()
-	s.edit(t, "set "+attribute+" of "+dn, func(c *ldap.Conn) error {
-		request := ldap.NewModifyRequest(dn, nil)
-		request.Replace(attribute, values)
-		return c.Modify(request)
-	})
 }
 
 // Disable locks a person as an administrator does with the ppolicy overlay.
@@ -102,45 +39,6 @@ func (s *Server) AddGroup(t testing.TB, name string, members ...string) string {
 	}
 	s.Add(t, s.GroupDN(name), map[string][]string{"objectClass": {"groupOfNames"}, "cn": {name}, "member": members})
 	return s.GroupDN(name)
-}
-
-// Join makes member a member of a group.
-func (s *Server) Join(t testing.TB, group, member string) {
-	t.Helper()
-	s.edit(t, "join "+group, func(c *ldap.Conn) error {
-		request := ldap.NewModifyRequest(group, nil)
-		request.Add("member", []string{member})
-		return c.Modify(request)
-	})
-}
-
-// Leave ends a Join.
-func (s *Server) Leave(t testing.TB, group, member string) {
-	t.Helper()
-	s.edit(t, "leave "+group, func(c *ldap.Conn) error {
-		request := ldap.NewModifyRequest(group, nil)
-		request.Delete("member", []string{member})
-		return c.Modify(request)
-	})
-}
-
-// Values reads an attribute of an entry as the administrator; nil where there is no entry or no value.
-func (s *Server) Values(t testing.TB, dn, attribute string) (values []string) {
-	t.Helper()
-	s.edit(t, "read "+dn, func(c *ldap.Conn) error {
-		result, err := c.Search(
-			ldap.NewSearchRequest(dn, ldap.ScopeBaseObject, ldap.NeverDerefAliases, 0, 0, false, "(objectClass=*)",
-				[]string{attribute}, nil),
-		)
-		if ldap.IsErrorWithCode(err, ldap.LDAPResultNoSuchObject) {
-			return nil
-		}
-		if err == nil && len(result.Entries) > 0 {
-			values = slices.Clone(result.Entries[0].GetEqualFoldAttributeValues(attribute))
-		}
-		return err
-	})
-	return values
 }
 
 // Anchor is the entryUUID of an entry; "" where there is none.
@@ -194,29 +92,11 @@ func (s *Server) reconfigure(t testing.TB, attribute string, values []string) {
 		ldap.NewSearchRequest("cn=config", ldap.ScopeSingleLevel, ldap.NeverDerefAliases, 0, 0, false,
 			"(olcSuffix="+ldap.EscapeFilter(s.suffix)+")", []string{"1.1"}, nil),
 	)
-	check(t, "find the database in cn=config", err)
+	ldaptest.Check(t, "find the database in cn=config", err)
 	if len(result.Entries) != 1 {
 		t.Fatalf("cn=config has %d databases of %s", len(result.Entries), s.suffix)
 	}
 	request := ldap.NewModifyRequest(result.Entries[0].DN, nil)
 	request.Replace(attribute, values)
-	check(t, "set "+attribute, conn.Modify(request))
-}
-
-// Names are the DNs of all entries of a class below a base, sorted.
-func (s *Server) Names(t testing.TB, base, class string) (dns []string) {
-	t.Helper()
-	s.edit(t, "search "+base, func(c *ldap.Conn) error {
-		found, err := c.Search(ldap.NewSearchRequest(base, ldap.ScopeWholeSubtree, ldap.NeverDerefAliases, 0, 0, false,
-			"(objectClass="+class+")", []string{"1.1"}, nil))
-		if err != nil {
-			return err
-		}
-		for _, entry := range found.Entries {
-			dns = append(dns, entry.DN)
-		}
-		return nil
-	})
-	slices.Sort(dns)
-	return dns
+	ldaptest.Check(t, "set "+attribute, conn.Modify(request))
 }

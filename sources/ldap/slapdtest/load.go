@@ -14,10 +14,12 @@ import (
 	"unicode/utf8"
 
 	"github.com/go-ldap/ldap/v3"
+
+	"github.com/dirsweep/dirsweep/sources/internal/ldaptest"
 )
 
 // UID is the login of the person of number i, from 1.
-func UID(i int) string { return fmt.Sprintf("user%06d", i) }
+func UID(i int) string { return ldaptest.UID(i) }
 
 // GroupName is the name of the group of number g, from 1.
 func GroupName(g int) string { return fmt.Sprintf("group%03d", g) }
@@ -33,15 +35,15 @@ func (s *Server) load(t testing.TB, o Options) {
 	t.Helper()
 	command := exec.Command("/usr/sbin/slapadd", "-q", "-f", s.path("slapd.conf"), "-b", s.suffix)
 	in, err := command.StdinPipe()
-	check(t, "start slapadd", err)
+	ldaptest.Check(t, "start slapadd", err)
 	var out bytes.Buffer
 	command.Stdout, command.Stderr = &out, &out
-	check(t, "start slapadd", command.Start())
+	ldaptest.Check(t, "start slapadd", command.Start())
 	w := bufio.NewWriter(in)
 	if o.Copy != nil {
 		dump := exec.Command("/usr/sbin/slapcat", "-f", o.Copy.path("slapd.conf"), "-b", s.suffix)
 		dump.Stdout = w
-		check(t, "copy a server", dump.Run())
+		ldaptest.Check(t, "copy a server", dump.Run())
 	} else {
 		s.skeleton(w)
 	}

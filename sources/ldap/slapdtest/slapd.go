@@ -17,7 +17,7 @@ import (
 
 	"github.com/go-ldap/ldap/v3"
 
-	"github.com/dirsweep/dirsweep/sources/internal/certtest"
+	"github.com/dirsweep/dirsweep/sources/internal/ldaptest"
 )
 
 // Options shape a server. The zero value is an empty directory.
@@ -42,6 +42,8 @@ type Options struct {
 
 // A Server is one running slapd with one suffix, a reader who may read everything and an administrator.
 type Server struct {
+	ldaptest.Editor
+
 	dir       string
 	port      int
 	tlsPort   int
@@ -55,22 +57,23 @@ type Server struct {
 // Start loads and starts a server, which is stopped when t ends. Without slapd on this machine the test fails.
 func Start(t testing.TB, o Options) *Server {
 	t.Helper()
-	install(t)
+	ldaptest.Install(t, "OpenLDAP's slapd", []string{"/usr/sbin/slapd"}, "slapd")
 	dir, err := os.MkdirTemp("", "slapd") // t.TempDir is too long for the path of a Unix socket
-	check(t, "make a folder", err)
+	ldaptest.Check(t, "make a folder", err)
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
 	s := &Server{dir: dir, suffix: "dc=example,dc=org", sizeLimit: o.SizeLimit}
-	check(t, "make certificates", certtest.Issue(dir, net.IPv4(127, 0, 0, 1)))
+	s.SignIn = func(t testing.TB) *ldap.Conn { return s.bind(t, s.AdminDN()) }
+	ldaptest.Check(t, "make certificates", ldaptest.Certify(dir, net.IPv4(127, 0, 0, 1)))
 	for _, folder := range []string{"db", "run"} {
-		check(t, "make a folder", os.Mkdir(filepath.Join(dir, folder), 0o700))
+		ldaptest.Check(t, "make a folder", os.Mkdir(filepath.Join(dir, folder), 0o700))
 	}
-	check(t, "write slapd.conf", os.WriteFile(s.path("slapd.conf"), s.config(o), 0o600))
+	ldaptest.Check(t, "write slapd.conf", os.WriteFile(s.path("slapd.conf"), s.config(o), 0o600))
 	s.load(t, o)
 	s.log, err = os.Create(s.path("log"))
-	check(t, "make a log", err)
+	ldaptest.Check(t, "make a log", err)
 	t.Cleanup(func() { _ = s.log.Close() })
 	for try := 1; ; try++ { // another process may take the port in between
-		s.port, s.tlsPort = freePort(t), freePort(t)
+		s.port, s.tlsPort = ldaptest.FreePort(t), ldaptest.FreePort(t)
 		if err = s.run(); err == nil {
 			break
 		}
@@ -80,46 +83,6 @@ func Start(t testing.TB, o Options) *Server {
 	}
 	t.Cleanup(func() { s.Stop(t) })
 	return s
-}
-
-func install(t testing.TB) {
-	t.Helper()
-	if _, err := exec.LookPath("/usr/sbin/slapd"); err == nil {
-		return
-	}
-	const how = "apt-get install -y --no-install-recommends slapd"
-	if os.Geteuid() != 0 {
-		t.Fatalf("these tests need OpenLDAP's slapd: sudo %s", how)
-	}
-	command := exec.Command(
-		"apt-get",
-		"-o",
-		"DPkg::Lock::Timeout=600",
-		"install",
-		"-y",
-		"-qq",
-		"--no-install-recommends",
-		"slapd",
-	)
-	command.Env = append(os.Environ(), "DEBIAN_FRONTEND=noninteractive")
-	if out, err := command.CombinedOutput(); err != nil {
-		t.Fatalf("these tests need OpenLDAP's slapd: %s: %v\n%s", how, err, out)
-	}
-}
-
-func check(t testing.TB, what string, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatalf("%s: %v", what, err)
-	}
-}
-
-func freePort(t testing.TB) int {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	check(t, "find a free port", err)
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port
 }
 
 func (s *Server) path(name string) string { return filepath.Join(s.dir, name) }
@@ -177,7 +140,7 @@ func (s *Server) Stop(t testing.TB) {
 // Start runs a stopped server again, on the same ports.
 func (s *Server) Start(t testing.TB) {
 	t.Helper()
-	check(t, "start slapd again", s.run())
+	ldaptest.Check(t, "start slapd again", s.run())
 }
 
 // Kill ends the server at once, without a goodbye.
@@ -277,8 +240,8 @@ func (s *Server) Conn(t testing.TB) *ldap.Conn {
 func (s *Server) bind(t testing.TB, dn string) *ldap.Conn {
 	t.Helper()
 	conn, err := ldap.DialURL(s.URL())
-	check(t, "connect to slapd", err)
-	check(t, "sign in as "+dn, conn.Bind(dn, s.Password()))
+	ldaptest.Check(t, "connect to slapd", err)
+	ldaptest.Check(t, "sign in as "+dn, conn.Bind(dn, s.Password()))
 	return conn
 }
 

@@ -1,5 +1,4 @@
-// Package certtest makes the certificates of test servers.
-package certtest
+package ldaptest
 
 import (
 	"crypto"
@@ -16,9 +15,9 @@ import (
 	"time"
 )
 
-// Issue writes an authority, the certificate of a server that answers at some addresses, and a client's, into a folder:
+// Certify writes an authority, the certificate of a server that answers at some addresses, and a client's, into a folder:
 // ca.pem, server.pem, server.key, client.pem and client.key.
-func Issue(folder string, addresses ...net.IP) error {
+func Certify(folder string, addresses ...net.IP) error {
 	authority := &x509.Certificate{
 		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "test authority"}, IsCA: true, BasicConstraintsValid: true,
 		KeyUsage: x509.KeyUsageCertSign,
