@@ -535,6 +535,7 @@ func (s *source) missed(ctx context.Context, old, now *followed) (found sources.
 		for _, f := range []*followed{now, old} {
 			if _, _, err := s.catchUp(ctx, f); err != nil {
 				s.log.Debug("what was followed cannot be compared with what was read", "source", s.name, "why", err)
+				f.forget() // some of it may be caught up, and some not
 				return found
 			}
 		}

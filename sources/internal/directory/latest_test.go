@@ -185,3 +185,23 @@ func TestWhatIsFollowedIsCaughtUpAgain(t *testing.T) {
 	}
 	same(t, follows, reads, 9)
 }
+
+// TestWhatIsHalfCaughtUpIsNotFollowed: changes that were told once and not taken in are told by nobody again.
+func TestWhatIsHalfCaughtUpIsNotFollowed(t *testing.T) {
+	s := slapdtest.Start(t, slapdtest.Options{People: 12, Groups: 2})
+	follows, reads := following(t, s)
+	other, _ := following(t, s)
+	same(t, other, reads, 12)
+	for range 2 { // what is read first is in no file yet
+		same(t, follows, reads, 12)
+	}
+	if err := follows.follower.mirror.file.Truncate(0); err != nil {
+		t.Fatal(err)
+	}
+	s.Delete(t, s.PersonDN(slapdtest.UID(3)))
+	follows.missed(t.Context(), &other.follower.followed, &follows.follower.followed)
+	if follows.follower.mirror != nil {
+		t.Error("it is followed")
+	}
+	same(t, follows, reads, 11)
+}
