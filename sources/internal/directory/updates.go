@@ -48,13 +48,13 @@ func (updateFeed) settles() time.Duration { return 0 }
 func (updateFeed) close() {}
 
 func (f updateFeed) since(ctx context.Context, s *session, current sources.Currency, into *changes) error {
-	next, err := nextUpdate(current)
+	last, err := lastUpdate(current)
 	if err != nil {
 		return err
 	}
 	for _, domain := range f.domains {
 		q := query{
-			base: domain, scope: ldap.ScopeWholeSubtree, filter: "(uSNChanged>=" + next + ")",
+			base: domain, scope: ldap.ScopeWholeSubtree, filter: fmt.Sprintf("(uSNChanged>=%d)", last+1),
 			attributes: []string{f.id().name, "isDeleted"},
 			controls:   []ldap.Control{ldap.NewControlMicrosoftShowDeleted()},
 		}
@@ -82,14 +82,14 @@ func (f updateFeed) since(ctx context.Context, s *session, current sources.Curre
 // updatesPage is how many objects come at once: what a domain controller allows by default (MS-ADTS 3.1.1.3.4.6).
 const updatesPage = 1000
 
-// nextUpdate is the number of the first update that somebody does not know who is as current as that.
-func nextUpdate(current sources.Currency) (string, error) {
+// lastUpdate is the number of the last update that somebody knows who is as current as that.
+func lastUpdate(current sources.Currency) (uint64, error) {
 	for _, number := range current {
 		if n, err := strconv.ParseUint(number, 10, 64); err == nil && len(current) == 1 {
-			return strconv.FormatUint(n+1, 10), nil
+			return n, nil
 		}
 	}
-	return "", &rereadError{"the server does not tell how current it is"}
+	return 0, &rereadError{"the server does not tell how current it is"}
 }
 
 // pollEach is how often a domain controller is asked whether anything has changed: one entry is read for it.
@@ -97,12 +97,12 @@ const pollEach = 500 * time.Millisecond
 
 // listen implements feed by asking for the last update number.
 func (f updateFeed) listen(ctx context.Context, s *session, current sources.Currency, changed func()) error {
-	tick := time.NewTicker(pollEach)
-	defer tick.Stop()
-	last, err := nextUpdate(current)
+	last, err := lastUpdate(current)
 	if err != nil {
 		return err
 	}
+	tick := time.NewTicker(pollEach)
+	defer tick.Stop()
 	for {
 		select {
 		case <-ctx.Done():
@@ -116,7 +116,11 @@ func (f updateFeed) listen(ctx context.Context, s *session, current sources.Curr
 		if dse == nil {
 			return errors.New("the server shows no root DSE any more")
 		}
-		if now := dse.GetEqualFoldAttributeValue("highestCommittedUSN"); now != last {
+		now, err := strconv.ParseUint(dse.GetEqualFoldAttributeValue("highestCommittedUSN"), 10, 64)
+		if err != nil {
+			return errors.New("the server shows no highestCommittedUSN any more")
+		}
+		if now != last {
 			last = now
 			changed()
 		}
