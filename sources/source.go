@@ -38,7 +38,7 @@ type FactReader interface {
 }
 
 // Read is s.People with what s tells of the read as a whole: nothing but zero values where it is no FactReader. whole
-// asks for everything, also of a Follower.
+// asks for everything anew, also of a Follower.
 func Read(ctx context.Context, s Source, whole bool) (people iter.Seq2[identity.Person, error], facts *ReadFacts) {
 	facts = new(ReadFacts)
 	if follower, ok := s.(Follower); ok && !whole {
@@ -52,10 +52,15 @@ func Read(ctx context.Context, s Source, whole bool) (people iter.Seq2[identity.
 
 // A Follower keeps up with its directory: between whole reads it asks for what has changed alone.
 type Follower interface {
+	// Renew reads everything anew for Latest to go on from, and finds out what Latest had missed until then: that is
+	// ReadFacts.Missed from then on. It returns false, and has read nothing for good, where the source cannot be followed:
+	// its people are then read as any other source's. read is told how many entries have come. Renew is called once for
+	// each full pass, before it, and beside Latest, which goes on with what there was.
+	Renew(ctx context.Context, read func(n int)) (followed bool, err error)
 	// Latest is PeopleAndFacts as of now, at the cost of what has changed since this process last read the source: what has
 	// not is handed out as it was read. The promise of People holds for it too. A Follower that cannot tell for sure what
 	// has changed (it has nothing to go on from, the server has forgotten the changes in between, or is another one) reads
-	// everything anew by itself. It is called once for each delta pass.
+	// everything anew by itself. It is called once for each pass.
 	Latest(ctx context.Context, facts *ReadFacts) iter.Seq2[identity.Person, error]
 }
 

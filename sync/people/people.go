@@ -81,6 +81,7 @@ type Options struct {
 	Log     hclog.Logger
 	Now     time.Time
 	Full    bool                           // a full pass: also asks about people whose accounts are closed
+	Renewed []Renewal                      // by source; nil where none was read anew before
 	Write   bool                           // keep what was learned
 	Person  string                         // the pass is for this one: a login, DN, anchor or source/anchor; "" for everyone
 	Find    func(identity.Finding)         // is told of findings, from several goroutines

@@ -45,7 +45,30 @@ type reading struct {
 	approved   map[string]bool // anomalies that an operator takes as they are, by what they are
 }
 
-// readSources reads every source, side by side. One that is not read whole takes no part: nobody of it is a leaver,
+// A Renewal is what became of reading a source anew before its turn.
+type Renewal struct {
+	done bool // what has changed since is all that is left to read
+	err  error
+}
+
+// Renew has those sources read everything anew that can tell what has changed since, side by side: what is left to do of
+// a full pass's reading is then as little as of a delta's, and a pass that closes a leaver has to wait for no more than
+// that. reading is told how they get on, from several goroutines.
+func Renew(ctx context.Context, from []Source, reading func(source string, n, of int)) []Renewal {
+	var wg sync.WaitGroup
+	renewed := make([]Renewal, len(from))
+	for n, s := range from {
+		if follower, ok := s.Source.(sources.Follower); ok {
+			wg.Go(func() {
+				renewed[n].done, renewed[n].err = follower.Renew(ctx, func(read int) { reading(s.Name, read, 0) })
+			})
+		}
+	}
+	wg.Wait()
+	return renewed
+}
+
+// ReadSources reads every source, side by side. One that is not read whole takes no part: nobody of it is a leaver,
 // and nobody of another is touched by that (R2).
 func (r *Read) ReadSources(ctx context.Context) error {
 	if err := r.nameDirectories(ctx); err != nil {
@@ -103,7 +126,14 @@ func (r *Read) readSource(ctx context.Context, n int) error {
 	if err := r.agrees(n); err != nil {
 		return err
 	}
-	people, facts := sources.Read(ctx, s.Source, r.o.Full)
+	whole := r.o.Full
+	if r.o.Renewed != nil {
+		if err := r.o.Renewed[n].err; err != nil {
+			return err
+		}
+		whole = whole && !r.o.Renewed[n].done
+	}
+	people, facts := sources.Read(ctx, s.Source, whole)
 	g.facts = facts
 	_, g.tells = s.Source.(sources.FactReader)
 	batch := make([]present, 0, chunk)
@@ -134,17 +164,13 @@ func (r *Read) readSource(ctx context.Context, n int) error {
 				return err
 			}
 			batch = batch[:0]
-			if r.o.Reading != nil {
-				r.o.Reading(s.Name, read, 0)
-			}
+			r.o.Reading(s.Name, read, 0)
 		}
 	}
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	if r.o.Reading != nil {
-		r.o.Reading(s.Name, read, read)
-	}
+	r.o.Reading(s.Name, read, read)
 	if missed := facts.Missed; missed.Count > 0 {
 		r.o.Find(identity.Finding{
 			Kind: "missed by push", Subject: s.Name, Source: s.Name,

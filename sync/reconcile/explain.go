@@ -31,7 +31,7 @@ type Explanation struct {
 // Explain says, target by target, how things stand for one person: what the source says, whether they are in scope and
 // by which line, which account is theirs and why, and what a pass would do. It writes nothing.
 func (e *Engine) Explain(ctx context.Context, who string) ([]Explanation, error) {
-	r, err := e.begin(Pass{Mode: Delta, Person: who}, false)
+	r, err := e.begin(ctx, Pass{Mode: Delta, Person: who}, false)
 	if err != nil {
 		return nil, err
 	}

@@ -44,6 +44,7 @@ type lab struct {
 	targets []reconcile.Target
 	schemas map[string]mapping.Schema
 	now     func() time.Time
+	follow  bool         // sources are opened to follow their directory
 	guard   guard.Limits // the general ones; as a target's, where that has some
 }
 
@@ -167,7 +168,9 @@ func (l *lab) source(name, text string) {
 	if diags.HasErrors() {
 		l.t.Fatal(diags)
 	}
-	opened, err := spec.Open(sources.Need{Attributes: attributes(), Groups: strings.Contains(text, "groups {"), Log: hclog.NewNullLogger()})
+	opened, err := spec.Open(sources.Need{
+		Attributes: attributes(), Groups: strings.Contains(text, "groups {"), Log: hclog.NewNullLogger(), Follow: l.follow, Scratch: l.dir,
+	})
 	l.must(err)
 	l.schemas[name] = schema
 	l.sources = slices.DeleteFunc(l.sources, func(s reconcile.Source) bool { return s.Name == name && s.Source.Close() == nil })

@@ -63,7 +63,7 @@ func (e *Engine) Plan(ctx context.Context, p Pass) (Report, error) {
 
 // pass is one pass, end to end.
 func (e *Engine) pass(ctx context.Context, p Pass, write bool) (Report, error) {
-	r, err := e.begin(p, write)
+	r, err := e.begin(ctx, p, write)
 	if err != nil {
 		return Report{}, err
 	}
@@ -96,13 +96,21 @@ type run struct {
 	findings []identity.Finding
 }
 
-func (e *Engine) begin(p Pass, write bool) (*run, error) {
+// begin makes a run, whose clock begins once the sources have been read anew: no other pass waits for that (R4).
+func (e *Engine) begin(ctx context.Context, p Pass, write bool) (*run, error) {
 	if p.Mode == "" {
 		p.Mode = Full
 	}
 	for _, name := range p.Targets {
 		if !slices.ContainsFunc(e.o.Targets, func(t Target) bool { return t.Name == name }) {
 			return nil, fmt.Errorf("there is no target %q in the config", name)
+		}
+	}
+	var renewed []people.Renewal
+	if p.Mode == Full {
+		renewed = people.Renew(ctx, e.o.Sources, p.reading)
+		if ctx.Err() != nil {
+			return nil, context.Cause(ctx)
 		}
 	}
 	spool, err := roster.NewSpool(e.o.Scratch)
@@ -122,7 +130,8 @@ func (e *Engine) begin(p Pass, write bool) (*run, error) {
 	}
 	r.people = people.New(people.Options{
 		Sources: e.o.Sources, Views: views, Limits: e.o.Guard, Ledger: e.o.Ledger, Keeper: r.book, Spool: spool, Log: e.o.Log, Now: now,
-		Full: p.Mode == Full, Write: write, Person: p.Person, Find: r.find, Reading: r.reading,
+		Full: p.Mode == Full, Write: write, Person: p.Person, Find: r.find, Reading: p.reading,
+		Renewed: renewed,
 	})
 	return r, nil
 }
@@ -258,9 +267,10 @@ func (r *run) find(f identity.Finding) {
 	r.findings = append(r.findings, f)
 }
 
-func (r *run) reading(name string, n, of int) {
-	if r.pass.Progress != nil {
-		r.pass.Progress.Reading(name, n, of)
+// reading tells how the reading of a source or target gets on.
+func (p Pass) reading(name string, n, of int) {
+	if p.Progress != nil {
+		p.Progress.Reading(name, n, of)
 	}
 }
 

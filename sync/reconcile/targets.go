@@ -165,7 +165,7 @@ func (r *run) read(ctx context.Context, s *side) error {
 	s.survey = survey.New(survey.Options{
 		Target: s.Target, View: s.view, People: r.people, App: s.app, Executor: r.exec, Book: r.book, Ledger: r.o.Ledger, Spool: r.spool,
 		Limits: r.o.Guard, Log: r.o.Log, Now: r.now, Full: r.pass.Mode == Full, One: r.pass.Person != "", Write: r.write, Find: r.find,
-		Reading: func(n, of int) { r.reading(s.Name, n, of) }, Accepted: s.accepted, Delayed: s.delayed,
+		Reading: func(n, of int) { r.pass.reading(s.Name, n, of) }, Accepted: s.accepted, Delayed: s.delayed,
 	})
 	if err := s.survey.Read(ctx); err != nil {
 		return err

@@ -70,7 +70,7 @@ func (s *source) checkPeople(ctx context.Context, session *session, say func(str
 	var groups *membership
 	var err error
 	if s.groups != nil {
-		if groups, err = session.readGroups(ctx, s.groups, s.bounds(), &recording{}); err != nil {
+		if groups, err = session.readGroups(ctx, s.groups, s.bounds()); err != nil {
 			return err
 		}
 	}
@@ -83,7 +83,7 @@ func (s *source) checkPeople(ctx context.Context, session *session, say func(str
 			}
 			pages++
 			for _, entry := range entries {
-				who, err := r.person(ctx, entry)
+				who, err := r.person(entry)
 				if personal := (*sources.PersonError)(nil); err != nil && !errors.As(err, &personal) {
 					return err
 				}

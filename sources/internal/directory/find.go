@@ -337,7 +337,7 @@ func (s *source) separate(entries []*ldap.Entry, witness string) (found *ldap.En
 func (s *source) sighting(ctx context.Context, session *session, r *entryReader, where sources.Where, entry *ldap.Entry,
 	proof string,
 ) (sources.Sighting, error) {
-	who, err := r.person(ctx, entry)
+	who, err := r.person(entry)
 	if err != nil {
 		return sources.Sighting{}, err
 	}

@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -58,9 +59,17 @@ type readState struct {
 	Facts    sources.ReadFacts
 }
 
-func stateOf(t testing.TB, s *source, whole bool) readState {
+// stateOf reads a source as a full pass does, or as a delta.
+func stateOf(t testing.TB, s *source, full bool) readState {
 	t.Helper()
-	seq, facts := sources.Read(t.Context(), s, whole)
+	renewed := false
+	if full {
+		var err error
+		if renewed, err = s.Renew(t.Context(), func(int) {}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	seq, facts := sources.Read(t.Context(), s, full && !renewed)
 	people, personal, err := gather(seq)
 	if err != nil {
 		t.Fatal(err)
@@ -309,8 +318,8 @@ func TestLatestReadsAnew(t *testing.T) {
 				follows.follower.mirror.until[sequence+"9"] = csn
 			}
 		}},
-		"most of the file is garbage": {then: func(_ *testing.T, _ *slapdtest.Server, follows *source) {
-			follows.follower.mirror.garbage = 1 << 40
+		"most of the file is garbage": {goes: true, then: func(_ *testing.T, _ *slapdtest.Server, follows *source) {
+			follows.follower.mirror.garbage, follows.follower.mirror.spare = 1<<40, 0
 		}},
 		"the file is broken": {then: func(t *testing.T, _ *slapdtest.Server, follows *source) {
 			if err := follows.follower.mirror.file.Truncate(0); err != nil {
@@ -424,6 +433,57 @@ func (c *counter) Write(p []byte) (int, error) {
 }
 
 func (c *counter) bytes() int64 { return c.sent.Load() }
+
+// TestLatestKeepsItsFileSmall: what changes again and again, such as a large group, does not fill the disk, and is no
+// reason to read everybody anew.
+func TestLatestKeepsItsFileSmall(t *testing.T) {
+	s := slapdtest.Start(t, slapdtest.Options{People: 30, Groups: 2})
+	follows, reads := following(t, s)
+	stateOf(t, follows, false)
+	m := follows.follower.mirror
+	m.spare = 1000
+	first := m.size
+	for n := range 60 {
+		s.Set(t, s.PersonDN(slapdtest.UID(3)), "title", strings.Repeat("x", 300+n))
+		stateOf(t, follows, false)
+		if most := 2*first + 2000; m.size > most {
+			t.Fatalf("%d bytes are %d after %d changes of one entry", first, m.size, n+1)
+		}
+	}
+	if follows.follower.mirror != m {
+		t.Error("everybody was read anew")
+	}
+	same(t, follows, reads, 30)
+}
+
+// TestLatestGoesOnWhileEverythingIsReadAnew: what has changed meanwhile is seen at once, and once everything has been read
+// that is what is followed.
+func TestLatestGoesOnWhileEverythingIsReadAnew(t *testing.T) {
+	s := slapdtest.Start(t, slapdtest.Options{People: 12, Groups: 2})
+	follows, reads := following(t, s)
+	same(t, follows, reads, 12)
+	before := follows.follower.mirror
+	begun, goOn, renewed := make(chan struct{}), make(chan struct{}), make(chan error)
+	var once sync.Once
+	go func() {
+		_, err := follows.Renew(t.Context(), func(int) { once.Do(func() { close(begun); <-goOn }) })
+		renewed <- err
+	}()
+	<-begun
+	s.Delete(t, s.PersonDN(slapdtest.UID(3)))
+	same(t, follows, reads, 11)
+	if follows.follower.mirror != before {
+		t.Error("it was read anew by a delta")
+	}
+	close(goOn)
+	if err := <-renewed; err != nil {
+		t.Fatal(err)
+	}
+	same(t, follows, reads, 11)
+	if follows.follower.mirror == before || follows.follower.missed.Count > 0 {
+		t.Errorf("missed %s", follows.follower.missed)
+	}
+}
 
 // TestWatch: each change is a sign, also after the server was away.
 func TestWatch(t *testing.T) {

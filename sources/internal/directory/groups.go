@@ -141,16 +141,18 @@ func (e edge) compare(f edge) int {
 	return int(e.group) - int(f.group)
 }
 
-// readGroups reads every group, or fails.
-func (s *session) readGroups(ctx context.Context, g *groupsBlock, b bounds, r *recording) (*membership, error) {
-	x := newMembership()
-	if r.mirror != nil {
-		x.ids = r.mirror.feed.id()
-	}
+// bounds are those of a search for groups.
+func (g *groupsBlock) bounds(b bounds) bounds {
 	b.pageSize = min(b.pageSize, groupsPage)
+	return b
+}
+
+// readGroups reads every group, or fails.
+func (s *session) readGroups(ctx context.Context, g *groupsBlock, b bounds) (*membership, error) {
+	x := newMembership()
 	seen := make(map[key]bool) // bases may overlap
 	for _, base := range g.bases {
-		for entries, err := range s.pages(ctx, g.query(base), b) {
+		for entries, err := range s.pages(ctx, g.query(base), g.bounds(b)) {
 			if err != nil {
 				return nil, fmt.Errorf("groups: %w", err)
 			}
@@ -160,7 +162,6 @@ func (s *session) readGroups(ctx context.Context, g *groupsBlock, b bounds, r *r
 					continue
 				}
 				seen[own] = true
-				r.group(entry)
 				if err := s.addGroup(ctx, x, g, entry); err != nil {
 					return nil, err
 				}
@@ -203,16 +204,11 @@ func (s *session) addGroup(ctx context.Context, x *membership, g *groupsBlock, e
 		if !slices.ContainsFunc(g.member, func(name string) bool { return strings.EqualFold(name, d.base) }) {
 			continue
 		}
-		values := attr.Values
 		if d.partial {
-			rest, err := s.rest(ctx, entry.DN, d)
-			if err != nil {
-				return fmt.Errorf("groups: %w", err)
-			}
-			values = append(values, rest.Values...)
+			return &incompleteError{reason: "groups: members of " + entry.DN + ": " + attr.Name + " are not all"}
 		}
-		found.values += len(values)
-		for _, value := range values {
+		found.values += len(attr.Values)
+		for _, value := range attr.Values {
 			x.edges = append(x.edges, edge{memberKey(d.base, value), number})
 			if len(x.samples) < maxSamples {
 				x.samples = append(x.samples, listed{number, strings.EqualFold(d.base, "memberUid"), value})

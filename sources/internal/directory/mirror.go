@@ -83,10 +83,12 @@ type mirror struct {
 	// new name into groups, or take the old one out, in their own time, and tell nobody.
 	unsettled map[string]unsettled
 
+	folder  string // of the file
 	file    *os.File
 	out     *bufio.Writer
 	size    int64 // of the file
 	garbage int64 // of it: entries that are no more, or have changed since
+	spare   int64 // how much garbage is no reason to write the file anew
 }
 
 // An unsettled DN is one whose groups are read again.
@@ -106,22 +108,33 @@ type place struct {
 
 // newMirror makes an empty one in a folder, "" for the system's. The caller closes it.
 func newMirror(folder, url string, f feed) (*mirror, error) {
-	file, err := os.CreateTemp(folder, ".dirsweep-source-*")
-	if err != nil {
-		return nil, fmt.Errorf("make the source's temporary file: %w", err)
-	}
-	_ = os.Remove(file.Name()) // Windows refuses to remove an open file; close removes it there
-	return &mirror{
+	m := &mirror{
 		url: url, feed: f, people: &entries{at: map[uuid]place{}}, groups: &entries{at: map[uuid]place{}},
 		containers: map[uuid]string{}, parents: map[string]bool{}, unsettled: map[string]unsettled{},
-		file: file, out: bufio.NewWriterSize(file, 1<<16),
-	}, nil
+		folder: folder, spare: spare,
+	}
+	return m, m.create()
+}
+
+// create begins an empty file.
+func (m *mirror) create() error {
+	file, err := os.CreateTemp(m.folder, ".dirsweep-source-*")
+	if err != nil {
+		return fmt.Errorf("make the source's temporary file: %w", err)
+	}
+	_ = os.Remove(file.Name()) // Windows refuses to remove an open file; discard removes it there
+	m.file, m.out, m.size, m.garbage = file, bufio.NewWriterSize(file, 1<<16), 0, 0
+	return nil
 }
 
 func (m *mirror) close() {
 	m.feed.close()
-	name := m.file.Name()
-	_ = m.file.Close()
+	discard(m.file)
+}
+
+func discard(file *os.File) {
+	name := file.Name()
+	_ = file.Close()
 	_ = os.Remove(name)
 }
 
@@ -134,17 +147,11 @@ func (m *mirror) identify(entry *ldap.Entry) (uuid, error) {
 	return id, nil
 }
 
-// record keeps an entry of a read. An entry that cannot be told from others, or that did not come whole, cannot be
-// followed.
+// record keeps an entry of a read. An entry that cannot be told from others cannot be followed.
 func (m *mirror) record(in *entries, entry *ldap.Entry) (uuid, error) {
 	id, err := m.identify(entry)
 	if err != nil {
 		return id, err
-	}
-	for _, attribute := range entry.Attributes {
-		if parseDescription(attribute.Name).partial {
-			return id, &rereadError{"the entry " + readable(entry.DN) + " did not come whole"}
-		}
 	}
 	if parent := identity.ParentDN(entry.DN); parent != "" {
 		m.parents[parent] = true
@@ -196,42 +203,92 @@ func (m *mirror) forget(in *entries, id uuid) {
 // maxEntry bounds what is kept of one entry: a group of half a million members fits.
 const maxEntry = 1 << 26
 
-// minGarbage is how much of the file may be garbage before that is a reason to read everything anew.
-const minGarbage = 16 << 20
+// spare is how much of a file may be garbage, however small the rest.
+const spare = 16 << 20
 
-// worn reports whether most of the file is garbage (R18).
-func (m *mirror) worn() bool { return m.garbage > max(minGarbage, m.size/2) }
+// compact writes the file anew where most of it is garbage, as a large group leaves it that changes often (R18).
+func (m *mirror) compact() error {
+	if m.garbage <= max(m.spare, m.size/2) {
+		return nil
+	}
+	old := *m
+	if err := old.out.Flush(); err != nil {
+		return fmt.Errorf("write the source's temporary file: %w", err)
+	}
+	if err := m.create(); err != nil {
+		return err
+	}
+	defer discard(old.file)
+	for _, of := range []*entries{m.people, m.groups} {
+		for kept, err := range old.stored(of) {
+			if err == nil {
+				_, err = m.out.Write(kept.raw)
+			}
+			if err != nil {
+				return fmt.Errorf("write the source's temporary file anew: %w", err)
+			}
+			of.at[kept.id] = place{m.size, int32(len(kept.raw))}
+			m.size += int64(len(kept.raw))
+		}
+	}
+	return nil
+}
 
-// each goes through entries in the order in which they came, from the file.
+// A stored entry is one as it is in the file; raw is valid until the next one.
+type stored struct {
+	id  uuid
+	raw []byte
+}
+
+// stored goes through entries in the order in which they came, from the file. They may get other places meanwhile.
+func (m *mirror) stored(of *entries) iter.Seq2[stored, error] {
+	return func(yield func(stored, error) bool) {
+		type held struct {
+			place
+			id uuid
+		}
+		all := make([]held, 0, len(of.at))
+		for id, p := range of.at {
+			all = append(all, held{p, id})
+		}
+		slices.SortFunc(all, func(a, b held) int { return cmp.Compare(a.at, b.at) })
+		in := bufio.NewReaderSize(io.NewSectionReader(m.file, 0, m.size), 1<<18)
+		var at int64
+		var raw []byte
+		for _, one := range all {
+			_, err := in.Discard(int(one.at - at))
+			if err == nil {
+				raw = slices.Grow(raw[:0], int(one.size))[:one.size]
+				_, err = io.ReadFull(in, raw)
+			}
+			if err != nil {
+				yield(stored{}, fmt.Errorf("read the source's temporary file: %w", err))
+				return
+			}
+			at = one.at + int64(one.size)
+			if !yield(stored{one.id, raw}, nil) {
+				return
+			}
+		}
+	}
+}
+
+// each goes through entries in the order in which they came.
 func (m *mirror) each(of *entries) iter.Seq2[*ldap.Entry, error] {
 	return func(yield func(*ldap.Entry, error) bool) {
 		if err := m.out.Flush(); err != nil {
 			yield(nil, fmt.Errorf("write the source's temporary file: %w", err))
 			return
 		}
-		places := make([]place, 0, len(of.at))
-		for _, p := range of.at {
-			places = append(places, p)
-		}
-		slices.SortFunc(places, func(a, b place) int { return cmp.Compare(a.at, b.at) })
-		in := bufio.NewReaderSize(io.NewSectionReader(m.file, 0, m.size), 1<<18)
-		var at int64
-		var raw []byte
-		for _, p := range places {
-			_, err := in.Discard(int(p.at - at))
-			if err == nil {
-				raw = slices.Grow(raw[:0], int(p.size))[:p.size]
-				_, err = io.ReadFull(in, raw)
-			}
+		for kept, err := range m.stored(of) {
 			var entry *ldap.Entry
 			if err == nil {
-				entry, err = readEntry(raw)
+				entry, err = readEntry(kept.raw)
 			}
 			if err != nil {
-				yield(nil, fmt.Errorf("read the source's temporary file: %w", err))
+				yield(nil, err)
 				return
 			}
-			at = p.at + int64(p.size)
 			if !yield(entry, nil) {
 				return
 			}

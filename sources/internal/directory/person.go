@@ -20,19 +20,18 @@ import (
 // An entryReader makes a Person of a directory entry. It learns how a server spells attribute names, and is used
 // by one goroutine.
 type entryReader struct {
-	source   string
-	anchor   anchor
-	name     string               // the attribute of Person.Name, in lower case
-	wanted   map[string]string    // lower case -> the spelling that expressions use
-	binary   map[string]bool      // lower case
-	judges   map[string]judgement // lower case
-	ask      []string             // the attributes to ask for
-	spelled  map[string]field     // by a server's spelling
-	carried  map[string]*int      // how many entries carried each attribute, by the spelling that Need or the schema uses
-	domain   bool                 // users of Active Directory: userAccountControl is mandatory
-	own      account              // whom the source signs in as
-	now      time.Time
-	complete func(ctx context.Context, dn string, d description) (*ldap.EntryAttribute, error)
+	source  string
+	anchor  anchor
+	name    string               // the attribute of Person.Name, in lower case
+	wanted  map[string]string    // lower case -> the spelling that expressions use
+	binary  map[string]bool      // lower case
+	judges  map[string]judgement // lower case
+	ask     []string             // the attributes to ask for
+	spelled map[string]field     // by a server's spelling
+	carried map[string]*int      // how many entries carried each attribute, by the spelling that Need or the schema uses
+	domain  bool                 // users of Active Directory: userAccountControl is mandatory
+	own     account              // whom the source signs in as
+	now     time.Time
 }
 
 // An account is an entry that somebody signs in with, by either of its names; "" where one is not known.
@@ -167,9 +166,9 @@ type decoded struct {
 	unsure  error // of a judgement: it counts where no other one says no
 }
 
-// person makes a person of an entry. A *sources.PersonError concerns this person only; any other error ends the
-// reading.
-func (r *entryReader) person(ctx context.Context, entry *ldap.Entry) (decoded, error) {
+// person makes a person of an entry that came whole. A *sources.PersonError concerns this person only; any other error
+// ends the reading.
+func (r *entryReader) person(entry *ldap.Entry) (decoded, error) {
 	who := decoded{Person: identity.Person{
 		ID: identity.PersonID{Directory: r.source}, Source: r.source, DN: readable(entry.DN),
 		Attributes: make(identity.Attributes, len(r.wanted)),
@@ -179,11 +178,7 @@ func (r *entryReader) person(ctx context.Context, entry *ldap.Entry) (decoded, e
 	for _, attr := range entry.Attributes {
 		f := r.field(attr.Name)
 		if f.partial {
-			rest, err := r.complete(ctx, entry.DN, f.description)
-			if err != nil {
-				return who, err
-			}
-			attr.Values, attr.ByteValues = append(attr.Values, rest.Values...), append(attr.ByteValues, rest.ByteValues...)
+			return who, &incompleteError{reason: "values of " + entry.DN + ": " + attr.Name + " are not all"}
 		}
 		if len(attr.Values) == 0 {
 			continue
@@ -350,6 +345,24 @@ func (s *session) rest(ctx context.Context, dn string, d description) (*ldap.Ent
 		d = got
 	}
 	return all, nil
+}
+
+// complete asks for the values that the server has held back of an entry.
+func (s *session) complete(ctx context.Context, entry *ldap.Entry) error {
+	for _, attribute := range entry.Attributes {
+		d := parseDescription(attribute.Name)
+		if !d.partial {
+			continue
+		}
+		rest, err := s.rest(ctx, entry.DN, d)
+		if err != nil {
+			return err
+		}
+		attribute.Name = d.base
+		attribute.Values = append(attribute.Values, rest.Values...)
+		attribute.ByteValues = append(attribute.ByteValues, rest.ByteValues...)
+	}
+	return nil
 }
 
 func attributes(entry *ldap.Entry) []*ldap.EntryAttribute {

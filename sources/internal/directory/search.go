@@ -115,6 +115,7 @@ const maxEmptyPages = 100
 //   - result code success on every page, and no reference to another server left open;
 //   - after the first page that carried a paging control, every other one too. A server that ignores the control from the start sends
 //     everything in one answer, and success then means everything: one that hits a limit has to say sizeLimitExceeded (RFC 4511, 4.5.1.4);
+//   - every value of each attribute, also where the server hands them out a range at a time (MS-ADTS 3.1.1.3.1.3.3);
 //   - progress: cookies may repeat (389 Directory Server sends the same each time), pages may not.
 func (s *session) pages(ctx context.Context, q query, b bounds) iter.Seq2[[]*ldap.Entry, error] {
 	return func(yield func([]*ldap.Entry, error) bool) {
@@ -157,6 +158,12 @@ func (s *session) pages(ctx context.Context, q query, b bounds) iter.Seq2[[]*lda
 					return
 				}
 				seen[first] = struct{}{}
+				for _, entry := range entries {
+					if err := s.complete(ctx, entry); err != nil {
+						yield(nil, err)
+						return
+					}
+				}
 				if !yield(entries, nil) {
 					return
 				}

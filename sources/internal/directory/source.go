@@ -10,6 +10,7 @@ import (
 
 	"github.com/go-ldap/ldap/v3"
 	"github.com/hashicorp/go-hclog"
+	"golang.org/x/sync/semaphore"
 
 	"github.com/dirsweep/dirsweep/sources"
 	"github.com/dirsweep/dirsweep/sync/identity"
@@ -53,7 +54,7 @@ func (b block) open(name string, need sources.Need) (*source, error) {
 	}
 	return &source{
 		block: b, name: name, need: need, log: log, idle: make(chan *session, maxIdle), now: time.Now,
-		heartbeat: heartbeat, silence: silence,
+		follower: follower{turn: semaphore.NewWeighted(1)}, heartbeat: heartbeat, silence: silence,
 	}, nil
 }
 
@@ -68,50 +69,47 @@ func (s *source) People(ctx context.Context) iter.Seq2[identity.Person, error] {
 // PeopleAndFacts implements sources.FactReader.
 func (s *source) PeopleAndFacts(ctx context.Context, facts *sources.ReadFacts) iter.Seq2[identity.Person, error] {
 	return func(yield func(identity.Person, error) bool) {
-		if !s.need.Follow || !s.follower.mu.TryLock() {
-			s.whole(ctx, facts, nil, yield)
-			return
-		}
-		defer s.follower.mu.Unlock()
-		old := s.follower.followed
-		defer old.forget()
-		s.follower.followed = followed{}
-		s.whole(ctx, facts, &s.follower.followed, yield)
-		s.follower.missed = s.missed(ctx, &old, &s.follower.followed)
-		facts.Missed = s.follower.missed
+		s.whole(ctx, facts, yield)
 	}
 }
 
-// whole reads everybody, for f to follow where it is not nil. Servers are tried in order until one has yielded a person;
-// from then on that one has to finish.
-func (s *source) whole(
-	ctx context.Context, facts *sources.ReadFacts, f *followed, yield func(identity.Person, error) bool,
-) {
-	var troubles []error
-	for _, url := range s.urls {
-		started := false
-		found, err := s.stream(ctx, url, f, func(p identity.Person, err error) bool {
-			started = true
+// whole reads everybody.
+func (s *source) whole(ctx context.Context, facts *sources.ReadFacts, yield func(identity.Person, error) bool) {
+	err := s.anywhere(ctx, func(url string) (begun bool, err error) {
+		found, err := s.stream(ctx, url, func(p identity.Person, err error) bool {
+			begun = true
 			return yield(p, err)
 		})
-		if errors.Is(err, errStopped) {
-			return
+		if err == nil {
+			*facts = *found
 		}
+		return begun, err
+	})
+	if err != nil && !errors.Is(err, errStopped) {
+		yield(identity.Person{}, s.incomplete(err))
+	}
+}
+
+// anywhere reads from one server after the other until one has answered. One that has begun to hand people out has to
+// finish; and what is wrong with another than the server itself would be wrong with the next one as well.
+func (s *source) anywhere(ctx context.Context, from func(url string) (begun bool, err error)) error {
+	var troubles []error
+	for _, url := range s.urls {
+		begun, err := from(url)
 		if err == nil {
 			err = ctx.Err()
 		}
-		if err == nil {
-			*facts = *found
-			return
+		if err == nil || errors.Is(err, errStopped) {
+			return err
 		}
 		troubles = append(troubles, err)
 		var unreachable *unreachableError
-		if started || !errors.As(err, &unreachable) || ctx.Err() != nil {
+		if begun || !errors.As(err, &unreachable) || ctx.Err() != nil {
 			break
 		}
 		s.log.Warn("the directory server is not available", "source", s.name, "url", url, "error", err)
 	}
-	yield(identity.Person{}, s.incomplete(together(troubles)))
+	return together(troubles)
 }
 
 // incomplete names the source and makes err an ErrIncomplete where it is none yet.
@@ -122,11 +120,10 @@ func (s *source) incomplete(err error) error {
 	return fmt.Errorf("%s: %w", s.name, &incompleteError{reason: sources.ErrIncomplete.Error(), next: hint(err), err: err})
 }
 
-// stream reads everyone from one server, and has f follow from there where it is not nil.
+// stream reads everyone from one server.
 func (s *source) stream(
 	ctx context.Context,
 	url string,
-	f *followed,
 	yield func(identity.Person, error) bool,
 ) (*sources.ReadFacts, error) {
 	session, err := s.dial(ctx, url)
@@ -138,41 +135,27 @@ func (s *source) stream(
 	if err := s.visible(ctx, session); err != nil {
 		return nil, err
 	}
-	recording := s.record(ctx, session, facts.From, f)
-	defer recording.discard()
 	var groups *membership
 	if s.groups != nil {
-		if groups, err = session.readGroups(ctx, s.groups, s.bounds(), recording); err != nil {
+		if groups, err = session.readGroups(ctx, s.groups, s.bounds()); err != nil {
 			return nil, err
 		}
 	}
 	r := s.reader(ctx, session)
-	ask := r.ask
-	if recording.mirror != nil {
-		ask = with(ask, recording.mirror.feed.id().name)
-	}
 	for _, base := range s.bases {
-		for entries, err := range session.pages(ctx, s.query(base, ask), s.bounds()) {
+		for entries, err := range session.pages(ctx, s.query(base, r.ask), s.bounds()) {
 			if err != nil {
 				return nil, err
 			}
 			for _, entry := range entries {
-				recording.person(entry)
 				if err := s.hand(ctx, r, groups, entry, facts, yield); err != nil {
 					return nil, err
 				}
 			}
 		}
 	}
-	answers := map[string]bool{}
-	if err := s.conclude(ctx, session, r, groups, facts, answers); err != nil {
+	if err := s.conclude(ctx, session, r, groups, facts, map[string]bool{}); err != nil {
 		return nil, err
-	}
-	if f != nil {
-		f.follow(recording.end(ctx, session, s.everywhere()), groups, answers)
-		if recording.why != "" {
-			s.log.Debug("everybody is read each time", "source", s.name, "why", recording.why)
-		}
 	}
 	return facts, nil
 }
@@ -182,7 +165,7 @@ func (s *source) hand(
 	ctx context.Context, r *entryReader, groups *membership, entry *ldap.Entry, facts *sources.ReadFacts,
 	yield func(identity.Person, error) bool,
 ) error {
-	who, err := r.person(ctx, entry)
+	who, err := r.person(entry)
 	var personal *sources.PersonError
 	if err != nil && !errors.As(err, &personal) {
 		return err
@@ -205,7 +188,6 @@ func (s *source) reader(ctx context.Context, session *session) *entryReader {
 	r := s.entryReader(s.name, s.need.Attributes, s.now())
 	r.serves(session.known(ctx))
 	r.own = s.own(ctx, session)
-	r.complete = session.rest
 	return r
 }
 
@@ -270,9 +252,7 @@ func (s *source) bounds() bounds {
 
 // Close implements sources.Source.
 func (s *source) Close() error {
-	s.follower.mu.Lock()
 	s.follower.forget()
-	s.follower.mu.Unlock()
 	for {
 		select {
 		case session := <-s.idle:

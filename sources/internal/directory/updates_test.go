@@ -1,6 +1,7 @@
 package directory
 
 import (
+	"fmt"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -10,32 +11,118 @@ import (
 	"github.com/dirsweep/dirsweep/sources"
 )
 
+// controller makes a domain controller of a fake: number is its last update number.
+func controller(f *fake, number *atomic.Int64) *fake {
+	f.dse = []string{
+		"supportedCapabilities", activeDirectory, "dsServiceName", "cn=NTDS Settings,cn=dc1,dc=example,dc=org",
+		"namingContexts", "dc=example,dc=org",
+	}
+	f.usn = func() string { return strconv.FormatInt(number.Load(), 10) }
+	entry := f.entry
+	f.entry = func(w *answer, q asked) {
+		switch {
+		case strings.HasPrefix(q.base, "cn=NTDS"):
+			w.entry(q.base, "invocationId", "\x01\x02\x03\x04")
+		case entry != nil && !strings.HasPrefix(q.base, "<WKGUID="):
+			entry(w, q)
+			return
+		default:
+			w.entry(q.base, "isDeleted", "TRUE", "objectGUID", fmt.Sprintf("%016d", len(q.base)))
+		}
+		w.done(0)
+	}
+	return f
+}
+
+// domainBlock is the block of a source that reads it.
+func domainBlock(url string, lines ...string) []string {
+	return append([]string{
+		`url = "` + url + `"`, `bind_dn = "cn=svc,dc=example,dc=org"`, `bind_password = "x"`,
+		`base_dn = "ou=people,dc=example,dc=org"`, `anchor = "objectGUID"`,
+	}, lines...)
+}
+
+// TestLatestOfAGroupInRanges: a domain controller hands the members of a large group out a range at a time, and the
+// domain is followed all the same, also when the group changes.
+func TestLatestOfAGroupInRanges(t *testing.T) {
+	const members = 5
+	var number atomic.Int64
+	number.Store(900)
+	const group, person = "cn=g,ou=groups,dc=example,dc=org", "cn=p%d,ou=people,dc=example,dc=org"
+	id := func(n int) string { return fmt.Sprintf("%016d", 100+n) }
+	still := func() int { // members of the group
+		if number.Load() > 900 {
+			return members - 1
+		}
+		return members
+	}
+	ranged := func(w *answer, from int) {
+		to, last := min(from+2, still()), "*"
+		if to < still() {
+			last = strconv.Itoa(to - 1)
+		}
+		var values []string
+		for n := from; n < to; n++ {
+			values = append(values, fmt.Sprintf(person, n))
+		}
+		w.values(group, fmt.Sprintf("member;range=%d-%s", from, last), values, "objectGUID", id(99), "cn", "g")
+	}
+	dc := controller(&fake{
+		people: func(w *answer, q asked) {
+			switch {
+			case strings.Contains(q.filter, "uSNChanged>=901"):
+				w.entry(group, "objectGUID", id(99))
+			case strings.HasPrefix(q.base, "ou=groups"):
+				ranged(w, 0)
+			case !strings.Contains(q.filter, "objectGUID="):
+				for n := range members {
+					w.entry(fmt.Sprintf(person, n), "objectGUID", id(n), "sAMAccountName", fmt.Sprint("p", n),
+						"userAccountControl", "512")
+				}
+			}
+			w.page("")
+		},
+		entry: func(w *answer, q asked) {
+			var from int
+			if _, option, _ := strings.Cut(q.attributes[0], ";"); option != "" {
+				_, _ = fmt.Sscanf(option, "range=%d-*", &from)
+				ranged(w, from)
+			} else {
+				w.entry(q.base, "objectGUID", fmt.Sprintf("%016d", len(q.base)))
+			}
+			w.done(0)
+		},
+	}, &number)
+	src := open(t, sources.Need{Groups: true, Follow: true, Scratch: t.TempDir()},
+		domainBlock(dc.start(t), `groups { base_dn = "ou=groups,dc=example,dc=org" }`)...)
+	inGroup := func() (n int) {
+		for _, p := range stateOf(t, src, false).People {
+			n += len(p.Groups)
+		}
+		return n
+	}
+	if n := inGroup(); n != members || src.follower.mirror == nil {
+		t.Fatalf("%d of %d are in the group; %s", n, members, src.follower.why)
+	}
+	before := src.follower.mirror
+	number.Add(1)
+	if n := inGroup(); n != members-1 || src.follower.mirror != before {
+		t.Errorf("%d of %d are in the group, read anew %v", n, members-1, src.follower.mirror != before)
+	}
+}
+
 // TestWatchSeesTheFirstUpdate: what a domain controller changes first after it is watched is a sign, also where that is
 // one update only; and where nothing changes there is no sign.
 func TestWatchSeesTheFirstUpdate(t *testing.T) {
 	var number, questions atomic.Int64
 	number.Store(900)
-	dc := &fake{
-		dse: []string{
-			"supportedCapabilities", activeDirectory, "dsServiceName", "cn=NTDS Settings,cn=dc1,dc=example,dc=org",
-			"namingContexts", "dc=example,dc=org",
-		},
-		usn: func() string {
-			questions.Add(1)
-			return strconv.FormatInt(number.Load(), 10)
-		},
-		entry: func(w *answer, q asked) {
-			switch {
-			case strings.HasPrefix(q.base, "cn=NTDS"):
-				w.entry(q.base, "invocationId", "\x01\x02\x03\x04")
-			default:
-				w.entry(q.base, "isDeleted", "TRUE")
-			}
-			w.done(0)
-		},
+	dc := controller(&fake{}, &number)
+	usn := dc.usn
+	dc.usn = func() string {
+		questions.Add(1)
+		return usn()
 	}
-	src := open(t, sources.Need{}, `url = "`+dc.start(t)+`"`, `bind_dn = "cn=svc,dc=example,dc=org"`, `bind_password = "x"`,
-		`base_dn = "ou=people,dc=example,dc=org"`, `anchor = "objectGUID"`)
+	src := open(t, sources.Need{}, domainBlock(dc.start(t))...)
 	signs := make(chan sources.Sign, 100)
 	go src.Watch(t.Context(), func(s sources.Sign) { signs <- s })
 	next := func(within time.Duration) bool {

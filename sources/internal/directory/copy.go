@@ -1,0 +1,88 @@
+package directory
+
+import (
+	"context"
+	"errors"
+	"fmt"
+)
+
+// copy reads everybody and every group for following them from there, from the first server that can be reached, and
+// tells read how many entries have come. What it returns has no mirror where they cannot be followed, and says why. The
+// caller forgets it in the end.
+func (s *source) copy(ctx context.Context, read func(n int)) (f followed, err error) {
+	err = s.anywhere(ctx, func(url string) (bool, error) {
+		f, err = s.copyFrom(ctx, url, read)
+		return false, err
+	})
+	if reread := (*rereadError)(nil); errors.As(err, &reread) {
+		s.log.Debug("everybody is read each time", "source", s.name, "why", reread.why)
+		return followed{why: reread.why}, nil
+	}
+	if err != nil {
+		f.forget()
+	}
+	return f, err
+}
+
+// copyFrom is copy from one server. Where that cannot be followed, the error is a *rereadError.
+func (s *source) copyFrom(ctx context.Context, url string, read func(n int)) (f followed, err error) {
+	defer func() {
+		if err != nil {
+			f.forget()
+		}
+	}()
+	if f.session, err = s.dial(ctx, url); err != nil {
+		return f, err
+	}
+	current := f.session.currency(ctx, s.bases)
+	if err := s.visible(ctx, f.session); err != nil {
+		return f, err
+	}
+	feed, why := s.follows(ctx, f.session, current)
+	if feed == nil {
+		return f, &rereadError{why}
+	}
+	m, err := newMirror(s.need.Scratch, url, feed)
+	if err != nil {
+		feed.close()
+		return f, &rereadError{err.Error()}
+	}
+	f.mirror, f.answers = m, map[string]bool{}
+	if m.until, err = feed.position(current); err != nil {
+		return f, err
+	}
+	n := 0
+	keep := func(in *entries, q query, b bounds) error {
+		for entries, err := range f.session.pages(ctx, q, b) {
+			if err != nil {
+				return err
+			}
+			for _, entry := range entries {
+				if _, err := m.record(in, entry); err != nil {
+					return &rereadError{err.Error()}
+				}
+			}
+			n += len(entries)
+			read(n)
+		}
+		return nil
+	}
+	if s.groups != nil {
+		for _, base := range s.groups.bases {
+			if err := keep(m.groups, s.groups.query(base), s.groups.bounds(s.bounds())); err != nil {
+				return f, fmt.Errorf("groups: %w", err)
+			}
+		}
+	}
+	ask := with(s.reader(ctx, f.session).ask, feed.id().name)
+	for _, base := range s.bases {
+		if err := keep(m.people, s.query(base, ask), s.bounds()); err != nil {
+			return f, err
+		}
+	}
+	if err := m.findContainers(ctx, f.session, s.everywhere()); err != nil {
+		return f, err
+	}
+	m.groups.changed = s.groups != nil
+	return f, s.regroup(ctx, f.session, &f)
+}

@@ -1,0 +1,62 @@
+package reconcile_test
+
+import (
+	"context"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/dirsweep/dirsweep/sources/ldap/slapdtest"
+	"github.com/dirsweep/dirsweep/sync/reconcile"
+	"github.com/dirsweep/dirsweep/targets/scim/scimtest"
+)
+
+// stalled is the progress of a pass that gets no further than the first report of it, until it may.
+type stalled struct {
+	begun, goOn chan struct{}
+	once        sync.Once
+}
+
+func (s *stalled) Reading(string, int, int) {
+	s.once.Do(func() {
+		close(s.begun)
+		<-s.goOn
+	})
+}
+
+func (*stalled) Applying(string, int, int) {}
+
+// R4: while a full pass reads a directory whole that tells what has changed, whoever leaves is closed by a delta.
+func TestR04NobodyWaitsForAWholeRead(t *testing.T) {
+	dir := slapdtest.Start(t, slapdtest.Options{People: 3})
+	app, _ := scimtest.StartFast(t, 0, scimtest.Quirks{})
+	l := newLab(t)
+	l.follow = true
+	l.directory("corp", dir, "")
+	l.application("wiki", app, "", nil)
+	l.full()
+	e := l.engine()
+	reading := &stalled{begun: make(chan struct{}), goOn: make(chan struct{})}
+	ended := make(chan error)
+	go func() {
+		_, err := e.Run(t.Context(), reconcile.Pass{Progress: reading})
+		ended <- err
+	}()
+	<-reading.begun
+	dir.Delete(t, dir.PersonDN(slapdtest.UID(2)))
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	if _, err := e.Run(ctx, reconcile.Pass{Mode: reconcile.Delta, Beside: true}); err != nil {
+		t.Error(err)
+	}
+	still := []string{slapdtest.UID(1), slapdtest.UID(3)}
+	if names := active(t, app); !slices.Equal(names, still) {
+		t.Errorf("active are %q", names)
+	}
+	close(reading.goOn)
+	l.must(<-ended)
+	if names := active(t, app); !slices.Equal(names, still) {
+		t.Errorf("after the full pass, active are %q", names)
+	}
+}
