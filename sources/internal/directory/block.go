@@ -3,6 +3,7 @@ package directory
 import (
 	"fmt"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -79,23 +80,35 @@ const (
 func names(list ...string) []hcl.AttributeSchema {
 	schemas := make([]hcl.AttributeSchema, len(list))
 	for i, name := range list {
-		schemas[i] = hcl.AttributeSchema{Name: name, Required: name == "url" || name == "base_dn"}
+		schemas[i] = hcl.AttributeSchema{Name: name, Required: name == "base_dn"}
 	}
 	return schemas
 }
 
+// arguments are those of a block.
+func (dialect Dialect) arguments() []hcl.AttributeSchema {
+	list := names(
+		"starttls", "ca_file", "cert_file", "key_file", "tls_insecure", "bind", "bind_dn", "bind_password", "base_dn",
+		"scope_depth", "filter", "anchor", "name", "page_size", "max_entries", "timeout", "find_base", "ignore_referrals",
+		"attributes",
+	)
+	if dialect.Domain {
+		return append(list, names("url", "domain", "site")...)
+	}
+	return append(list, hcl.AttributeSchema{Name: "url", Required: true})
+}
+
 func (dialect Dialect) decode(body hcl.Body, env sources.Env) (sources.Spec, hcl.Diagnostics) {
 	content, diags := body.Content(&hcl.BodySchema{
-		Attributes: names(
-			"url", "starttls", "ca_file", "cert_file", "key_file", "tls_insecure", "bind", "bind_dn", "bind_password",
-			"base_dn", "scope_depth", "filter", "anchor", "name", "page_size", "max_entries", "timeout", "find_base",
-			"ignore_referrals", "attributes",
-		),
-		Blocks: []hcl.BlockHeaderSchema{{Type: "groups"}},
+		Attributes: dialect.arguments(),
+		Blocks:     []hcl.BlockHeaderSchema{{Type: "groups"}},
 	})
 	d := &decoder{attrs: content.Attributes, env: env, diags: diags, missing: body.MissingItemRange()}
 	s := spec{source: env.Name}
 	s.access = d.access()
+	if dialect.Domain {
+		d.controllers(&s.access)
+	}
 	s.bases = d.dns("base_dn")
 	s.anchor = newAnchor(d.text("anchor", dialect.Anchor))
 	d.attribute("anchor", s.anchor.name)
@@ -163,6 +176,9 @@ func (d *decoder) access() access {
 			)
 		}
 	}
+	if a.insecure && d.attrs["domain"] != nil {
+		d.fail("tls_insecure", "Unverified certificate", "A domain's controllers are not on this machine. Name their authority in ca_file instead.")
+	}
 	if a.insecure && !d.bad["tls_insecure"] {
 		d.warn(
 			"tls_insecure",
@@ -175,6 +191,30 @@ func (d *decoder) access() access {
 	}
 	d.bind(&a)
 	return a
+}
+
+// dnsName is a name in DNS (RFC 1123, 2.1), of more than one label.
+var dnsName = regexp.MustCompile(`^([A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.)+[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?$`)
+
+// siteName is the name of a site, as it is in the names of its controllers' records.
+var siteName = regexp.MustCompile(`^[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?$`)
+
+// controllers reads where a domain's controllers are: named, or found in DNS.
+func (d *decoder) controllers(a *access) {
+	a.domain, a.site = d.text("domain", ""), d.text("site", "")
+	switch named := d.attrs["url"] != nil; {
+	case named && d.attrs["domain"] != nil:
+		d.fail("domain", "Two ways to find the controllers", "url names them, and domain has them looked up in DNS: take one of the two away.")
+	case !named && d.attrs["domain"] == nil:
+		d.fail("url", "No domain controller", `Write domain = "ad.example.org", to have its controllers looked up in DNS, `+
+			`or url = ["ldaps://dc1.ad.example.org"].`)
+	case !named && !dnsName.MatchString(a.domain):
+		d.fail("domain", "Not a domain", fmt.Sprintf(`%q is not the DNS name of a domain, such as "ad.example.org".`, a.domain))
+	case a.domain == "" && a.site != "":
+		d.fail("site", "A site without a domain", "The controllers that url names are tried in its order: take site away.")
+	case a.site != "" && !siteName.MatchString(a.site):
+		d.fail("site", "Not a site", fmt.Sprintf(`%q is not the name of a site, such as "Default-First-Site-Name".`, a.site))
+	}
 }
 
 // bind settles how to sign in. Without a password many servers take a simple bind for an anonymous one and show

@@ -25,6 +25,11 @@ base_dn       = "ou=people,dc=example,dc=org"
 // decoding decodes a block with an env() that knows PASSWORD alone.
 func decoding(t testing.TB, text string) (spec, hcl.Diagnostics) {
 	t.Helper()
+	return decodingAs(t, plain(), text)
+}
+
+func decodingAs(t testing.TB, dialect Dialect, text string) (spec, hcl.Diagnostics) {
+	t.Helper()
 	file, diags := hclparse.NewParser().ParseHCL([]byte(text), "config.hcl")
 	if diags.HasErrors() {
 		t.Fatal(diags)
@@ -39,7 +44,7 @@ func decoding(t testing.TB, text string) (spec, hcl.Diagnostics) {
 			return cty.StringVal(""), nil
 		},
 	})
-	s, diags := plain().decode(file.Body, sources.Env{
+	s, diags := dialect.decode(file.Body, sources.Env{
 		Name: "corp", Dir: "/etc/dirsweep", Eval: &hcl.EvalContext{Functions: map[string]function.Function{"env": env}},
 	})
 	return s.(spec), diags
@@ -181,6 +186,41 @@ base_dn = "dc=example,dc=org"`, "No way to sign in"},
 			}
 			if strings.Contains(got, "hunter2") {
 				t.Errorf("the password is shown: %s", got)
+			}
+		})
+	}
+}
+
+// TestControllers: a domain's controllers are named, or found in DNS.
+func TestControllers(t *testing.T) {
+	const sound = `bind_dn = "svc@ad.example.org"
+bind_password = env("PASSWORD")
+base_dn = "dc=ad,dc=example,dc=org"
+`
+	domain := Dialect{Kind: "active_directory", Anchor: "objectGUID", Domain: true}
+	for name, c := range map[string]struct {
+		dialect Dialect
+		lines   string
+		want    string
+	}{
+		"named":                {domain, `url = "ldaps://dc1.ad.example.org"`, ""},
+		"in DNS":               {domain, `domain = "ad.example.org"`, ""},
+		"in DNS, of a site":    {domain, "domain = \"ad.example.org\"\nsite = \"Default-First-Site-Name\"", ""},
+		"neither":              {domain, ``, `No domain controller; Write domain = "ad.example.org"`},
+		"both":                 {domain, "url = \"ldaps://dc1.ad.example.org\"\ndomain = \"ad.example.org\"", "config.hcl:5,10-26: Two ways to find the controllers"},
+		"a NetBIOS name":       {domain, `domain = "EXAMPLE"`, `"EXAMPLE" is not the DNS name of a domain`},
+		"a URL":                {domain, `domain = "ldaps://ad.example.org"`, "is not the DNS name of a domain"},
+		"empty":                {domain, `domain = ""`, "is not the DNS name of a domain"},
+		"a site that is none":  {domain, "domain = \"ad.example.org\"\nsite = \"a.b\"", "Not a site"},
+		"a site, and named":    {domain, "url = \"ldaps://dc1.ad.example.org\"\nsite = \"Berlin\"", "A site without a domain"},
+		"unverified":           {domain, "domain = \"ad.example.org\"\ntls_insecure = true", "A domain's controllers are not on this machine"},
+		"LDAP has no domain":   {Dialect{Kind: "ldap", Anchor: "entryUUID"}, "url = \"ldaps://a.example.org\"\ndomain = \"ad.example.org\"", "Unsupported argument"},
+		"LDAP has to be named": {Dialect{Kind: "ldap", Anchor: "entryUUID"}, ``, `The argument "url" is required`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, diags := decodingAs(t, c.dialect, sound+c.lines)
+			if got := diags.Error(); diags.HasErrors() != (c.want != "") || !strings.Contains(got, c.want) {
+				t.Errorf("%s\nwant %s", got, c.want)
 			}
 		})
 	}

@@ -29,6 +29,8 @@ func (s *source) Check(ctx context.Context) ([]string, error) {
 		if err := s.checkPeople(ctx, session, say); err != nil {
 			return err
 		}
+		s.checkFilter(say)
+		s.checkChanges(ctx, session, say)
 		roots, err := s.roots(ctx, session)
 		if err != nil {
 			return err
@@ -102,6 +104,43 @@ func (s *source) checkPeople(ctx context.Context, session *session, say func(str
 	}
 	s.checkFacts(facts, groups, say)
 	return nil
+}
+
+// checkFilter names what a filter hides that dirsweep is there to see.
+func (s *source) checkFilter(say func(string, ...any)) {
+	for _, name := range namedIn(s.filter) {
+		if judgements()[strings.ToLower(name)] != nil {
+			say("warning: the filter names %s, which says who may sign in: whoever is disabled is not read any more, and has to be "+
+				"looked up one by one. Leave that part out: dirsweep sees by itself who is disabled", name)
+		}
+	}
+}
+
+// checkChanges says how the server tells what changes, and what right is missing where it does not.
+func (s *source) checkChanges(ctx context.Context, session *session, say func(string, ...any)) {
+	feed, why := s.followable(ctx, session, session.currency(ctx, s.bases))
+	if feed != nil {
+		feed.close()
+		say("changes are noticed at once: %s", feed.how())
+		return
+	}
+	say("warning: everybody is read each time, since the server does not tell what changes: %s", why)
+	about := session.known(ctx)
+	if !about.directory {
+		return
+	}
+	for _, domain := range suffixes(about.contexts, s.bases) {
+		if session.seesDeletions(ctx, domain) {
+			continue
+		}
+		who := s.bindDN
+		if login, found := strings.CutPrefix(session.whoAmI(ctx), "u:"); found {
+			who = login
+		}
+		say("an administrator of the domain gives the right with these two commands:")
+		say(`  dsacls "CN=Deleted Objects,%s" /takeownership`, domain)
+		say(`  dsacls "CN=Deleted Objects,%s" /G "%s:LCRP"`, domain, who)
+	}
 }
 
 func (s *source) checkBase(base string, people, nameless, pages int, say func(string, ...any)) error {

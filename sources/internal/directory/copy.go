@@ -61,6 +61,9 @@ func (s *source) copyFrom(ctx context.Context, url string, read func(n int)) (f 
 				if _, err := m.record(in, entry); err != nil {
 					return &rereadError{err.Error()}
 				}
+				if in == m.groups && hasClass(entry, "groupOfURLs") {
+					return &rereadError{"the members of " + readable(entry.DN) + " are computed, and change without a word"}
+				}
 			}
 			n += len(entries)
 			read(n)

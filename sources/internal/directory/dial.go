@@ -26,7 +26,9 @@ const (
 
 // access is how to reach the directory and sign in.
 type access struct {
-	urls     []string // tried in order
+	urls     []string // tried in order; none where domain is given
+	domain   string   // whose controllers DNS names
+	site     string   // of the domain
 	startTLS bool
 	insecure bool // the server's certificate is not verified; loopback only
 	caFile   string
@@ -37,6 +39,9 @@ type access struct {
 	Password identity.Secret // exported, so that package fmt lets it hide itself
 	timeout  time.Duration   // of one request with its whole answer, and of connecting
 }
+
+// connecting is how long a server has to accept a connection: one that is switched off says nothing at all.
+const connecting = 10 * time.Second
 
 // errSilent is the cause of a request that had no whole answer in time.
 var errSilent = errors.New("the server did not answer in time")
@@ -73,7 +78,7 @@ func (a access) dial(ctx context.Context, address string) (*session, error) {
 	if err != nil {
 		return nil, err
 	}
-	var dialer net.Dialer
+	dialer := net.Dialer{Timeout: connecting}
 	raw, err := dialer.DialContext(ctx, network, host)
 	if err != nil {
 		return nil, &unreachableError{fmt.Errorf("%s: %w", address, because(ctx, err))}
@@ -117,7 +122,10 @@ func (s *session) signIn(ctx context.Context, a access, config *tls.Config, star
 		}
 	})
 	if err != nil {
-		return fmt.Errorf("sign in %s: %w", a.who(), err)
+		if unreachable := (*unreachableError)(nil); errors.As(err, &unreachable) || ctx.Err() != nil {
+			return fmt.Errorf("sign in %s: %w", a.who(), err)
+		}
+		return &signInError{a.who(), err}
 	}
 	return nil
 }

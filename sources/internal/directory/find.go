@@ -291,34 +291,6 @@ func (s *source) covers(container string) bool {
 	})
 }
 
-// first returns the anchor of somebody below base whom People reads, "" where there is nobody.
-func (s *source) first(ctx context.Context, session *session, base string, scope int) (string, error) {
-	q := query{
-		base: base, scope: scope, filter: "(&" + s.filter + "(" + s.anchor.name + "=*))",
-		attributes: []string{s.anchor.name},
-	}
-	result, err := session.search(ctx, q, 1, nil)
-	if err != nil && !ldap.IsErrorWithCode(err, ldap.LDAPResultSizeLimitExceeded) {
-		return "", err
-	}
-	if result == nil || len(result.Entries) == 0 {
-		return "", nil
-	}
-	name, err := s.anchorOf(result.Entries[0])
-	if err != nil {
-		return "", nil //nolint:nilerr // an entry without a usable anchor is no witness
-	}
-	return name, nil
-}
-
-func (s *source) anchorOf(entry *ldap.Entry) (string, error) {
-	raw := entry.GetEqualFoldRawAttributeValue(s.anchor.name)
-	if len(raw) == 0 {
-		return "", errors.New("no anchor")
-	}
-	return s.anchor.render(raw)
-}
-
 // separate tells the witness from whoever else was found.
 func (s *source) separate(entries []*ldap.Entry, witness string) (found *ldap.Entry, present bool) {
 	for _, entry := range entries {

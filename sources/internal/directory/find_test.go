@@ -105,6 +105,44 @@ func TestR01AbsenceIsProven(t *testing.T) {
 	}
 }
 
+// R1: who was a witness before is one only as long as they are seen.
+func TestR01AWitnessIsSeenEachTime(t *testing.T) {
+	s := slapdtest.Start(t, slapdtest.Options{People: 3})
+	src := open(t, sources.Need{}, as(s, s.ReaderDN(), `filter = "(objectClass=inetOrgPerson)"`)...)
+	anchors := map[string]string{}
+	for n := range 3 {
+		dn := s.PersonDN(slapdtest.UID(n + 1))
+		anchors[s.Anchor(t, dn)] = dn
+	}
+	team := s.AddUnit(t, "team", s.PeopleDN())
+	gone := s.Move(t, s.AddPerson(t, "alice", nil), team)
+	anchor := s.Anchor(t, gone)
+	bob := s.Move(t, s.AddPerson(t, "bob", nil), team)
+	s.Delete(t, gone)
+	find := func() sources.Sighting {
+		t.Helper()
+		seen, err := src.Find(t.Context(), sources.Lookup{Anchor: anchor, DN: gone})
+		if err != nil || seen.Where != sources.Gone {
+			t.Fatalf("%+v, %v", seen, err)
+		}
+		return seen
+	}
+	witness := s.Anchor(t, bob)
+	for range 2 {
+		if seen := find(); seen.Witness != witness || seen.Place != sources.PlacePeopled {
+			t.Errorf("%+v, want the witness %s", seen, witness)
+		}
+	}
+	s.Move(t, bob, s.FormerDN())
+	for range 2 {
+		seen := find()
+		if anchors[seen.Witness] == "" || seen.Place != sources.PlaceEmpty {
+			t.Errorf("%+v", seen)
+		}
+		s.Delete(t, anchors[seen.Witness])
+	}
+}
+
 // A limit that cuts the search for somebody is no answer, and neither is an error on the whole directory.
 func TestFindIsCut(t *testing.T) {
 	tests := []struct {

@@ -54,7 +54,7 @@ func TestIncidents(t *testing.T) {
 	t.Run("password changed", func(t *testing.T) {
 		lines := as(s, s.ReaderDN())
 		lines[2] = `bind_password = "wrong"`
-		refused(t, "sign in as cn=reader,dc=example,dc=org: invalid credentials (49) (check bind_dn", lines...)
+		refused(t, "sign in as cn=reader,dc=example,dc=org: invalid credentials (49): check bind_dn", lines...)
 	})
 	t.Run("base that does not exist", func(t *testing.T) {
 		lines := as(s, s.ReaderDN())
@@ -266,6 +266,7 @@ func TestCheck(t *testing.T) {
 	want := `URL: connected with no TLS, signed in as cn=reader,dc=example,dc=org
 ou=people,dc=example,dc=org: 600 people in 2 pages
 3 groups with 603 members
+changes are noticed at once: by content synchronisation (RFC 4533)
 absence is proven under ["dc=example,dc=org"]`
 	if err != nil || got != want {
 		t.Errorf("%v\n%s\nwant\n%s", err, got, want)
@@ -300,6 +301,8 @@ absence is proven under ["dc=example,dc=org"]`
 	}{
 		{"size limit", as(s, s.LimitedDN(), "page_size = 100"), "size limit exceeded (4) (give the bind DN"},
 		{"nobody matches", as(s, s.ReaderDN(), `filter = "(title=King)"`), "warning: nobody matches (title=King)"},
+		{"a filter that hides who is disabled", as(s, s.ReaderDN(), `filter = "(!(pwdAccountLockedTime=*))"`), "the filter names pwdAccountLockedTime"},
+		{"a filter that nobody's change tells of", as(s, s.ReaderDN(), `filter = "(memberOf=cn=x)"`), "memberOf, in filter, changes without"},
 		{"no anchors", as(s, s.ReaderDN(), `anchor = "nsUniqueId"`), "none of the 600 people"},
 		{"wrong password", append(as(s, s.ReaderDN())[:2], `bind_password = "x"`, `base_dn = "dc=example,dc=org"`), "invalid credentials (49)"},
 	} {

@@ -4,6 +4,7 @@ package directory
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/go-ldap/ldap/v3"
@@ -63,6 +64,12 @@ func TestLatestOfWhoMayNotSeeDeletions(t *testing.T) {
 	same(t, follows, reads, 11)
 	if follows.follower.mirror != nil {
 		t.Error("it is followed")
+	}
+	lines, err := follows.Check(t.Context())
+	want := `  dsacls "CN=Deleted Objects,dc=ad,dc=example,dc=test" /takeownership
+  dsacls "CN=Deleted Objects,dc=ad,dc=example,dc=test" /G "dirsweep@ad.example.test:LCRP"`
+	if err != nil || !strings.Contains(strings.Join(lines, "\n"), want) {
+		t.Errorf("%v\n%s", err, strings.Join(lines, "\n"))
 	}
 }
 

@@ -79,6 +79,8 @@ func (f *persistFeed) settles() time.Duration { return settleTime }
 
 func (f *persistFeed) id() anchor { return f.ids }
 
+func (f *persistFeed) how() string { return "by a persistent search (draft-ietf-ldapext-psearch)" }
+
 // search begins the search that goes on.
 func (f *persistFeed) search(ctx context.Context, s *session, suffix string) ldap.Response {
 	request := everything(suffix)

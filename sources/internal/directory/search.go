@@ -55,9 +55,12 @@ func (e *resultError) Error() string {
 
 func (e *resultError) Unwrap() error { return e.answer }
 
-// hint is the next step for a result code.
+// hint is the next step for a result code, "" where the error says it.
 func hint(err error) string {
 	var answer *ldap.Error
+	if refused := (*signInError)(nil); errors.As(err, &refused) {
+		return ""
+	}
 	if !errors.As(err, &answer) {
 		return ""
 	}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"net"
 	"time"
 
 	"github.com/go-ldap/ldap/v3"
@@ -19,11 +20,15 @@ import (
 // source is one opened block.
 type source struct {
 	block
-	name string
-	need sources.Need
-	log  hclog.Logger
-	idle chan *session // connections that look-ups have left open
-	now  func() time.Time
+	name    string
+	need    sources.Need
+	log     hclog.Logger
+	servers *servers
+	gate    *gate
+	idle    chan *session // connections that look-ups have left open
+	now     func() time.Time
+
+	neighbours neighbours
 
 	follower           follower
 	heartbeat, silence time.Duration // of watching: see there
@@ -54,6 +59,10 @@ func (b block) open(name string, need sources.Need) (*source, error) {
 	}
 	return &source{
 		block: b, name: name, need: need, log: log, idle: make(chan *session, maxIdle), now: time.Now,
+		servers: &servers{
+			urls: b.urls, domain: b.domain, site: b.site, startTLS: b.startTLS, resolver: net.DefaultResolver, now: time.Now,
+		},
+		gate:     &gate{now: time.Now},
 		follower: follower{turn: semaphore.NewWeighted(1)}, heartbeat: heartbeat, silence: silence,
 	}, nil
 }
@@ -93,9 +102,14 @@ func (s *source) whole(ctx context.Context, facts *sources.ReadFacts, yield func
 // anywhere reads from one server after the other until one has answered. One that has begun to hand people out has to
 // finish; and what is wrong with another than the server itself would be wrong with the next one as well.
 func (s *source) anywhere(ctx context.Context, from func(url string) (begun bool, err error)) error {
+	urls, err := s.servers.inOrder(ctx)
+	if err != nil {
+		return err
+	}
 	var troubles []error
-	for _, url := range s.urls {
+	for _, url := range urls {
 		begun, err := from(url)
+		s.servers.met(url, err)
 		if err == nil {
 			err = ctx.Err()
 		}
@@ -279,22 +293,23 @@ func (s *source) ask(ctx context.Context, fn func(*session) error) error {
 			kept = false
 		}
 	}
-	var troubles []error
-	for _, url := range s.urls {
+	return s.anywhere(ctx, func(url string) (bool, error) {
 		session, err := s.dial(ctx, url)
 		if err == nil {
 			err = fn(session)
 			s.keep(session)
-			if err == nil {
-				return nil
-			}
 		}
-		troubles = append(troubles, err)
-		if !errors.As(err, &unreachable) || ctx.Err() != nil {
-			break
-		}
-	}
-	return together(troubles)
+		return false, err
+	})
+}
+
+// dial connects to one server and signs in, unless the name or the password has just been refused.
+func (s *source) dial(ctx context.Context, url string) (session *session, err error) {
+	err = s.gate.pass(func() error {
+		session, err = s.access.dial(ctx, url)
+		return err
+	})
+	return session, err
 }
 
 // together joins what each server had to say, in one line.

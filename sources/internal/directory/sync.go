@@ -32,6 +32,8 @@ const buffered = 64
 // A syncFeed is OpenLDAP's: content synchronisation (RFC 4533), with the contextCSN of its suffixes as the cookie.
 type syncFeed struct{ suffixes []string } // as the currency names them
 
+func (syncFeed) how() string { return "by content synchronisation (RFC 4533)" }
+
 func (syncFeed) id() anchor { return newAnchor("entryUUID") }
 
 func (syncFeed) follow(context.Context, *source, string) error { return nil }

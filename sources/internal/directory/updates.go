@@ -23,18 +23,23 @@ const deletedObjects = "<WKGUID=18E2EA80684F11D2B9AA00C04F79F805,%s>"
 // updateFeed finds out whether everything can be seen that changes in some domains, deletions included.
 func (s *source) updateFeed(ctx context.Context, session *session, domains []string) (f feed, why string) {
 	for _, domain := range domains {
-		q := query{
-			base: fmt.Sprintf(deletedObjects, domain), scope: ldap.ScopeBaseObject, filter: "(objectClass=*)",
-			attributes: []string{"isDeleted"}, controls: []ldap.Control{ldap.NewControlMicrosoftShowDeleted()},
-		}
-		result, err := session.search(ctx, q, 0, nil)
-		// Whoever may not see deleted objects may see the name of their container all the same, as Samba does it.
-		if err != nil || len(result.Entries) != 1 || result.Entries[0].GetEqualFoldAttributeValue("isDeleted") == "" {
+		if !session.seesDeletions(ctx, domain) {
 			return nil, "deletions in " + domain +
 				" cannot be seen: let the bind DN list CN=Deleted Objects and read what is in it"
 		}
 	}
 	return updateFeed{domains}, ""
+}
+
+// seesDeletions reports whether deleted objects of a domain can be seen.
+func (s *session) seesDeletions(ctx context.Context, domain string) bool {
+	q := query{
+		base: fmt.Sprintf(deletedObjects, domain), scope: ldap.ScopeBaseObject, filter: "(objectClass=*)",
+		attributes: []string{"isDeleted"}, controls: []ldap.Control{ldap.NewControlMicrosoftShowDeleted()},
+	}
+	result, err := s.search(ctx, q, 0, nil)
+	// Whoever may not see deleted objects may see the name of their container all the same, as Samba does it.
+	return err == nil && len(result.Entries) == 1 && result.Entries[0].GetEqualFoldAttributeValue("isDeleted") != ""
 }
 
 func (updateFeed) id() anchor { return newAnchor("objectGUID") }
@@ -46,6 +51,8 @@ func (updateFeed) position(current sources.Currency) (sources.Currency, error) {
 func (updateFeed) settles() time.Duration { return 0 }
 
 func (updateFeed) close() {}
+
+func (updateFeed) how() string { return "by update numbers, asked for twice a second" }
 
 func (f updateFeed) since(ctx context.Context, s *session, current sources.Currency, into *changes) error {
 	last, err := lastUpdate(current)

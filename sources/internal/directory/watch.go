@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/go-ldap/ldap/v3"
@@ -19,7 +18,7 @@ const (
 	silence     = 15 * time.Second // within which it has to answer them
 	soonest     = time.Second      // after which it is tried again, the first time
 	latest      = 30 * time.Second
-	unwatchable = 5 * time.Minute // after which a server is tried again that does not tell of changes
+	unwatchable = 5 * time.Minute // after which a server is tried again that does not tell of changes, or refuses the password
 )
 
 // errUnwatchable says that a server does not tell of changes.
@@ -40,7 +39,7 @@ func (s *source) Watch(ctx context.Context, tell func(sources.Sign)) {
 			wait = soonest
 		}
 		pause := wait
-		if errors.Is(err, errUnwatchable) {
+		if errors.Is(err, errUnwatchable) || refusedSignIn(err) {
 			pause = unwatchable
 		}
 		select {
@@ -89,16 +88,12 @@ func (s *source) watch(ctx context.Context, changed func()) error {
 }
 
 // reach signs in to the first server that can be reached.
-func (s *source) reach(ctx context.Context) (*session, error) {
-	var troubles []error
-	for _, url := range s.urls {
-		session, err := s.dial(ctx, url)
-		if err == nil {
-			return session, nil
-		}
-		troubles = append(troubles, err)
-	}
-	return nil, together(troubles)
+func (s *source) reach(ctx context.Context) (session *session, err error) {
+	err = s.anywhere(ctx, func(url string) (bool, error) {
+		session, err = s.dial(ctx, url)
+		return false, err
+	})
+	return session, err
 }
 
 // A feed is how a kind of server tells what changes.
@@ -115,6 +110,8 @@ type feed interface {
 	// listen calls changed at each sign that something may have changed since the server was so current, until there can
 	// be none any more: it always returns an error.
 	listen(ctx context.Context, s *session, current sources.Currency, changed func()) error
+	// how says for people how the server tells.
+	how() string
 	// settles is how long the server may take to put another DN into groups, or take one out, without telling of it; 0
 	// where that is done with the change itself.
 	settles() time.Duration
@@ -143,17 +140,22 @@ func (s *source) feed(ctx context.Context, session *session, current sources.Cur
 	return syncFeed{own}, ""
 }
 
-// follows is feed for a server whose entries are to be followed as well.
-func (s *source) follows(ctx context.Context, session *session, current sources.Currency) (f feed, why string) {
-	if slices.ContainsFunc(s.need.Attributes, func(name string) bool { return strings.EqualFold(name, "memberOf") }) {
-		return nil, "memberOf changes without a change of its entry: use member_of() and a groups block"
+// followable is feed for a server whose entries are to be followed as well.
+func (s *source) followable(ctx context.Context, session *session, current sources.Currency) (f feed, why string) {
+	if why := s.unfollowable(); why != "" {
+		return nil, why
 	}
 	for _, base := range s.everywhere() {
 		if !inAny(base, suffixes(session.known(ctx).contexts, s.bases)) {
 			return nil, base + " is in another part of the directory than the people"
 		}
 	}
-	if f, why = s.feed(ctx, session, current); f == nil {
+	return s.feed(ctx, session, current)
+}
+
+// follows begins to follow a server whose entries are about to be read.
+func (s *source) follows(ctx context.Context, session *session, current sources.Currency) (f feed, why string) {
+	if f, why = s.followable(ctx, session, current); f == nil {
 		return nil, why
 	}
 	if err := f.follow(ctx, s, session.url); err != nil {
