@@ -147,6 +147,9 @@ type Sighting struct {
 	Currency Currency // of that server just before it was asked
 	Witness  string   // the anchor of somebody in scope whom the answer that lacked the person did show; "" for none
 	Place    Place    // what is to be seen now of the place where the person was
+	// Untraced, of Gone: the source keeps and shows what is deleted in it, and nothing of the person is there. A server
+	// that has never heard of them says the same.
+	Untraced bool
 }
 
 // A Place is what a source shows of the container that held a person.

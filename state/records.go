@@ -243,8 +243,10 @@ type SourceRecord struct {
 	Currency   map[string]string `cbor:"5,keyasint,omitempty"`
 	Rival      string            `cbor:"6,keyasint,omitempty"`
 	RivalSince time.Time         `cbor:"7,keyasint,omitzero"`
-	Anchor     string            `cbor:"10,keyasint,omitempty"` // the attribute by which people were known then
-	Groups     []GroupRecord     `cbor:"9,keyasint,omitempty"`  // those that expressions name, by name
+	// Undated is when a server was last met that nobody can tell to be as current as the one before.
+	Undated time.Time     `cbor:"16,keyasint,omitzero"`
+	Anchor  string        `cbor:"10,keyasint,omitempty"` // the attribute by which people were known then
+	Groups  []GroupRecord `cbor:"9,keyasint,omitempty"`  // those that expressions name, by name
 	// Counts says how many entries showed each attribute that was asked for, while it was believed.
 	Counts map[string]int `cbor:"13,keyasint,omitempty"`
 	// DirectoryID is what the directory calls itself, and Directory the name by which its people are known: that of the

@@ -132,7 +132,7 @@ func NewSamples() Samples {
 		},
 		Source: state.SourceRecord{
 			Name: "corp", Accepted: 12, At: day0, Cursor: []byte{0, 1, 0xff}, Server: "ldap://one", Currency: map[string]string{"0": "1"},
-			Rival: "ldap://two", RivalSince: day1, Groups: []state.GroupRecord{{Name: "g", ID: "7", Count: 3, DN: "cn=g"}}, Anchor: "entryUUID",
+			Rival: "ldap://two", RivalSince: day1, Undated: day2, Groups: []state.GroupRecord{{Name: "g", ID: "7", Count: 3, DN: "cn=g"}}, Anchor: "entryUUID",
 			DirectoryID: "d", Directory: "corp", Counts: map[string]int{"mail": 9},
 			Stays: []state.Stay{{ScopePrint: 1, Conditions: []uint64{2, 1 << 63}, Settings: map[string]uint64{"filter": 3}}},
 		},

@@ -107,7 +107,9 @@ type Sighting struct {
 	Same    bool   // the server that answered is the one that was read
 	Witness bool   // somebody who should be seen was
 	Place   Place  // of where the person was
-	Now     string // where they are, of Elsewhere: a DN
+	// Untraced: the source shows what was deleted in it, and nothing of the person, whom it has shown before.
+	Untraced bool
+	Now      string // where they are, of Elsewhere: a DN
 	// Inactive says why somebody in scope is not active, where the read has them by another anchor; "" where they are,
 	// or nobody can tell.
 	Inactive string
@@ -229,6 +231,8 @@ func doubt(read Read, s Sighting) string {
 		return fmt.Sprintf("%d entries of the read have no readable anchor, and each of them may be this person", read.Unnamed)
 	case s.Where == Unlisted:
 		return ""
+	case s.Untraced:
+		return "it shows what is deleted, and nothing of theirs: it may not know of them yet"
 	case !s.Witness:
 		return "it showed nobody whom it should show"
 	case s.Place == PlaceUnknown && read.Nowhere:

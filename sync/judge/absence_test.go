@@ -109,6 +109,12 @@ func TestR01Absence(t *testing.T) {
 			[]judge.Sighting{{Source: "corp", Trouble: "it cannot look one person up"}},
 			judge.Unproven, "", "corp: it gave no answer: it cannot look", false,
 		},
+		{
+			"deletions are shown, and theirs is not: a controller that does not know them yet",
+			judge.Read{},
+			[]judge.Sighting{with(seen(judge.Gone), func(s *judge.Sighting) { s.Untraced = true })},
+			judge.Unproven, "", "may not know of them yet", false,
+		},
 		{"B4: an entry has no readable anchor", judge.Read{Unnamed: 1}, []judge.Sighting{seen(judge.Gone)}, judge.Unproven, "", "no readable anchor", false},
 		{"B4: a tombstone is nobody's entry", judge.Read{Unnamed: 1}, []judge.Sighting{seen(judge.Tombstone)}, judge.Left, identity.Deleted, "", false},
 		{

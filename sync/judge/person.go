@@ -38,6 +38,15 @@ type Known struct {
 type Entry struct {
 	Unreadable bool      // the source returned them in a state that cannot be read
 	Changed    time.Time // when the entry was last changed, by the directory's own clock; zero where it does not say
+	// Since is when a server was last believed that nobody could tell to be as current as the one before; zero for never.
+	Since time.Time
+}
+
+// older reports whether an entry was last changed before what is known of its person: whoever was seen to have left on one
+// server is not back because another one, whose copy of the directory is older, still has them as they were.
+func (e Entry) older(known Known) bool {
+	return known.Noticed.Before(e.Since) && !known.Noticed.IsZero() && !e.Changed.IsZero() &&
+		(e.Changed.Before(known.Changed) || e.Changed.Before(known.Left))
 }
 
 // An Evaluation is what the config's expressions say of an entry that could be read.
@@ -53,6 +62,7 @@ type Record struct {
 	Verdict Verdict
 	Known
 	Unsure []string // the targets at which nobody can tell, sorted; all of them where Verdict is Unsure
+	Older  bool     // they seem to be back, by an entry that is older than their leaving
 }
 
 // Person judges somebody whom a read returned. targets are all that read the source, sorted. Somebody of whom not all
@@ -61,6 +71,9 @@ type Record struct {
 func Person(known Known, entry Entry, e Evaluation, targets []string, now time.Time) Record {
 	if entry.Unreadable || e.ActiveFailed {
 		return Record{Verdict: Unsure, Known: known, Unsure: targets}
+	}
+	if e.Active && entry.older(known) {
+		return Record{Verdict: Unsure, Known: known, Unsure: targets, Older: true}
 	}
 	r := Record{Known: Known{Active: e.Active, Scope: e.Scope, Changed: entry.Changed}}
 	if !e.Active {

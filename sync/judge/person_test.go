@@ -67,6 +67,41 @@ func TestR01TroubleIsNotAbsence(t *testing.T) {
 	}
 }
 
+// TestR01NobodyReturnsByAnOlderEntry: another server of the directory may not know yet that somebody has left. Its word
+// counts where the entry is as new as the leaving, or where it is the server that told of the leaving.
+func TestR01NobodyReturnsByAnOlderEntry(t *testing.T) {
+	targets := []string{"crm", "wiki"}
+	disabled := judge.Known{Noticed: early, Left: early, Changed: early}
+	deleted := judge.Known{Noticed: early, Left: early, Changed: dawn}
+	for name, c := range map[string]struct {
+		known judge.Known
+		entry judge.Entry
+		back  bool
+	}{
+		"disabled, and an older entry":               {disabled, judge.Entry{Changed: dawn, Since: noon}, false},
+		"deleted, and the entry as it was":           {deleted, judge.Entry{Changed: dawn, Since: noon}, false},
+		"enabled since":                              {disabled, judge.Entry{Changed: noon, Since: noon}, true},
+		"as new as the leaving":                      {disabled, judge.Entry{Changed: early, Since: noon}, true},
+		"the leaving was seen on this server":        {disabled, judge.Entry{Changed: dawn, Since: dawn}, true},
+		"no other server was ever believed":          {disabled, judge.Entry{Changed: dawn}, true},
+		"the directory does not say":                 {disabled, judge.Entry{Since: noon}, true},
+		"it did not say when they left":              {judge.Known{Noticed: early}, judge.Entry{Changed: dawn, Since: noon}, true},
+		"nobody who has left: an older entry is all": {judge.Known{Active: true, Changed: early}, judge.Entry{Changed: dawn, Since: noon}, true},
+	} {
+		r := judge.Person(c.known, c.entry, judge.Evaluation{Active: true, Scope: targets}, targets, noon)
+		if back := r.Verdict != judge.Unsure; back != c.back || r.Older == back || back != (len(r.Unsure) == 0) {
+			t.Errorf("%s: %+v", name, r)
+		}
+		if !c.back && !cmp.Equal(r.Known, c.known) {
+			t.Errorf("%s: remembered is %+v, and was %+v", name, r.Known, c.known)
+		}
+	}
+	left := judge.Person(disabled, judge.Entry{Changed: dawn, Since: noon}, judge.Evaluation{}, targets, noon)
+	if left.Verdict != judge.Leave {
+		t.Errorf("by an older entry that is inactive too: %+v", left)
+	}
+}
+
 // TestR19LeavingIsDatedByTheDirectory: where an entry was changed since the last read, that is when its person left.
 func TestR19LeavingIsDatedByTheDirectory(t *testing.T) {
 	for _, c := range []struct {

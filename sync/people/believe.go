@@ -41,6 +41,9 @@ func (r *Read) believe(ctx context.Context, n int) error {
 			Kind: identity.HoldShrink, Directory: name, Anomaly: "server " + g.facts.Server, Count: g.record.Accepted,
 			Reason: b.Why + "; approve it to take the directory as it is now",
 		})
+		if err == nil && r.o.Write {
+			err = r.o.Ledger.Update(ctx, func(w *state.Writer) error { return r.putUndated(w, name) })
+		}
 		if err != nil || !released {
 			return err
 		}
@@ -49,7 +52,7 @@ func (r *Read) believe(ctx context.Context, n int) error {
 	if !b.Whole {
 		if r.o.Write {
 			record := g.record
-			record.Rival, record.RivalSince = b.Rival, b.Since
+			record.Rival, record.RivalSince, record.Undated = b.Rival, b.Since, r.o.Now
 			if err := r.o.Ledger.Update(ctx, func(w *state.Writer) error { return r.putRival(w, record) }); err != nil {
 				return fmt.Errorf("write the state: %w", err)
 			}
@@ -70,7 +73,17 @@ func (r *Read) putRival(w *state.Writer, record state.SourceRecord) error {
 	if err != nil {
 		return err
 	}
-	now.Name, now.Rival, now.RivalSince = record.Name, record.Rival, record.RivalSince
+	now.Name, now.Rival, now.RivalSince, now.Undated = record.Name, record.Rival, record.RivalSince, record.Undated
+	return w.PutSource(now)
+}
+
+// putUndated remembers that a server is about to be believed that has gone back.
+func (r *Read) putUndated(w *state.Writer, name string) error {
+	now, _, err := w.Source(name)
+	if err != nil {
+		return err
+	}
+	now.Name, now.Undated = name, r.o.Now
 	return w.PutSource(now)
 }
 

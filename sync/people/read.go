@@ -301,7 +301,18 @@ func (r *Read) weigh(n int, known state.Person, p present, fingerprint uint64) (
 		e = r.evaluate(n, p.Person, &rec)
 	}
 	was := judge.Known{Active: known.Active, Scope: known.Scope, Noticed: known.Noticed, Left: known.Left, Changed: unix(known.Changed)}
-	j := judge.Person(was, judge.Entry{Unreadable: p.unreadable, Changed: p.Changed}, e, r.readings[n].targets, r.o.Now)
+	entry := judge.Entry{
+		Unreadable: p.unreadable, Changed: p.Changed.Truncate(time.Microsecond), Since: r.readings[n].record.Undated,
+	}
+	j := judge.Person(was, entry, e, r.readings[n].targets, r.o.Now)
+	if j.Older {
+		r.o.Find(identity.Finding{
+			Kind: "older entry", Subject: p.Source + ": " + p.Name, Source: p.Source, Person: p.ID,
+			Detail: fmt.Sprintf("they left, as another server of the directory had it, and the server that is asked now shows them active, by an "+
+				"entry that was last changed before that (%s): nothing is done for them until it knows of a later change. "+
+				"If they are back, change their entry, such as its description", p.Changed.UTC().Format(time.RFC3339)),
+		})
+	}
 	if j.Verdict == judge.Unsure {
 		rec = known
 		rec.ID, rec.Print = p.ID, 0 // to be evaluated again

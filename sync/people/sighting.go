@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/dirsweep/dirsweep/sources"
 	"github.com/dirsweep/dirsweep/state"
@@ -16,6 +17,9 @@ import (
 
 // lookups is how many people are asked about at once.
 const lookups = 8
+
+// traced is how long a directory keeps what was deleted, at least (tombstoneLifetime of Active Directory: 60 days or more).
+const traced = 60 * 24 * time.Hour
 
 // askAll asks about absent people.
 func (r *Read) askAll(ctx context.Context, absent []missing) error {
@@ -151,6 +155,8 @@ func (r *Read) sighting(ctx context.Context, n int, p state.Person) judge.Sighti
 		Changed: seen.Changed, At: seen.At,
 		Order: order(seen.Currency, g.facts.Until), Same: seen.Server == g.facts.Server, Witness: seen.Witness != "",
 	}
+	// What was deleted is kept for months, so that nothing is left of whom nobody has read for longer.
+	out.Untraced = seen.Untraced && p.DN != "" && r.o.Now.Sub(g.record.At) < traced
 	if late {
 		out.Inactive = r.inactive(n, seen.Person, r.asked[p.ID])
 	}

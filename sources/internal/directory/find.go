@@ -127,8 +127,27 @@ func (s *source) find(
 	if gone.Place != sources.PlaceUnknown {
 		proof = append(proof, fmt.Sprintf("%s, where they were: %s", identity.ParentDN(who.DN), gone.Place))
 	}
+	if gone.Untraced = s.tracesDeletions(ctx, session, known, roots); gone.Untraced {
+		proof = append(proof, "nothing of them is among the deleted objects")
+	}
 	gone.Proof = strings.Join(proof, "; ")
 	return gone, nil
+}
+
+// tracesDeletions reports whether whoever is deleted below roots can be found among the deleted objects, by an anchor that
+// those keep (MS-ADTS 3.1.1.5.5.1).
+func (s *source) tracesDeletions(ctx context.Context, session *session, known anchor, roots []string) bool {
+	about := session.known(ctx)
+	if !about.directory || !strings.EqualFold(known.name, "objectGUID") && !strings.EqualFold(known.name, "objectSid") {
+		return false
+	}
+	searched := normalised(roots)
+	for _, domain := range suffixes(about.contexts, s.bases) {
+		if !slices.Contains(searched, domain) || !session.seesDeletions(ctx, domain) {
+			return false
+		}
+	}
+	return true
 }
 
 // tombstone looks for what the directory keeps of somebody deleted: Active Directory for tombstoneLifetime

@@ -11,6 +11,7 @@ import (
 	gocmp "github.com/google/go-cmp/cmp"
 	googleuuid "github.com/google/uuid"
 
+	"github.com/dirsweep/dirsweep/sources"
 	"github.com/dirsweep/dirsweep/sources/activedirectory/sambatest"
 	"github.com/dirsweep/dirsweep/sources/ldap/slapdtest"
 )
@@ -70,6 +71,30 @@ func TestLatestOfWhoMayNotSeeDeletions(t *testing.T) {
   dsacls "CN=Deleted Objects,dc=ad,dc=example,dc=test" /G "dirsweep@ad.example.test:LCRP"`
 	if err != nil || !strings.Contains(strings.Join(lines, "\n"), want) {
 		t.Errorf("%v\n%s", err, strings.Join(lines, "\n"))
+	}
+}
+
+// TestR01DeletionsAreTraced: a domain controller that shows what was deleted, and nothing of somebody, has not deleted them.
+func TestR01DeletionsAreTraced(t *testing.T) {
+	for _, blind := range []bool{false, true} {
+		s := sambatest.Start(t, sambatest.Options{People: 3, Blind: blind})
+		_, src := followingDomain(t, s)
+		someone := stateOf(t, src, true).People[0]
+		stranger := sources.Lookup{Anchor: "00112233-4455-6677-8899-aabbccddeeff", DN: "CN=x," + s.PeopleDN()}
+		seen, err := src.Find(t.Context(), stranger)
+		if err != nil || seen.Where != sources.Gone || seen.Untraced == blind ||
+			strings.Contains(seen.Proof, "deleted objects") == blind {
+			t.Errorf("blind %v: %+v, %v", blind, seen, err)
+		}
+		s.Delete(t, someone.DN)
+		seen, err = src.Find(t.Context(), sources.Lookup{Anchor: someone.ID.Anchor, DN: someone.DN})
+		if want := map[bool]sources.Where{false: sources.Tombstone, true: sources.Gone}[blind]; err != nil || seen.Where != want || seen.Untraced {
+			t.Errorf("blind %v: %+v, %v", blind, seen, err)
+		}
+		src.findBases = []string{s.PeopleDN()}
+		if seen, err = src.Find(t.Context(), stranger); err != nil || seen.Where != sources.Gone || seen.Untraced {
+			t.Errorf("where deleted objects are not looked for: %+v, %v", seen, err)
+		}
 	}
 }
 
