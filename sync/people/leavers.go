@@ -315,8 +315,7 @@ func (r *Read) Anew(id identity.PersonID) bool { return r.anew(id) }
 // anchorEdited reports whether a source knows people by another attribute than in its last accepted read.
 func (r *Read) anchorEdited(n int) bool {
 	g := r.readings[n]
-	anchor, _ := r.o.Sources[n].selection()
-	return g != nil && g.record.Anchor != "" && anchor != "" && g.record.Anchor != anchor
+	return g != nil && g.record.Anchor != "" && g.anchor != "" && g.record.Anchor != g.anchor
 }
 
 // selection is by what a source selects people; nothing where the kind does not tell.

@@ -27,6 +27,7 @@ const bulk = 10_000
 // A reading is one source's whole read and what becomes of it.
 type reading struct {
 	record     state.SourceRecord                      // as the last accepted read left it
+	anchor     string                                  // the attribute by which the source knows people; "" where it does not tell
 	facts      *sources.ReadFacts                      // valid once the read has ended
 	tells      bool                                    // the kind fills the facts in
 	unnamed    int                                     // entries without a readable anchor
@@ -190,6 +191,7 @@ func (r *Read) newReading(ctx context.Context, n int) (*reading, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read the state: %w", err)
 	}
+	g.anchor, _ = r.o.Sources[n].selection()
 	g.views = r.readers(n)
 	for _, li := range g.views {
 		g.targets = append(g.targets, r.Views[li].Name)
