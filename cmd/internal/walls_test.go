@@ -231,6 +231,7 @@ func TestLibrariesStayInTheirFolders(t *testing.T) {
 	}{
 		{"go.etcd.io/bbolt", []string{"state/bolt"}},
 		{"github.com/go-ldap/ldap", []string{"sources/internal/directory", "targets/ldap", "cmd/internal/demo"}},
+		{"github.com/jcmturner/gokrb5", []string{"sources/internal/kerberos"}},
 		{"github.com/jimlambrt/gldap", []string{"cmd/internal/demo"}},
 		{"github.com/elimity-com/scim", []string{"cmd/internal/demo"}},
 		{"github.com/robfig/cron", []string{"cmd"}},

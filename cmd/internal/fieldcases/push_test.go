@@ -3,6 +3,7 @@ package fieldcases
 // The directory says when something changes, and nobody waits for the clock.
 
 import (
+	"encoding/json"
 	"testing"
 	"time"
 
@@ -82,4 +83,30 @@ func TestPushGoesOnAfterTheDirectoryWasAway(t *testing.T) {
 	s.dir.Delete(s, "uid=carol,ou=sales,"+s.dir.PeopleDN())
 	s.claim(s.within(20*time.Second, func() bool { return s.app.closed("carol") }), "carol is closed")
 	s.claim(s.app.active("alice", "stan"), "the others are active")
+}
+
+// TestPushedLeaversStopAtTheLimit: people who leave one after the other, each pushed by itself, are counted together: as
+// many go as the guard lets go without a word of the config, and the others are held.
+func TestPushedLeaversStopAtTheLimit(t *testing.T) {
+	const people, leave, limit = 200, 25, 10 // max_sweep_percent = 5
+	s := crowd(t, people, "")
+	s.configure(everyHour, s.source("corp", s.dir), s.target("app", s.app))
+	s.run()
+	s.untilPushed()
+	for n := 1; n <= leave; n++ {
+		s.dir.Delete(s, s.dir.PersonDN(slapdtest.UID(n)))
+		time.Sleep(20 * time.Millisecond)
+	}
+	held := func() int {
+		var hold struct {
+			Held int `json:"heldLeavers"`
+		}
+		_, out := s.dirsweep("status", "--json")
+		_ = json.Unmarshal([]byte(out), &hold)
+		return hold.Held
+	}
+	s.claim(s.within(30*time.Second, func() bool { return len(s.app.inactive()) >= limit && held() == leave-limit }),
+		"%d are closed and %d are held, not %d and %d", limit, leave-limit, len(s.app.inactive()), held())
+	time.Sleep(2 * time.Second)
+	s.claim(len(s.app.inactive()) == limit && s.allActive(leave+1, people), "%d are closed, and nobody else", limit)
 }

@@ -27,9 +27,10 @@ import (
 
 // Options shape a domain. The zero value is an empty one.
 type Options struct {
-	People int  // user000001, user000002, … below PeopleDN
-	Groups int  // group001, …: person i is a member of group i modulo Groups (plus one)
-	Blind  bool // the reader may not see deleted objects
+	People  int  // user000001, user000002, … below PeopleDN
+	Groups  int  // group001, …: person i is a member of group i modulo Groups (plus one)
+	Blind   bool // the reader may not see deleted objects
+	Tickets bool // the controller is a key distribution center as well, and there is a keytab of the reader
 }
 
 // The domain.
@@ -43,11 +44,12 @@ const (
 type Server struct {
 	ldaptest.Editor
 
-	dir    string
-	host   string
-	cmd    *exec.Cmd
-	exited chan struct{}
-	log    *os.File
+	dir      string
+	host     string
+	services string // of the controller
+	cmd      *exec.Cmd
+	exited   chan struct{}
+	log      *os.File
 }
 
 //go:embed grant.py
@@ -61,10 +63,15 @@ func Start(t testing.TB, o Options) *Server {
 	dir, err := os.MkdirTemp("", "samba") // t.TempDir is too long for the path of a Unix socket
 	ldaptest.Check(t, "make a folder", err)
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	s := &Server{dir: dir}
+	s := &Server{dir: dir, services: "ldap"}
 	s.SignIn = s.signIn
 	ldaptest.Output(t, "unpack the domain", "tar", "-C", dir, "-xf", provisioned(t))
 	s.load(t, o)
+	if o.Tickets {
+		s.services = "ldap, kdc"
+		ldaptest.Output(t, "name the service", "samba-tool", "spn", "add", "ldap/dc1.ad.example.test", "DC1$", "-s", s.conf(), "-H", s.database())
+		s.ExportKeytab(t)
+	}
 	s.log, err = os.Create(s.path("log"))
 	ldaptest.Check(t, "make a log", err)
 	t.Cleanup(func() { _ = s.log.Close() })
@@ -86,9 +93,9 @@ func install(t testing.TB) {
 	if os.Geteuid() != 0 {
 		t.Fatal("these tests need root: a domain controller listens on ports 389 and 636")
 	}
-	files := []string{"/usr/sbin/samba", "/usr/bin/samba-tool", "/usr/bin/ldbadd", "/usr/share/samba/setup/provision"}
+	files := []string{"/usr/sbin/samba", "/usr/bin/samba-tool", "/usr/bin/ldbadd", "/usr/share/samba/setup/provision", "/usr/bin/kinit"}
 	ldaptest.Install(t, "Samba", files, "samba", "samba-ad-dc", "samba-ad-provision", "samba-dsdb-modules",
-		"samba-vfs-modules", "winbind", "ldb-tools", "python3-markdown", "python3-setproctitle")
+		"samba-vfs-modules", "winbind", "ldb-tools", "python3-markdown", "python3-setproctitle", "krb5-user")
 }
 
 // provisioned is an archive of a domain that is as good as new. It takes some seconds to make, and is kept for later
@@ -113,7 +120,7 @@ func provisioned(t testing.TB) string {
 	dir, err := os.MkdirTemp("", "samba")
 	ldaptest.Check(t, "make a folder", err)
 	defer os.RemoveAll(dir)
-	s := &Server{dir: dir, host: "127.0.0.2"}
+	s := &Server{dir: dir, host: "127.0.0.2", services: "ldap"}
 	ldaptest.Check(t, "configure", s.configure())
 	ldaptest.Output(t, "provision a domain", "samba-tool", "domain", "provision", "-s", s.conf(), "--realm="+realm, "--domain=EXAMPLE",
 		"--server-role=dc", "--adminpass="+password, "--dns-backend=NONE", "--host-name=dc1", "--host-ip="+s.host,
@@ -197,7 +204,8 @@ func (s *Server) configure() error {
 	realm = %[3]s
 	workgroup = EXAMPLE
 	server role = active directory domain controller
-	server services = ldap
+	server services = %[4]s
+	ldap server require strong auth = allow_sasl_over_tls
 	interfaces = %[2]s/8
 	bind interfaces only = yes
 	private dir = %[1]s/private
@@ -224,7 +232,7 @@ func (s *Server) configure() error {
 [netlogon]
 	path = %[1]s/state/sysvol/ad.example.test/scripts
 	read only = No
-`, s.dir, s.host, realm), 0o600)
+`, s.dir, s.host, realm, s.services), 0o600)
 }
 
 // run starts the controller and waits until it accepts connections.
@@ -291,6 +299,37 @@ func (s *Server) Save(t testing.TB) (restore func()) {
 		ldaptest.Output(t, "put the database back", "tar", "-C", s.dir, "-xf", image)
 	}
 }
+
+// Keytab is a file with the reader's keys.
+func (s *Server) Keytab() string { return s.path("dirsweep.keytab") }
+
+// ExportKeytab writes the reader's keys, as they are now, into Keytab.
+func (s *Server) ExportKeytab(t testing.TB) {
+	t.Helper()
+	if err := os.Remove(s.Keytab()); err != nil && !errors.Is(err, os.ErrNotExist) {
+		t.Fatal(err)
+	}
+	ldaptest.Output(t, "export a keytab", "samba-tool", "domain", "exportkeytab", s.Keytab(), "--principal=dirsweep", "-s", s.conf())
+}
+
+// Tickets gets the reader a ticket by that key, as a job of the system's would, and names the file that holds it.
+func (s *Server) Tickets(t testing.TB) string {
+	t.Helper()
+	conf, cache := s.path("krb5.conf"), s.path("krb5cc")
+	ldaptest.Check(t, "configure Kerberos", os.WriteFile(conf, fmt.Appendf(nil, "[libdefaults]\ndefault_realm = %[1]s\n"+
+		"udp_preference_limit = 1\n[realms]\n%[1]s = {\n kdc = %[2]s\n}\n", realm, s.host), 0o600))
+	ldaptest.Output(t, "get a ticket", "env", "KRB5_CONFIG="+conf, "kinit", "-k", "-t", s.Keytab(), "-c", cache, "dirsweep@"+realm)
+	return cache
+}
+
+// SetPassword gives the reader another password, and so other keys.
+func (s *Server) SetPassword(t testing.TB, password string) {
+	t.Helper()
+	ldaptest.Output(t, "set a password", "samba-tool", "user", "setpassword", "dirsweep", "--newpassword="+password, "-s", s.conf(), "-H", s.database())
+}
+
+// Realm is that of the domain.
+func (s *Server) Realm() string { return realm }
 
 // Freeze makes the controller hang: connections stand, nothing is answered.
 func (s *Server) Freeze(t testing.TB) { t.Helper(); s.end(t, syscall.SIGSTOP) }

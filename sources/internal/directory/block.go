@@ -14,6 +14,7 @@ import (
 	"github.com/zclconf/go-cty/cty/convert"
 
 	"github.com/dirsweep/dirsweep/sources"
+	"github.com/dirsweep/dirsweep/sources/internal/kerberos"
 	"github.com/dirsweep/dirsweep/sync/identity"
 )
 
@@ -88,8 +89,8 @@ func names(list ...string) []hcl.AttributeSchema {
 // arguments are those of a block.
 func (dialect Dialect) arguments() []hcl.AttributeSchema {
 	list := names(
-		"starttls", "ca_file", "cert_file", "key_file", "tls_insecure", "bind", "bind_dn", "bind_password", "base_dn",
-		"scope_depth", "filter", "anchor", "name", "page_size", "max_entries", "timeout", "find_base", "ignore_referrals",
+		"starttls", "ca_file", "cert_file", "key_file", "tls_insecure", "bind", "bind_dn", "bind_password", "principal",
+		"keytab", "credential_cache", "krb5_conf", "base_dn", "scope_depth", "filter", "anchor", "name", "page_size", "max_entries", "timeout", "find_base", "ignore_referrals",
 		"attributes",
 	)
 	if dialect.Domain {
@@ -193,6 +194,12 @@ func (d *decoder) access() access {
 	return a
 }
 
+// catalog reports whether a URL is of a Global Catalog (MS-ADTS 3.1.1.3.1.10).
+func catalog(address string) bool {
+	u, _, _, err := parseURL(address)
+	return err == nil && (u.Port() == "3268" || u.Port() == "3269")
+}
+
 // dnsName is a name in DNS (RFC 1123, 2.1), of more than one label.
 var dnsName = regexp.MustCompile(`^([A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.)+[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?$`)
 
@@ -210,6 +217,9 @@ func (d *decoder) controllers(a *access) {
 			`or url = ["ldaps://dc1.ad.example.org"].`)
 	case !named && !dnsName.MatchString(a.domain):
 		d.fail("domain", "Not a domain", fmt.Sprintf(`%q is not the DNS name of a domain, such as "ad.example.org".`, a.domain))
+	case slices.ContainsFunc(a.urls, catalog):
+		d.fail("url", "A Global Catalog", "It holds a part of each object's attributes and members, so that much would seem to be missing. "+
+			"Write the URL without its port, ldaps://dc1.ad.example.org: a controller of the domain knows everything of its people.")
 	case a.domain == "" && a.site != "":
 		d.fail("site", "A site without a domain", "The controllers that url names are tried in its order: take site away.")
 	case a.site != "" && !siteName.MatchString(a.site):
@@ -220,11 +230,23 @@ func (d *decoder) controllers(a *access) {
 // bind settles how to sign in. Without a password many servers take a simple bind for an anonymous one and show
 // nobody: refused here.
 func (d *decoder) bind(a *access) {
+	a.kerberos = kerberos.Account{
+		Principal: d.text("principal", ""), Keytab: d.path("keytab"), Cache: d.path("credential_cache"), Config: d.path("krb5_conf"),
+	}
 	preset := ""
-	if d.attrs["bind_dn"] != nil {
+	switch {
+	case d.attrs["bind_dn"] != nil:
 		preset = bindSimple
+	case d.attrs["keytab"] != nil || d.attrs["credential_cache"] != nil:
+		preset = bindKerberos
 	}
 	a.bind = d.text("bind", preset)
+	for _, name := range []string{"principal", "keytab", "credential_cache", "krb5_conf"} {
+		if a.bind != bindKerberos && d.attrs[name] != nil {
+			d.fail(name, "Unused argument", name+` is for bind = "kerberos": take it away, or bind_dn and bind_password.`)
+			return
+		}
+	}
 	switch a.bind {
 	case bindSimple:
 		if a.bindDN == "" {
@@ -246,14 +268,40 @@ func (d *decoder) bind(a *access) {
 				fmt.Sprintf("bind = %q sends neither bind_dn nor bind_password: take them away.", a.bind),
 			)
 		}
+	case bindKerberos:
+		d.kerberos(a)
 	case "":
 		d.fail(
 			"bind_dn",
 			"No way to sign in",
-			`Write bind_dn and bind_password, or bind = "external" (client certificate, or ldapi://), or, if you mean it, bind = "anonymous".`,
+			`Write bind_dn and bind_password, bind = "kerberos", or bind = "external" (client certificate, or ldapi://), or, if you mean it, bind = "anonymous".`,
 		)
 	default:
-		d.fail("bind", "Unknown way to sign in", fmt.Sprintf(`%q is none of "simple", "external" and "anonymous".`, a.bind))
+		d.fail("bind", "Unknown way to sign in", fmt.Sprintf(`%q is none of "simple", "kerberos", "external" and "anonymous".`, a.bind))
+	}
+}
+
+// kerberos settles by what to get a ticket.
+func (d *decoder) kerberos(a *access) {
+	k := a.kerberos
+	_, _, trouble := kerberos.SplitPrincipal(k.Principal)
+	switch {
+	case d.attrs["bind_dn"] != nil || d.attrs["bind_password"] != nil:
+		d.fail(d.either("bind_dn", "bind_password"), "Unused credentials",
+			`bind = "kerberos" sends neither bind_dn nor bind_password: take them away.`)
+	case k.Keytab == "" && k.Cache == "":
+		d.fail("bind", "No key and no ticket", `Write principal = "dirsweep@AD.EXAMPLE.ORG" and keytab = "dirsweep.keytab", or `+
+			`credential_cache = "/run/dirsweep/krb5cc".`)
+	case k.Keytab != "" && k.Cache != "":
+		d.fail("credential_cache", "A key and a ticket", "keytab is a key of the account, and credential_cache tickets that were got "+
+			"with one: take one of the two away.")
+	case k.Keytab != "" && trouble != nil:
+		d.fail(d.either("principal", "keytab"), "Not a principal", `Write principal = "dirsweep@AD.EXAMPLE.ORG": whose key the keytab has.`)
+	}
+	for _, address := range a.urls {
+		if u, _, _, err := parseURL(address); err == nil && u.Scheme == "ldapi" {
+			d.fail("bind", "Kerberos over a socket", address+` is on this machine: write bind = "external".`)
+		}
 	}
 }
 

@@ -145,7 +145,7 @@ func TestMistakes(t *testing.T) {
 url = "ldaps://ldap.example.org"
 base_dn = "dc=example,dc=org"`, "No way to sign in"},
 		{"unused credentials", sound + `bind = "external"`, "Unused credentials"},
-		{"unknown way to sign in", sound + `bind = "kerberos"`, `"kerberos" is none of`},
+		{"unknown way to sign in", sound + `bind = "ntlm"`, `"ntlm" is none of`},
 		{"half a certificate", sound + `cert_file = "a.pem"`, "config.hcl:6,13-20: Half a client certificate"},
 		{"bad filter", sound + `filter = "(&(a=b)"`, "config.hcl:6,10-19: Not a search filter; (&(a=b):"},
 		{"two filters", sound + `filter = "(a=b)(c=d)"`, "Not a search filter"},
@@ -203,15 +203,20 @@ base_dn = "dc=ad,dc=example,dc=org"
 		lines   string
 		want    string
 	}{
-		"named":                {domain, `url = "ldaps://dc1.ad.example.org"`, ""},
-		"in DNS":               {domain, `domain = "ad.example.org"`, ""},
-		"in DNS, of a site":    {domain, "domain = \"ad.example.org\"\nsite = \"Default-First-Site-Name\"", ""},
-		"neither":              {domain, ``, `No domain controller; Write domain = "ad.example.org"`},
-		"both":                 {domain, "url = \"ldaps://dc1.ad.example.org\"\ndomain = \"ad.example.org\"", "config.hcl:5,10-26: Two ways to find the controllers"},
-		"a NetBIOS name":       {domain, `domain = "EXAMPLE"`, `"EXAMPLE" is not the DNS name of a domain`},
-		"a URL":                {domain, `domain = "ldaps://ad.example.org"`, "is not the DNS name of a domain"},
-		"empty":                {domain, `domain = ""`, "is not the DNS name of a domain"},
-		"a site that is none":  {domain, "domain = \"ad.example.org\"\nsite = \"a.b\"", "Not a site"},
+		"named":               {domain, `url = "ldaps://dc1.ad.example.org"`, ""},
+		"in DNS":              {domain, `domain = "ad.example.org"`, ""},
+		"in DNS, of a site":   {domain, "domain = \"ad.example.org\"\nsite = \"Default-First-Site-Name\"", ""},
+		"neither":             {domain, ``, `No domain controller; Write domain = "ad.example.org"`},
+		"both":                {domain, "url = \"ldaps://dc1.ad.example.org\"\ndomain = \"ad.example.org\"", "config.hcl:5,10-26: Two ways to find the controllers"},
+		"a NetBIOS name":      {domain, `domain = "EXAMPLE"`, `"EXAMPLE" is not the DNS name of a domain`},
+		"a URL":               {domain, `domain = "ldaps://ad.example.org"`, "is not the DNS name of a domain"},
+		"empty":               {domain, `domain = ""`, "is not the DNS name of a domain"},
+		"a site that is none": {domain, "domain = \"ad.example.org\"\nsite = \"a.b\"", "Not a site"},
+		"a key": {
+			domain, "url = \"ldaps://dc1.ad.example.org\"\nprincipal = \"svc@AD.EXAMPLE.ORG\"\nkeytab = \"svc.keytab\"",
+			"Unused argument; principal is for",
+		},
+		"a Global Catalog":     {domain, `url = ["ldaps://dc1.ad.example.org", "ldaps://dc2.ad.example.org:3269"]`, "A Global Catalog; It holds a part"},
 		"a site, and named":    {domain, "url = \"ldaps://dc1.ad.example.org\"\nsite = \"Berlin\"", "A site without a domain"},
 		"unverified":           {domain, "domain = \"ad.example.org\"\ntls_insecure = true", "A domain's controllers are not on this machine"},
 		"LDAP has no domain":   {Dialect{Kind: "ldap", Anchor: "entryUUID"}, "url = \"ldaps://a.example.org\"\ndomain = \"ad.example.org\"", "Unsupported argument"},
@@ -223,6 +228,29 @@ base_dn = "dc=ad,dc=example,dc=org"
 				t.Errorf("%s\nwant %s", got, c.want)
 			}
 		})
+	}
+}
+
+// TestKerberosArguments: a key or a ticket, of a principal.
+func TestKerberosArguments(t *testing.T) {
+	for lines, want := range map[string]string{
+		`principal = "svc@AD.EXAMPLE.ORG" keytab = "svc.keytab"`:                      "",
+		`bind = "kerberos" credential_cache = "/run/cc" krb5_conf = "/etc/krb5.conf"`: "",
+		`bind = "kerberos" principal = "svc@AD.EXAMPLE.ORG"`:                          "No key and no ticket",
+		`principal = "svc" keytab = "svc.keytab"`:                                     "Not a principal",
+		`keytab = "svc.keytab"`:                                                       "Not a principal",
+		`principal = "svc@X" keytab = "svc.keytab" credential_cache = "cc"`:           "A key and a ticket",
+		`bind = "kerberos" keytab = "k" principal = "a@X" bind_dn = "cn=x"`:           "Unused credentials",
+		`bind = "external" keytab = "svc.keytab"`:                                     "Unused argument",
+	} {
+		text := "url = \"ldaps://dc1.ad.example.org\"\nbase_dn = \"dc=ad,dc=example,dc=org\"\n" + strings.ReplaceAll(lines, "\" ", "\"\n")
+		s, diags := decoding(t, text)
+		if got := diags.Error(); diags.HasErrors() != (want != "") || !strings.Contains(got, want) {
+			t.Errorf("%s: %s\nwant %s", lines, got, want)
+		}
+		if want == "" && s.bind != bindKerberos {
+			t.Errorf("%s: %s", lines, s.bind)
+		}
 	}
 }
 

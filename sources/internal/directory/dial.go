@@ -1,6 +1,7 @@
 package directory
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -14,6 +15,7 @@ import (
 
 	"github.com/go-ldap/ldap/v3"
 
+	"github.com/dirsweep/dirsweep/sources/internal/kerberos"
 	"github.com/dirsweep/dirsweep/sync/identity"
 )
 
@@ -21,6 +23,7 @@ import (
 const (
 	bindSimple    = "simple"
 	bindExternal  = "external"
+	bindKerberos  = "kerberos"
 	bindAnonymous = "anonymous"
 )
 
@@ -36,11 +39,13 @@ type access struct {
 	keyFile  string
 	bind     string
 	bindDN   string
+	kerberos kerberos.Account
 	Password identity.Secret // exported, so that package fmt lets it hide itself
 	timeout  time.Duration   // of one request with its whole answer, and of connecting
 }
 
-// connecting is how long a server has to accept a connection: one that is switched off says nothing at all.
+// connecting is how long a server has to accept a connection and to let us sign in: one that is switched off says nothing
+// at all, and one that hangs accepts connections.
 const connecting = 10 * time.Second
 
 // errSilent is the cause of a request that had no whole answer in time.
@@ -72,13 +77,13 @@ func (a access) dial(ctx context.Context, address string) (*session, error) {
 	if err != nil {
 		return nil, err
 	}
-	ctx, cancel := context.WithTimeoutCause(ctx, a.timeout, errSilent)
+	ctx, cancel := context.WithTimeoutCause(ctx, min(a.timeout, connecting), errSilent)
 	defer cancel()
 	config, err := a.tlsConfig(u.Hostname())
 	if err != nil {
 		return nil, err
 	}
-	dialer := net.Dialer{Timeout: connecting}
+	var dialer net.Dialer
 	raw, err := dialer.DialContext(ctx, network, host)
 	if err != nil {
 		return nil, &unreachableError{fmt.Errorf("%s: %w", address, because(ctx, err))}
@@ -111,8 +116,17 @@ func (s *session) signIn(ctx context.Context, a access, config *tls.Config, star
 	if state, ok := s.conn.TLSConnectionState(); ok {
 		s.tls = tls.VersionName(state.Version)
 	}
+	var ticket *kerberos.Context
+	if a.bind == bindKerberos {
+		var err error
+		if ticket, err = s.ticket(ctx, a); err != nil {
+			return err
+		}
+	}
 	err := s.do(ctx, func() error {
 		switch a.bind {
+		case bindKerberos:
+			return s.conn.GSSAPIBind(ticket, "", "")
 		case bindExternal:
 			return s.conn.ExternalBind()
 		case bindAnonymous:
@@ -130,9 +144,45 @@ func (s *session) signIn(ctx context.Context, a access, config *tls.Config, star
 	return nil
 }
 
+// ticket gets a Kerberos ticket for the server, by the name that it has in its domain: that of its URL, or, where that is
+// an address, the one that it shows over the connection, whose certificate was verified.
+func (s *session) ticket(ctx context.Context, a access) (*kerberos.Context, error) {
+	u, _, _, err := parseURL(s.url)
+	if err != nil {
+		return nil, err
+	}
+	kdc, host := u.Hostname(), u.Hostname()
+	if net.ParseIP(host) != nil {
+		dse, err := s.read(ctx, "", "dnsHostName")
+		if err != nil {
+			return nil, err
+		}
+		if dse != nil {
+			host = cmp.Or(dse.GetEqualFoldAttributeValue("dnsHostName"), host)
+		}
+	}
+	var bindings []byte
+	if state, ok := s.conn.TLSConnectionState(); ok && len(state.PeerCertificates) > 0 {
+		bindings = kerberos.Bindings(state.PeerCertificates[0])
+	}
+	ticket, err := a.kerberos.SignIn(net.JoinHostPort(kdc, "88"), host, bindings)
+	if unreachable := (*kerberos.UnreachableError)(nil); errors.As(err, &unreachable) {
+		return nil, &unreachableError{fmt.Errorf("sign in %s: %w", a.who(), err)}
+	}
+	if err != nil {
+		return nil, &signInError{a.who(), err}
+	}
+	return ticket, nil
+}
+
 // who names the identity that signs in.
 func (a access) who() string {
 	switch a.bind {
+	case bindKerberos:
+		if a.kerberos.Cache != "" {
+			return "by Kerberos, with the tickets in " + a.kerberos.Cache
+		}
+		return "by Kerberos as " + a.kerberos.Principal
 	case bindExternal:
 		return "by SASL EXTERNAL"
 	case bindAnonymous:

@@ -1,6 +1,7 @@
 package directory
 
 import (
+	"cmp"
 	"context"
 	"encoding/hex"
 	"errors"
@@ -161,6 +162,10 @@ func (s *source) lookUpOwn(ctx context.Context, session *session) account {
 		name = session.whoAmI(ctx)
 	}
 	if login, found := strings.CutPrefix(name, "u:"); found { // Active Directory: u:EXAMPLE\dirsweep
+		return account{anchor: s.ownLogin(ctx, session, login[strings.LastIndex(login, `\`)+1:])}
+	}
+	if name == "" && session.known(ctx).directory { // Samba does not say: it is known by the name that was given
+		login, _, _ := strings.Cut(cmp.Or(s.kerberos.Principal, s.bindDN), "@")
 		return account{anchor: s.ownLogin(ctx, session, login[strings.LastIndex(login, `\`)+1:])}
 	}
 	self := account{dn: strings.TrimPrefix(name, "dn:")}

@@ -116,13 +116,13 @@ func TestLatestOf389IsAWholeRead(t *testing.T) {
 }
 
 // followingDomain is following for a domain.
-func followingDomain(t *testing.T, s *sambatest.Server) (follows, reads *source) {
+func followingDomain(t *testing.T, s *sambatest.Server, lines ...string) (follows, reads *source) {
 	t.Helper()
-	return openBoth(t, []string{
+	return openBoth(t, append([]string{
 		fmt.Sprintf("url = %q", s.URL()), fmt.Sprintf("ca_file = %q", s.CAFile()), fmt.Sprintf("bind_dn = %q", s.Reader()),
 		fmt.Sprintf("bind_password = %q", s.Password()), fmt.Sprintf("base_dn = %q", s.PeopleDN()),
 		`anchor = "objectGUID"`, fmt.Sprintf("groups { base_dn = %q }", s.GroupsDN()),
-	})
+	}, lines...))
 }
 
 // seed is DIRSWEEP_SEED, or 1.

@@ -56,6 +56,53 @@ func TestLatestFollowsNoMemberOf(t *testing.T) {
 	}
 }
 
+// TestLatestOfAFilteredDomain: who does not fit the filter any more is not there, whatever else has happened to them since
+// (A3, A4), and can be looked up.
+func TestLatestOfAFilteredDomain(t *testing.T) {
+	s := sambatest.Start(t, sambatest.Options{People: 12})
+	follows, reads := followingDomain(t, s,
+		`filter = "(&(objectCategory=person)(objectClass=user)(!(userAccountControl:1.2.840.113556.1.4.803:=2)))"`)
+	same(t, follows, reads, 12)
+	before := follows.follower.mirror
+	dn := func(n int) string { return s.PersonDN(sambatest.UID(n)) }
+	all := stateOf(t, follows, false).People
+	s.Disable(t, dn(1))
+	s.Disable(t, dn(2))
+	away := s.Move(t, dn(2), s.FormerDN())
+	s.Move(t, s.Move(t, dn(3), s.FormerDN()), s.PeopleDN())
+	s.Delete(t, s.Move(t, dn(4), s.FormerDN()))
+	same(t, follows, reads, 9)
+	for n, want := range map[int]sources.Where{0: sources.Elsewhere, 1: sources.Elsewhere, 2: sources.InScope, 3: sources.Tombstone} {
+		seen, err := follows.Find(t.Context(), sources.Lookup{Anchor: all[n].ID.Anchor, DN: all[n].DN})
+		if err != nil || seen.Where != want || want == sources.Elsewhere && seen.Person.Active {
+			t.Errorf("%s: %+v, %v", all[n].DN, seen, err)
+		}
+	}
+	s.Enable(t, dn(1))
+	s.Enable(t, s.Move(t, away, s.PeopleDN()))
+	same(t, follows, reads, 11)
+	if follows.follower.mirror != before {
+		t.Error("everybody was read anew")
+	}
+}
+
+// TestLatestOverACutConnection: servers, and what is in between, cut idle connections without a word. That is no reason to
+// read everybody anew (E2).
+func TestLatestOverACutConnection(t *testing.T) {
+	s := slapdtest.Start(t, slapdtest.Options{People: 12, Groups: 2})
+	follows, reads := following(t, s)
+	same(t, follows, reads, 12)
+	before := follows.follower.mirror
+	for range 2 {
+		s.Delete(t, s.PersonDN(slapdtest.UID(len(stateOf(t, reads, true).People))))
+		_ = follows.follower.session.raw.Close()
+		same(t, follows, reads, len(stateOf(t, reads, true).People))
+	}
+	if follows.follower.mirror != before {
+		t.Error("everybody was read anew")
+	}
+}
+
 // TestLatestOfWhoMayNotSeeDeletions: nobody would hear of them, so that everything is read each time.
 func TestLatestOfWhoMayNotSeeDeletions(t *testing.T) {
 	s := sambatest.Start(t, sambatest.Options{People: 12, Blind: true})

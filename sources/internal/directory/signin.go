@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/go-ldap/ldap/v3"
+
+	"github.com/dirsweep/dirsweep/sources/internal/kerberos"
 )
 
 // A signInError is a server's refusal to sign somebody in.
@@ -17,7 +19,11 @@ type signInError struct {
 }
 
 func (e *signInError) Error() string {
-	return fmt.Sprintf("sign in %s: %v: %s", e.who, e.err, adviceOn(e.err))
+	text := fmt.Sprintf("sign in %s: %v", e.who, e.err)
+	if advice := adviceOn(e.err); advice != "" {
+		text += ": " + advice
+	}
+	return text
 }
 
 func (e *signInError) Unwrap() error { return e.err }
@@ -25,13 +31,16 @@ func (e *signInError) Unwrap() error { return e.err }
 // subCode is where a domain controller says why it refuses: a system error code of Windows (MS-ERREF 2.2), in hexadecimal.
 var subCode = regexp.MustCompile(`\bdata ([0-9a-f]{1,8})\b`)
 
-// adviceOn says what to do about a refusal to sign in.
+// adviceOn says what to do about a refusal to sign in, "" where the error says it.
 func adviceOn(err error) string {
 	var answer *ldap.Error
 	if !errors.As(err, &answer) {
-		return "the server's log may say why"
+		return ""
 	}
 	if answer.ResultCode != ldap.LDAPResultInvalidCredentials {
+		if answer.ResultCode == ldap.LDAPResultStrongAuthRequired {
+			return "the server wants a protected connection (on a domain controller: LDAP signing): use ldaps://, or starttls = true"
+		}
 		if next := hint(err); next != "" {
 			return next
 		}
@@ -60,6 +69,8 @@ func adviceOn(err error) string {
 		return "the account has expired: take its end date away"
 	case "773":
 		return "the account has to change its password first: set one, without that flag"
+	case "80090346": // SEC_E_BAD_BINDINGS
+		return "the controller wants channel binding: use ldaps:// with bind_dn and bind_password"
 	case "775":
 		return "the account is locked after too many wrong passwords: correct bind_password, then unlock it"
 	}
@@ -70,7 +81,9 @@ func adviceOn(err error) string {
 // nothing, and locks the account in the end.
 func refusedSignIn(err error) bool {
 	var refused *signInError
-	return errors.As(err, &refused) && ldap.IsErrorWithCode(refused.err, ldap.LDAPResultInvalidCredentials)
+	var key *kerberos.RefusedError
+	return errors.As(err, &refused) &&
+		(ldap.IsErrorWithCode(refused.err, ldap.LDAPResultInvalidCredentials) || errors.As(refused.err, &key))
 }
 
 // The times after which a name and password that were refused are tried again: directories lock an account after some five
