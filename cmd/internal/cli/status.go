@@ -117,6 +117,8 @@ func pushText(p *control.Process, source string) string {
 		return "read by the clock"
 	case push.On:
 		return "pushed since " + clock(push.Since)
+	case push.CatchingUp:
+		return "catching up since " + clock(push.Since)
 	}
 	return "read by the clock since " + clock(push.Since)
 }

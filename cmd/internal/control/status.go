@@ -46,7 +46,10 @@ type Process struct {
 
 // A Push is whether a directory says when something changes, so that nothing waits for the next delta.
 type Push struct {
-	On    bool      `json:"on"`
+	On bool `json:"on"`
+	// CatchingUp: it does so again, and a pass has yet to see what happened before.
+	CatchingUp bool `json:"catchingUp,omitempty"`
+
 	Since time.Time `json:"since"`
 	Why   string    `json:"why,omitempty"` // it does not
 }

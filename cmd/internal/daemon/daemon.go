@@ -189,9 +189,13 @@ func (d *Daemon) runPass(ctx context.Context, mode reconcile.Mode, all *sync.Wai
 		if mode == reconcile.Full {
 			defer d.fullPass.Unlock()
 		}
+		began := time.Now()
 		once := sync.OnceFunc(func() { close(judged) })
 		defer once()
-		report, err := d.service.Pass(ctx, mode, once)
+		report, err := d.service.Pass(ctx, mode, func() {
+			d.caughtUp(began)
+			once()
+		})
 		switch {
 		case err != nil && ctx.Err() == nil:
 			d.log.Error("the pass could not be run", "mode", string(mode), "error", err)
@@ -265,20 +269,34 @@ func (d *Daemon) beside(
 func (d *Daemon) signed(source string, sign sources.Sign) {
 	d.mu.Lock()
 	was, known := d.pushing[source]
-	if !known || was.On != sign.Pushing {
-		was.Since = time.Now()
+	listened := was.On || was.CatchingUp
+	now := control.Push{On: was.On && sign.Pushing, CatchingUp: !was.On && sign.Pushing, Since: was.Since, Why: sign.Why}
+	if !known || listened != sign.Pushing {
+		now.Since = time.Now()
 	}
-	d.pushing[source] = control.Push{On: sign.Pushing, Since: was.Since, Why: sign.Why}
+	d.pushing[source] = now
 	d.mu.Unlock()
 	switch {
 	case sign.Pushing:
 		nudge(d.delta)
-		if !known || !was.On {
+		if !listened {
 			d.log.Info("the directory says when something changes", "source", source)
 		}
-	case !known || was.On || was.Why != sign.Why:
+	case !known || listened || was.Why != sign.Why:
 		d.log.Warn("the directory does not say when something changes, and is read by the clock",
 			"source", source, "why", sign.Why)
+	}
+}
+
+// caughtUp notes that a pass has read the sources: what happened before they were listened to is seen where they were by
+// the time it began.
+func (d *Daemon) caughtUp(began time.Time) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for source, push := range d.pushing {
+		if push.CatchingUp && push.Since.Before(began) {
+			d.pushing[source] = control.Push{On: true, Since: time.Now()}
+		}
 	}
 }
 

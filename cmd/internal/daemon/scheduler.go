@@ -37,12 +37,12 @@ func (r *scheduler) run(ctx context.Context, last time.Time) {
 		}
 		ended := time.Now()
 		_, deltaAt := r.next(began, ended)
-		mode = r.wait(ctx, fullAt, deltaAt, min(ended.Sub(began), longestRest))
+		mode = r.wait(ctx, fullAt, deltaAt, min(ended.Sub(began)/2, longestRest))
 	}
 }
 
-// longestRest bounds how long no pass begins that a source asks for. It is as long as the pass before it took, so that
-// a directory in which something changes all the time takes half of the time at most.
+// longestRest bounds how long no pass begins that a source asks for. It is half as long as the pass before it took, so
+// that a directory in which something changes all the time takes two thirds of the time at most.
 const longestRest = 5 * time.Second
 
 // wait returns which pass is to run as soon as it is due. A full pass does all that a delta does, so it wins a tie. For

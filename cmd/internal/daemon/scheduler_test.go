@@ -139,9 +139,9 @@ func TestAPushedChangeWaitsForNoClock(t *testing.T) {
 		want  []string
 	}{
 		"at once": {0, 20 * time.Minute, []string{"delta 0s", "delta 20m0s", "delta 40m0s"}},
-		"what comes during a pass has one after it":  {2 * time.Second, 21 * time.Minute, []string{"delta 0s", "delta 21m0s", "delta 42m0s"}},
-		"a stream of them leaves half of the time":   {2 * time.Second, 500 * time.Millisecond, []string{"delta 0s", "delta 4s", "delta 8s"}},
-		"but after a long pass nobody waits as long": {10 * time.Minute, time.Second, []string{"delta 0s", "delta 10m5s", "delta 20m10s"}},
+		"what comes during a pass has one after it":   {2 * time.Second, 21 * time.Minute, []string{"delta 0s", "delta 21m0s", "delta 42m0s"}},
+		"a stream of them leaves a third of the time": {2 * time.Second, 500 * time.Millisecond, []string{"delta 0s", "delta 3s", "delta 6s"}},
+		"but after a long pass nobody waits as long":  {10 * time.Minute, time.Second, []string{"delta 0s", "delta 10m5s", "delta 20m10s"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -168,12 +168,25 @@ func TestASignIsAReasonToRead(t *testing.T) {
 			return false
 		}
 	}
+	before := time.Now()
 	for range 2 {
-		if d.signed("corp", sources.Sign{Pushing: true}); !asked() || !d.pushing["corp"].On {
-			t.Error("a sign is no reason to read")
+		if d.signed("corp", sources.Sign{Pushing: true}); !asked() || d.pushing["corp"].On || !d.pushing["corp"].CatchingUp {
+			t.Errorf("a sign is no reason to read, or is taken for the read: %+v", d.pushing["corp"])
 		}
+	}
+	if d.caughtUp(before); d.pushing["corp"].On {
+		t.Error("a pass that began before has seen what happened since")
+	}
+	if d.caughtUp(time.Now().Add(time.Second)); !d.pushing["corp"].On || d.pushing["corp"].CatchingUp {
+		t.Errorf("after a pass: %+v", d.pushing["corp"])
+	}
+	if d.signed("corp", sources.Sign{Pushing: true}); !asked() || !d.pushing["corp"].On {
+		t.Errorf("another sign: %+v", d.pushing["corp"])
 	}
 	if d.signed("corp", sources.Sign{Why: "the server is away"}); asked() || d.pushing["corp"].On || d.pushing["corp"].Why == "" {
 		t.Errorf("%+v", d.pushing["corp"])
+	}
+	if d.caughtUp(time.Now().Add(time.Second)); d.pushing["corp"].On {
+		t.Error("a pass listens")
 	}
 }
