@@ -16,7 +16,7 @@ func (s *source) copy(ctx context.Context, read func(n int)) (f followed, err er
 	})
 	if reread := (*rereadError)(nil); errors.As(err, &reread) {
 		s.log.Debug("everybody is read each time", "source", s.name, "why", reread.why)
-		return followed{why: reread.why}, nil
+		return followed{why: reread.why, again: s.now().Add(unwatchable)}, nil
 	}
 	if err != nil {
 		f.forget()

@@ -7,6 +7,7 @@ import (
 	"iter"
 	"maps"
 	"slices"
+	"time"
 
 	"golang.org/x/sync/semaphore"
 
@@ -23,7 +24,8 @@ type follower struct {
 // What is followed was copied once, and is brought up to date by what has changed since.
 type followed struct {
 	mirror  *mirror         // nil while there is none
-	why     string          // that is so: until everything is copied again, nobody tries
+	why     string          // that is so
+	again   time.Time       // when it is tried again
 	session *session        // to the mirror's server; nil while there is none
 	members *membership     // of the mirror's groups; nil where none are read
 	answers map[string]bool // of member values that were looked up, whether they name somebody
@@ -86,10 +88,10 @@ func (s *source) Latest(ctx context.Context, facts *sources.ReadFacts) iter.Seq2
 	}
 }
 
-// latest brings what is followed up to date, or copies everything anew where it cannot; no session where there is nothing
-// to follow.
+// latest brings what is followed up to date, or copies everything anew, once, where it cannot; no session where there is
+// nothing to follow.
 func (s *source) latest(ctx context.Context, f *followed) (*session, sources.Currency, error) {
-	for f.why == "" {
+	for copied := false; ; copied = true {
 		if f.mirror != nil {
 			session, current, err := s.catchUp(ctx, f)
 			if err == nil {
@@ -101,13 +103,15 @@ func (s *source) latest(ctx context.Context, f *followed) (*session, sources.Cur
 			}
 			s.log.Info("everybody is read anew", "source", s.name, "why", err)
 		}
+		if wait := f.again.Sub(s.now()); copied || wait > 0 && wait <= unwatchable {
+			return nil, nil, nil
+		}
 		fresh, err := s.copy(ctx, func(int) {})
 		if err != nil {
 			return nil, nil, err
 		}
 		*f = fresh
 	}
-	return nil, nil, nil
 }
 
 // inAny reports whether a DN is one of bases, or below one.

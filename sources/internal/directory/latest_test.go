@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/go-ldap/ldap/v3"
 	gocmp "github.com/google/go-cmp/cmp"
@@ -83,6 +84,22 @@ func TestLatestOfAFilteredDomain(t *testing.T) {
 	same(t, follows, reads, 11)
 	if follows.follower.mirror != before {
 		t.Error("everybody was read anew")
+	}
+}
+
+// TestLatestTriesAgain: a server that could not be followed is tried again after a while.
+func TestLatestTriesAgain(t *testing.T) {
+	s := slapdtest.Start(t, slapdtest.Options{People: 12, Groups: 2})
+	follows, reads := following(t, s)
+	s.HideAttribute(t, "contextCSN")
+	same(t, follows, reads, 12)
+	s.Show(t)
+	if same(t, follows, reads, 12); follows.follower.mirror != nil {
+		t.Error("it is tried each time")
+	}
+	follows.now = func() time.Time { return time.Now().Add(unwatchable) }
+	if same(t, follows, reads, 12); follows.follower.mirror == nil {
+		t.Errorf("it is not tried again: %s", follows.follower.why)
 	}
 }
 

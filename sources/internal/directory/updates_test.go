@@ -113,6 +113,30 @@ func TestLatestOfAGroupInRanges(t *testing.T) {
 	}
 }
 
+// TestLatestGivesUpFollowing: where nobody can tell what has changed, however often everything is copied, everybody is read.
+func TestLatestGivesUpFollowing(t *testing.T) {
+	var number, copies atomic.Int64
+	dc := controller(&fake{people: func(w *answer, q asked) {
+		if strings.Contains(q.filter, "uSNChanged") {
+			w.entry("cn=somebody,dc=example,dc=org") // nobody knows who
+		} else {
+			copies.Add(1)
+			w.entry("cn=p,ou=people,dc=example,dc=org", "objectGUID", "0123456789abcdef", "sAMAccountName", "p", "userAccountControl", "512")
+		}
+		number.Add(1)
+		w.page("")
+	}}, &number)
+	src := open(t, sources.Need{Follow: true, Scratch: t.TempDir()}, domainBlock(dc.start(t))...)
+	for read := range 2 {
+		if people := stateOf(t, src, false).People; len(people) != 1 {
+			t.Errorf("read %d: %d people", read, len(people))
+		}
+	}
+	if n := copies.Load(); n > 4 {
+		t.Errorf("read %d times", n)
+	}
+}
+
 // TestWatchSeesTheFirstUpdate: what a domain controller changes first after it is watched is a sign, also where that is
 // one update only; and where nothing changes there is no sign.
 func TestWatchSeesTheFirstUpdate(t *testing.T) {
