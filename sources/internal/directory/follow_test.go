@@ -485,6 +485,44 @@ func TestLatestGoesOnWhileEverythingIsReadAnew(t *testing.T) {
 	}
 }
 
+// TestLatestSeesWhatWasHeard: OpenLDAP may tell of a change and go on naming the one before as its last.
+func TestLatestSeesWhatWasHeard(t *testing.T) {
+	s := slapdtest.Start(t, slapdtest.Options{People: 12, Groups: 2})
+	follows, reads := following(t, s)
+	same(t, follows, reads, 12)
+	before := follows.follower.mirror
+	signs := make(chan sources.Sign, 1000)
+	go follows.Watch(t.Context(), func(sign sources.Sign) { signs <- sign })
+	<-signs
+	same(t, follows, reads, 12)
+	for n, change := range []func(){
+		func() { s.Delete(t, s.PersonDN(slapdtest.UID(3))) },
+		func() { s.Set(t, s.PersonDN(slapdtest.UID(4)), "title", "director") },
+		func() { s.Move(t, s.PersonDN(slapdtest.UID(5)), s.FormerDN()) },
+	} {
+		heard := follows.hearing.position()
+		change()
+		for start := time.Now(); follows.hearing.position() == heard; {
+			if time.Since(start) > 10*time.Second {
+				t.Fatalf("change %d was not heard", n)
+			}
+			time.Sleep(time.Millisecond)
+		}
+		session, err := follows.reach(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for sequence, csn := range session.currency(t.Context(), follows.bases) {
+			before.until[sequence] = csn // as far as the server says, that is known
+		}
+		session.close()
+		same(t, follows, reads, []int{11, 11, 10}[n])
+	}
+	if follows.follower.mirror != before {
+		t.Error("everybody was read anew")
+	}
+}
+
 // TestWatch: each change is a sign, also after the server was away.
 func TestWatch(t *testing.T) {
 	s := slapdtest.Start(t, slapdtest.Options{People: 3})

@@ -29,6 +29,7 @@ type source struct {
 	now     func() time.Time
 
 	neighbours neighbours
+	hearing    hearing
 
 	follower           follower
 	heartbeat, silence time.Duration // of watching: see there

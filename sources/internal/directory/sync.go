@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -29,41 +30,65 @@ func (e *rereadError) Error() string { return e.why }
 // buffered is how many messages of a running search wait for us.
 const buffered = 64
 
-// A syncFeed is OpenLDAP's: content synchronisation (RFC 4533), with the contextCSN of its suffixes as the cookie.
-type syncFeed struct{ suffixes []string } // as the currency names them
+// A syncFeed is OpenLDAP's: content synchronisation (RFC 4533), with the contextCSN of its suffixes as the cookie, and what
+// was heard beside.
+type syncFeed struct {
+	suffixes []string // as the currency names them
+	hearing  *hearing // of the source
+	heard    *heard   // nil for one who only listens
+}
 
-func (syncFeed) how() string { return "by content synchronisation (RFC 4533)" }
+func (*syncFeed) how() string { return "by content synchronisation (RFC 4533)" }
 
-func (syncFeed) id() anchor { return newAnchor("entryUUID") }
+func (*syncFeed) id() anchor { return newAnchor("entryUUID") }
 
-func (syncFeed) follow(context.Context, *source, string) error { return nil }
+func (f *syncFeed) follow(context.Context, *source, string) error {
+	f.heard = f.hearing.open()
+	return nil
+}
 
-func (syncFeed) position(current sources.Currency) (sources.Currency, error) { return current, nil }
+// position implements feed: how far the server says that its changes go, and how many were heard.
+func (f *syncFeed) position(current sources.Currency) (sources.Currency, error) {
+	if len(current) == 0 {
+		return nil, &rereadError{"the server does not tell how current it is"}
+	}
+	position := maps.Clone(current)
+	position["heard"] = f.hearing.position()
+	return position, nil
+}
 
 // settleTime is how long an overlay, or a plugin, may take for it.
 const settleTime = 30 * time.Second
 
-func (syncFeed) settles() time.Duration { return settleTime }
+func (*syncFeed) settles() time.Duration { return settleTime }
 
-func (syncFeed) close() {}
+func (f *syncFeed) close() {
+	if f.heard != nil {
+		f.hearing.close(f.heard)
+	}
+}
 
 // since implements feed: an answer that is not a list of changes (the server has forgotten the cookie, and lists what is
 // there instead) or that does not say of an entry which one it is, is none.
-func (f syncFeed) since(ctx context.Context, s *session, current sources.Currency, into *changes) error {
+func (f *syncFeed) since(ctx context.Context, s *session, current sources.Currency, into *changes) error {
 	for _, suffix := range f.suffixes {
 		if err := s.changesSince(ctx, suffix, current, into); err != nil {
 			return err
 		}
 	}
-	return nil
+	if f.heard == nil {
+		return nil
+	}
+	return f.hearing.take(f.heard, into)
 }
 
 // listen implements feed by the persist stage (RFC 4533, 3.4).
-func (f syncFeed) listen(ctx context.Context, s *session, current sources.Currency, changed func()) error {
+func (f *syncFeed) listen(ctx context.Context, s *session, current sources.Currency, changed func()) error {
 	return firstEnd(f.suffixes, func(suffix string) error {
 		cookie := []byte(cookieOf(suffix, current))
 		r := s.conn.Syncrepl(ctx, everything(suffix), buffered, ldap.SyncRequestModeRefreshAndPersist, cookie, false)
-		return hear(ctx, r, func(ldap.Response) error {
+		return hear(ctx, r, func(r ldap.Response) error {
+			f.hearing.hear(r)
 			changed()
 			return nil
 		})

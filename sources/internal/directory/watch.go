@@ -137,7 +137,7 @@ func (s *source) feed(ctx context.Context, session *session, current sources.Cur
 	case len(current) == 0:
 		return nil, "it shows no contextCSN: let the bind DN read that of the suffix"
 	}
-	return syncFeed{own}, ""
+	return &syncFeed{suffixes: own, hearing: &s.hearing}, ""
 }
 
 // followable is feed for a server whose entries are to be followed as well.
