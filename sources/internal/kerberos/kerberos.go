@@ -150,12 +150,12 @@ func explained(err error) error {
 	case "68":
 		advice = "that is not the domain's realm: write it as the domain does, in capitals"
 	}
-	told := fmt.Errorf("Kerberos: %w", err)
+	told := fmt.Errorf("kerberos: %w", err)
 	if number == "" && strings.Contains(err.Error(), krberror.NetworkingError) {
 		return &UnreachableError{told}
 	}
 	if advice != "" {
-		told = fmt.Errorf("Kerberos: %s (error %s of the key distribution center)", advice, number)
+		told = fmt.Errorf("%s (error %s of the key distribution center)", advice, number)
 	}
 	if refused {
 		return &RefusedError{told}
@@ -203,24 +203,24 @@ func (c *Context) InitSecContextWithOptions(_ string, token []byte, _ []int) (ou
 	}
 	var answer spnego.KRB5Token
 	if err := answer.Unmarshal(token); err != nil {
-		return nil, false, fmt.Errorf("Kerberos: the server's answer: %w", err)
+		return nil, false, fmt.Errorf("the server's answer: %w", err)
 	}
 	if answer.IsKRBError() {
 		return nil, false, explained(answer.KRBError)
 	}
 	if !answer.IsAPRep() {
-		return nil, false, errors.New("Kerberos: the server gave no proof of itself")
+		return nil, false, errors.New("the server gave no proof of itself")
 	}
 	plain, err := krb5.DecryptEncPart(answer.APRep.EncPart, c.key, keyusage.AP_REP_ENCPART)
 	if err != nil {
-		return nil, false, fmt.Errorf("Kerberos: the server's proof: %w", err)
+		return nil, false, fmt.Errorf("the server's proof: %w", err)
 	}
 	var proof messages.EncAPRepPart
 	if err := proof.Unmarshal(plain); err != nil {
-		return nil, false, fmt.Errorf("Kerberos: the server's proof: %w", err)
+		return nil, false, fmt.Errorf("the server's proof: %w", err)
 	}
 	if proof.CTime.Unix() != c.sent.CTime.Unix() || proof.Cusec != c.sent.Cusec {
-		return nil, false, errors.New("Kerberos: the server's proof is of another request")
+		return nil, false, errors.New("the server's proof is of another request")
 	}
 	if len(proof.Subkey.KeyValue) > 0 {
 		c.key, c.acceptor = proof.Subkey, true
@@ -238,18 +238,18 @@ const (
 func (c *Context) request() ([]byte, error) {
 	sent, err := types.NewAuthenticator(c.realm, c.name)
 	if err != nil {
-		return nil, fmt.Errorf("Kerberos: %w", err)
+		return nil, fmt.Errorf("kerberos: %w", err)
 	}
 	sent.Cksum = types.Checksum{CksumType: chksumtype.GSSAPI, Checksum: checksum(c.bindings, flagMutual|flagSequence)}
 	c.sent = sent
 	message, err := messages.NewAPReq(c.ticket, c.key, sent)
 	if err != nil {
-		return nil, fmt.Errorf("Kerberos: %w", err)
+		return nil, fmt.Errorf("kerberos: %w", err)
 	}
 	types.SetFlag(&message.APOptions, flags.APOptionMutualRequired)
 	body, err := message.Marshal()
 	if err != nil {
-		return nil, fmt.Errorf("Kerberos: %w", err)
+		return nil, fmt.Errorf("kerberos: %w", err)
 	}
 	token := append([]byte{6, 9, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x12, 1, 2, 2, 1, 0}, body...) // 1.2.840.113554.1.2.2, AP-REQ
 	return asn1.Marshal(asn1.RawValue{Class: asn1.ClassApplication, Tag: 0, IsCompound: true, Bytes: token})
@@ -276,10 +276,10 @@ const noLayer = 1
 func (c *Context) NegotiateSaslAuth(token []byte, authzid string) ([]byte, error) {
 	offer, err := unwrap(token, c.key, c.acceptor)
 	if err != nil {
-		return nil, fmt.Errorf("Kerberos: the server's offer: %w", err)
+		return nil, fmt.Errorf("the server's offer: %w", err)
 	}
 	if len(offer) != 4 || offer[0]&noLayer == 0 {
-		return nil, errors.New("Kerberos: the server wants a security layer of its own beside TLS: " +
+		return nil, errors.New("the server wants a security layer of its own beside TLS: " +
 			`on Samba, set "ldap server require strong auth = allow_sasl_over_tls"`)
 	}
 	return wrap(append([]byte{noLayer, 0, 0, 0}, authzid...), uint64(c.sent.SeqNumber), c.key, c.acceptor)
@@ -330,18 +330,18 @@ func unwrap(token []byte, key types.EncryptionKey, acceptor bool) ([]byte, error
 func wrap(payload []byte, sequence uint64, key types.EncryptionKey, acceptor bool) ([]byte, error) {
 	kind, err := krb5.GetEtype(key.KeyType)
 	if err != nil {
-		return nil, fmt.Errorf("Kerberos: %w", err)
+		return nil, fmt.Errorf("kerberos: %w", err)
 	}
 	message := gssapi.WrapToken{EC: uint16(kind.GetHMACBitLength() / 8), SndSeqNum: sequence, Payload: payload}
 	if acceptor {
 		message.Flags = acceptorsKey
 	}
 	if err := message.SetCheckSum(key, keyusage.GSSAPI_INITIATOR_SEAL); err != nil {
-		return nil, fmt.Errorf("Kerberos: %w", err)
+		return nil, fmt.Errorf("kerberos: %w", err)
 	}
 	token, err := message.Marshal()
 	if err != nil {
-		return nil, fmt.Errorf("Kerberos: %w", err)
+		return nil, fmt.Errorf("kerberos: %w", err)
 	}
 	return token, nil
 }
