@@ -69,7 +69,8 @@ func Start(t testing.TB, o Options) *Server {
 	s.load(t, o)
 	if o.Tickets {
 		s.services = "ldap, kdc"
-		ldaptest.Output(t, "name the service", "samba-tool", "spn", "add", "ldap/dc1.ad.example.test", "DC1$", "-s", s.conf(), "-H", s.database())
+		ldaptest.Output(t, "name the service", "samba-tool", "spn", "add", "ldap/dc1.ad.example.test", "DC1$",
+			"-s", s.conf(), "-H", s.database())
 		s.ExportKeytab(t)
 	}
 	s.log, err = os.Create(s.path("log"))
@@ -309,7 +310,8 @@ func (s *Server) ExportKeytab(t testing.TB) {
 	if err := os.Remove(s.Keytab()); err != nil && !errors.Is(err, os.ErrNotExist) {
 		t.Fatal(err)
 	}
-	ldaptest.Output(t, "export a keytab", "samba-tool", "domain", "exportkeytab", s.Keytab(), "--principal=dirsweep", "-s", s.conf())
+	ldaptest.Output(t, "export a keytab", "samba-tool", "domain", "exportkeytab", s.Keytab(),
+		"--principal=dirsweep", "-s", s.conf())
 }
 
 // Tickets gets the reader a ticket by that key, as a job of the system's would, and names the file that holds it.
@@ -318,14 +320,16 @@ func (s *Server) Tickets(t testing.TB) string {
 	conf, cache := s.path("krb5.conf"), s.path("krb5cc")
 	ldaptest.Check(t, "configure Kerberos", os.WriteFile(conf, fmt.Appendf(nil, "[libdefaults]\ndefault_realm = %[1]s\n"+
 		"udp_preference_limit = 1\n[realms]\n%[1]s = {\n kdc = %[2]s\n}\n", realm, s.host), 0o600))
-	ldaptest.Output(t, "get a ticket", "env", "KRB5_CONFIG="+conf, "kinit", "-k", "-t", s.Keytab(), "-c", cache, "dirsweep@"+realm)
+	ldaptest.Output(t, "get a ticket", "env", "KRB5_CONFIG="+conf, "kinit", "-k", "-t", s.Keytab(),
+		"-c", cache, "dirsweep@"+realm)
 	return cache
 }
 
 // SetPassword gives the reader another password, and so other keys.
 func (s *Server) SetPassword(t testing.TB, password string) {
 	t.Helper()
-	ldaptest.Output(t, "set a password", "samba-tool", "user", "setpassword", "dirsweep", "--newpassword="+password, "-s", s.conf(), "-H", s.database())
+	ldaptest.Output(t, "set a password", "samba-tool", "user", "setpassword", "dirsweep",
+		"--newpassword="+password, "-s", s.conf(), "-H", s.database())
 }
 
 // Realm is that of the domain.

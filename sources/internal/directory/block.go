@@ -90,8 +90,8 @@ func names(list ...string) []hcl.AttributeSchema {
 func (dialect Dialect) arguments() []hcl.AttributeSchema {
 	list := names(
 		"starttls", "ca_file", "cert_file", "key_file", "tls_insecure", "bind", "bind_dn", "bind_password", "principal",
-		"keytab", "credential_cache", "krb5_conf", "base_dn", "scope_depth", "filter", "anchor", "name", "page_size", "max_entries", "timeout", "find_base", "ignore_referrals",
-		"attributes",
+		"keytab", "credential_cache", "krb5_conf", "base_dn", "scope_depth", "filter", "anchor", "name", "page_size",
+		"max_entries", "timeout", "find_base", "ignore_referrals", "attributes",
 	)
 	if dialect.Domain {
 		return append(list, names("url", "domain", "site")...)
@@ -178,7 +178,8 @@ func (d *decoder) access() access {
 		}
 	}
 	if a.insecure && d.attrs["domain"] != nil {
-		d.fail("tls_insecure", "Unverified certificate", "A domain's controllers are not on this machine. Name their authority in ca_file instead.")
+		d.fail("tls_insecure", "Unverified certificate",
+			"A domain's controllers are not on this machine. Name their authority in ca_file instead.")
 	}
 	if a.insecure && !d.bad["tls_insecure"] {
 		d.warn(
@@ -211,19 +212,23 @@ func (d *decoder) controllers(a *access) {
 	a.domain, a.site = d.text("domain", ""), d.text("site", "")
 	switch named := d.attrs["url"] != nil; {
 	case named && d.attrs["domain"] != nil:
-		d.fail("domain", "Two ways to find the controllers", "url names them, and domain has them looked up in DNS: take one of the two away.")
+		d.fail("domain", "Two ways to find the controllers",
+			"url names them, and domain has them looked up in DNS: take one of the two away.")
 	case !named && d.attrs["domain"] == nil:
 		d.fail("url", "No domain controller", `Write domain = "ad.example.org", to have its controllers looked up in DNS, `+
 			`or url = ["ldaps://dc1.ad.example.org"].`)
 	case !named && !dnsName.MatchString(a.domain):
-		d.fail("domain", "Not a domain", fmt.Sprintf(`%q is not the DNS name of a domain, such as "ad.example.org".`, a.domain))
+		d.fail("domain", "Not a domain",
+			fmt.Sprintf(`%q is not the DNS name of a domain, such as "ad.example.org".`, a.domain))
 	case slices.ContainsFunc(a.urls, catalog):
 		d.fail("url", "A Global Catalog", "It holds a part of each object's attributes and members, so that much would seem to be missing. "+
 			"Write the URL without its port, ldaps://dc1.ad.example.org: a controller of the domain knows everything of its people.")
 	case a.domain == "" && a.site != "":
-		d.fail("site", "A site without a domain", "The controllers that url names are tried in its order: take site away.")
+		d.fail("site", "A site without a domain",
+			"The controllers that url names are tried in its order: take site away.")
 	case a.site != "" && !siteName.MatchString(a.site):
-		d.fail("site", "Not a site", fmt.Sprintf(`%q is not the name of a site, such as "Default-First-Site-Name".`, a.site))
+		d.fail("site", "Not a site",
+			fmt.Sprintf(`%q is not the name of a site, such as "Default-First-Site-Name".`, a.site))
 	}
 }
 
@@ -231,7 +236,8 @@ func (d *decoder) controllers(a *access) {
 // nobody: refused here.
 func (d *decoder) bind(a *access) {
 	a.kerberos = kerberos.Account{
-		Principal: d.text("principal", ""), Keytab: d.path("keytab"), Cache: d.path("credential_cache"), Config: d.path("krb5_conf"),
+		Principal: d.text("principal", ""), Keytab: d.path("keytab"),
+		Cache: d.path("credential_cache"), Config: d.path("krb5_conf"),
 	}
 	preset := ""
 	switch {
@@ -296,7 +302,8 @@ func (d *decoder) kerberos(a *access) {
 		d.fail("credential_cache", "A key and a ticket", "keytab is a key of the account, and credential_cache tickets that were got "+
 			"with one: take one of the two away.")
 	case k.Keytab != "" && trouble != nil:
-		d.fail(d.either("principal", "keytab"), "Not a principal", `Write principal = "dirsweep@AD.EXAMPLE.ORG": whose key the keytab has.`)
+		d.fail(d.either("principal", "keytab"), "Not a principal",
+			`Write principal = "dirsweep@AD.EXAMPLE.ORG": whose key the keytab has.`)
 	}
 	for _, address := range a.urls {
 		if u, _, _, err := parseURL(address); err == nil && u.Scheme == "ldapi" {

@@ -161,11 +161,12 @@ func (s *source) lookUpOwn(ctx context.Context, session *session) account {
 	if normal, err := normalDN(name); err != nil || normal == "" {
 		name = session.whoAmI(ctx)
 	}
-	if login, found := strings.CutPrefix(name, "u:"); found { // Active Directory: u:EXAMPLE\dirsweep
-		return account{anchor: s.ownLogin(ctx, session, login[strings.LastIndex(login, `\`)+1:])}
-	}
+	login, told := strings.CutPrefix(name, "u:")    // Active Directory: u:EXAMPLE\dirsweep
 	if name == "" && session.known(ctx).directory { // Samba does not say: it is known by the name that was given
-		login, _, _ := strings.Cut(cmp.Or(s.kerberos.Principal, s.bindDN), "@")
+		login, _, _ = strings.Cut(cmp.Or(s.kerberos.Principal, s.bindDN), "@")
+		told = true
+	}
+	if told {
 		return account{anchor: s.ownLogin(ctx, session, login[strings.LastIndex(login, `\`)+1:])}
 	}
 	self := account{dn: strings.TrimPrefix(name, "dn:")}

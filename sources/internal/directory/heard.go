@@ -52,11 +52,10 @@ func (h *hearing) hear(r ldap.Response) {
 	h.count++
 	for one := range h.by {
 		maps.Copy(one.changes.now, told.now)
-		one.changes.gone = append(one.changes.gone, told.gone...)
 		for _, id := range told.gone {
-			delete(one.changes.now, id)
+			one.changes.delete(id)
 		}
-		if len(one.changes.now)+len(one.changes.gone) > mostChanged {
+		if one.changes.tooMany() {
 			one.changes, one.lost = changes{now: map[uuid]string{}}, true
 		}
 	}
@@ -73,16 +72,10 @@ func (h *hearing) position() string {
 func (h *hearing) take(one *heard, into *changes) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	told, lost := one.changes, one.lost
-	one.changes, one.lost = changes{now: map[uuid]string{}}, false
-	if lost {
+	one.changes.handOver(into)
+	if one.lost {
+		one.lost = false
 		return &rereadError{"more was heard to have changed than is read one by one"}
 	}
-	for id, dn := range told.now {
-		if _, known := into.now[id]; !known {
-			into.now[id] = dn
-		}
-	}
-	into.gone = append(into.gone, told.gone...)
 	return nil
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"strings"
 	"sync"
 	"time"
@@ -106,12 +105,11 @@ func (f *persistFeed) take(r ldap.Response) error {
 		return &rereadError{"the server does not say how " + readable(entry.DN) + " has changed: " + err.Error()}
 	}
 	f.count++
-	if len(f.pending.now)+len(f.pending.gone) > mostChanged {
+	if f.pending.tooMany() {
 		return &rereadError{"more has changed than is read one by one"}
 	}
 	if gone {
-		delete(f.pending.now, id)
-		f.pending.gone = append(f.pending.gone, id)
+		f.pending.delete(id)
 	} else {
 		f.pending.now[id] = entry.DN
 	}
@@ -137,9 +135,7 @@ func (f *persistFeed) position(sources.Currency) (sources.Currency, error) {
 func (f *persistFeed) since(_ context.Context, _ *session, _ sources.Currency, into *changes) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	into.gone = append(into.gone, f.pending.gone...)
-	maps.Copy(into.now, f.pending.now)
-	f.pending = changes{now: map[uuid]string{}}
+	f.pending.handOver(into)
 	return f.err
 }
 

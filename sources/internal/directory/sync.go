@@ -22,6 +22,26 @@ type changes struct {
 	ignored []string // DNs below which references need not be followed
 }
 
+// delete notes that an entry is gone, whatever was said of it before.
+func (c *changes) delete(id uuid) {
+	delete(c.now, id)
+	c.gone = append(c.gone, id)
+}
+
+// tooMany reports whether reading everything is cheaper than reading them one by one.
+func (c *changes) tooMany() bool { return len(c.now)+len(c.gone) > mostChanged }
+
+// handOver adds them to another list, which knows better of an entry that is in both, and keeps none.
+func (c *changes) handOver(to *changes) {
+	for id, dn := range c.now {
+		if _, known := to.now[id]; !known {
+			to.now[id] = dn
+		}
+	}
+	to.gone = append(to.gone, c.gone...)
+	c.now, c.gone = map[uuid]string{}, nil
+}
+
 // A rereadError says why nobody can tell for sure what has changed, so that everything has to be read anew.
 type rereadError struct{ why string }
 

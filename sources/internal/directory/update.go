@@ -45,7 +45,7 @@ func (u *update) ask(ctx context.Context, position sources.Currency) error {
 }
 
 func (u *update) apply(ctx context.Context, found *changes) error {
-	if len(found.now)+len(found.gone) > mostChanged {
+	if found.tooMany() {
 		return &rereadError{fmt.Sprintf("%d entries have changed", len(found.now)+len(found.gone))}
 	}
 	for _, id := range found.gone {
