@@ -196,6 +196,11 @@ type ReadFacts struct {
 	// by which the kind judges who is active included. A name that nobody carried is there with 0.
 	Attributes map[string]int
 	Groups     []GroupFact // every group that was read, sorted by DN; nil where none were asked for
+	// Unseen are the parts of what is to be read that are not there, or may not be seen, while others are: nobody of those
+	// was read.
+	Unseen []string
+	// Away are the servers of the directory that could not be reached when they were last tried: by address, why.
+	Away map[string]string
 	// Missed are the entries of which a Follower was not told that they had changed, as its last whole read found.
 	Missed Sample
 	// Own is the anchor of the account that the source itself signs in as, "" where that is not among the people

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -172,14 +173,26 @@ func (r *Read) readSource(ctx context.Context, n int) error {
 		return context.Cause(ctx)
 	}
 	r.o.Reading(s.Name, read, read)
-	if missed := facts.Missed; missed.Count > 0 {
-		r.o.Find(identity.Finding{
-			Kind: "missed by push", Subject: s.Name, Source: s.Name,
-			Detail: fmt.Sprintf("%d changes were found by reading everything alone, and the directory had not told of them (%s): "+
-				"until it tells of all of them, whoever leaves may be noticed at the next full pass only", missed.Count, missed),
-		})
-	}
+	r.tell(s.Name, facts)
 	return r.enter(ctx, n, batch)
+}
+
+// tell makes findings of what a whole read says of the source itself.
+func (r *Read) tell(source string, facts *sources.ReadFacts) {
+	find := func(kind, subject, detail string) {
+		r.o.Find(identity.Finding{Kind: kind, Subject: subject, Source: source, Detail: detail})
+	}
+	for _, server := range slices.Sorted(maps.Keys(facts.Away)) {
+		find("server away", source+": "+server, facts.Away[server]+"; "+facts.Server+" was read in its place")
+	}
+	for _, part := range facts.Unseen {
+		find("not seen", source+": "+part, "it is not there, or the source may not see it; the others were read, and whoever "+
+			"was there and is nowhere else is looked for one by one: take it out of base_dn if it was given up, else give the right to see it")
+	}
+	if missed := facts.Missed; missed.Count > 0 {
+		find("missed by push", source, fmt.Sprintf("%d changes were found by reading everything alone, and the directory had not "+
+			"told of them (%s): until it tells of all of them, whoever leaves may be noticed at the next full pass only", missed.Count, missed))
+	}
 }
 
 func (r *Read) newReading(ctx context.Context, n int) (*reading, error) {

@@ -88,6 +88,9 @@ func (a *app) printStatus(s control.Status, check bool, doubts string) {
 		if s.Daemon != nil && s.Daemon.Push[src.Name].Why != "" {
 			a.printf("  %s %s: %s\n", a.style.warn("!"), src.Name, clean(s.Daemon.Push[src.Name].Why))
 		}
+		for _, note := range src.Notes {
+			a.printf("  %s %s: %s\n", a.style.warn("!"), src.Name, clean(note))
+		}
 	}
 	for _, t := range s.Targets {
 		a.printReason(t.Name, t.Health)

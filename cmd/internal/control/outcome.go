@@ -52,5 +52,7 @@ func (f Facts) Kinds() (kinds []string) {
 // calm are the findings that tell of something that dirsweep dealt with, that the config says to leave, or that is the
 // directory's own affair. Any other kind, one that is not known here included, waits for an operator.
 func calm(kind string) bool {
-	return slices.Contains([]string{"dangling", "disabled", "drift", "left alone", "missing", "one person", "orphan", "relinked"}, kind)
+	return slices.Contains([]string{
+		"dangling", "disabled", "drift", "left alone", "missing", "one person", "orphan", "relinked", "server away",
+	}, kind)
 }

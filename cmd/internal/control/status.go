@@ -61,6 +61,8 @@ type SourceStatus struct {
 	People int       `json:"people"` // in the last accepted snapshot
 	At     time.Time `json:"at,omitzero"`
 	Health Health    `json:"health"`
+	// Notes are what the last pass found of the source itself: servers that are away, parts that cannot be seen.
+	Notes []string `json:"notes,omitempty"`
 }
 
 // A TargetStatus is what dirsweep remembers of a target.
@@ -131,7 +133,7 @@ func readStatus(ctx context.Context, i *Instance) (Status, error) {
 		for _, read := range []func(*state.Reader) error{
 			func(r *state.Reader) error { return s.readSources(r, i) },
 			func(r *state.Reader) error { return s.readTargets(r, i) },
-			s.readCases, s.readHolds, s.readRuns,
+			s.readCases, s.readHolds, s.readFindings, s.readRuns,
 		} {
 			if err := read(r); err != nil {
 				return err
@@ -237,11 +239,26 @@ func (s *Status) readHolds(r *state.Reader) error {
 		}
 	}
 	sortHolds(s.Waiting)
-	for _, err := range r.Findings() {
+	return nil
+}
+
+// ofSources are the kinds of findings that status shows with their source.
+func ofSources(kind string) bool {
+	return slices.Contains([]string{"missed by push", "not seen", "server away"}, kind)
+}
+
+func (s *Status) readFindings(r *state.Reader) error {
+	for f, err := range r.Findings() {
 		if err != nil {
 			return err
 		}
 		s.Found++
+		for i := range s.Sources {
+			if src := &s.Sources[i]; src.Name == f.Source && ofSources(f.Kind) {
+				src.Notes = append(src.Notes, strings.TrimPrefix(f.Subject, f.Source+": ")+": "+f.Detail)
+				slices.Sort(src.Notes)
+			}
+		}
 	}
 	return nil
 }

@@ -23,10 +23,14 @@ func (s *source) Check(ctx context.Context) ([]string, error) {
 		if err := s.checkServer(ctx, session, say); err != nil {
 			return err
 		}
-		if err := s.visible(ctx, session); err != nil {
+		bases, unseen, err := s.seen(ctx, session)
+		if err != nil {
 			return err
 		}
-		if err := s.checkPeople(ctx, session, say); err != nil {
+		for _, base := range unseen {
+			say("warning: base_dn %s cannot be seen: take it out if it was given up, else let the bind DN see it", base)
+		}
+		if err := s.checkPeople(ctx, session, bases, say); err != nil {
 			return err
 		}
 		s.checkFilter(say)
@@ -67,7 +71,7 @@ func (s *source) checkServer(ctx context.Context, session *session, say func(str
 }
 
 // checkPeople counts everyone in scope and says what can be seen of them and of their groups.
-func (s *source) checkPeople(ctx context.Context, session *session, say func(string, ...any)) error {
+func (s *source) checkPeople(ctx context.Context, session *session, bases []string, say func(string, ...any)) error {
 	facts := &sources.ReadFacts{From: session.currency(ctx, s.bases)}
 	var groups *membership
 	var err error
@@ -77,7 +81,7 @@ func (s *source) checkPeople(ctx context.Context, session *session, say func(str
 		}
 	}
 	r := s.reader(ctx, session)
-	for _, base := range s.bases {
+	for _, base := range bases {
 		before, pages := *facts, 0
 		for entries, err := range session.pages(ctx, s.query(base, r.ask), s.bounds()) {
 			if err != nil {

@@ -35,7 +35,8 @@ func (s *source) copyFrom(ctx context.Context, url string, read func(n int)) (f 
 		return f, err
 	}
 	current := f.session.currency(ctx, s.bases)
-	if err := s.visible(ctx, f.session); err != nil {
+	bases, unseen, err := s.seen(ctx, f.session)
+	if err != nil {
 		return f, err
 	}
 	feed, why := s.follows(ctx, f.session, current)
@@ -47,7 +48,7 @@ func (s *source) copyFrom(ctx context.Context, url string, read func(n int)) (f 
 		feed.close()
 		return f, &rereadError{err.Error()}
 	}
-	f.mirror, f.answers = m, map[string]bool{}
+	f.mirror, f.answers, m.unseen = m, map[string]bool{}, unseen
 	if m.until, err = feed.position(current); err != nil {
 		return f, err
 	}
@@ -78,7 +79,7 @@ func (s *source) copyFrom(ctx context.Context, url string, read func(n int)) (f 
 		}
 	}
 	ask := with(s.reader(ctx, f.session).ask, feed.id().name)
-	for _, base := range s.bases {
+	for _, base := range bases {
 		if err := keep(m.people, s.query(base, ask), s.bounds()); err != nil {
 			return f, err
 		}

@@ -43,6 +43,7 @@ type asked struct {
 	attributes []string
 	cookie     string
 	paged      bool
+	notify     bool // it asks to be told of changes
 	number     int // of the searches for people on this connection, from 1
 }
 
@@ -105,6 +106,8 @@ func (f *fake) serve(conn net.Conn) error {
 			switch base := op.Children[1].Value.(int64) == ldap.ScopeBaseObject; {
 			case q.base == "":
 				f.root(w)
+			case q.notify:
+				w.done(ldap.LDAPResultUnwillingToPerform)
 			case base && f.entry != nil:
 				f.entry(w, q)
 			case base:
@@ -151,6 +154,7 @@ func readSearch(packet *ber.Packet) asked {
 			if paging, ok := control.(*ldap.ControlPaging); err == nil && ok {
 				q.paged, q.cookie = true, string(paging.Cookie)
 			}
+			q.notify = q.notify || err == nil && control.GetControlType() == ldap.ControlTypeMicrosoftNotification
 		}
 	}
 	return q

@@ -58,7 +58,7 @@ func (s *source) find(
 		q := s.query(base, r.ask)
 		q.filter = "(&" + s.filter + filter + ")"
 		entries, err := s.every(ctx, session, q)
-		if err != nil {
+		if err != nil && !s.oneOfSeveral(err) {
 			return sources.Sighting{}, err
 		}
 		if len(entries) > 0 {
@@ -293,7 +293,7 @@ func (s *source) witness(ctx context.Context, session *session, root, dn string)
 			continue
 		}
 		name, err := s.first(ctx, session, base, s.scope)
-		if err != nil {
+		if err != nil && !s.oneOfSeveral(err) {
 			return "", &incompleteError{reason: "base_dn " + base, next: hint(err), err: err}
 		}
 		if name != "" {
@@ -301,6 +301,11 @@ func (s *source) witness(ctx context.Context, session *session, root, dn string)
 		}
 	}
 	return "", nil
+}
+
+// oneOfSeveral reports whether a base DN is not there that is not the only one: nobody is below it.
+func (s *source) oneOfSeveral(err error) bool {
+	return len(s.bases) > 1 && ldap.IsErrorWithCode(err, ldap.LDAPResultNoSuchObject)
 }
 
 // covers reports whether People reads what is directly below container.

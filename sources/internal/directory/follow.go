@@ -247,7 +247,7 @@ func (s *source) retell(
 	ctx context.Context, session *session, f *followed, current sources.Currency, facts *sources.ReadFacts,
 	yield func(identity.Person, error) bool,
 ) error {
-	found := &sources.ReadFacts{Server: session.url, From: current, Missed: f.missed}
+	found := &sources.ReadFacts{Server: session.url, From: current, Missed: f.missed, Unseen: f.mirror.unseen}
 	var groups *membership
 	if f.members != nil {
 		groups = f.members.unmet()

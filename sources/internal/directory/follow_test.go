@@ -33,14 +33,17 @@ import (
 // following opens a source that follows s, and one that reads everything each time.
 func following(t *testing.T, s *slapdtest.Server, lines ...string) (follows, reads *source) {
 	t.Helper()
-	block := append(as(s, s.ReaderDN(), `groups { base_dn = "ou=groups,dc=example,dc=org" }`,
-		`filter = "(objectClass=inetOrgPerson)"`), lines...)
-	block = slices.DeleteFunc(block, func(line string) bool { // one of the caller's takes its place
+	return openBoth(t, overridden(as(s, s.ReaderDN(), `groups { base_dn = "ou=groups,dc=example,dc=org" }`,
+		`filter = "(objectClass=inetOrgPerson)"`), lines))
+}
+
+// overridden is a block with lines in place of its own that set the same.
+func overridden(block, lines []string) []string {
+	block = slices.DeleteFunc(block, func(line string) bool {
 		name, _, _ := strings.Cut(line, " ")
-		overrides := func(own string) bool { return strings.HasPrefix(own, name+" ") }
-		return !slices.Contains(lines, line) && slices.ContainsFunc(lines, overrides)
+		return slices.ContainsFunc(lines, func(own string) bool { return strings.HasPrefix(own, name+" ") })
 	})
-	return openBoth(t, block)
+	return append(block, lines...)
 }
 
 // openBoth opens two sources of a block: one follows, the other reads everything each time.
@@ -118,11 +121,11 @@ func TestLatestOf389IsAWholeRead(t *testing.T) {
 // followingDomain is following for a domain.
 func followingDomain(t *testing.T, s *sambatest.Server, lines ...string) (follows, reads *source) {
 	t.Helper()
-	return openBoth(t, append([]string{
+	return openBoth(t, overridden([]string{
 		fmt.Sprintf("url = %q", s.URL()), fmt.Sprintf("ca_file = %q", s.CAFile()), fmt.Sprintf("bind_dn = %q", s.Reader()),
 		fmt.Sprintf("bind_password = %q", s.Password()), fmt.Sprintf("base_dn = %q", s.PeopleDN()),
 		`anchor = "objectGUID"`, fmt.Sprintf("groups { base_dn = %q }", s.GroupsDN()),
-	}, lines...))
+	}, lines))
 }
 
 // seed is DIRSWEEP_SEED, or 1.

@@ -75,6 +75,8 @@ type mirror struct {
 	feed  feed             // of that server's changes
 	until sources.Currency // the position of the feed before it was asked last
 
+	unseen []string // the base DNs that could not be seen
+
 	people, groups *entries
 	containers     map[uuid]string // the DNs, normalised, of the entries that hold people or groups, as far up as the bases
 	parents        map[string]bool // the DNs of such entries that are not among them yet

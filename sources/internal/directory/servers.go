@@ -35,11 +35,19 @@ type servers struct {
 	mu    sync.Mutex // guards what follows
 	found []string   // what DNS said last
 	asked time.Time  // when
-	since map[string]time.Time
+	last  string     // the URL of the one that answered last
+	away  map[string]absence
 }
 
-// inOrder are the URLs of the servers in the order to try them: one that could not be reached within the last minute comes
-// after the others. The error says that DNS names none.
+// An absence is since when a server could not be reached, and why.
+type absence struct {
+	since time.Time
+	why   string
+}
+
+// inOrder are the URLs of the servers in the order to try them: the one that answered last first, since another may know
+// less than it did, and those that could not be reached within the last minute after all others. The error says that DNS
+// names none.
 func (s *servers) inOrder(ctx context.Context) ([]string, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -57,16 +65,32 @@ func (s *servers) inOrder(ctx context.Context) ([]string, error) {
 		urls = s.found
 	}
 	urls = slices.Clone(urls)
-	slices.SortStableFunc(urls, func(a, b string) int { return cmp.Compare(s.rests(a), s.rests(b)) })
+	slices.SortStableFunc(urls, func(a, b string) int { return cmp.Compare(s.turn(a), s.turn(b)) })
 	return urls, nil
 }
 
-// rests is 1 while a server could not be reached of late; s.mu is held.
-func (s *servers) rests(url string) int {
-	if since, ok := s.since[url]; ok && s.now().Sub(since) < resting {
-		return 1
+// turn says whether a server comes first (0), in its order (1), or after all others (2); s.mu is held.
+func (s *servers) turn(url string) int {
+	switch away, ok := s.away[url]; {
+	case ok && s.now().Sub(away.since) < resting:
+		return 2
+	case url == s.last:
+		return 0
 	}
-	return 0
+	return 1
+}
+
+// missing are the servers that could not be reached when they were last tried: by URL, why.
+func (s *servers) missing() map[string]string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	list := map[string]string{}
+	for url, away := range s.away {
+		if slices.Contains(s.urls, url) || slices.Contains(s.found, url) {
+			list[url] = strings.TrimPrefix(away.why, url+": ")
+		}
+	}
+	return list
 }
 
 // met notes whether a server could be reached.
@@ -74,13 +98,15 @@ func (s *servers) met(url string, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if unreachable := (*unreachableError)(nil); !errors.As(err, &unreachable) {
-		delete(s.since, url)
+		if delete(s.away, url); err == nil {
+			s.last = url
+		}
 		return
 	}
-	if s.since == nil {
-		s.since = map[string]time.Time{}
+	if s.away == nil {
+		s.away = map[string]absence{}
 	}
-	s.since[url] = s.now()
+	s.away[url] = absence{s.now(), err.Error()}
 }
 
 // lookUp asks DNS for the domain's controllers (MS-ADTS 6.3.2.3): those of the site first, and in the order that DNS

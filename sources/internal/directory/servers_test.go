@@ -93,6 +93,9 @@ func TestServersThatAreAway(t *testing.T) {
 	want("at first", a, b)
 	s.met(a, fmt.Errorf("x: %w", &unreachableError{errors.New("refused")}))
 	want("a is away", b, a)
+	if why := s.missing(); len(why) != 1 || why[a] != "x: refused" {
+		t.Errorf("away: %q", why)
+	}
 	s.met(b, errors.New("size limit exceeded"))
 	want("b answers, if not what was asked", b, a)
 	now = now.Add(resting)
@@ -100,6 +103,12 @@ func TestServersThatAreAway(t *testing.T) {
 	s.met(a, &unreachableError{errors.New("refused")})
 	s.met(a, nil)
 	want("a is back", a, b)
+	if why := s.missing(); len(why) > 0 {
+		t.Errorf("away: %q", why)
+	}
+	s.met(b, nil)
+	want("b answered last", b, a)
+	s.met(a, nil)
 	dns[name] = at("c.ad.example.org.")
 	want("DNS is not asked yet", a, b)
 	now = now.Add(lookedUp)

@@ -2,6 +2,7 @@
 package directory
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -33,6 +34,7 @@ type source struct {
 
 	follower           follower
 	heartbeat, silence time.Duration // of watching: see there
+	poll               time.Duration // of watching a domain controller
 }
 
 // maxIdle connections are kept between look-ups.
@@ -65,6 +67,7 @@ func (b block) open(name string, need sources.Need) (*source, error) {
 		},
 		gate:     &gate{now: time.Now},
 		follower: follower{turn: semaphore.NewWeighted(1)}, heartbeat: heartbeat, silence: silence,
+		poll: pollEach,
 	}, nil
 }
 
@@ -147,9 +150,11 @@ func (s *source) stream(
 	}
 	defer session.close()
 	facts := &sources.ReadFacts{Server: url, From: session.currency(ctx, s.bases)}
-	if err := s.visible(ctx, session); err != nil {
+	bases, unseen, err := s.seen(ctx, session)
+	if err != nil {
 		return nil, err
 	}
+	facts.Unseen = unseen
 	var groups *membership
 	if s.groups != nil {
 		if groups, err = session.readGroups(ctx, s.groups, s.bounds()); err != nil {
@@ -157,7 +162,7 @@ func (s *source) stream(
 		}
 	}
 	r := s.reader(ctx, session)
-	for _, base := range s.bases {
+	for _, base := range bases {
 		for entries, err := range session.pages(ctx, s.query(base, r.ask), s.bounds()) {
 			if err != nil {
 				return nil, err
@@ -236,25 +241,38 @@ func (s *source) conclude(
 			return err
 		}
 	}
+	facts.Away = s.servers.missing()
 	facts.Until = session.currency(ctx, s.bases)
 	return nil
 }
 
-// visible fails where a base DN cannot be seen at all: some servers then answer with success and nobody.
-func (s *source) visible(ctx context.Context, session *session) error {
+// seen tells the base DNs that can be seen from the others: some servers answer with success and nobody below a base that
+// is not there. It fails where none can be: one of several may have been given up, and whoever was there is looked for one
+// by one, but without any there is nothing to read.
+func (s *source) seen(ctx context.Context, session *session) (bases, unseen []string, err error) {
+	var first error
 	for _, base := range s.bases {
 		entry, err := session.read(ctx, base, "1.1")
-		if err != nil {
-			return &incompleteError{reason: "base_dn " + base, next: hint(err), err: err}
-		}
-		if entry == nil {
-			return &incompleteError{
+		switch {
+		case err != nil && !ldap.IsErrorWithCode(err, ldap.LDAPResultNoSuchObject):
+			return nil, nil, &incompleteError{reason: "base_dn " + base, next: hint(err), err: err}
+		case entry != nil:
+			bases = append(bases, base)
+			continue
+		case err != nil:
+			err = &incompleteError{reason: "base_dn " + base, next: hint(err), err: err}
+		default:
+			err = &incompleteError{
 				reason: "base_dn " + base + " cannot be seen",
 				next:   "it does not exist, or the bind DN may not see it",
 			}
 		}
+		unseen, first = append(unseen, base), cmp.Or(first, err)
 	}
-	return nil
+	if len(bases) == 0 {
+		return nil, nil, first
+	}
+	return bases, unseen, nil
 }
 
 func (s *source) query(base string, attributes []string) query {

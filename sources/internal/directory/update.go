@@ -34,8 +34,12 @@ func (u *update) ask(ctx context.Context, position sources.Currency) error {
 	if !position.Covers(u.m.until) {
 		return &rereadError{"the server knows less than it did, or is another one"}
 	}
-	if err := u.s.visible(ctx, u.session); err != nil {
+	_, unseen, err := u.s.seen(ctx, u.session)
+	if err != nil {
 		return err
+	}
+	if !slices.Equal(unseen, u.m.unseen) {
+		return &rereadError{"other base DNs can be seen than before"}
 	}
 	found := &changes{now: map[uuid]string{}, ignored: u.s.ignored}
 	if err := u.m.feed.since(ctx, u.session, u.m.until, found); err != nil {

@@ -15,7 +15,10 @@ import (
 
 // An updateFeed is that of a domain controller: everything that it changes gets its next update number
 // (MS-ADTS 3.1.1.1.9), deleted objects included, as long as whoever asks may see those.
-type updateFeed struct{ domains []string }
+type updateFeed struct {
+	domains []string
+	every   time.Duration // how often it is asked whether anything has changed, while it is listened to
+}
 
 // deletedObjects names the container of deleted objects in a domain (MS-ADTS 6.1.1.4).
 const deletedObjects = "<WKGUID=18E2EA80684F11D2B9AA00C04F79F805,%s>"
@@ -28,7 +31,7 @@ func (s *source) updateFeed(ctx context.Context, session *session, domains []str
 				" cannot be seen: let the bind DN list CN=Deleted Objects and read what is in it"
 		}
 	}
-	return updateFeed{domains}, ""
+	return updateFeed{domains, s.poll}, ""
 }
 
 // seesDeletions reports whether deleted objects of a domain can be seen.
@@ -52,7 +55,9 @@ func (updateFeed) settles() time.Duration { return 0 }
 
 func (updateFeed) close() {}
 
-func (updateFeed) how() string { return "by update numbers, asked for twice a second" }
+func (updateFeed) how() string {
+	return "by update numbers, asked for twice a second and at each notification"
+}
 
 func (f updateFeed) since(ctx context.Context, s *session, current sources.Currency, into *changes) error {
 	last, err := lastUpdate(current)
@@ -99,22 +104,28 @@ func lastUpdate(current sources.Currency) (uint64, error) {
 	return 0, &rereadError{"the server does not tell how current it is"}
 }
 
-// pollEach is how often a domain controller is asked whether anything has changed: one entry is read for it.
+// pollEach is how often a domain controller is asked whether anything has changed, whatever it tells: one entry is read
+// for it.
 const pollEach = 500 * time.Millisecond
 
-// listen implements feed by asking for the last update number.
+// listen implements feed by asking for the last update number, at each notification and from time to time: controllers
+// are free to be slow with notifications, and to leave some out.
 func (f updateFeed) listen(ctx context.Context, s *session, current sources.Currency, changed func()) error {
 	last, err := lastUpdate(current)
 	if err != nil {
 		return err
 	}
-	tick := time.NewTicker(pollEach)
+	tick := time.NewTicker(f.every)
 	defer tick.Stop()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	notified := f.notified(ctx, s)
 	for {
 		select {
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		case <-tick.C:
+		case <-notified:
 		}
 		dse, err := s.read(ctx, "", "highestCommittedUSN")
 		if err != nil {
@@ -132,4 +143,29 @@ func (f updateFeed) listen(ctx context.Context, s *session, current sources.Curr
 			changed()
 		}
 	}
+}
+
+// mostNotifications is how many searches for changes a controller allows on one connection (MS-ADTS 3.1.1.3.4.6,
+// MaxNotificationPerConn).
+const mostNotifications = 5
+
+// notified tells of the objects that the server says have changed (MS-ADTS 3.1.1.3.4.1.9), until ctx is done. Where it
+// refuses to, nothing is ever told.
+func (f updateFeed) notified(ctx context.Context, s *session) <-chan struct{} {
+	told := make(chan struct{}, 1)
+	for _, domain := range f.domains[:min(len(f.domains), mostNotifications)] {
+		request := ldap.NewSearchRequest(domain, ldap.ScopeWholeSubtree, ldap.NeverDerefAliases, 0, 0, false,
+			"(objectClass=*)", []string{"1.1"},
+			[]ldap.Control{ldap.NewControlMicrosoftNotification(), ldap.NewControlMicrosoftShowDeleted()})
+		answer := s.conn.SearchAsync(ctx, request, 0)
+		go func() {
+			for answer.Next() {
+				select {
+				case told <- struct{}{}:
+				default: // one is waiting
+				}
+			}
+		}()
+	}
+	return told
 }

@@ -3,6 +3,7 @@
 package directory
 
 import (
+	"context"
 	"fmt"
 	"strconv"
 	"strings"
@@ -11,6 +12,7 @@ import (
 	"time"
 
 	"github.com/dirsweep/dirsweep/sources"
+	"github.com/dirsweep/dirsweep/sources/activedirectory/sambatest"
 )
 
 // controller makes a domain controller of a fake: number is its last update number.
@@ -177,4 +179,39 @@ func TestWatchSeesTheFirstUpdate(t *testing.T) {
 			}
 		}
 	}
+}
+
+// TestAControllerNotifies: what a domain controller tells by itself is a sign, without waiting until it is asked.
+func TestAControllerNotifies(t *testing.T) {
+	s := sambatest.Start(t, sambatest.Options{People: 3})
+	src, _ := followingDomain(t, s)
+	src.poll = time.Hour
+	signs := make(chan sources.Sign, 100)
+	watching, stop := context.WithCancel(t.Context())
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		src.Watch(watching, func(s sources.Sign) { signs <- s })
+	}()
+	if sign := <-signs; !sign.Pushing {
+		t.Fatal(sign.Why)
+	}
+	for what, change := range map[string]func(){
+		"an edit":    func() { s.Set(t, s.PersonDN(sambatest.UID(1)), "title", "director") },
+		"a deletion": func() { s.Delete(t, s.PersonDN(sambatest.UID(2))) },
+	} {
+		change()
+		began := time.Now()
+		select {
+		case sign := <-signs: // Samba takes some five seconds
+			if !sign.Pushing {
+				t.Fatal(sign.Why)
+			}
+			t.Logf("%s: a sign after %s", what, time.Since(began))
+		case <-time.After(30 * time.Second):
+			t.Errorf("%s is no sign", what)
+		}
+	}
+	stop()
+	<-ended
 }
