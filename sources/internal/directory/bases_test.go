@@ -49,7 +49,7 @@ func TestOneBaseOfSeveralIsGone(t *testing.T) {
 			c.Delete(t, unit)
 			same(t, follows, reads, 13)
 			for _, source := range []*source{follows, reads} {
-				if unseen := stateOf(t, source, false).Facts.Unseen; !slices.Equal(unseen, []string{unit}) {
+				if unseen := stateOf(t, source, true).Facts.Unseen; !slices.Equal(unseen, []string{unit}) {
 					t.Errorf("not seen: %q, want %s", unseen, unit)
 				}
 				seen, err := source.Find(t.Context(), sources.Lookup{Anchor: bob.ID.Anchor, DN: bob.DN})

@@ -42,6 +42,7 @@ type block struct {
 	pageSize   uint32
 	maxEntries int
 	findBases  []string
+	excluded   []string // DNs below which nobody is read
 	ignored    []string
 	attributes []string // declared beyond the known ones
 	groups     *groupsBlock
@@ -91,7 +92,7 @@ func (dialect Dialect) arguments() []hcl.AttributeSchema {
 	list := names(
 		"starttls", "ca_file", "cert_file", "key_file", "tls_insecure", "bind", "bind_dn", "bind_password", "principal",
 		"keytab", "credential_cache", "krb5_conf", "base_dn", "scope_depth", "filter", "anchor", "name", "page_size",
-		"max_entries", "timeout", "find_base", "ignore_referrals", "attributes",
+		"max_entries", "timeout", "find_base", "exclude_dn", "ignore_referrals", "attributes",
 	)
 	if dialect.Domain {
 		return append(list, names("url", "domain", "site")...)
@@ -137,6 +138,10 @@ func (dialect Dialect) decode(body hcl.Body, env sources.Env) (sources.Spec, hcl
 	s.pageSize = uint32(d.count("page_size", pageSize, 0, 100_000))
 	s.maxEntries = d.count("max_entries", defaultMaxEntries, 1, 1_000_000_000)
 	s.findBases = d.dns("find_base")
+	s.excluded = d.dns("exclude_dn")
+	if !d.bad["exclude_dn"] {
+		d.exclusions(s.bases, s.excluded)
+	}
 	s.ignored = d.texts("ignore_referrals")
 	s.attributes = d.texts("attributes")
 	for _, attribute := range s.attributes {
@@ -531,6 +536,18 @@ func (d *decoder) dns(name string) []string {
 		}
 	}
 	return list
+}
+
+// exclusions refuses what would leave nobody, or does nothing.
+func (d *decoder) exclusions(bases, excluded []string) {
+	for _, dn := range excluded {
+		switch {
+		case slices.ContainsFunc(bases, func(base string) bool { return within(base, dn) }):
+			d.fail("exclude_dn", "A base_dn that is excluded", fmt.Sprintf("A base_dn is below %q: take that base_dn away.", dn))
+		case !slices.ContainsFunc(bases, func(base string) bool { return within(dn, base) }):
+			d.fail("exclude_dn", "Nothing to exclude", fmt.Sprintf("%q is below none of base_dn.", dn))
+		}
+	}
 }
 
 // filter reads a search filter (RFC 4515); the outer parentheses may be left out.

@@ -33,6 +33,9 @@ func (s *source) Check(ctx context.Context) ([]string, error) {
 		if err := s.checkPeople(ctx, session, bases, say); err != nil {
 			return err
 		}
+		for _, dn := range s.exclusions(ctx, session) {
+			say("nobody below %s is read: whoever is moved there leaves", dn)
+		}
 		s.checkFilter(say)
 		s.checkChanges(ctx, session, say)
 		roots, err := s.roots(ctx, session)
@@ -83,7 +86,7 @@ func (s *source) checkPeople(ctx context.Context, session *session, bases []stri
 	r := s.reader(ctx, session)
 	for _, base := range bases {
 		before, pages := *facts, 0
-		for entries, err := range session.pages(ctx, s.query(base, r.ask), s.bounds()) {
+		for entries, err := range s.pages(ctx, session, s.query(base, r.ask)) {
 			if err != nil {
 				return err
 			}

@@ -4,6 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
+
+	"github.com/go-ldap/ldap/v3"
 )
 
 // copy reads everybody and every group for following them from there, from the first server that can be reached, and
@@ -53,8 +56,8 @@ func (s *source) copyFrom(ctx context.Context, url string, read func(n int)) (f 
 		return f, err
 	}
 	n := 0
-	keep := func(in *entries, q query, b bounds) error {
-		for entries, err := range f.session.pages(ctx, q, b) {
+	keep := func(in *entries, pages iter.Seq2[[]*ldap.Entry, error]) error {
+		for entries, err := range pages {
 			if err != nil {
 				return err
 			}
@@ -73,14 +76,14 @@ func (s *source) copyFrom(ctx context.Context, url string, read func(n int)) (f 
 	}
 	if s.groups != nil {
 		for _, base := range s.groups.bases {
-			if err := keep(m.groups, s.groups.query(base), s.groups.bounds(s.bounds())); err != nil {
+			if err := keep(m.groups, f.session.pages(ctx, s.groups.query(base), s.groups.bounds(s.bounds()))); err != nil {
 				return f, fmt.Errorf("groups: %w", err)
 			}
 		}
 	}
 	ask := with(s.reader(ctx, f.session).ask, feed.id().name)
 	for _, base := range bases {
-		if err := keep(m.people, s.query(base, ask), s.bounds()); err != nil {
+		if err := keep(m.people, s.pages(ctx, f.session, s.query(base, ask))); err != nil {
 			return f, err
 		}
 	}

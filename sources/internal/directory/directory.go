@@ -22,6 +22,7 @@ func (s *source) Selection() (anchor string, settings map[string]uint64) {
 	print := func(values ...string) uint64 { return xxhash.Sum64String(strings.Join(values, "\x00")) }
 	settings = map[string]uint64{
 		"scope_depth": print(fmt.Sprint(s.scope)), "filter": print(s.filter), "base_dn": print(normalised(s.bases)...),
+		"exclude_dn": print(normalised(s.excluded)...),
 	}
 	if s.groups != nil {
 		settings["groups.filter"], settings["groups.name"] = print(s.groups.filter), print(s.groups.name)

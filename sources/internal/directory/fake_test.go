@@ -44,7 +44,7 @@ type asked struct {
 	cookie     string
 	paged      bool
 	notify     bool // it asks to be told of changes
-	number     int // of the searches for people on this connection, from 1
+	number     int  // of the searches for people on this connection, from 1
 }
 
 // answer writes the answer of one search request.

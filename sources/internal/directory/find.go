@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"slices"
 	"strings"
 
@@ -55,9 +56,8 @@ func (s *source) find(
 ) (sources.Sighting, error) {
 	r := s.reader(ctx, session)
 	for _, base := range s.bases {
-		q := s.query(base, r.ask)
-		q.filter = "(&" + s.filter + filter + ")"
-		entries, err := s.every(ctx, session, q)
+		q := s.query(base, r.ask).and(filter)
+		entries, err := every(s.pages(ctx, session, q))
 		if err != nil && !s.oneOfSeveral(err) {
 			return sources.Sighting{}, err
 		}
@@ -95,7 +95,7 @@ func (s *source) find(
 		if witness != "" {
 			q.filter = "(|" + filter + witness + ")"
 		}
-		entries, err := s.every(ctx, session, q)
+		entries, err := every(session.pages(ctx, q, s.bounds()))
 		if err != nil {
 			return sources.Sighting{}, fmt.Errorf("%w; find_base says where else to look", err)
 		}
@@ -241,9 +241,8 @@ func nobody(present bool) string {
 }
 
 // every runs a search to its proven end and returns all entries; meant for a handful.
-func (s *source) every(ctx context.Context, session *session, q query) ([]*ldap.Entry, error) {
-	var all []*ldap.Entry
-	for entries, err := range session.pages(ctx, q, s.bounds()) {
+func every(pages iter.Seq2[[]*ldap.Entry, error]) (all []*ldap.Entry, err error) {
+	for entries, err := range pages {
 		if err != nil {
 			return nil, err
 		}

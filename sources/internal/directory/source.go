@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"iter"
 	"net"
+	"slices"
 	"time"
 
 	"github.com/go-ldap/ldap/v3"
@@ -163,7 +164,7 @@ func (s *source) stream(
 	}
 	r := s.reader(ctx, session)
 	for _, base := range bases {
-		for entries, err := range session.pages(ctx, s.query(base, r.ask), s.bounds()) {
+		for entries, err := range s.pages(ctx, session, s.query(base, r.ask)) {
 			if err != nil {
 				return nil, err
 			}
@@ -277,6 +278,21 @@ func (s *source) seen(ctx context.Context, session *session) (bases, unseen []st
 
 func (s *source) query(base string, attributes []string) query {
 	return query{base: base, scope: s.scope, filter: s.filter, attributes: attributes}
+}
+
+// pages are those of a search for people (see session.pages), without anybody who is excluded.
+func (s *source) pages(ctx context.Context, session *session, q query) iter.Seq2[[]*ldap.Entry, error] {
+	return func(yield func([]*ldap.Entry, error) bool) {
+		excluded := s.exclusions(ctx, session)
+		for entries, err := range session.pages(ctx, q, s.bounds()) {
+			if len(excluded) > 0 {
+				entries = slices.DeleteFunc(entries, func(entry *ldap.Entry) bool { return inAny(entry.DN, excluded) })
+			}
+			if !yield(entries, err) {
+				return
+			}
+		}
+	}
 }
 
 func (s *source) bounds() bounds {

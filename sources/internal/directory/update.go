@@ -284,7 +284,11 @@ const atOnce = 100
 
 // record keeps what a search finds. A container may have gone again meanwhile.
 func (u *update) record(ctx context.Context, in *entries, q query) error {
-	for entries, err := range u.session.pages(ctx, q, u.s.bounds()) {
+	pages := u.session.pages(ctx, q, u.s.bounds())
+	if in == u.m.people {
+		pages = u.s.pages(ctx, u.session, q)
+	}
+	for entries, err := range pages {
 		if ldap.IsErrorWithCode(err, ldap.LDAPResultNoSuchObject) {
 			return nil
 		}
