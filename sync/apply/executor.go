@@ -37,7 +37,43 @@ type Executor struct {
 // being under way is to be recovered. The zero value is ready, and safe for concurrent use.
 type InFlight struct {
 	mu      sync.Mutex
-	intents map[uint64]bool // by sequence number
+	intents map[uint64]bool             // by sequence number
+	turns   map[accountAt]chan struct{} // closed once nobody is at work on the account any more
+}
+
+// An accountAt is an account at a target.
+type accountAt struct {
+	target  string
+	account identity.AccountID
+}
+
+// turn waits until nobody else is at work on an account, and makes it the caller's until end is called (S4): two changes
+// of one account at once would each read it back as the other leaves it. The error says that ctx ended before.
+func (f *InFlight) turn(ctx context.Context, at accountAt) (end func(), err error) {
+	for {
+		f.mu.Lock()
+		other, taken := f.turns[at]
+		if !taken {
+			mine := make(chan struct{})
+			if f.turns == nil {
+				f.turns = map[accountAt]chan struct{}{}
+			}
+			f.turns[at] = mine
+			f.mu.Unlock()
+			return func() {
+				f.mu.Lock()
+				defer f.mu.Unlock()
+				delete(f.turns, at)
+				close(mine)
+			}, nil
+		}
+		f.mu.Unlock()
+		select {
+		case <-other:
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		}
+	}
 }
 
 // UnderWay reports whether somebody is at work on an intent.
@@ -110,6 +146,13 @@ func (x *Executor) Do(ctx context.Context, p *Pass, job Job) Result {
 	r := Result{Account: job.Have, Link: job.Link}
 	if r.Err = x.ready(ctx, p); r.Err != nil {
 		return r
+	}
+	if job.Have.ID != "" {
+		var end func()
+		if end, r.Err = x.InFlight.turn(ctx, accountAt{job.Change.Target, job.Have.ID}); r.Err != nil {
+			return r
+		}
+		defer end()
 	}
 	if op := job.Change.Op; op != identity.Create && op != identity.Link && !job.Fresh {
 		if r = x.Look(ctx, p, job); r.Err != nil {

@@ -533,6 +533,7 @@ func TestLinkOnlyRemembers(t *testing.T) {
 		if active {
 			link = d.link(alice, "1")
 			link.State, link.Disabled = identity.LinkDisabled, time.Now()
+			d.putLink(link)
 		}
 		if r := d.x.Do(t.Context(), d.p, apply.Job{Change: change(identity.Link, alice, "1"), Have: have, Link: link}); r.Err != nil {
 			t.Fatal(r.Err)

@@ -1,6 +1,8 @@
 package apply
 
 import (
+	"cmp"
+
 	"github.com/dirsweep/dirsweep/state"
 	"github.com/dirsweep/dirsweep/sync/identity"
 )
@@ -16,27 +18,37 @@ type grounds struct {
 // overtaken reports whether what a change rests on is over: passes overlap, and people are judged anew while a target
 // is still being listed.
 func overtaken(r *state.Reader, job Job) (bool, error) {
-	c := job.Change
-	if c.Op.Sweeps() || c.Op == identity.Link || c.Person.IsZero() {
+	if job.Change.Person.IsZero() {
 		return false, nil
 	}
 	now, err := groundsOf(r, job)
 	return err == nil && now.overtake(job), err
 }
 
-// overtake says whether ordinary work is dropped and planned anew: it is given to whoever is in scope, as the link was
-// when it was planned, while nothing of theirs is to be closed or waits for a decision.
+// overtake says whether a change is dropped and planned anew.
+//
+// An account is closed for whom it is linked to, if to anybody, and not for somebody who is in scope again while nothing
+// of theirs is to be closed. What is linked was not closed since it was read. Ordinary work is given to whoever is in
+// scope, as the link was when it was planned, while nothing of theirs is to be closed or waits for a decision.
 func (now grounds) overtake(job Job) bool {
+	c := job.Change
+	inScope := now.person != nil && now.person.InScope(c.Target)
 	switch {
-	case now.ordered:
-		return true
-	case now.person != nil && !now.person.InScope(job.Change.Target):
-		return true
-	case now.step != nil:
+	case c.Op.Sweeps():
+		another := now.link != nil && now.link.Account == c.Account && now.link.Person != c.Person
+		return another || inScope && !now.ordered && now.step == nil
+	case c.Op == identity.Link:
+		return job.Link.Account == job.Have.ID && now.linkedOtherwise(job)
+	case now.ordered, now.person != nil && !inScope, now.step != nil:
 		return true
 	case job.Link.Account == "":
 		return now.link != nil
 	}
+	return now.linkedOtherwise(job)
+}
+
+// linkedOtherwise says whether the account that was linked when a change was planned is linked otherwise now.
+func (now grounds) linkedOtherwise(job Job) bool {
 	return now.link == nil || now.link.Account != job.Link.Account || now.link.State != job.Link.State || now.link.Person != job.Link.Person
 }
 
@@ -52,9 +64,13 @@ func groundsOf(r *state.Reader, job Job) (now grounds, err error) {
 	if known {
 		now.person = &p
 	}
+	account := job.Link.Account
+	if c.Op.Sweeps() {
+		account = cmp.Or(c.Account, account)
+	}
 	link, linked, err := r.Link(c.Target, c.Person)
-	if err == nil && job.Link.Account != "" {
-		link, linked, err = r.LinkByAccount(c.Target, job.Link.Account)
+	if err == nil && account != "" {
+		link, linked, err = r.LinkByAccount(c.Target, account)
 	}
 	if err != nil {
 		return now, err

@@ -7,12 +7,18 @@ import (
 	"github.com/dirsweep/dirsweep/sync/identity"
 )
 
-// TestR07OrdinaryWorkIsFenced: what was planned is not done once the state says otherwise.
-func TestR07OrdinaryWorkIsFenced(t *testing.T) {
+// TestR07WorkIsFenced: what was planned is not done once the state says otherwise.
+func TestR07WorkIsFenced(t *testing.T) {
 	alice, bob := identity.PersonID{Directory: "corp", Anchor: "a"}, identity.PersonID{Directory: "corp", Anchor: "b"}
 	link := state.Link{Target: "wiki", Person: alice, Account: "1", State: identity.LinkActive}
 	update := Job{Link: link, Change: identity.Change{Op: identity.Update, Target: "wiki", Person: alice, Account: "1"}}
 	create := Job{Change: identity.Change{Op: identity.Create, Target: "wiki", Person: alice}}
+	closing := Job{Link: link, Change: identity.Change{Op: identity.Disable, Target: "wiki", Person: alice, Account: "1"}}
+	rehired := Job{
+		Link: link, Have: identity.Account{ID: "1"}, Change: identity.Change{Op: identity.Link, Target: "wiki", Person: bob, Account: "1"},
+	}
+	moved := Job{Link: link, Have: identity.Account{ID: "2"}, Change: rehired.Change}
+	out := func(g *grounds) { g.person.Active = false }
 	step := func(list ...state.Step) func(*grounds) {
 		return func(g *grounds) { g.step = undecided(state.Case{Steps: list}, "wiki") }
 	}
@@ -42,6 +48,17 @@ func TestR07OrdinaryWorkIsFenced(t *testing.T) {
 		{"made again, as what was linked is gone", Job{Link: link, Change: create.Change}, func(*grounds) {}, false},
 		{"another account is linked since", Job{Link: link, Change: create.Change}, func(g *grounds) { g.link.Account = "2" }, true},
 		{"no account yet", create, func(g *grounds) { g.link = nil }, false},
+		{"closed for who left", closing, out, false},
+		{"closed for whom nobody remembers", closing, func(g *grounds) { g.person, g.link = nil, nil }, false},
+		{"closed for who is back", closing, func(*grounds) {}, true},
+		{"closed for who is there, as it was decided", closing, step(state.Step{Target: "wiki", Account: "1", Status: state.StepOpen}), false},
+		{"closed by an operator's order", closing, func(g *grounds) { g.ordered = true }, false},
+		{"somebody else's by now, and closed", closing, func(g *grounds) { out(g); g.link.Person = bob }, true},
+		{"another account of theirs is closed", closing, func(g *grounds) { out(g); g.link.Account = "2" }, false},
+		{"linked to who they are now", rehired, func(*grounds) {}, false},
+		{"linked to who they are now, and closed since it was read", rehired, func(g *grounds) { g.link.State = identity.LinkDisabled }, true},
+		{"linked to who they are now, and linked already", rehired, func(g *grounds) { g.link.Person = bob }, true},
+		{"an account under another identifier", moved, func(g *grounds) { g.link = nil }, false},
 	} {
 		there := link
 		now := grounds{person: &state.Person{ID: alice, Active: true, Scope: []string{"wiki"}}, link: &there}

@@ -101,12 +101,12 @@ func (r *Read) absent(ctx context.Context) (absent []missing, err error) {
 					}
 					continue
 				}
-				if !r.o.Full && link.State != identity.LinkActive {
-					continue // closed already: a full pass asks about them again
-				}
 				p, ok, err := v.Person(link.Person)
 				if err != nil {
 					return err
+				}
+				if !r.o.Full && link.State != identity.LinkActive && !p.InScope(l.Name) {
+					continue // closed already, and nobody is about to open it: a full pass asks about them again
 				}
 				if !ok {
 					p = state.Person{ID: link.Person, Name: link.Name}

@@ -36,6 +36,7 @@ func (r *run) finish(ctx context.Context) error {
 	}
 	counts := r.counts()
 	for _, s := range r.sides {
+		r.report.Left = r.report.Left || s.left
 		if s.view.Skip {
 			continue
 		}

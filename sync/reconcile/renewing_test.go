@@ -12,13 +12,18 @@ import (
 	"github.com/dirsweep/dirsweep/targets/scim/scimtest"
 )
 
-// stalled is the progress of a pass that gets no further than the first report of it, until it may.
+// stalled is the progress of a pass that gets no further than the first report of reading a source or a target, until
+// it may.
 type stalled struct {
+	of          string
 	begun, goOn chan struct{}
 	once        sync.Once
 }
 
-func (s *stalled) Reading(string, int, int) {
+func (s *stalled) Reading(of string, _, _ int) {
+	if of != s.of {
+		return
+	}
 	s.once.Do(func() {
 		close(s.begun)
 		<-s.goOn
@@ -37,7 +42,7 @@ func TestR04NobodyWaitsForAWholeRead(t *testing.T) {
 	l.application("wiki", app, "", nil)
 	l.full()
 	e := l.engine()
-	reading := &stalled{begun: make(chan struct{}), goOn: make(chan struct{})}
+	reading := &stalled{of: "corp", begun: make(chan struct{}), goOn: make(chan struct{})}
 	ended := make(chan error)
 	go func() {
 		_, err := e.Run(t.Context(), reconcile.Pass{Progress: reading})
@@ -58,5 +63,45 @@ func TestR04NobodyWaitsForAWholeRead(t *testing.T) {
 	l.must(<-ended)
 	if names := active(t, app); !slices.Equal(names, still) {
 		t.Errorf("after the full pass, active are %q", names)
+	}
+}
+
+// R4: somebody is back, and leaves again before they have their account back: it is not given back, or it is closed again
+// at once. No other pass is needed for that.
+func TestR04LeavingAgainWins(t *testing.T) {
+	dir := slapdtest.Start(t, slapdtest.Options{People: 3, Groups: 1})
+	app, _ := scimtest.StartFast(t, 0, scimtest.Quirks{})
+	l := newLab(t)
+	l.directory("corp", dir, `groups { base_dn = "`+dir.GroupsDN()+`" }`)
+	l.application("wiki", app, `scope = member_of("group001")`, nil)
+	l.full()
+	bob, group := dir.PersonDN(slapdtest.UID(2)), dir.GroupDN("group001")
+	dir.Leave(t, group, bob)
+	l.full()
+	dir.Join(t, group, bob)
+
+	e := l.engine()
+	serving := &stalled{of: "wiki", begun: make(chan struct{}), goOn: make(chan struct{})}
+	ended := make(chan error)
+	var first reconcile.Report
+	go func() {
+		var err error
+		first, err = e.Run(t.Context(), reconcile.Pass{Progress: serving})
+		ended <- err
+	}()
+	<-serving.begun
+	dir.Delete(t, bob)
+	beside, err := e.Run(t.Context(), reconcile.Pass{Mode: reconcile.Delta, Beside: true})
+	l.must(err)
+	if !beside.Left {
+		t.Error("nobody is told that the target was left out")
+	}
+	close(serving.goOn)
+	l.must(<-ended)
+	if !first.Left {
+		t.Error("nobody is told that they were judged anew")
+	}
+	if names := active(t, app); !slices.Equal(names, []string{slapdtest.UID(1), slapdtest.UID(3)}) {
+		t.Errorf("active are %q", names)
 	}
 }

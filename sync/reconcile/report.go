@@ -21,6 +21,8 @@ type Report struct {
 	Closed   []Closing // accounts of leavers proven closed by this pass
 	Waiting  Waiting   // what is on record and is not over, whichever pass found it
 	Open     []Open    // of an emergency: accounts that are not, and targets that could not be asked
+	// Left: something was left to the next pass. Another pass was at work on a target, or people were judged anew since.
+	Left bool
 }
 
 // Waiting counts what somebody has to look at before all can be said to be well (R21).

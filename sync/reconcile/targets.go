@@ -38,6 +38,7 @@ type side struct {
 	done     map[identity.Op]int
 	failures []Failure
 	closed   []Closing
+	left     bool // something was left to the next pass
 }
 
 // serveTargets takes each target through its side of the pass. None waits for another (R9).
@@ -111,7 +112,7 @@ func (r *run) serve(ctx context.Context, s *side) error {
 func (r *run) enterTarget(ctx context.Context, s *side) (busy bool, err error) {
 	if r.pass.Beside && !r.e.serving[s.Name].TryAcquire(1) {
 		r.o.Log.Debug("another pass is at work on the target", "target", s.Name)
-		s.view.Skip = true
+		s.view.Skip, s.left = true, true
 		return true, nil
 	}
 	if !r.pass.Beside && r.e.serving[s.Name].Acquire(ctx, 1) != nil {
@@ -333,6 +334,9 @@ func (r *run) applyOne(ctx context.Context, s *side, unit int) {
 func (r *run) notDone(s *side, c identity.Change, err error) {
 	switch {
 	case errors.Is(err, apply.ErrOvertaken):
+		s.mu.Lock()
+		s.left = true
+		s.mu.Unlock()
 		r.o.Log.Debug("planned anew", "target", s.Name, "op", c.Op, "person", c.Name, "error", err)
 		return
 	case errors.Is(err, apply.ErrTaken), survey.IsDispute(err):

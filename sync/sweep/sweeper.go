@@ -12,6 +12,7 @@ import (
 	"golang.org/x/time/rate"
 
 	"github.com/dirsweep/dirsweep/state"
+	"github.com/dirsweep/dirsweep/sync/apply"
 	"github.com/dirsweep/dirsweep/sync/guard"
 	"github.com/dirsweep/dirsweep/sync/identity"
 )
@@ -535,6 +536,9 @@ func (s *Sweeper) close(ctx context.Context, rules Rules, t task) (round Round) 
 	round.Ops = closed.Ops
 	if own := (*OwnError)(nil); errors.As(closed.Err, &own) {
 		return s.spare(ctx, t, own.Own.String())
+	}
+	if errors.Is(closed.Err, apply.ErrOvertaken) {
+		return round // the step was taken back, or the account is somebody else's: what is left of it stays due
 	}
 	took, err := s.Books.note(ctx, t, closed, s.Now())
 	if err = errors.Join(closed.Err, err); err != nil {

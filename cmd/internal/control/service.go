@@ -83,6 +83,7 @@ type Hooks struct {
 	Process  func() *Process                       // the daemon that the status tells of
 	Changed  func(Command)                         // after a command that changed something
 	Running  func(mode reconcile.Mode, begun bool) // a pass has begun, or ended
+	Left     func()                                // a pass that is about to end leaves something to the next
 	Replaced func()                                // after a new instance took over
 	Closed   func(error)                           // how closing an old instance went
 }
@@ -174,6 +175,9 @@ func (s *Service) run(ctx context.Context, i *Instance, pass reconcile.Pass, exp
 	s.changed(CmdSync)
 	if err != nil {
 		return Report{}, err
+	}
+	if report.Left && s.hooks.Left != nil {
+		s.hooks.Left()
 	}
 	return ViewReport(report, false), nil
 }

@@ -54,6 +54,8 @@ type Daemon struct {
 	refused    string                  // why the config on disk is not newest
 	passes     map[reconcile.Mode]int  // under way
 	pushing    map[string]control.Push // by source: whether it says when something changes
+	left       bool                    // to the next pass, by one of those that are under way or have just ended
+	again      int                     // how many passes in a row were begun for that
 
 	fullPass sync.Mutex // held while a scheduled full pass is under way
 }
@@ -98,7 +100,7 @@ func (d *Daemon) open(ctx context.Context, cfg *config.Config) error {
 		return err
 	}
 	d.service = control.New(instance, control.Hooks{
-		Process: d.process, Changed: d.attend, Running: d.running,
+		Process: d.process, Changed: d.attend, Running: d.running, Left: d.leave,
 		Replaced: func() { nudge(d.full) },
 		Closed:   func(err error) { d.log.Warn("the old config's connections did not close cleanly", "error", err) },
 	})
@@ -329,9 +331,27 @@ func (d *Daemon) running(mode reconcile.Mode, begun bool) {
 	defer d.mu.Unlock()
 	if begun {
 		d.passes[mode]++
-	} else {
-		d.passes[mode]--
+		return
 	}
+	if d.passes[mode]--; d.underWay() != "" {
+		return
+	}
+	if !d.left {
+		d.again = 0
+	} else if d.again++; d.again <= mostAgain {
+		nudge(d.delta)
+	}
+	d.left = false
+}
+
+// mostAgain is how many passes in a row are begun because the one before left something; then the clock has its turn.
+const mostAgain = 5
+
+// leave notes that a pass leaves something to the next: that begins once all are over which are under way.
+func (d *Daemon) leave() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.left = true
 }
 
 // underWay names the passes that are under way; d.mu is held.

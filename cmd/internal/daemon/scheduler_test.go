@@ -190,3 +190,40 @@ func TestASignIsAReasonToRead(t *testing.T) {
 		t.Error("a pass listens")
 	}
 }
+
+// TestWhatIsLeftIsDoneNext: what a pass leaves is done by another, once nobody is at work any more; not for ever.
+func TestWhatIsLeftIsDoneNext(t *testing.T) {
+	d := &Daemon{delta: make(chan struct{}, 1), passes: map[reconcile.Mode]int{}}
+	next := func() bool {
+		select {
+		case <-d.delta:
+			return true
+		default:
+			return false
+		}
+	}
+	pass := func(leaves bool) bool {
+		d.running(reconcile.Delta, true)
+		if leaves {
+			d.leave()
+		}
+		d.running(reconcile.Delta, false)
+		return next()
+	}
+	if pass(false) || !pass(true) || pass(false) {
+		t.Error("a pass follows one that leaves nothing, or does not follow one that does")
+	}
+	d.running(reconcile.Full, true)
+	if pass(true) {
+		t.Error("a pass follows while another is at work")
+	}
+	if d.running(reconcile.Full, false); !next() {
+		t.Error("no pass follows once nobody is at work any more")
+	}
+	pass(false)
+	for n := range 2 * mostAgain {
+		if again := pass(true); again != (n < mostAgain) {
+			t.Errorf("after %d passes in a row that left something: again %t", n+1, again)
+		}
+	}
+}

@@ -4,6 +4,8 @@ package sambatest
 
 import (
 	"crypto/tls"
+	"encoding/binary"
+	"fmt"
 	"testing"
 
 	"github.com/go-ldap/ldap/v3"
@@ -52,4 +54,34 @@ func (s *Server) Disable(t testing.TB, dn string) {
 func (s *Server) Enable(t testing.TB, dn string) {
 	t.Helper()
 	s.Set(t, dn, "userAccountControl", "544")
+}
+
+// Anchor is somebody's objectGUID, as people write it (MS-DTYP 2.3.4.3).
+func (s *Server) Anchor(t testing.TB, dn string) string {
+	t.Helper()
+	values := s.Values(t, dn, "objectGUID")
+	if len(values) != 1 || len(values[0]) != 16 {
+		t.Fatalf("%s has no objectGUID", dn)
+	}
+	b := []byte(values[0])
+	return fmt.Sprintf("%08x-%04x-%04x-%x-%x", binary.LittleEndian.Uint32(b), binary.LittleEndian.Uint16(b[4:]),
+		binary.LittleEndian.Uint16(b[6:]), b[8:10], b[10:])
+}
+
+// Restore makes a tombstone an object again (MS-ADTS 3.1.1.5.3.7), without what tombstones lose: id is its objectGUID as
+// people write it. Samba 4.17 cannot take objects out of a recycle bin.
+func (s *Server) Restore(t testing.TB, id, dn string) {
+	t.Helper()
+	s.Edit(t, "restore "+dn, func(c *ldap.Conn) error {
+		shown := []ldap.Control{ldap.NewControlMicrosoftShowDeleted()}
+		found, err := c.Search(ldap.NewSearchRequest("<GUID="+id+">", ldap.ScopeBaseObject, ldap.NeverDerefAliases, 0, 0, false,
+			"(objectClass=*)", []string{"isDeleted"}, shown))
+		if err != nil {
+			return err
+		}
+		request := ldap.NewModifyRequest(found.Entries[0].DN, shown)
+		request.Delete("isDeleted", nil)
+		request.Replace("distinguishedName", []string{dn})
+		return c.Modify(request)
+	})
 }
