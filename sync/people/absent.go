@@ -105,14 +105,16 @@ func (r *Read) absent(ctx context.Context) (absent []missing, err error) {
 				if err != nil {
 					return err
 				}
-				if !r.o.Full && link.State != identity.LinkActive && !p.InScope(l.Name) {
-					continue // closed already, and nobody is about to open it: a full pass asks about them again
+				key := roster.HashOf(p.Rehire)
+				wanted := p.InScope(l.Name) || key != 0 && r.activeKeys()[key] // it is about to be opened, or to be a rehire's
+				if !r.o.Full && link.State != identity.LinkActive && !wanted {
+					continue // closed already: a full pass asks about them again
 				}
 				if !ok {
 					p = state.Person{ID: link.Person, Name: link.Name}
 				}
 				seen[p.ID] = -1
-				r.keys[p.ID] = roster.HashOf(p.Rehire)
+				r.keys[p.ID] = key
 				if r.heir(p.ID) && !r.inactiveHeir(p.ID, link) {
 					r.noteStranded(p)
 					continue

@@ -207,6 +207,31 @@ func TestR03RehireByDeclaredKey(t *testing.T) {
 	}
 }
 
+// R3: somebody whose account was closed while they were still there is deleted, and hired again. That is seen by a delta: a
+// full pass may be a day away.
+func TestR03RehireWaitsForNoFullPass(t *testing.T) {
+	dir := slapdtest.Start(t, slapdtest.Options{People: 30, Groups: 1})
+	app, _ := scimtest.StartFast(t, 0, scimtest.Quirks{})
+	l := newLab(t)
+	l.directory("corp", dir, `rehire = person.employeeNumber
+		groups { base_dn = "`+dir.GroupsDN()+`" }`)
+	l.application("wiki", app, `scope = member_of("group001")`, nil)
+	hire := func() {
+		dir.Join(t, dir.GroupDN("group001"), dir.AddPerson(t, "ann", map[string][]string{"employeeNumber": {"E-1"}}))
+	}
+	hire()
+	l.full()
+	id := app.Users(t)["ann"]["id"]
+	dir.Leave(t, dir.GroupDN("group001"), dir.PersonDN("ann"))
+	l.full()
+	dir.Delete(t, dir.PersonDN("ann"))
+	hire()
+	report := l.run(reconcile.Pass{Mode: reconcile.Delta})
+	if got := app.Users(t)["ann"]; got["id"] != id || got["active"] != true {
+		t.Errorf("who was hired again has %v, want account %v active; %+v", got, id, report.Findings)
+	}
+}
+
 func TestR04LeaversFirst(t *testing.T) {
 	l, dir, first := company(t, 60, "", nil)
 	second := scimtest.StartElimity(t)
