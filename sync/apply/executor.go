@@ -83,6 +83,14 @@ func (f *InFlight) UnderWay(intent state.Intent) bool {
 	return f.intents[intent.Seq]
 }
 
+// Busy reports whether somebody is at work on an account.
+func (f *InFlight) Busy(target string, account identity.AccountID) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	_, busy := f.turns[accountAt{target, account}]
+	return busy
+}
+
 func (f *InFlight) begin(intent state.Intent) {
 	f.mu.Lock()
 	defer f.mu.Unlock()

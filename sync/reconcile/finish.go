@@ -36,7 +36,7 @@ func (r *run) finish(ctx context.Context) error {
 	}
 	counts := r.counts()
 	for _, s := range r.sides {
-		r.report.Left = r.report.Left || s.left
+		r.report.Left = r.report.Left || s.left || s.survey != nil && s.survey.Left
 		if s.view.Skip {
 			continue
 		}

@@ -2,6 +2,8 @@ package reconcile_test
 
 import (
 	"context"
+	"net/http"
+	"net/http/httptest"
 	"slices"
 	"sync"
 	"testing"
@@ -104,4 +106,52 @@ func TestR04LeavingAgainWins(t *testing.T) {
 	if names := active(t, app); !slices.Equal(names, []string{slapdtest.UID(1), slapdtest.UID(3)}) {
 		t.Errorf("active are %q", names)
 	}
+}
+
+// R10: an account that dirsweep is just closing is read as inactive by a pass for which its person is back: nobody else has
+// disabled it, and it is given back by the next pass.
+func TestR10ClosingUnderWayIsNobodyElsesDoing(t *testing.T) {
+	dir := slapdtest.Start(t, slapdtest.Options{People: 3, Groups: 1})
+	app, _ := scimtest.StartFast(t, 0, scimtest.Quirks{})
+	l := newLab(t)
+	l.directory("corp", dir, `groups { base_dn = "`+dir.GroupsDN()+`" }`)
+	l.application("wiki", app, `scope = member_of("group001")`, nil)
+	l.full()
+	bob, group := dir.PersonDN(slapdtest.UID(2)), dir.GroupDN("group001")
+	disabled, goOn := make(chan struct{}), make(chan struct{})
+	app.Inject(scimtest.Fault{Method: http.MethodPatch, Trouble: func(w http.ResponseWriter, r *http.Request, next http.Handler) {
+		answer := httptest.NewRecorder()
+		next.ServeHTTP(answer, r)
+		disabled <- struct{}{}
+		<-goOn
+		w.WriteHeader(answer.Code)
+	}})
+	e := l.engine()
+	sweeping, stop := context.WithCancel(t.Context())
+	var swept sync.WaitGroup
+	swept.Go(func() { e.Sweepers()["wiki"].Run(sweeping) })
+	pass := func() reconcile.Report {
+		report, err := e.Run(t.Context(), reconcile.Pass{})
+		l.must(err)
+		return report
+	}
+	dir.Leave(t, group, bob)
+	var first sync.WaitGroup
+	first.Go(func() { pass() })
+	<-disabled
+	first.Wait()
+	dir.Join(t, group, bob)
+	if report := pass(); len(findings(report, "disabled")) > 0 || !report.Left {
+		t.Errorf("%+v, left %t", report.Findings, report.Left)
+	}
+	app.Clear()
+	close(goOn)
+	for start := time.Now(); len(active(t, app)) < 3 && time.Since(start) < 10*time.Second; {
+		pass()
+	}
+	if names := active(t, app); len(names) < 3 {
+		t.Errorf("active are %q", names)
+	}
+	stop()
+	swept.Wait()
 }

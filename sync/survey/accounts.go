@@ -227,6 +227,12 @@ func (s *Survey) intended(w wanted, link state.Link, have identity.Account) plan
 
 // planLinked compares an account with what it should be, and plans the difference.
 func (s *Survey) planLinked(ctx context.Context, i int, link state.Link, have identity.Account) error {
+	if !have.Active && link.State == identity.LinkActive {
+		if closing, err := s.closing(ctx, link); err != nil || closing {
+			s.Left = s.Left || closing
+			return err
+		}
+	}
 	w, ok, err := s.wanted(ctx, i, have.UserName)
 	if err != nil || !ok {
 		return err
@@ -255,6 +261,20 @@ func (s *Survey) planLinked(ctx context.Context, i int, link state.Link, have id
 	}
 	s.addWork(i, w, link, have, steps)
 	return nil
+}
+
+// closing reports whether dirsweep itself is closing an account just now, or has closed it since the pass began: its being
+// inactive is nobody else's doing, and the next pass knows more.
+func (s *Survey) closing(ctx context.Context, link state.Link) (closing bool, err error) {
+	if s.o.Executor.InFlight.Busy(s.Name, link.Account) {
+		return true, nil
+	}
+	err = s.o.Ledger.View(ctx, func(v *state.Reader) error {
+		now, linked, err := v.LinkByAccount(s.Name, link.Account)
+		closing = linked && now.State != link.State
+		return err
+	})
+	return closing, err
 }
 
 // reportDrift finds what differs from what is wanted and is left as it is.

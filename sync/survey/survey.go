@@ -107,6 +107,7 @@ type Survey struct {
 	Count    int               // accounts read
 	Listed   bool              // every account of it was read
 	Seen     roster.Bits       // rows of people whose account was seen
+	Left     bool              // something was left to the next pass
 
 	matcher   *correlate.Matcher
 	fitting   uint64                        // fingerprint of the config by which accounts are fitted to people

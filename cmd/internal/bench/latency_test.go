@@ -55,7 +55,9 @@ type server interface {
 	PersonDN(uid string) string
 	GroupDN(name string) string
 	FormerDN() string
+	PeopleDN() string
 	AddGroup(t testing.TB, name string, members ...string) string
+	AddUnit(t testing.TB, name, parent string) string
 	Delete(t testing.TB, dn string)
 	Disable(t testing.TB, dn string)
 	Move(t testing.TB, dn, parent string) string
@@ -98,6 +100,10 @@ func (d *directory) play(b *testing.B, program string, people, leavers int) {
 	all := make([]string, people)
 	for n := range all {
 		all[n] = d.PersonDN(slapdtest.UID(n + 1))
+	}
+	branch := d.AddUnit(b, "branch", d.PeopleDN())
+	for n := leavers; n < leavers+inBranch; n++ {
+		all[n] = d.Move(b, all[n], branch)
 	}
 	d.AddGroup(b, "staff", all...)
 	app, _ := scimtest.StartFast(b, 0, scimtest.Quirks{})
@@ -159,7 +165,7 @@ target "scim" "app" {
 			case <-stop:
 				return
 			case <-tick.C:
-				d.Set(b, d.PersonDN(slapdtest.UID(leavers+1+n%(people-leavers))), "title", fmt.Sprint("title ", n))
+				d.Set(b, all[leavers+n%(people-leavers)], "title", fmt.Sprint("title ", n))
 			}
 		}
 	})
@@ -191,8 +197,21 @@ target "scim" "app" {
 		fmt.Println(percentiles(way.name, took[i]))
 	}
 	fmt.Println(percentiles("all", slices.Concat(took...)))
+	before := app.Writes()
+	d.Move(b, branch, d.FormerDN())
+	left := time.Now()
+	for app.Writes() == before && time.Since(left) < time.Minute {
+		time.Sleep(time.Millisecond)
+	}
+	fmt.Printf("a unit of %d is moved out: the first of their accounts is disabled after %.3f s, ", inBranch, time.Since(left).Seconds())
+	open := 0
+	untilStatus(b, program, config, "nobody notices", func(s control.Status) bool {
+		open = s.Targets[0].Open
+		return open > inBranch/2
+	})
+	fmt.Printf("and %d are known to be open after %.3f s\n", open, time.Since(left).Seconds())
 	extra := 0
-	for n := leavers + 1; n <= people; n++ {
+	for n := leavers + inBranch + 1; n <= people; n++ {
 		_, doc := app.Raw(b, http.MethodGet, `/Users?filter=userName%20eq%20%22`+slapdtest.UID(n)+`%22`, nil)
 		if list, _ := doc["Resources"].([]any); len(list) != 1 || list[0].(map[string]any)["active"] != true {
 			extra++
@@ -205,6 +224,9 @@ target "scim" "app" {
 	}
 	fmt.Printf("%d closed who did not leave; dirsweep itself says %+v\n", extra, *status.Targets[0].Closing)
 }
+
+// inBranch is how many people are moved out with their unit.
+const inBranch = 300
 
 // percentiles is a line of the table. A time of a minute is that of somebody who was missed.
 func percentiles(name string, took []time.Duration) string {

@@ -22,7 +22,7 @@ func TestPushedTurmoil(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	const people = 6
+	const people, others = 6, 60 // so many that no limit holds anybody
 	s := open(t, slapdtest.Options{})
 	s.app.odd("", "", func(answer http.ResponseWriter, request *http.Request, next http.Handler) {
 		time.Sleep(rand.N(40 * time.Millisecond))
@@ -33,8 +33,10 @@ func TestPushedTurmoil(t *testing.T) {
 	for n := range people {
 		members = append(members, w.hire(n))
 	}
-	stan := s.hire("stan", "employeeNumber", "99")
-	w.staff = s.dir.AddGroup(t, "staff", append(members, stan)...)
+	for n := range others {
+		members = append(members, s.hire(fmt.Sprint("other", n), "employeeNumber", fmt.Sprint(100+n)))
+	}
+	w.staff = s.dir.AddGroup(t, "staff", members...)
 	s.configure(wide, everyHour, s.source("corp", s.dir, "rehire = person.employeeNumber"),
 		s.target("app", s.app, `scope = member_of("staff")`))
 	s.settle()
@@ -105,24 +107,22 @@ func (w *turmoil) happen(n int) string {
 }
 
 // wanted are the logins of those who should have an account, sorted.
-func (w *turmoil) wanted() []string {
-	list := []string{"stan"}
+func (w *turmoil) wanted() (list []string) {
 	for n, p := range w.people {
 		if p.dn != "" && p.member && !p.locked {
 			list = append(list, login(n))
 		}
 	}
-	slices.Sort(list)
 	return list
 }
 
-// active are those who have one.
+// active are those who have one, of the same people.
 func (w *turmoil) active() (list []string) {
-	for name, doc := range w.app.accounts() {
-		if doc["active"] == true {
-			list = append(list, name)
+	accounts := w.app.accounts()
+	for n := range w.people {
+		if accounts[login(n)]["active"] == true {
+			list = append(list, login(n))
 		}
 	}
-	slices.Sort(list)
 	return list
 }
