@@ -49,8 +49,8 @@ func TestPushedTurmoil(t *testing.T) {
 	}
 	s.Log(did)
 	right := func() bool { return slices.Equal(w.active(), w.wanted()) }
-	s.claim(s.within(30*time.Second, right), "active are %v, and should be %v", w.active(), w.wanted())
-	s.claim(!s.within(2*time.Second, func() bool { return !right() }), "it stays so: active are %v", w.active())
+	stays := func() bool { return right() && !s.within(2*time.Second, func() bool { return !right() }) }
+	s.claim(s.within(30*time.Second, stays), "active are %v, and should be %v", w.active(), w.wanted())
 	s.claim(s.says("findings", "No findings"), "nobody is disputed")
 }
 
