@@ -133,6 +133,7 @@ func number(t *testing.T, name string, otherwise int) int {
 func (l *modelLab) history(seed int) modeltest.History {
 	h := l.generate.Example(seed)
 	l.aims.At(h, seed)
+	h.Follow(seed)
 	return h.Without(l.without)
 }
 
@@ -225,6 +226,9 @@ func (l *modelLab) report(t *testing.T, n int) {
 		} else if l.survey {
 			t.Log(text)
 		}
+	}
+	if rare := l.counts.BatchesBelow(l.enough(n)); len(rare) > 0 && (full || l.survey) {
+		t.Errorf("batches came up less than %d times in %d histories: %v", l.enough(n), n, rare)
 	}
 	for _, i := range slices.Sorted(maps.Keys(l.seeds)) {
 		t.Logf("%d histories break %q: seeds %v", len(l.seeds[i]), i, l.seeds[i])

@@ -98,7 +98,7 @@ func (w *world) options() reconcile.Options {
 	}
 	for n := range sourceCount {
 		o.Sources = append(o.Sources, reconcile.Source{
-			Name: sourceNames[n], Source: source{w, n}, Mapping: w.site.source, Directory: w.directory(n),
+			Name: sourceNames[n], Source: w.sourceOf(n), Mapping: w.site.source, Directory: w.directory(n),
 		})
 	}
 	for n, app := range w.applications {

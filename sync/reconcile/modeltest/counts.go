@@ -7,8 +7,9 @@ import (
 
 // A Counts says how often what came up together. It is safe for concurrent use.
 type Counts struct {
-	mu   sync.Mutex
-	came [faultCount][kindCount][crashCount]int
+	mu      sync.Mutex
+	came    [faultCount][kindCount][crashCount]int
+	batches [batchCount][crashCount]int
 }
 
 func (c *Counts) add(f Fault, k Kind, crash Crash, died bool) {

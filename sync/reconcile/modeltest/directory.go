@@ -45,8 +45,9 @@ func (w *world) snap() {
 
 // A source reads one base of a directory, with whatever is wrong with it now.
 type source struct {
-	world *world
-	n     int
+	world   *world
+	n       int
+	replica *replica // that is handed out; nil for the directory itself
 }
 
 var (
@@ -85,7 +86,7 @@ func (s source) PeopleAndFacts(ctx context.Context, facts *sources.ReadFacts) it
 				yield(identity.Person{}, fmt.Errorf("%w: the connection was cut", sources.ErrIncomplete))
 				return
 			}
-			if trouble == PersonGarbled && i == 0 {
+			if trouble == PersonGarbled && i == 0 || s.garbles(e) {
 				bad := &sources.PersonError{ID: s.person(e).ID, DN: s.dn(e), Err: errors.New("an attribute cannot be rendered")}
 				if !yield(identity.Person{ID: bad.ID}, bad) {
 					return
@@ -114,9 +115,10 @@ func (s source) read(ctx context.Context, facts *sources.ReadFacts) (seen []entr
 	if trouble == SourceDown {
 		return nil, trouble, errDown
 	}
-	snap := s.server(trouble)
+	snap := s.shown(s.server(trouble))
 	*facts = sources.ReadFacts{
 		Server: s.address(trouble), From: s.currency(snap), Until: s.currency(snap), Attributes: map[string]int{"departmentNumber": 0},
+		Missed: s.missed(),
 	}
 	for i, e := range s.base(snap, trouble) {
 		switch {

@@ -192,7 +192,8 @@ type Step struct {
 	Do     Kind
 	Choice int // of a hold, a person
 	Crash  Crash
-	At     int // how many writes, calls or reads go well before it
+	At     int   // how many writes, calls or reads go well before it
+	Batch  Batch `json:",omitzero"` // in which a followed source is told what has changed
 }
 
 // A Person of the company at the beginning.
@@ -204,7 +205,8 @@ type Person struct {
 
 // A History is a company and what happens to it.
 type History struct {
-	Shared bool // both sources are of one directory
-	People []Person
-	Steps  []Step
+	Shared   bool              // both sources are of one directory
+	Followed [sourceCount]bool `json:",omitzero"` // sources that follow their directory
+	People   []Person
+	Steps    []Step
 }

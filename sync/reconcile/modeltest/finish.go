@@ -20,6 +20,7 @@ const rounds = 5
 func (w *world) finish() error {
 	ctx := context.Background()
 	w.fault.Fault = NoFault
+	w.feed.begin(Step{}, Full)
 	if w.anchorEdited() {
 		w.model.edit(func(c *config) { c.number = [sourceCount]bool{} })
 	}

@@ -38,6 +38,7 @@ const (
 	EndsQuiet     Invariant = "R17 in the end nothing is written any more"
 	NothingOpen   Invariant = "R7 in the end no change is unsettled"
 	TrailHolds    Invariant = "R16 the trail holds together"
+	MissesTold    Invariant = "R21 what a directory did not tell of is told"
 	Works         Invariant = "a pass can be made"
 )
 
@@ -339,6 +340,9 @@ func (w *world) check(kind Kind, completed bool) error {
 		}
 	}
 	read := completed && (kind == Full || kind == Delta)
+	if read {
+		w.checkMissed(l)
+	}
 	for _, app := range w.applications {
 		app.keep(completed && kind == Full && w.fault.Fault == NoFault && !w.doubted(l))
 	}
@@ -456,7 +460,8 @@ func (w *world) checkLink(t int, link state.Link) {
 
 // honest reports whether what the last pass read of somebody's directory was the truth.
 func (w *world) honest(h *human) bool {
-	return w.faultOf(h.last().source, true) == NoFault && (!w.shared || !w.fault.ofSource())
+	return w.faultOf(h.last().source, true) == NoFault && (!w.shared || !w.fault.ofSource()) &&
+		(w.feed.whole || w.told(h)) // a full pass finds what was not told
 }
 
 // unread reports whether a target reads nothing of somebody's directory: nobody tells it that they have left. An order

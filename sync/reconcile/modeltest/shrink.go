@@ -21,13 +21,19 @@ func Shrink(h History, breaks func(History) bool) History {
 func shorter(h History) (list []History) {
 	for size := len(h.Steps) / 2; size > 0; size /= 2 {
 		for at := 0; at+size <= len(h.Steps); at += size {
-			list = append(list, History{h.Shared, h.People, slices.Delete(slices.Clone(h.Steps), at, at+size)})
+			list = append(list, h.with(h.People, slices.Delete(slices.Clone(h.Steps), at, at+size)))
 		}
 	}
 	for at := len(h.People) - 1; at >= 0 && len(h.People) > 1; at-- {
-		list = append(list, History{h.Shared, slices.Delete(slices.Clone(h.People), at, at+1), h.Steps})
+		list = append(list, h.with(slices.Delete(slices.Clone(h.People), at, at+1), h.Steps))
 	}
 	return list
+}
+
+// with is the history of other people and steps.
+func (h History) with(people []Person, steps []Step) History {
+	h.People, h.Steps = people, steps
+	return h
 }
 
 // simpler are the histories in which one thing of one step, or of one person, is left out.
@@ -40,6 +46,7 @@ func simpler(h History) (list []History) {
 			func(s *Step) { s.Deed = NoFault },
 			func(s *Step) { s.Crash = NoCrash },
 			func(s *Step) { s.Jump = 0 },
+			func(s *Step) { s.Batch = AtOnce },
 			func(s *Step) { s.Lasts = 1 },
 			func(s *Step) { s.Do = Full },
 			func(s *Step) { s.Do = Delta },
@@ -48,7 +55,7 @@ func simpler(h History) (list []History) {
 			if simplify(&one); one != s && one.Do <= s.Do {
 				steps := slices.Clone(h.Steps)
 				steps[at] = one
-				list = append(list, History{h.Shared, h.People, steps})
+				list = append(list, h.with(h.People, steps))
 			}
 		}
 	}
@@ -57,13 +64,13 @@ func simpler(h History) (list []History) {
 			p.Account = 0
 			people := slices.Clone(h.People)
 			people[at] = p
-			list = append(list, History{h.Shared, people, h.Steps})
+			list = append(list, h.with(people, h.Steps))
 		}
 	}
 	return list
 }
 
-// Without is the history less the edits, faults, kinds of step and crashes of those names.
+// Without is the history less the edits, faults, kinds of step, crashes and batches of those names.
 func (h History) Without(names []string) History {
 	steps := slices.Clone(h.Steps)
 	for i := range steps {
@@ -85,6 +92,9 @@ func (h History) Without(names []string) History {
 		if slices.Contains(names, s.Crash.String()) {
 			s.Crash = NoCrash
 		}
+		if slices.Contains(names, s.Batch.String()) {
+			s.Batch = AtOnce
+		}
 	}
-	return History{h.Shared, h.People, steps}
+	return h.with(h.People, steps)
 }

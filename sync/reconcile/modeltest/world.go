@@ -34,6 +34,7 @@ type world struct {
 	engine *reconcile.Engine
 
 	shared bool // both sources are of one directory
+	feed   feed
 
 	mu           sync.Mutex // guards what follows while the engine is at work
 	model        *model
@@ -77,7 +78,7 @@ type world struct {
 // synctest bubble: nothing in it waits for real time.
 func Play(site *Site, dir string, h History, log hclog.Logger, tell io.Writer, counts *Counts) ([]Violation, error) {
 	w := &world{
-		site: site, dir: dir, shared: h.Shared, log: log, tell: tell, memory: memory.New(), counts: counts,
+		site: site, dir: dir, shared: h.Shared, log: log, tell: tell, memory: memory.New(), counts: counts, feed: feed{followed: h.Followed},
 		model:    &model{ordered: map[int]bool{}, anchors: map[string]int{}},
 		standing: map[place]member{}, returned: map[inHold]bool{}, released: map[place]bool{}, unknown: map[place]member{},
 		closedBefore: map[place]bool{}, linked: map[place]bool{},
@@ -154,7 +155,7 @@ func (w *world) start() error {
 	if w.trail, err = audit.Open(filepath.Join(w.dir, "audit.jsonl"), audit.Head(head), 0); err != nil {
 		return err
 	}
-	w.engine = reconcile.New(w.options())
+	w.engine, w.feed.replicas = reconcile.New(w.options()), [sourceCount]*replica{}
 	return nil
 }
 
@@ -232,6 +233,7 @@ func (w *world) take(s Step) error {
 	}
 	for i, e := range s.Edits {
 		w.edit(e, s.Who[i], s.To)
+		w.note()
 	}
 	if err := w.prepare(s); err != nil {
 		return err
@@ -308,6 +310,7 @@ func (w *world) do(kind Kind, act func(context.Context) error, s Step) error {
 	ctx, cancel := context.WithCancel(context.Background())
 	w.cancel = cancel
 	w.stumble = index(w.fault.Fault == StoreFails) * (1 + s.Choice)
+	w.feed.begin(s, kind)
 	done := act(ctx)
 	cancel()
 	w.mu.Lock()
@@ -317,6 +320,7 @@ func (w *world) do(kind Kind, act func(context.Context) error, s Step) error {
 	for _, f := range []Fault{w.fault.Fault, s.Deed} {
 		w.counts.add(f, kind, s.Crash, died)
 	}
+	w.counts.took(w.feed.came, s.Crash, died)
 	for _, app := range w.applications {
 		app.noticed(died)
 	}
@@ -367,10 +371,14 @@ func (w *world) miss() {
 		if h.entry == nil || len(h.anchors) == 1 || h.read == h.entry.anchor {
 			continue
 		}
-		for t, s := range w.model.shares[n] {
-			s.leaves, s.edited = true, nil
-			w.back(place{n, t})
-		}
+		w.missOne(n)
+	}
+}
+
+func (w *world) missOne(n int) {
+	for t, s := range w.model.shares[n] {
+		s.leaves, s.edited = true, nil
+		w.back(place{n, t})
 	}
 }
 
