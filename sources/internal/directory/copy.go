@@ -90,6 +90,7 @@ func (s *source) copyFrom(ctx context.Context, url string, read func(n int)) (f 
 	if err := m.findContainers(ctx, f.session, s.everywhere()); err != nil {
 		return f, err
 	}
+	clear(m.untold) // everything was read
 	m.groups.changed = s.groups != nil
 	return f, s.regroup(ctx, f.session, &f)
 }

@@ -83,6 +83,7 @@ func stateOf(t testing.TB, s *source, full bool) readState {
 	for _, p := range personal {
 		found.Personal = append(found.Personal, p.Error())
 	}
+	slices.Sort(found.Personal)
 	return found
 }
 
@@ -147,8 +148,8 @@ type wild struct {
 	n     int
 }
 
-// compare does much, and compares what following shows with what reading everything does.
-func (w *wild) compare(follows, reads *source, steps int) {
+// begin makes units to move people and each other into.
+func (w *wild) begin() {
 	t, s := w.t, w.server
 	w.r = rand.New(rand.NewPCG(seed(t), 2))
 	w.units = []string{s.PeopleDN()}
@@ -159,6 +160,12 @@ func (w *wild) compare(follows, reads *source, steps int) {
 		}
 		w.units = append(w.units, s.AddUnit(t, name, below))
 	}
+}
+
+// compare does much, and compares what following shows with what reading everything does.
+func (w *wild) compare(follows, reads *source, steps int) {
+	t := w.t
+	w.begin()
 	stateOf(t, follows, false)
 	followed := follows.follower.mirror
 	if followed == nil {

@@ -80,6 +80,7 @@ type mirror struct {
 	people, groups *entries
 	containers     map[uuid]string // the DNs, normalised, of the entries that hold people or groups, as far up as the bases
 	parents        map[string]bool // the DNs of such entries that are not among them yet
+	untold         map[uuid]bool   // of those, who came to hold somebody without being told of: they may hold others
 
 	// unsettled are DNs that mean somebody else than before, or nobody. OpenLDAP's overlays refint and memberof put the
 	// new name into groups, or take the old one out, in their own time, and tell nobody.
@@ -112,7 +113,7 @@ type place struct {
 func newMirror(folder, url string, f feed) (*mirror, error) {
 	m := &mirror{
 		url: url, feed: f, people: &entries{at: map[uuid]place{}}, groups: &entries{at: map[uuid]place{}},
-		containers: map[uuid]string{}, parents: map[string]bool{}, unsettled: map[string]unsettled{},
+		containers: map[uuid]string{}, parents: map[string]bool{}, untold: map[uuid]bool{}, unsettled: map[string]unsettled{},
 		folder: folder, spare: spare,
 	}
 	return m, m.create()
@@ -336,6 +337,12 @@ func (m *mirror) findContainers(ctx context.Context, session *session, bases []s
 			id, err := m.identify(entry)
 			if err != nil {
 				return err
+			}
+			switch old, known := m.containers[id]; {
+			case !known:
+				m.untold[id] = true
+			case old != dn: // who is in it was read where it was
+				return &rereadError{old + " is " + dn + " by now, without a word"}
 			}
 			m.containers[id] = dn
 		}

@@ -53,9 +53,6 @@ func (u *update) apply(ctx context.Context, found *changes) error {
 		return &rereadError{fmt.Sprintf("%d entries have changed", len(found.now)+len(found.gone))}
 	}
 	for _, id := range found.gone {
-		if _, again := found.now[id]; again {
-			continue
-		}
 		if err := u.drop(id); err != nil {
 			return err
 		}
@@ -69,12 +66,13 @@ func (u *update) apply(ctx context.Context, found *changes) error {
 	return u.read(ctx)
 }
 
-// drop forgets an entry that is gone.
+// drop forgets an entry that is gone. It is looked for all the same, with what was below it: what is told may be of before.
 func (u *update) drop(id uuid) error {
 	if old, held := u.m.containers[id]; held {
-		u.moved = append(u.moved, old)
+		u.moved, u.below = append(u.moved, old), append(u.below, old)
 		delete(u.m.containers, id)
 	}
+	u.changed = append(u.changed, id)
 	for _, of := range []*entries{u.m.people, u.m.groups} {
 		if err := u.forget(of, id); err != nil {
 			return err
@@ -164,15 +162,16 @@ func (u *update) settle(ctx context.Context) error {
 func (u *update) sort(id uuid, dn string) {
 	old, held := u.m.containers[id]
 	if normal, err := normalDN(dn); held && (err != nil || normal != old) {
-		u.moved, u.below = append(u.moved, old), append(u.below, dn)
+		u.moved, u.below = append(u.moved, old), append(u.below, dn, old) // its new name may be one of before
 		delete(u.m.containers, id)
 	}
 	_, person := u.m.people.at[id]
 	_, group := u.m.groups.at[id]
 	inside := inAny(dn, u.s.everywhere())
-	if !person && !group && !held && inside {
+	if !person && !group && inside && (!held || u.m.untold[id]) {
 		u.below = append(u.below, dn) // it may be a container that came with people in it
 	}
+	delete(u.m.untold, id)
 	if person || group || inside {
 		u.changed = append(u.changed, id)
 	}

@@ -31,7 +31,7 @@ func controller(f *fake, number *atomic.Int64) *fake {
 			entry(w, q)
 			return
 		default:
-			w.entry(q.base, "isDeleted", "TRUE", "objectGUID", fmt.Sprintf("%016d", len(q.base)))
+			w.entry(q.base, "isDeleted", "TRUE", "objectGUID", fmt.Sprintf("%-16.16s", q.base))
 		}
 		w.done(0)
 	}
@@ -92,7 +92,7 @@ func TestLatestOfAGroupInRanges(t *testing.T) {
 				_, _ = fmt.Sscanf(option, "range=%d-*", &from)
 				ranged(w, from)
 			} else {
-				w.entry(q.base, "objectGUID", fmt.Sprintf("%016d", len(q.base)))
+				w.entry(q.base, "objectGUID", fmt.Sprintf("%-16.16s", q.base))
 			}
 			w.done(0)
 		},
