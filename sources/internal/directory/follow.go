@@ -127,7 +127,8 @@ func (s *source) everywhere() []string {
 	return slices.Concat(s.bases, s.groups.bases)
 }
 
-// catchUp brings the mirror up to date, and returns how current the server was before it was asked.
+// catchUp brings the mirror up to date, and returns how current the server was before it was asked. What changes meanwhile
+// is taken in as well: a group with the new name of somebody who has the old one still would show that they have left it.
 func (s *source) catchUp(ctx context.Context, f *followed) (*session, sources.Currency, error) {
 	if f.session != nil && !f.session.usable() {
 		f.session.close()
@@ -140,31 +141,43 @@ func (s *source) catchUp(ctx context.Context, f *followed) (*session, sources.Cu
 		}
 		f.session = session
 	}
+	var current sources.Currency
+	for range mostTries {
+		now, changed, err := s.step(ctx, f)
+		if err != nil {
+			return nil, nil, err
+		}
+		if current = now; !changed {
+			break
+		}
+	}
+	return f.session, current, nil
+}
+
+// step takes in what has changed, and returns how current the server was before it was asked.
+func (s *source) step(ctx context.Context, f *followed) (current sources.Currency, changed bool, err error) {
 	m, session := f.mirror, f.session
-	current := session.currency(ctx, s.bases)
+	current = session.currency(ctx, s.bases)
 	position, err := m.feed.position(current)
 	if err != nil {
-		return nil, nil, err
+		return nil, false, err
 	}
 	u := update{
 		s: s, session: session, m: m, members: f.members, before: map[uuid]string{}, after: map[uuid]string{},
 	}
-	if !maps.Equal(position, m.until) {
+	if changed = !maps.Equal(position, m.until); changed {
 		if err := u.ask(ctx, position); err != nil {
-			return nil, nil, err
+			return nil, false, err
 		}
 	}
 	if err := u.settle(ctx); err != nil {
-		return nil, nil, err
+		return nil, false, err
 	}
 	if err := s.regroup(ctx, session, f); err != nil {
-		return nil, nil, err
-	}
-	if err := m.compact(); err != nil {
-		return nil, nil, err
+		return nil, false, err
 	}
 	m.until = position
-	return session, current, nil
+	return current, changed, m.compact()
 }
 
 // regroup reads the groups of the mirror, where one of them has changed.
@@ -187,7 +200,8 @@ func (s *source) regroup(ctx context.Context, session *session, f *followed) err
 	return nil
 }
 
-// mostTries is how often two mirrors are brought up to date until they are so at one instant.
+// mostTries is how often a mirror is brought up to date until nothing changes meanwhile, and two until they are so at one
+// instant.
 const mostTries = 5
 
 // missed compares what was followed with what a whole read has found since. Where the two cannot be brought to one

@@ -80,7 +80,7 @@ type mirror struct {
 	people, groups *entries
 	containers     map[uuid]string // the DNs, normalised, of the entries that hold people or groups, as far up as the bases
 	parents        map[string]bool // the DNs of such entries that are not among them yet
-	untold         map[uuid]bool   // of those, who came to hold somebody without being told of: they may hold others
+	untold         map[uuid]bool   // of those, which came to hold somebody without a word: they may hold others
 
 	// unsettled are DNs that mean somebody else than before, or nobody. OpenLDAP's overlays refint and memberof put the
 	// new name into groups, or take the old one out, in their own time, and tell nobody.

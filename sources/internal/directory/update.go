@@ -66,7 +66,8 @@ func (u *update) apply(ctx context.Context, found *changes) error {
 	return u.read(ctx)
 }
 
-// drop forgets an entry that is gone. It is looked for all the same, with what was below it: what is told may be of before.
+// drop forgets an entry that is gone. It is looked for all the same, with what was below it: what is told may be of
+// before.
 func (u *update) drop(id uuid) error {
 	if old, held := u.m.containers[id]; held {
 		u.moved, u.below = append(u.moved, old), append(u.below, old)
