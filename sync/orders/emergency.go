@@ -79,14 +79,18 @@ func (d *Desk) Sweep(ctx context.Context, o Order) (out Swept, err error) {
 	if err != nil {
 		return out, err
 	}
-	whom, err := d.names(ctx, person)
+	key, err := d.rememberedKey(ctx, person)
+	if err != nil {
+		return out, err
+	}
+	whom, err := d.names(ctx, person, key)
 	if err != nil {
 		return out, err
 	}
 	now := d.Now()
 	err = d.Ledger.Update(ctx, func(w *state.Writer) error {
 		for _, one := range whom {
-			order := state.Closure{Person: one.ID, Reason: o.Reason, At: now, Rehire: d.rehireKey(person)}
+			order := state.Closure{Person: one.ID, Reason: o.Reason, At: now, Rehire: key}
 			if err := errors.Join(w.PutClosure(order), holds.Overrule(w, one.ID)); err != nil {
 				return err
 			}
@@ -122,9 +126,8 @@ func (d *Desk) Sweep(ctx context.Context, o Order) (out Swept, err error) {
 
 // names are somebody under every anchor by which they are remembered, by the rehire key: the one that the order names
 // comes first. Their accounts may be linked to any of them.
-func (d *Desk) names(ctx context.Context, person identity.Person) (list []identity.Person, err error) {
+func (d *Desk) names(ctx context.Context, person identity.Person, key string) (list []identity.Person, err error) {
 	list = []identity.Person{person}
-	key := d.rehireKey(person)
 	if key == "" {
 		return list, nil
 	}
@@ -158,6 +161,22 @@ func (d *Desk) rehireKey(person identity.Person) string {
 		return "" // their entry says nothing that could be understood
 	}
 	return key
+}
+
+// rememberedKey is rehireKey, or else, of somebody whose entry cannot be read now, the one that it had.
+func (d *Desk) rememberedKey(ctx context.Context, person identity.Person) (string, error) {
+	if key := d.rehireKey(person); key != "" {
+		return key, nil
+	}
+	var known state.Person
+	err := d.Ledger.View(ctx, func(r *state.Reader) (err error) {
+		known, _, err = r.Person(person.ID)
+		return err
+	})
+	if err != nil {
+		return "", fmt.Errorf("read the state: %w", err)
+	}
+	return known.Rehire, nil
 }
 
 // noteOwn remembers that a source signs in as this person, whose accounts are not closed then (R5).

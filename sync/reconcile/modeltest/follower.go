@@ -59,15 +59,19 @@ func (h *History) Follow(seed int) {
 	}
 	told := []Step{toldStep(r), toldStep(r), toldStep(r)}
 	told[2].Crash, told[2].At = Crash(r.IntN(int(crashCount))), r.IntN(4)
+	if r.IntN(3) > 0 {
+		told[1].Batch = told[2].Batch // what is out of order needs something that waits
+	}
 	h.Steps = slices.Insert(h.Steps, r.IntN(len(h.Steps)+1), told...)
 }
 
 // toldStep is a step in which people change and are told of.
 func toldStep(r *rand.Rand) Step {
 	edit := func() Edit { return Edit(1 + r.IntN(int(EditScope)-1)) }
+	told := []Batch{Trickling, Reordered, Reordered, Repeated, Poisoned, Unclear, Forgotten}
 	return Step{
 		Edits: [2]Edit{edit(), edit()}, Who: [2]int{r.IntN(12), r.IntN(12)}, To: r.IntN(60), Jump: r.IntN(len(jumps)), Lasts: 1,
-		Do: Delta, Choice: r.IntN(12), Batch: 1 + Batch(r.IntN(int(batchCount)-1)),
+		Do: Delta, Choice: r.IntN(12), Batch: told[r.IntN(len(told))],
 	}
 }
 
@@ -354,7 +358,10 @@ func (w *world) believe(n int, r *replica) {
 			continue
 		}
 		if _, there := shown[h.entry.anchor]; !there || r.garbled[h.entry.anchor] {
-			w.missOne(who) // nobody sees that they are back, under another anchor
+			w.missOne(who) // nobody sees that they are back, under another anchor: who they were may be proven deleted
+			for _, s := range w.model.shares[who] {
+				s.left = identity.ByAbsence
+			}
 		}
 	}
 }

@@ -73,7 +73,7 @@ func (m *model) strength(p place) identity.Strength {
 	switch {
 	case m.config.in(h, p.target):
 		return identity.Unproven
-	case h.entry == nil, h.entry.place == outside && len(h.gone) > 0: // of who they were
+	case h.entry == nil, (h.entry.place == outside || !h.entry.active) && len(h.gone) > 0: // of who they were
 		return identity.ByAbsence
 	case !h.entry.active && h.entry.place != outside:
 		return identity.ByState
