@@ -188,7 +188,7 @@ func (r *Reader) Tombstone(target, externalID, userName string) (t Tombstone, by
 	return t, false, ok, err
 }
 
-// Tombstones returns those of every target; one that is known by two names comes twice.
+// Tombstones returns those of every target; one that is known by several names comes as often.
 func (r *Reader) Tombstones() iter.Seq2[Tombstone, error] {
 	return scan(r, tombs, nil, decodeTombstone)
 }

@@ -312,6 +312,7 @@ type Tombstone struct {
 	Name       string             `cbor:"2,keyasint,omitempty"`
 	Account    identity.AccountID `cbor:"3,keyasint,omitempty"`
 	UserName   string             `cbor:"4,keyasint,omitempty"`
+	AskedName  string             `cbor:"7,keyasint,omitempty"` // as Link's
 	ExternalID string             `cbor:"5,keyasint,omitempty"`
 	At         time.Time          `cbor:"6,keyasint,omitzero"` // when it was proven gone
 }
@@ -319,7 +320,7 @@ type Tombstone struct {
 // Tombstone is what is remembered of a link whose account was proven gone.
 func (l Link) Tombstone(at time.Time) Tombstone {
 	return Tombstone{
-		Target: l.Target, Person: l.Person, Name: l.Name, Account: l.Account, UserName: l.UserName,
+		Target: l.Target, Person: l.Person, Name: l.Name, Account: l.Account, UserName: l.UserName, AskedName: l.AskedName,
 		ExternalID: l.ExternalID, At: at,
 	}
 }
@@ -329,8 +330,10 @@ func (t Tombstone) keys() (list []key) {
 	if t.ExternalID != "" {
 		list = append(list, makeKey(t.Target, "externalId", t.ExternalID))
 	}
-	if t.UserName != "" {
-		list = append(list, makeKey(t.Target, "userName", strings.ToLower(t.UserName)))
+	for _, name := range []string{t.UserName, t.AskedName} {
+		if name != "" {
+			list = append(list, makeKey(t.Target, "userName", strings.ToLower(name)))
+		}
 	}
 	return list
 }

@@ -319,7 +319,7 @@ func testDue(t *testing.T, store state.Store, _ Suite) {
 
 func testTombstones(t *testing.T, store state.Store, _ Suite) {
 	l := state.NewLedger(store)
-	tomb := state.Tombstone{Target: "wiki", Person: bob, Name: "bob", Account: "7", UserName: "Bob", ExternalID: "x", At: day1}
+	tomb := state.Tombstone{Target: "wiki", Person: bob, Name: "bob", Account: "7", UserName: "Bob", AskedName: "Rob", ExternalID: "x", At: day1}
 	write(t, l, func(w *state.Writer) error {
 		epoch, err := w.NextEpoch(0)
 		if err == nil && epoch != 1 {
@@ -335,6 +335,7 @@ func testTombstones(t *testing.T, store state.Store, _ Suite) {
 		{"wiki", "x", "carol", true, true},
 		{"wiki", "y", "bOB", false, true},
 		{"wiki", "", "bob", false, true},
+		{"wiki", "", "rob", false, true},
 		{"wiki", "X", "", false, false},
 		{"wiki", "", "", false, false},
 		{"wik", "x", "bob", false, false},

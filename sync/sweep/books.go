@@ -273,6 +273,7 @@ func LeaveTombstone(w *state.Writer, gone state.Link, at time.Time) error {
 		return err
 	}
 	if ok && link.Account == gone.Account {
+		gone.AskedName = link.AskedName // it may have been given that name
 		if err := w.DeleteLink(gone.Target, gone.Person); err != nil {
 			return err
 		}
