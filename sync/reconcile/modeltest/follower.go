@@ -10,6 +10,7 @@ import (
 	"slices"
 
 	"github.com/dirsweep/dirsweep/sources"
+	"github.com/dirsweep/dirsweep/state"
 	"github.com/dirsweep/dirsweep/sync/identity"
 )
 
@@ -41,15 +42,15 @@ func (b Batch) MarshalText() ([]byte, error) { return []byte(b.String()), nil }
 // UnmarshalText reads it.
 func (b *Batch) UnmarshalText(text []byte) error { return named(b, batchNames[:], text) }
 
-// Follow makes the history of a seed one whose directories are followed, one of them or both: two of three histories are.
+// Follow makes the history of a seed one whose directories are followed, one of them or both: most histories are.
 // A few steps more see to it that something is told: a process that has died, a directory that was down and a full pass
 // begin with a whole read.
 func (h *History) Follow(seed int) {
 	r := rand.New(rand.NewPCG(uint64(seed), 0x666f6c6c6f77))
 	switch r.IntN(6) {
-	case 0, 1:
+	case 0:
 		return
-	case 2:
+	case 1:
 		h.Followed[r.IntN(sourceCount)] = true
 	default:
 		h.Followed = [sourceCount]bool{true, true}
@@ -58,7 +59,8 @@ func (h *History) Follow(seed int) {
 		h.Steps[i].Batch = Batch(r.IntN(int(batchCount)))
 	}
 	told := []Step{toldStep(r), toldStep(r), toldStep(r)}
-	told[2].Crash, told[2].At = Crash(r.IntN(int(crashCount))), r.IntN(4)
+	crashes := []Crash{NoCrash, BeforeStore, AfterStore, BeforeCall, BeforeCall, AfterCall, AfterCall, DuringRead} // the rarer ones twice
+	told[2].Crash, told[2].At = crashes[r.IntN(len(crashes))], r.IntN(4)
 	if r.IntN(3) > 0 {
 		told[1].Batch = told[2].Batch // what is out of order needs something that waits
 	}
@@ -68,7 +70,7 @@ func (h *History) Follow(seed int) {
 // toldStep is a step in which people change and are told of.
 func toldStep(r *rand.Rand) Step {
 	edit := func() Edit { return Edit(1 + r.IntN(int(EditScope)-1)) }
-	told := []Batch{Trickling, Reordered, Reordered, Repeated, Poisoned, Unclear, Forgotten}
+	told := []Batch{Trickling, Trickling, Reordered, Reordered, Reordered, Reordered, Poisoned, Poisoned, Forgotten} // the others come by themselves
 	return Step{
 		Edits: [2]Edit{edit(), edit()}, Who: [2]int{r.IntN(12), r.IntN(12)}, To: r.IntN(60), Jump: r.IntN(len(jumps)), Lasts: 1,
 		Do: Delta, Choice: r.IntN(12), Batch: told[r.IntN(len(told))],
@@ -389,7 +391,7 @@ func (w *world) told(h *human) bool {
 // checkMissed looks at whether it is said that a directory did not tell of everything.
 func (w *world) checkMissed(l look) {
 	for n, r := range w.feed.replicas {
-		if r == nil || w.faultOf(n, true) != NoFault || w.anchorEdited() || w.doubted(l) {
+		if r == nil || w.faultOf(n, true) != NoFault || w.fault.Fault == StoreFails || w.anchorEdited() || w.doubted(l) {
 			continue // nothing is said of what is not believed
 		}
 		said := false
@@ -400,6 +402,53 @@ func (w *world) checkMissed(l look) {
 			w.broken(MissesTold, "%s: %d missed, said %v", sourceNames[n], r.missed.Count, said)
 		}
 	}
+}
+
+// checkDone looks at whether what was told of people was done: their title is what nothing but a change of it decides.
+func (w *world) checkDone(l look) error {
+	if w.fault.Fault != NoFault || w.anchorEdited() || w.doubted(l) {
+		return nil
+	}
+	for t, links := range l.links {
+		if rests, err := w.rests(t); err != nil {
+			return err
+		} else if rests {
+			continue
+		}
+		for _, link := range links {
+			n, _ := w.model.human(link.Person.Anchor)
+			acc, h, p := w.applications[t].accounts[link.Account], w.model.humans[n], place{n, t}
+			if acc == nil || acc.owner != n || acc.touched || !acc.Active || link.State != identity.LinkActive || w.model.ordered[n] ||
+				!w.model.config.in(h, t) || h.entry.anchor != link.Person.Anchor || w.feed.replicas[h.entry.source] == nil ||
+				!w.honest(h) || w.waits(l, p) || w.disputed(w.own(p), h, t) {
+				continue
+			}
+			if got := acc.Attributes["title"].Text(); got != h.entry.title {
+				w.broken(ToldIsDone, "%s: %s of %s has the title %q, wants %q", targetNames[t], acc.ID, w.who(n), got, h.entry.title)
+			}
+		}
+	}
+	return nil
+}
+
+// waits reports whether something is open of somebody at a target.
+func (w *world) waits(l look, p place) bool {
+	step := w.stepOf(l, p, "")
+	return step.Status.Open() || slices.ContainsFunc(l.holds, func(h hold) bool {
+		return slices.ContainsFunc(h.members, func(m member) bool { return m.place == p })
+	}) || slices.ContainsFunc(l.unsettled, func(c identity.Change) bool {
+		return c.Target == targetNames[p.target] && w.bears(c.Person.Anchor, p.human)
+	})
+}
+
+// rests reports whether a target is left alone for a while.
+func (w *world) rests(t int) (rests bool, err error) {
+	err = w.ledger.View(context.Background(), func(r *state.Reader) error {
+		rec, _, err := r.Target(targetNames[t])
+		rests = rec.Next.After(w.now()) || rec.PausedUntil.After(w.now())
+		return err
+	})
+	return rests, err
 }
 
 // took counts the batches of a step.

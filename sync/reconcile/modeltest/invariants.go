@@ -38,6 +38,7 @@ const (
 	EndsQuiet     Invariant = "R17 in the end nothing is written any more"
 	NothingOpen   Invariant = "R7 in the end no change is unsettled"
 	TrailHolds    Invariant = "R16 the trail holds together"
+	ToldIsDone    Invariant = "R9 what was told of somebody is done"
 	MissesTold    Invariant = "R21 what a directory did not tell of is told"
 	Works         Invariant = "a pass can be made"
 )
@@ -342,6 +343,9 @@ func (w *world) check(kind Kind, completed bool) error {
 	read := completed && (kind == Full || kind == Delta)
 	if read {
 		w.checkMissed(l)
+		if err := w.checkDone(l); err != nil {
+			return err
+		}
 	}
 	for _, app := range w.applications {
 		app.keep(completed && kind == Full && w.fault.Fault == NoFault && !w.doubted(l))
