@@ -59,7 +59,7 @@ func (h *History) Follow(seed int) {
 		h.Steps[i].Batch = Batch(r.IntN(int(batchCount)))
 	}
 	told := []Step{toldStep(r), toldStep(r), toldStep(r)}
-	crashes := []Crash{NoCrash, BeforeStore, AfterStore, BeforeCall, BeforeCall, AfterCall, AfterCall, DuringRead} // the rarer ones twice
+	crashes := []Crash{NoCrash, BeforeStore, AfterStore, BeforeCall, BeforeCall, AfterCall, AfterCall, DuringRead}
 	told[2].Crash, told[2].At = crashes[r.IntN(len(crashes))], r.IntN(4)
 	if r.IntN(3) > 0 {
 		told[1].Batch = told[2].Batch // what is out of order needs something that waits
@@ -70,7 +70,9 @@ func (h *History) Follow(seed int) {
 // toldStep is a step in which people change and are told of.
 func toldStep(r *rand.Rand) Step {
 	edit := func() Edit { return Edit(1 + r.IntN(int(EditScope)-1)) }
-	told := []Batch{Trickling, Trickling, Reordered, Reordered, Reordered, Reordered, Poisoned, Poisoned, Forgotten} // the others come by themselves
+	told := []Batch{ // the others come by themselves
+		Trickling, Trickling, Reordered, Reordered, Reordered, Reordered, Poisoned, Poisoned, Forgotten,
+	}
 	return Step{
 		Edits: [2]Edit{edit(), edit()}, Who: [2]int{r.IntN(12), r.IntN(12)}, To: r.IntN(60), Jump: r.IntN(len(jumps)), Lasts: 1,
 		Do: Delta, Choice: r.IntN(12), Batch: told[r.IntN(len(told))],
@@ -178,13 +180,6 @@ func (r *replica) read(anchor string, now map[string]entry) {
 func (r *replica) tell(b Batch, choice int, now map[string]entry, change int) (came bool) {
 	changed := r.untold(now, change)
 	told, spoiled := slices.Clone(changed), ""
-	some := slices.DeleteFunc(slices.Clone(changed), func(anchor string) bool {
-		_, there := now[anchor]
-		return b == Poisoned && !there // nothing of the deleted has to be read
-	})
-	if len(some) > 0 {
-		spoiled = some[choice%len(some)]
-	}
 	switch b {
 	case Trickling:
 		told = nil
@@ -201,8 +196,12 @@ func (r *replica) tell(b Batch, choice int, now map[string]entry, change int) (c
 		came = len(r.last) > 0
 		told = append(told, r.last...)
 	case Forgotten:
-		came = spoiled != ""
-		told = slices.DeleteFunc(told, func(anchor string) bool { return anchor == spoiled })
+		if came = len(told) > 0; came {
+			spoiled = told[choice%len(told)]
+			told = slices.DeleteFunc(told, func(anchor string) bool { return anchor == spoiled })
+		}
+	case Poisoned:
+		spoiled, came = somebody(changed, choice, now)
 	}
 	for _, anchor := range told {
 		r.read(anchor, now)
@@ -213,10 +212,19 @@ func (r *replica) tell(b Batch, choice int, now map[string]entry, change int) (c
 	switch {
 	case b == Forgotten && came:
 		r.forgotten[spoiled] = now[spoiled]
-	case b == Poisoned && spoiled != "":
-		r.garbled[spoiled], came = true, true
+	case b == Poisoned && came:
+		r.garbled[spoiled] = true
 	}
 	return came
+}
+
+// somebody picks one of those who have changed and are there: nothing of the deleted has to be read.
+func somebody(changed []string, choice int, now map[string]entry) (anchor string, ok bool) {
+	there := slices.DeleteFunc(slices.Clone(changed), func(anchor string) bool { return now[anchor] == entry{} })
+	if len(there) == 0 {
+		return "", false
+	}
+	return there[choice%len(there)], true
 }
 
 // A follower is a source that follows its directory.
@@ -404,9 +412,9 @@ func (w *world) checkMissed(l look) {
 	}
 }
 
-// checkDone looks at whether what was told of people was done: their title is what nothing but a change of it decides.
+// checkDone looks at whether what was told of people was done, by what nothing but their entry decides: the title.
 func (w *world) checkDone(l look) error {
-	if w.fault.Fault != NoFault || w.anchorEdited() || w.doubted(l) {
+	if w.fault.Fault != NoFault || w.away || w.anchorEdited() || w.doubted(l) {
 		return nil
 	}
 	for t, links := range l.links {
@@ -417,18 +425,28 @@ func (w *world) checkDone(l look) error {
 		}
 		for _, link := range links {
 			n, _ := w.model.human(link.Person.Anchor)
-			acc, h, p := w.applications[t].accounts[link.Account], w.model.humans[n], place{n, t}
-			if acc == nil || acc.owner != n || acc.touched || !acc.Active || link.State != identity.LinkActive || w.model.ordered[n] ||
-				!w.model.config.in(h, t) || h.entry.anchor != link.Person.Anchor || w.feed.replicas[h.entry.source] == nil ||
-				!w.honest(h) || w.waits(l, p) || w.disputed(w.own(p), h, t) {
+			acc, p := w.applications[t].accounts[link.Account], place{n, t}
+			if acc == nil || acc.owner != n || !w.plain(acc, link, p) || w.waits(l, p) {
 				continue
 			}
-			if got := acc.Attributes["title"].Text(); got != h.entry.title {
-				w.broken(ToldIsDone, "%s: %s of %s has the title %q, wants %q", targetNames[t], acc.ID, w.who(n), got, h.entry.title)
+			if got, want := acc.Attributes["title"].Text(), w.model.humans[n].entry.title; got != want {
+				w.broken(ToldIsDone, "%s: %s of %s has the title %q, wants %q", targetNames[t], acc.ID, w.who(n), got, want)
 			}
 		}
 	}
 	return nil
+}
+
+// plain reports whether an account is in use, and nothing decides of it but what a directory that is followed tells.
+func (w *world) plain(acc *account, link state.Link, p place) bool {
+	h := w.model.humans[p.human]
+	switch {
+	case acc.touched, !acc.Active, link.State != identity.LinkActive:
+		return false
+	case w.model.ordered[p.human], !w.model.config.in(h, p.target), h.entry.anchor != link.Person.Anchor:
+		return false
+	}
+	return w.feed.replicas[h.entry.source] != nil && w.honest(h) && !w.disputed(w.own(p), h, p.target)
 }
 
 // waits reports whether something is open of somebody at a target.

@@ -593,7 +593,10 @@ func (w *world) stand(l look) {
 		}
 	}
 	for p, held := range w.standing {
-		if in := (inHold{p, held.hold}); w.returned[in] && !listed[in] {
+		in := inHold{p, held.hold}
+		acc := w.applications[p.target].accounts[held.account]
+		closed := acc != nil && !acc.Active // by hand: there is nothing to hold any more, and opening it is another matter
+		if (w.returned[in] || closed) && !listed[in] {
 			delete(w.standing, p) // they were seen back, and have left once more, unseen, by the time the hold lets go of them
 		}
 	}

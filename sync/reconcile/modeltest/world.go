@@ -261,6 +261,8 @@ func (w *world) learn() {
 	}
 	w.forget()
 	switch w.fault.Fault {
+	case MembersHidden:
+		w.hideNew()
 	case AttributeLost:
 		w.lose()
 	case StaleServer:
@@ -360,6 +362,21 @@ func (w *world) hide() {
 				s.leaves, s.edited = true, nil
 				w.back(place{n, t})
 			}
+		}
+	}
+}
+
+// hideNew takes those whom nobody has read yet for members of nothing while groups hide theirs: what was never seen is not
+// missed.
+func (w *world) hideNew() {
+	for n, h := range w.model.humans {
+		if h.entry == nil || h.read != "" || h.entry.source != w.fault.where%sourceCount {
+			continue
+		}
+		seen, alone := *h, *h.entry
+		alone.groups, seen.entry = [groupCount]bool{}, &alone
+		for t, s := range w.model.shares[n] {
+			w.model.learn(&seen, t, s)
 		}
 	}
 }
