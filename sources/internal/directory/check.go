@@ -33,9 +33,7 @@ func (s *source) Check(ctx context.Context) ([]string, error) {
 		if err := s.checkPeople(ctx, session, bases, say); err != nil {
 			return err
 		}
-		for _, dn := range s.exclusions(ctx, session) {
-			say("nobody below %s is read: whoever is moved there leaves", dn)
-		}
+		s.checkSetAside(ctx, session, say)
 		s.checkFilter(say)
 		s.checkChanges(ctx, session, say)
 		roots, err := s.roots(ctx, session)
@@ -111,6 +109,20 @@ func (s *source) checkPeople(ctx context.Context, session *session, bases []stri
 	}
 	s.checkFacts(facts, groups, say)
 	return nil
+}
+
+// checkSetAside tells of FreeIPA's people who are none, where they are among those who are read.
+func (s *source) checkSetAside(ctx context.Context, session *session, say func(string, ...any)) {
+	for _, suffix := range suffixes(session.known(ctx).contexts, s.bases) {
+		const dn = "cn=accounts,cn=provisioning,"
+		if !slices.ContainsFunc(s.bases, func(base string) bool { return within(dn+suffix, base) }) || inAny(dn+suffix, s.excluded) {
+			continue
+		}
+		if entry, err := session.read(ctx, dn+suffix, "1.1"); err == nil && entry != nil {
+			say("base_dn takes in %s: who is preserved there has left, and who is staged there is not there yet; neither is active",
+				dn+suffix)
+		}
+	}
 }
 
 // checkFilter names what a filter hides that dirsweep is there to see.

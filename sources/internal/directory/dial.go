@@ -66,10 +66,9 @@ type session struct {
 	timeout time.Duration
 	tls     string // for people: "TLS 1.3", or "no TLS"
 
-	server   *server  // nil until asked for
-	self     *account // nil until asked for
-	excluded []string // DNs below which nobody is read; nil until asked for
-	classes  []string // the schema's object classes; nil until asked for
+	server  *server  // nil until asked for
+	self    *account // nil until asked for
+	classes []string // the schema's object classes; nil until asked for
 }
 
 // dial connects to one server and signs in.

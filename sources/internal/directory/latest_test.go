@@ -14,6 +14,7 @@ import (
 
 	"github.com/dirsweep/dirsweep/sources"
 	"github.com/dirsweep/dirsweep/sources/activedirectory/sambatest"
+	"github.com/dirsweep/dirsweep/sources/ldap/dirsrvtest"
 	"github.com/dirsweep/dirsweep/sources/ldap/slapdtest"
 )
 
@@ -184,6 +185,23 @@ func TestLatestOfARestoredController(t *testing.T) {
 	same(t, follows, reads, 11)
 	s.Delete(t, s.PersonDN(sambatest.UID(4)))
 	same(t, follows, reads, 10)
+}
+
+// TestLatestOf389AfterAnOutage: what was told while nobody listened is told to nobody, so that everybody is read anew,
+// however long the server keeps a list of changes (A9).
+func TestLatestOf389AfterAnOutage(t *testing.T) {
+	s := dirsrvtest.Start(t, dirsrvtest.Options{People: 12, Groups: 2})
+	follows, reads := following389(t, s, s.URL())
+	soon(t, follows, reads, 12)
+	before := follows.follower.mirror
+	s.Stop(t)
+	s.Start(t)
+	s.Delete(t, s.PersonDN(dirsrvtest.UID(3)))
+	if same(t, follows, reads, 11); follows.follower.mirror == before {
+		t.Error("what was followed before the outage is followed on")
+	}
+	s.Delete(t, s.PersonDN(dirsrvtest.UID(4)))
+	soon(t, follows, reads, 10)
 }
 
 // A message is what a server says to a question for changes.

@@ -283,10 +283,9 @@ func (s *source) query(base string, attributes []string) query {
 // pages are those of a search for people (see session.pages), without anybody who is excluded.
 func (s *source) pages(ctx context.Context, session *session, q query) iter.Seq2[[]*ldap.Entry, error] {
 	return func(yield func([]*ldap.Entry, error) bool) {
-		excluded := s.exclusions(ctx, session)
 		for entries, err := range session.pages(ctx, q, s.bounds()) {
-			if len(excluded) > 0 {
-				entries = slices.DeleteFunc(entries, func(entry *ldap.Entry) bool { return inAny(entry.DN, excluded) })
+			if len(s.excluded) > 0 {
+				entries = slices.DeleteFunc(entries, func(entry *ldap.Entry) bool { return inAny(entry.DN, s.excluded) })
 			}
 			if !yield(entries, err) {
 				return
