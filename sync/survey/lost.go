@@ -224,19 +224,19 @@ func (s *Survey) lookAfter(ctx context.Context, link state.Link) error {
 	return s.makeAgain(ctx, link)
 }
 
-// makeAgain plans an account anew that was deleted in the application (R11). Where the listing has another one of the
+// makeAgain plans an account anew that was deleted in the application (R11). Where the application has another one of the
 // same person, which carries what theirs would, that becomes theirs: it is from before their anchor was edited, say.
 func (s *Survey) makeAgain(ctx context.Context, link state.Link) error {
 	i, here := s.people.Roster.Find(s.view.Heir(link.Person))
-	if here && len(s.marks) > 0 {
-		_, want, err := s.want(ctx, i, link.UserName)
-		id, other := s.marks[want.ExternalID]
-		if err == nil && other && want.ExternalID != "" && !s.relinked[id] {
-			have, err := s.parkedAccount(id)
-			if err != nil {
-				return err
+	if here {
+		if _, want, err := s.want(ctx, i, link.UserName); err == nil && want.ExternalID != "" {
+			have, other, err := s.bearing(ctx, link, want.ExternalID)
+			switch {
+			case err != nil:
+				return s.trouble(ctx, link, err)
+			case other:
+				return s.linkAgain(ctx, link, have, true)
 			}
-			return s.linkAgain(ctx, link, have, true)
 		}
 	}
 	f := identity.Finding{
@@ -251,6 +251,35 @@ func (s *Survey) makeAgain(ctx context.Context, link state.Link) error {
 	}
 	s.o.Find(f)
 	return nil
+}
+
+// bearing is the account, linked to nobody, that carries an externalId; false where there is none, or more than one. It was
+// listed, or is asked for where the one of the link would have been found by another.
+func (s *Survey) bearing(ctx context.Context, link state.Link, externalID string) (a identity.Account, ok bool, err error) {
+	if s.Listed {
+		id, known := s.marks[externalID]
+		if !known || s.relinked[id] {
+			return a, false, nil
+		}
+		a, err = s.parkedAccount(id)
+		return a, err == nil, err
+	}
+	if externalID == link.ExternalID {
+		return a, false, nil
+	}
+	found, err := s.app.Find(ctx, "externalId", externalID)
+	if err != nil || len(found) != 1 || found[0].ExternalID != externalID {
+		return a, false, err
+	}
+	err = s.o.Ledger.View(ctx, func(v *state.Reader) error {
+		_, linked, err := v.LinkByAccount(s.Name, found[0].ID)
+		ok = !linked
+		return err
+	})
+	if err == nil && ok {
+		a, err = s.app.Entitlements(ctx, found[0])
+	}
+	return a, ok && err == nil, err
 }
 
 // reveal plans to enable an account that is invisible because dirsweep disabled it, of a person who is back.

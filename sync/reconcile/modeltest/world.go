@@ -426,7 +426,7 @@ func (w *world) lose() {
 				continue
 			}
 			w.model.learn(&seen, t, s)
-			w.back(place{n, t})
+			delete(w.standing, place{n, t}) // an approval is spent where that is believed, and else it stands
 		}
 	}
 }
