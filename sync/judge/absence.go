@@ -35,8 +35,9 @@ type Accepted struct {
 	Since  time.Time // since when Rival has
 }
 
-// apart is how long two reads of a server that cannot be dated have to be apart: a delta pass.
-const apart = time.Minute
+// apart is how long two reads of a server that cannot be dated have to be apart, at least: the second one is then that of
+// the next delta pass, a minute after the first at the latest.
+const apart = 30 * time.Second
 
 // A Belief is what is to be made of a read.
 type Belief struct {

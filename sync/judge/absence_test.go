@@ -31,7 +31,7 @@ func TestR01OnlyACurrentReadProves(t *testing.T) {
 		{"a server that nobody can compare", last, judge.Read{Server: "two", Order: judge.Incomparable}, false, false, "one", "two"},
 		{
 			"and again, a delta later: it has taken its place",
-			judge.Accepted{Server: "one", Rival: "two", Since: noon.Add(-time.Minute)},
+			judge.Accepted{Server: "one", Rival: "two", Since: noon.Add(-30 * time.Second)},
 			judge.Read{Server: "two", Order: judge.Incomparable},
 			true, false, "two", "",
 		},
@@ -47,13 +47,13 @@ func TestR01OnlyACurrentReadProves(t *testing.T) {
 		{"another server, undated", last, judge.Read{Server: "two"}, false, false, "one", "two"},
 		{
 			"and again, too soon",
-			judge.Accepted{Server: "one", Rival: "two", Since: noon.Add(-59 * time.Second)},
+			judge.Accepted{Server: "one", Rival: "two", Since: noon.Add(-29 * time.Second)},
 			judge.Read{Server: "two"},
 			false, false, "one", "two",
 		},
 		{
 			"and again, a delta later",
-			judge.Accepted{Server: "one", Rival: "two", Since: noon.Add(-time.Minute)},
+			judge.Accepted{Server: "one", Rival: "two", Since: noon.Add(-30 * time.Second)},
 			judge.Read{Server: "two"},
 			true, false, "two", "",
 		},

@@ -64,3 +64,43 @@ func TestPushedFromADomain(t *testing.T) {
 	domain.Set(t, dn(6), "accountExpires", "0")
 	s.claim(s.within(20*time.Second, func() bool { return s.app.active(sambatest.UID(6)) }), "who expires no more has the account back")
 }
+
+// TestPushedFromAnotherController: the controller that is followed hangs, and another one of the domain answers in its place,
+// which has not heard of everything yet. Whoever left by the word of the first is not back, whoever leaves by the word of
+// the second is closed, and within a minute changes are pushed again (B1, B2).
+func TestPushedFromAnotherController(t *testing.T) {
+	s := open(t, slapdtest.Options{})
+	first := sambatest.Start(t, sambatest.Options{People: 6})
+	second := first.Twin(t)
+	s.configure(wide, `schedule { delta = "@every 5s" }`, fmt.Sprintf(`source "active_directory" "corp" {
+  url           = [%q, %q]
+  tls_insecure  = true
+  bind_dn       = %q
+  bind_password = %q
+  base_dn       = %q
+  timeout       = "3s"
+}
+target "scim" "app" {
+  url          = %q
+  bearer_token = file("token")
+  account      = { userName = lower(person.sAMAccountName) }
+}`, first.URL(), second.URL(), first.Reader(), first.Password(), first.PeopleDN(), s.app.URL()))
+	s.settle()
+	s.run()
+	s.untilPushed()
+	uid, dn := sambatest.UID, func(n int) string { return first.PersonDN(sambatest.UID(n)) }
+	closed := func(n int) func() bool { return func() bool { return s.app.closed(uid(n)) } }
+	first.Delete(t, dn(1))
+	s.claim(s.within(20*time.Second, closed(1)), "the first leaver is closed")
+	first.Freeze(t)
+	defer first.Thaw(t)
+	second.Delete(t, dn(2))
+	second.Disable(t, dn(3))
+	s.claim(s.within(time.Minute, func() bool { return closed(2)() && closed(3)() }), "who leaves at the second is closed")
+	s.claim(closed(1)(), "who left at the first is not back")
+	s.claim(s.says("findings", "older entry", uid(1)) && s.says("status", first.URL()), "it is said why")
+	s.untilPushed()
+	second.Delete(t, dn(4))
+	s.claim(s.within(20*time.Second, closed(4)), "a leaver of the second is pushed")
+	s.claim(closed(1)() && s.app.active(uid(5), uid(6)), "the others are active")
+}

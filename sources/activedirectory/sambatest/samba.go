@@ -7,6 +7,8 @@ package sambatest
 import (
 	"bytes"
 	_ "embed"
+	"encoding/base64"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -76,9 +78,17 @@ func Start(t testing.TB, o Options) *Server {
 	s.log, err = os.Create(s.path("log"))
 	ldaptest.Check(t, "make a log", err)
 	t.Cleanup(func() { _ = s.log.Close() })
+	s.first(t)
+	return s
+}
+
+// first runs a controller for the first time, until t ends.
+func (s *Server) first(t testing.TB) {
+	t.Helper()
 	for try := 1; ; try++ { // the ports are fixed, so that each has an address of its own
 		s.host = fmt.Sprintf("127.%d.%d.%d", 1+rand.IntN(254), rand.IntN(255), 1+rand.IntN(254))
-		if err = s.run(); err == nil {
+		err := s.run()
+		if err == nil {
 			break
 		}
 		if try == 3 {
@@ -86,7 +96,38 @@ func Start(t testing.TB, o Options) *Server {
 		}
 	}
 	t.Cleanup(func() { s.Stop(t) })
-	return s
+}
+
+// Twin stops the controller, and runs it again beside another one of the same domain, which holds what it holds now and
+// has a database, and update numbers, of its own. Nothing is replicated between the two.
+func (s *Server) Twin(t testing.TB) *Server {
+	t.Helper()
+	s.Stop(t)
+	dir, err := os.MkdirTemp("", "samba")
+	ldaptest.Check(t, "make a folder", err)
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	twin := &Server{dir: dir, services: s.services}
+	twin.SignIn = twin.signIn
+	ldaptest.Output(t, "copy the controller", "cp", "-a", s.path("private"), s.path("state"), s.path("tls"), s.path("etc"), dir)
+	for _, folder := range []string{"run", "cache", "lock"} {
+		ldaptest.Check(t, "make a folder", os.MkdirAll(twin.path(folder), 0o755))
+	}
+	id := make([]byte, 16)
+	binary.LittleEndian.PutUint64(id, rand.Uint64())
+	script := twin.path("identify.ldif")
+	ldif := fmt.Sprintf("dn: CN=NTDS Settings,CN=DC1,CN=Servers,CN=Default-First-Site-Name,CN=Sites,CN=Configuration,%s\n"+
+		"changetype: modify\nreplace: invocationId\ninvocationId:: %s\n", baseDN, base64.StdEncoding.EncodeToString(id))
+	ldaptest.Check(t, "write LDIF", os.WriteFile(script, []byte(ldif), 0o600))
+	twin.host = s.host
+	ldaptest.Check(t, "configure", twin.configure())
+	ldaptest.Output(t, "give the copy a database of its own", "ldbmodify", "-H", twin.database(), "--configfile="+twin.conf(),
+		"--controls=relax:0", script)
+	twin.log, err = os.Create(twin.path("log"))
+	ldaptest.Check(t, "make a log", err)
+	t.Cleanup(func() { _ = twin.log.Close() })
+	twin.first(t)
+	s.Start(t)
+	return twin
 }
 
 func install(t testing.TB) {
