@@ -196,6 +196,7 @@ func (a *application) add(want identity.Account, owner int) identity.Account {
 		made.Attributes = map[string]identity.Value{}
 	}
 	made.Attributes["userName"] = identity.Text(made.UserName)
+	made.Attributes["locale"] = identity.Text("en") // as the application does with every account
 	a.accounts[made.ID] = &account{Account: made, owner: owner}
 	return copied(made)
 }
@@ -346,6 +347,32 @@ func (a *application) byHand(deed Fault, who int) {
 			was.account = held.ID
 			a.world.unknown[place{held.owner, a.n}] = was
 		}
+	}
+}
+
+// guests is the group of chat that no group of the directory stands for.
+const guests = "guests"
+
+// tend is what the application's administrator does with what nobody maps: an account gets another nickname, or loses
+// it, and comes to be a guest, or is one no more.
+func (a *application) tend(which int) {
+	ids := slices.Sorted(maps.Keys(a.accounts))
+	if len(ids) == 0 {
+		return
+	}
+	held := a.accounts[ids[which%len(ids)]]
+	if held.Attributes = maps.Clone(held.Attributes); which%3 == 0 {
+		delete(held.Attributes, "nickName")
+	} else {
+		held.Attributes["nickName"] = identity.Text(fmt.Sprintf("nick%d", which%3))
+	}
+	if a.n != chat {
+		return
+	}
+	had, guest := held.Entitlements, []identity.Entitlement{{Name: guests}}
+	held.Entitlements = identity.WithoutEntitlements(had, guest)
+	if len(held.Entitlements) == len(had) {
+		held.Entitlements = identity.SortedEntitlements(slices.Concat(had, guest))
 	}
 }
 

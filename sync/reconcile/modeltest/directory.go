@@ -117,8 +117,8 @@ func (s source) read(ctx context.Context, facts *sources.ReadFacts) (seen []entr
 	}
 	snap := s.shown(s.server(trouble))
 	*facts = sources.ReadFacts{
-		Server: s.address(trouble), From: s.currency(snap), Until: s.currency(snap), Attributes: map[string]int{"departmentNumber": 0},
-		Missed: s.missed(),
+		Server: s.address(trouble), From: s.currency(snap), Until: s.currency(snap),
+		Attributes: map[string]int{"departmentNumber": 0, "title": 0}, Missed: s.missed(),
 	}
 	for i, e := range s.base(snap, trouble) {
 		switch {
@@ -130,11 +130,8 @@ func (s source) read(ctx context.Context, facts *sources.ReadFacts) (seen []entr
 			continue
 		}
 		facts.People++
-		for _, attribute := range []string{"cn", "employeeNumber", "title", "uid"} {
-			facts.Attributes[attribute]++
-		}
-		if e.dept != "" {
-			facts.Attributes["departmentNumber"]++
+		for attribute, values := range s.person(e).Attributes {
+			facts.Attributes[attribute] += len(values)
 		}
 		seen = append(seen, e)
 	}
@@ -220,7 +217,10 @@ func (s source) dn(e entry) string {
 func (s source) person(e entry) identity.Person {
 	p := identity.Person{
 		ID: identity.PersonID{Directory: s.world.directory(s.n), Anchor: s.world.model.config.anchor(&e)}, Source: s.name(), Name: e.login, DN: s.dn(e), Active: e.active,
-		Attributes: identity.Attributes{"cn": {e.name}, "employeeNumber": {e.number}, "title": {e.title}, "uid": {e.login}},
+		Attributes: identity.Attributes{"cn": {e.name}, "employeeNumber": {e.number}, "uid": {e.login}},
+	}
+	if e.title != "" {
+		p.Attributes["title"] = []string{e.title}
 	}
 	if e.dept != "" {
 		p.Attributes["departmentNumber"] = []string{e.dept}

@@ -93,12 +93,13 @@ const (
 	EditScope
 	EditMapping
 	EditAnchor
+	Untitle // the title goes; comes as Step.Then alone
 	editCount
 )
 
 var editNames = [editCount]string{
 	"-", "hire", "hire with a leaver's login", "rename", "retitle", "redepartment", "join a group", "leave a group", "empty a group", "deactivate",
-	"activate", "move", "move out", "move back", "move over", "delete", "purge", "restore", "rehire", "edit scope", "edit mapping", "edit anchor",
+	"activate", "move", "move out", "move back", "move over", "delete", "purge", "restore", "rehire", "edit scope", "edit mapping", "edit anchor", "untitle",
 }
 
 func (e Edit) String() string { return editNames[e] }
@@ -194,6 +195,9 @@ type Step struct {
 	Crash  Crash
 	At     int   // how many writes, calls or reads go well before it
 	Batch  Batch `json:",omitzero"` // in which a followed source is told what has changed
+
+	Then Edit // one more, of Who[1]
+	Tend int  // which account an application's administrator sees to, and to what of it that nobody maps; 0 for none
 }
 
 // A Person of the company at the beginning.

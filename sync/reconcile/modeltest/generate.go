@@ -9,7 +9,7 @@ import (
 
 // Histories generates histories of n steps.
 func Histories(n int) *rapid.Generator[History] {
-	edits := weighted(map[int]int{int(NoEdit): 18, int(EditAnchor): 1, int(EditScope): 1, int(EditMapping): 1, int(EmptyGroup): 1, int(HireWithOldLogin): 1}, int(editCount), 2)
+	edits := weighted(map[int]int{int(NoEdit): 18, int(EditAnchor): 1, int(EditScope): 1, int(EditMapping): 1, int(EmptyGroup): 1, int(HireWithOldLogin): 1}, int(Untitle), 2)
 	faults := weighted(map[int]int{int(NoFault): 4}, int(AccountGone), 1)
 	deeds := weighted(map[int]int{int(NoFault): 6}, int(faultCount), 1)
 	deeds = slices.DeleteFunc(deeds, func(f int) bool { return f > int(NoFault) && !Fault(f).once() })
@@ -26,12 +26,24 @@ func Histories(n int) *rapid.Generator[History] {
 		}
 	})
 	return rapid.Custom(func(t *rapid.T) History {
-		return History{
+		h := History{
 			Shared: rapid.Bool().Draw(t, ""),
 			People: rapid.SliceOfN(person, 2, 7).Draw(t, "people"),
 			Steps:  rapid.SliceOfN(step, n, n).Draw(t, "steps"),
 		}
+		for i := range h.Steps { // drawn last: what is above stays what it was of each seed
+			beside(t, &h.Steps[i])
+		}
+		return h
 	})
+}
+
+// beside draws what happens in a step besides.
+func beside(t *rapid.T, s *Step) {
+	if small(t, 10) == 0 {
+		s.Then = Untitle
+	}
+	s.Tend = max(0, small(t, 60)-30)
 }
 
 // Aims are combinations that steps of histories are made for.

@@ -19,6 +19,7 @@ type Invariant string
 const (
 	ClosesNobody  Invariant = "R1 nobody who is active and in scope is closed"
 	StripsNobody  Invariant = "R1 nobody who is active and in scope is stripped or emptied"
+	Unmanaged     Invariant = "R12 what nobody maps is not written"
 	HandsOff      Invariant = "R5 an account that is nobody's of the company is not written"
 	TakesOver     Invariant = "R5 nothing is written to one person's account for another"
 	OpensNobody   Invariant = "R11 nobody who has left is given or enabled an account"
@@ -113,6 +114,9 @@ func (w *world) written(one write, acc *account) {
 		if one.op == identity.Enable && acc.closedBy == "hand" && acc.mine {
 			w.broken(HandClosed, "%s", what)
 		}
+		for path := range one.want.Attributes {
+			w.managed(path, what)
+		}
 		for id, other := range w.applications[one.target].accounts {
 			if one.op == identity.Create && other.owner == one.owner && id != one.id && w.marked(other) {
 				w.broken(CreatesOnce, "%s beside %s", what, id)
@@ -143,12 +147,13 @@ func (w *world) marked(acc *account) bool {
 
 func (w *world) updates(one write, s *share, what string) {
 	for _, c := range one.delta.Attributes {
+		w.managed(c.Path, what)
 		switch value := c.After.Text(); {
 		case c.Path == "externalId":
 			if !w.bears(value, one.owner) {
 				w.broken(TakesOver, "%s: externalId = %q", what, value)
 			}
-		case value == "":
+		case value == "" && !s.values[c.Path][value]:
 			w.broken(StripsNobody, "%s: %s is emptied", what, c.Path)
 		case !s.values[c.Path][value] && w.anothers(one, c.Path, value):
 			w.broken(TakesOver, "%s: %s = %q", what, c.Path, value)
@@ -158,7 +163,11 @@ func (w *world) updates(one write, s *share, what string) {
 	}
 	p := place{one.owner, one.target}
 	for _, e := range one.delta.Withdraw {
-		if s.always[e.Name] && !s.leaves && !w.model.ordered[one.owner] && !w.released[p] && !w.owed[p] {
+		stays := !s.leaves && !w.model.ordered[one.owner] && !w.released[p] && !w.owed[p]
+		switch {
+		case stays && e.Name == guests:
+			w.broken(Unmanaged, "%s: %s is withdrawn", what, e.Name)
+		case stays && s.always[e.Name]:
 			w.broken(StripsNobody, "%s: %s is withdrawn", what, e.Name)
 		}
 	}
@@ -166,6 +175,13 @@ func (w *world) updates(one write, s *share, what string) {
 		if !s.granted[e.Name] {
 			w.broken(OpensNobody, "%s: %s is granted", what, e.Name)
 		}
+	}
+}
+
+// managed judges that an attribute is written: nobody but the config says which.
+func (w *world) managed(path, what string) {
+	if !slices.Contains([]string{"userName", "externalId", "displayName", "title"}, path) {
+		w.broken(Unmanaged, "%s: %s", what, path)
 	}
 }
 

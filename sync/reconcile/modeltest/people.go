@@ -31,6 +31,8 @@ func (e *entry) change(edit Edit, to int) {
 	switch edit {
 	case Retitle:
 		e.title = []string{"t0", "t1", "t2", "t3"}[to%4]
+	case Untitle:
+		e.title = ""
 	case Redepartment:
 		e.dept = departments[to%len(departments)]
 	case Join, Leave:

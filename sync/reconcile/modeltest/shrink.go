@@ -42,6 +42,7 @@ func simpler(h History) (list []History) {
 		for _, simplify := range []func(*Step){
 			func(s *Step) { s.Edits[0] = NoEdit },
 			func(s *Step) { s.Edits[1] = NoEdit },
+			func(s *Step) { s.Then, s.Tend = NoEdit, 0 },
 			func(s *Step) { s.Fault = NoFault },
 			func(s *Step) { s.Deed = NoFault },
 			func(s *Step) { s.Crash = NoCrash },
@@ -79,6 +80,9 @@ func (h History) Without(names []string) History {
 			if slices.Contains(names, s.Edits[e].String()) {
 				s.Edits[e] = NoEdit
 			}
+		}
+		if slices.Contains(names, s.Then.String()) {
+			s.Then = NoEdit
 		}
 		if slices.Contains(names, s.Fault.String()) {
 			s.Fault = NoFault

@@ -235,6 +235,10 @@ func (w *world) take(s Step) error {
 		w.edit(e, s.Who[i], s.To)
 		w.note()
 	}
+	w.edit(s.Then, s.Who[1], s.To)
+	if s.Tend > 0 {
+		w.applications[s.Tend%targetCount].tend(s.Tend / targetCount)
+	}
 	if err := w.prepare(s); err != nil {
 		return err
 	}
