@@ -148,6 +148,9 @@ func (a *application) list() (list []identity.Account, cut bool) {
 	case ListingCut:
 		ids, cut = ids[:len(ids)/2], true
 	}
+	if a.world.backwards && !cut {
+		slices.Reverse(ids)
+	}
 	for _, id := range ids {
 		list, a.accounts[id].seen = append(list, copied(a.accounts[id].Account)), true
 		a.accounts[id].read = true

@@ -136,6 +136,9 @@ func (s source) read(ctx context.Context, facts *sources.ReadFacts) (seen []entr
 		seen = append(seen, e)
 	}
 	facts.Groups = s.groups(seen)
+	if w.backwards && trouble == NoFault {
+		slices.Reverse(seen)
+	}
 	return seen, trouble, nil
 }
 

@@ -198,6 +198,9 @@ type Step struct {
 
 	Then Edit // one more, of Who[1]
 	Tend int  // which account an application's administrator sees to, and to what of it that nobody maps; 0 for none
+	// Shown says that a full pass is planned first, and that nothing but what is shown may be done: 1; or 2, where a title
+	// that has changed before changes once more between.
+	Shown int
 }
 
 // A Person of the company at the beginning.

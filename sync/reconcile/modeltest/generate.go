@@ -44,6 +44,7 @@ func beside(t *rapid.T, s *Step) {
 		s.Then = Untitle
 	}
 	s.Tend = max(0, small(t, 60)-30)
+	s.Shown = max(0, small(t, 6)-3)
 }
 
 // Aims are combinations that steps of histories are made for.

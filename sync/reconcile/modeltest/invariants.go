@@ -36,6 +36,8 @@ const (
 	LinksAgree    Invariant = "R3 every link is to an account of that person"
 	EveryoneHas   Invariant = "R3 in the end everybody has what they should have"
 	LeaversClosed Invariant = "R8 in the end no leaver has an open account"
+	SamePlan      Invariant = "R17 the same state is planned the same, and nothing is written by it"
+	AsShown       Invariant = "R17 what was shown is done, or nothing"
 	EndsQuiet     Invariant = "R17 in the end nothing is written any more"
 	NothingOpen   Invariant = "R7 in the end no change is unsettled"
 	TrailHolds    Invariant = "R16 the trail holds together"

@@ -52,6 +52,8 @@ type world struct {
 	// stumble is at which write to the state an error comes, 0 for none; every second one was written all the same.
 	stumble int
 	away    bool // no application answers
+	// backwards is that people and accounts are read in another order than usual.
+	backwards bool
 	dead    bool
 	cancel  context.CancelFunc
 
@@ -469,6 +471,9 @@ func (w *world) act(s Step) (Kind, func(context.Context) error) {
 	}
 	switch s.Do {
 	case Full:
+		if s.Shown > 0 && s.Crash == NoCrash {
+			return s.Do, func(ctx context.Context) error { return w.asShown(ctx, s) }
+		}
 		return s.Do, run(reconcile.Pass{})
 	case One:
 		if n, ok := w.somebody(s.Choice, func(n int) bool { return w.model.humans[n].entry != nil }); ok {
