@@ -197,6 +197,9 @@ type Step struct {
 	At       time.Time          `cbor:"9,keyasint,omitzero"`  // of Status
 	Delete   time.Time          `cbor:"10,keyasint,omitzero"` // when grace ends; zero for never (R10)
 	Left     time.Time          `cbor:"11,keyasint,omitzero"` // when this account's clock began: the person left, or it was enabled again (R19)
+	// Noticed is when dirsweep saw that the account has to be closed; Left is the same where the directory does not say
+	// when that came to be.
+	Noticed time.Time `cbor:"16,keyasint,omitzero"`
 	// ExternalID is the mark that the account carried, by which it is known again under another identifier (R11).
 	ExternalID string `cbor:"12,keyasint,omitempty"`
 	Rule       string `cbor:"14,keyasint,omitempty"` // the config line or rule that asks for it

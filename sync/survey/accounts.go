@@ -147,7 +147,7 @@ func (s *Survey) compare(ctx context.Context, v *state.Reader, link state.Link, 
 		if err := s.people.Recall(v, &out); err != nil {
 			return out, false, err
 		}
-		out.Left, out.Rule, out.Again = s.o.Now, "R11", leftBefore(link)
+		out.Left, out.Noticed, out.Rule, out.Again = time.Time{}, s.o.Now, "R11", leftBefore(link)
 		s.o.Find(identity.Finding{
 			Kind: "drift", Subject: s.Name + ": " + link.UserName, Target: s.Name, Person: link.Person, Account: link.Account,
 			Detail: "a leaver's account was enabled again outside dirsweep; it is closed again",

@@ -3,6 +3,7 @@ package survey
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/dirsweep/dirsweep/state"
 	"github.com/dirsweep/dirsweep/sync/identity"
@@ -64,7 +65,7 @@ func (s *Survey) again(
 	if err := s.o.Ledger.View(ctx, func(v *state.Reader) error { return s.people.Recall(v, &out) }); err != nil {
 		return out, false, fmt.Errorf("read the state: %w", err)
 	}
-	out.Left, out.Rule, out.Again = s.o.Now, "R11", before
+	out.Left, out.Noticed, out.Rule, out.Again = time.Time{}, s.o.Now, "R11", before
 	s.o.Find(identity.Finding{
 		Kind: "drift", Subject: s.Name + ": " + have.UserName, Target: s.Name, Person: link.Person, Account: have.ID,
 		Detail: fmt.Sprintf("a leaver's account came back, %s; it is closed again", how),

@@ -198,7 +198,7 @@ func (b *Books) watch(ctx context.Context, t task, now time.Time) error {
 func (b *Books) reopen(ctx context.Context, t *task, now time.Time) error {
 	err := b.step(ctx, *t, now, func(s *state.Step) {
 		s.Status, s.Attempts, s.Error, s.Seen, s.Revoked = state.StepOpen, 0, "", "", time.Time{}
-		s.Left, s.At, s.Next, s.Delete = now, now, time.Time{}, time.Time{}
+		s.Left, s.Noticed, s.At, s.Next, s.Delete = now, now, now, time.Time{}, time.Time{}
 		s.Rule = reactivated
 		t.step = *s
 	}, func(w *state.Writer) error {

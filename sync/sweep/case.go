@@ -34,10 +34,10 @@ func Owe(w *state.Writer, c state.Case, step state.Step) error {
 	if err != nil {
 		return err
 	}
-	step.Left = c.Left
+	step.Left, step.Noticed = c.Left, cmp.Or(c.Noticed, step.At)
 	if ok {
-		if known.Closed.IsZero() {
-			c.Left = known.Left
+		if known.Closed.IsZero() { // its instants are those of its first account
+			c.Left, c.Noticed = known.Left, known.Noticed
 		}
 		if c.Proof == "" {
 			c.Proof = known.Proof
@@ -65,7 +65,7 @@ func Owe(w *state.Writer, c state.Case, step state.Step) error {
 		}
 	default:
 		if c.Steps[i].Status != state.StepProven {
-			step.Left = c.Steps[i].Left // released from a hold: the clock goes on
+			step.Left, step.Noticed = c.Steps[i].Left, c.Steps[i].Noticed // released from a hold: the clock goes on
 		}
 		if err := openAgain(w, c.Person, step); err != nil {
 			return err
@@ -96,10 +96,11 @@ func openAgain(w *state.Writer, person identity.PersonID, step state.Step) error
 // says what of it waits.
 func Open(w *state.Writer, l identity.Leaver, a identity.Account, status state.StepStatus, why string, now time.Time) error {
 	c := state.Case{
-		Person: l.Person, Name: l.Name, DN: l.DN, Cause: l.Cause, Reason: l.Reason, Proof: l.Proof, Left: l.Left, Noticed: l.Noticed,
+		Person: l.Person, Name: l.Name, DN: l.DN, Cause: l.Cause, Reason: l.Reason, Proof: l.Proof, Left: l.Left,
+		Noticed: cmp.Or(l.Noticed, now),
 	}
-	if c.Left.IsZero() {
-		c.Left = now
+	if c.Left.IsZero() || c.Left.After(c.Noticed) { // the directory does not say, or its clock is ahead of ours
+		c.Left = c.Noticed
 	}
 	if status != state.StepDisputed {
 		if err := noteFits(w, l, a, now); err != nil {

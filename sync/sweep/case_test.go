@@ -10,6 +10,7 @@ import (
 	"github.com/dirsweep/dirsweep/state/memory"
 	"github.com/dirsweep/dirsweep/sync/identity"
 	"github.com/dirsweep/dirsweep/sync/sweep"
+	"github.com/dirsweep/dirsweep/sync/sweep/evidence"
 )
 
 var noon = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
@@ -274,5 +275,33 @@ func TestR03WhoseAnAccountIsIsRememberedWithItsStep(t *testing.T) {
 				return err
 			})
 		})
+	}
+}
+
+// R19: each account of a leaver has its own instants. What the directory does not say is not said for it, also where its
+// clock is ahead of ours, and the first that was noticed stays that.
+func TestR19EachAccountHasItsOwnInstants(t *testing.T) {
+	b := newBook(t)
+	unknown := time.Time{}
+	for _, c := range []struct {
+		target            string
+		left, noticed     time.Time
+		saysLeft, saysSaw time.Time
+	}{
+		{"wiki: out of scope", unknown, at(1), unknown, at(1)},
+		{"chat: out of scope, in a later pass", unknown, at(2), unknown, at(2)},
+		{"crm: disabled since", at(3), at(5), at(3), at(5)},
+		{"desk: by a clock that is ahead", at(9), at(6), unknown, at(6)},
+	} {
+		l := identity.Leaver{Person: alice, Target: c.target, Account: "1", Left: c.left, Noticed: c.noticed}
+		b.write(func(w *state.Writer) error {
+			return sweep.Open(w, l, identity.Account{ID: "1"}, state.StepOpen, "", c.noticed.Add(time.Second))
+		})
+		var known state.Case
+		b.write(func(w *state.Writer) (err error) { known, _, err = w.Case(alice); return err })
+		said := evidence.Record(known, *sweep.StepOf(known, c.target, "1"))
+		if !said.Left.Equal(c.saysLeft) || !said.Noticed.Equal(c.saysSaw) || !known.Noticed.Equal(at(1)) {
+			t.Errorf("%s: left %s, noticed %s; the case: %s", c.target, said.Left, said.Noticed, known.Noticed)
+		}
 	}
 }

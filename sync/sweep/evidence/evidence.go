@@ -111,10 +111,10 @@ func Record(c state.Case, s state.Step) audit.Record {
 	}
 	// A time of leaving that is not before the noticing is no word of the directory's: it was unknown, or the account
 	// was enabled again.
-	r.Noticed = cmp.Or(c.Noticed, s.Left).UTC()
-	if s.Left.Before(c.Noticed) && !s.Left.IsZero() {
+	r.Noticed = cmp.Or(s.Noticed, c.Noticed, s.Left).UTC()
+	if s.Left.Before(r.Noticed) && !s.Left.IsZero() {
 		r.Left = s.Left.UTC()
-	} else if s.Left.After(c.Noticed) {
+	} else if s.Left.After(r.Noticed) {
 		r.Noticed = s.Left.UTC()
 	}
 	return r
