@@ -7,7 +7,6 @@ import (
 	"iter"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/dirsweep/dirsweep/sources"
 	"github.com/dirsweep/dirsweep/sync/identity"
@@ -219,7 +218,7 @@ func (s source) dn(e entry) string {
 // person renders an entry.
 func (s source) person(e entry) identity.Person {
 	p := identity.Person{
-		ID: identity.PersonID{Directory: s.world.directory(s.n), Anchor: s.world.model.config.anchor(&e)}, Source: s.name(), Name: e.login, DN: s.dn(e), Active: e.active,
+		ID: identity.PersonID{Directory: s.world.directory(s.n), Anchor: s.world.model.config.anchor(&e)}, Source: s.name(), Name: e.login, DN: s.dn(e), Active: e.active, Changed: e.changed,
 		Attributes: identity.Attributes{"cn": {e.name}, "employeeNumber": {e.number}, "uid": {e.login}},
 	}
 	if e.title != "" {
@@ -273,12 +272,12 @@ func (s source) Find(ctx context.Context, who sources.Lookup) (sources.Sighting,
 	}
 	for _, e := range snap.entries {
 		if (e.source == s.n && e.place == outside || e.source != s.n && w.shared) && bearer(e) {
-			seen.Where, seen.Person, seen.Changed = sources.Elsewhere, s.person(e), time.Time{}
+			seen.Where, seen.Person, seen.Changed = sources.Elsewhere, s.person(e), e.changed
 			return seen, nil
 		}
 	}
 	if t, ok := snap.gone[who.Anchor]; ok && t.seen && (w.shared || t.entry.source == s.n) {
-		seen.Where = sources.Tombstone
+		seen.Where, seen.Changed = sources.Tombstone, t.at
 		return seen, nil
 	}
 	seen.Where, seen.Place = sources.Gone, s.place(who.DN, visible, trouble)

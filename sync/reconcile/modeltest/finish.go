@@ -31,6 +31,7 @@ func (w *world) finish() error {
 		w.step++
 		time.Sleep(window + time.Hour)
 		w.writes = nil
+		w.begins()
 		if w.tell != nil {
 			fmt.Fprintf(w.tell, "end, round %d\n", round+1)
 		}
@@ -41,6 +42,7 @@ func (w *world) finish() error {
 		if _, err := w.engine.Retry(ctx); err != nil {
 			w.broken(Works, "%s", err)
 		}
+		w.ends()
 		if err := w.check(Full, true); err != nil {
 			return err
 		}
@@ -56,6 +58,7 @@ func (w *world) finish() error {
 				w.broken(Works, "approve: %s", err)
 			}
 		}
+		w.ends()
 	}
 	for _, one := range w.writes {
 		if one.op != identity.Delete {
@@ -88,9 +91,7 @@ func (w *world) judgeEnd(ctx context.Context) error {
 			w.judgeShare(l, place{n, t})
 		}
 	}
-	if _, err := w.trail.Verify(ctx); err != nil {
-		w.broken(TrailHolds, "%s", err)
-	}
+	w.judgeTrail(ctx)
 	return w.trail.Close()
 }
 

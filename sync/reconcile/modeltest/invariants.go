@@ -33,6 +33,7 @@ const (
 	InBooks       Invariant = "R8 a leaver's open account is in the books"
 	ClosedAtOnce  Invariant = "R4 a leaver's account is closed where the application answers"
 	BooksAreTrue  Invariant = "R21 the books call nothing closed that is open"
+	Instants      Invariant = "R19 it happened, was noticed and was proven closed in this order, at instants that were"
 	LinksAgree    Invariant = "R3 every link is to an account of that person"
 	EveryoneHas   Invariant = "R3 in the end everybody has what they should have"
 	LeaversClosed Invariant = "R8 in the end no leaver has an open account"

@@ -27,17 +27,19 @@ type human struct {
 	entry   *entry   // nil once it was deleted
 	anchors []string // of every entry that they ever had
 	gone    map[string]tombstone
-	read    string    // the anchor under which they were last read, honestly; "" once they may have been forgotten
-	lacked  time.Time // since when full reads lack them; zero where none does
-	bare    bool      // they may have been read without a department since, and been believed to have none
-	moved   bool      // they have been elsewhere since
-	seen    [2]int    // of which source, and in which container of it, they were last read
+	read    string      // the anchor under which they were last read, honestly; "" once they may have been forgotten
+	lacked  time.Time   // since when full reads lack them; zero where none does
+	bare    bool        // they may have been read without a department since, and been believed to have none
+	moved   bool        // they have been elsewhere since
+	seen    [2]int      // of which source, and in which container of it, they were last read
+	told    []time.Time // every instant at which the directory says that their entry was changed
 }
 
 // A tombstone is what a directory keeps of a deleted entry; seen says whether it says so.
 type tombstone struct {
 	entry entry
 	seen  bool
+	at    time.Time // when the directory says that it was deleted
 }
 
 // An entry is a person's in a directory.
@@ -46,6 +48,7 @@ type entry struct {
 	source, place                            int // whose base it is under, and which container of it; outside is the one beside the base
 	groups                                   [groupCount]bool
 	active                                   bool
+	changed                                  time.Time // when the directory says that it was
 }
 
 // outside is the container that no source reads.

@@ -1,6 +1,9 @@
 package modeltest
 
-import "slices"
+import (
+	"slices"
+	"time"
+)
 
 // login is somebody's, or was when they left.
 func (h *human) login() string { return h.last().login }
@@ -14,10 +17,13 @@ func (h *human) last() entry {
 }
 
 // delete takes somebody's entry away; told says that the directory keeps a tombstone.
-func (h *human) delete(told bool) {
-	h.gone[h.entry.anchor] = tombstone{*h.entry, told}
-	h.entry = nil
+func (h *human) delete(told bool, at time.Time) {
+	h.gone[h.entry.anchor] = tombstone{*h.entry, told, at}
+	h.entry, h.told = nil, append(h.told, at)
 }
+
+// stamp notes when somebody's entry was changed.
+func (h *human) stamp(at time.Time) { h.entry.changed, h.told = at, append(h.told, at) }
 
 // restore gives the deleted entry back.
 func (h *human) restore() {

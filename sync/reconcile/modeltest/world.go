@@ -42,6 +42,8 @@ type world struct {
 	version      int
 	snapshots    []snapshot
 	offset       time.Duration
+	ambiguous    time.Time // until when the clock has shown some instants twice
+	worked       []span    // when the engine was at work
 
 	fault struct {
 		Fault
@@ -54,8 +56,8 @@ type world struct {
 	away    bool // no application answers
 	// backwards is that people and accounts are read in another order than usual.
 	backwards bool
-	dead    bool
-	cancel  context.CancelFunc
+	dead      bool
+	cancel    context.CancelFunc
 
 	writes       []write // of this step
 	swept        []swept
@@ -120,7 +122,7 @@ var departments = []string{"sales", "ops", "lab"}
 
 // settle puts somebody into the company.
 func (w *world) settle(p Person) {
-	e := entry{source: p.Source, place: p.Place, dept: departments[p.Dept]}
+	e := entry{source: p.Source, place: p.Place, dept: departments[p.Dept], changed: w.clock(p.Source)}
 	for g := range groupCount {
 		e.groups[g] = p.Groups&(1<<g) != 0
 	}
@@ -142,6 +144,14 @@ func (w *world) settle(p Person) {
 
 // now is the clock that everybody sees.
 func (w *world) now() time.Time { return time.Now().Add(w.offset) }
+
+// clock is that of a source's server: the first one has the clock that everybody sees, the other's is never set back.
+func (w *world) clock(source int) time.Time {
+	if source == 0 {
+		return w.now().Truncate(time.Microsecond)
+	}
+	return time.Now().Truncate(time.Microsecond)
+}
 
 // start is a process that starts: on whatever the last one left.
 func (w *world) start() error {
@@ -225,6 +235,7 @@ func (w *world) faultOf(n int, ofSource bool) Fault {
 func (w *world) take(s Step) error {
 	jump := jumps[s.Jump%len(jumps)]
 	if jump < 0 {
+		w.ambiguous = later(w.ambiguous, w.now())
 		w.offset += jump
 	} else {
 		time.Sleep(jump)
@@ -312,6 +323,7 @@ func (w *world) prepare(s Step) error {
 // do lets the engine do something, with the process dying where the step says, and looks at what came of it.
 func (w *world) do(kind Kind, act func(context.Context) error, s Step) error {
 	w.writes, w.crash, w.at, w.dead = nil, s.Crash, s.At, false
+	w.begins()
 	if kind == Approve || kind == Reject || kind == Release {
 		w.at %= 2
 	}
@@ -321,6 +333,7 @@ func (w *world) do(kind Kind, act func(context.Context) error, s Step) error {
 	w.feed.begin(s, kind)
 	done := act(ctx)
 	cancel()
+	w.ends()
 	w.mu.Lock()
 	died := w.dead
 	w.dead, w.crash, w.stumble = false, NoCrash, 0
@@ -465,7 +478,8 @@ func (w *world) back(p place) {
 func (w *world) act(s Step) (Kind, func(context.Context) error) {
 	run := func(p reconcile.Pass) func(context.Context) error {
 		return func(ctx context.Context) error {
-			_, err := w.engine.Run(ctx, p)
+			report, err := w.engine.Run(ctx, p)
+			w.worked[len(w.worked)-1].closed = report.Closed
 			return err
 		}
 	}
@@ -548,16 +562,23 @@ func (w *world) edit(e Edit, who, to int) {
 	switch e {
 	case Hire:
 		if len(m.humans) < most {
-			m.hire(entry{source: to % sourceCount, place: to / 2 % 2, dept: departments[to%3], groups: [groupCount]bool{to%4 != 0, to%2 == 0, to%5 == 0}})
+			m.hire(entry{
+				source: to % sourceCount, place: to / 2 % 2, dept: departments[to%3],
+				groups: [groupCount]bool{to%4 != 0, to%2 == 0, to%5 == 0}, changed: w.clock(to % sourceCount),
+			})
 		}
 	case HireWithOldLogin:
 		if n, ok := w.somebody(who, func(n int) bool { return m.humans[n].entry == nil && !m.used(m.humans[n].login()) }); ok && len(m.humans) < most {
-			m.hire(entry{source: to % sourceCount, dept: departments[to%3], groups: [groupCount]bool{true}, login: m.humans[n].login()})
+			m.hire(entry{
+				source: to % sourceCount, dept: departments[to%3], groups: [groupCount]bool{true}, login: m.humans[n].login(),
+				changed: w.clock(to % sourceCount),
+			})
 		}
 	case Rename:
 		if h, _ := pick(here); h != nil {
 			m.logins++
 			h.entry.login = fmt.Sprintf("r%d", m.logins)
+			h.stamp(w.clock(h.entry.source))
 		}
 	case EditScope:
 		m.edit(func(c *config) { c.narrow[to%targetCount] = !c.narrow[to%targetCount] })
@@ -588,15 +609,17 @@ func (w *world) edit(e Edit, who, to int) {
 		}
 	case Delete, Purge:
 		if h, _ := pick(spare); h != nil {
-			h.delete(e == Delete)
+			h.delete(e == Delete, w.clock(h.entry.source))
 		}
 	case Restore:
 		if h, _ := pick(func(h *human) bool { return h.entry == nil && !m.used(h.login()) }); h != nil {
 			h.restore()
+			h.stamp(w.clock(h.entry.source))
 		}
 	case Rehire:
 		if h, n := pick(func(h *human) bool { return h.entry == nil && !m.used(h.login()) }); h != nil {
 			m.enter(n, h.last())
+			h.stamp(w.clock(h.entry.source))
 		}
 	default:
 		if e == MoveOver && !w.shared {
@@ -608,6 +631,9 @@ func (w *world) edit(e Edit, who, to int) {
 		}
 		if h, _ := pick(fits); h != nil {
 			h.entry.change(e, to)
+			if e != Join && e != Leave { // those are edits of groups
+				h.stamp(w.clock(h.entry.source))
+			}
 		}
 	}
 }

@@ -1,0 +1,55 @@
+package modeltest
+
+import (
+	"cmp"
+	"slices"
+	"time"
+
+	"github.com/dirsweep/dirsweep/sync/audit"
+	"github.com/dirsweep/dirsweep/sync/reconcile"
+)
+
+// A span is a time in which the engine was at work, by the clock that everybody sees.
+type span struct {
+	from, to  time.Time
+	after     uint64              // the record of the trail before its first one
+	ambiguous time.Time           // until when the clock had shown some instants twice by then
+	closed    []reconcile.Closing // as the engine reports
+}
+
+func (s span) holds(at time.Time) bool { return !at.Before(s.from) && !at.After(s.to) }
+
+// begins notes that the engine is at work from now on, until ends is called.
+func (w *world) begins() {
+	w.worked = append(w.worked, span{from: w.now(), after: w.trail.Head().Seq, ambiguous: w.ambiguous})
+}
+
+func (w *world) ends() { w.worked[len(w.worked)-1].to = w.now() }
+
+// judgeProof judges what the trail says of an account that was proven closed: when it happened, when it was noticed and
+// when it was proven (R19). step is the one in which that was.
+func (w *world) judgeProof(r audit.Record, step span) {
+	looked := func(at time.Time) bool {
+		return slices.ContainsFunc(w.worked, func(s span) bool { return s.holds(at) })
+	}
+	said := slices.ContainsFunc(w.model.humans, func(h *human) bool {
+		return slices.ContainsFunc(h.told, func(at time.Time) bool { return at.Equal(r.Left) })
+	})
+	ordered := !r.Left.After(r.Noticed) && !r.Noticed.After(r.At) || !r.Noticed.After(step.ambiguous)
+	if !looked(r.Noticed) || !looked(r.At) || !r.Left.IsZero() && !said || !ordered {
+		w.broken(Instants, "%s: %s of %s: left at %s, noticed at %s, closed at %s", r.Target, r.Account, r.Name, r.Left, r.Noticed, r.At)
+	}
+	of := func(one reconcile.Closing) bool { return one.Person.String() == r.Person && one.Target == r.Target }
+	took := r.At.Sub(cmp.Or(r.Left, r.Noticed))
+	at := slices.IndexFunc(step.closed, of)
+	if at >= 0 && !slices.ContainsFunc(step.closed, func(one reconcile.Closing) bool { return of(one) && one.Took == took }) {
+		w.broken(Instants, "%s: %s of %s: closed after %s, and %s is reported", r.Target, r.Account, r.Name, took, step.closed[at].Took)
+	}
+}
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}
