@@ -55,6 +55,7 @@ type write struct {
 	delta  identity.Delta
 	want   identity.Account
 	idle   bool      // it changed nothing
+	after  uint64    // the last record of the trail before it
 	at     time.Time // by a clock that nobody sets back
 }
 
@@ -286,10 +287,10 @@ func (a *application) remove(id identity.AccountID) error {
 
 // record notes a write; its invariants are looked at where they are listed.
 func (a *application) record(one write) {
-	one.target, one.at = a.n, time.Now()
+	one.target, one.at, one.after = a.n, time.Now(), a.world.trail.Head().Seq
 	held := a.accounts[one.id]
 	a.world.written(one, held)
-	a.world.writes = append(a.world.writes, one)
+	a.world.writes, a.world.all = append(a.world.writes, one), append(a.world.all, one)
 	if held != nil {
 		held.touched = true // until the engine is told what came of it
 	}

@@ -91,7 +91,7 @@ func (w *world) judgeEnd(ctx context.Context) error {
 			w.judgeShare(l, place{n, t})
 		}
 	}
-	w.judgeTrail(ctx)
+	w.judgeTrail(ctx, l)
 	return w.trail.Close()
 }
 

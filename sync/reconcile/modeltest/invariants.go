@@ -41,6 +41,7 @@ const (
 	AsShown       Invariant = "R17 what was shown is done, or nothing"
 	EndsQuiet     Invariant = "R17 in the end nothing is written any more"
 	NothingOpen   Invariant = "R7 in the end no change is unsettled"
+	Told          Invariant = "R16 the trail tells of every write, or an intent does"
 	TrailHolds    Invariant = "R16 the trail holds together"
 	ToldIsDone    Invariant = "R9 what was told of somebody is done"
 	MissesTold    Invariant = "R21 what a directory did not tell of is told"

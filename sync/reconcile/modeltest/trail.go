@@ -5,22 +5,51 @@ import (
 	"slices"
 
 	"github.com/dirsweep/dirsweep/sync/audit"
+	"github.com/dirsweep/dirsweep/sync/identity"
 )
 
-// judgeTrail reads what the trail tells of the whole history, once it is over.
-func (w *world) judgeTrail(ctx context.Context) {
+// judgeTrail judges what the trail tells of the whole history, once it is over.
+func (w *world) judgeTrail(ctx context.Context, l look) {
 	if _, err := w.trail.Verify(ctx); err != nil {
 		w.broken(TrailHolds, "%s", err)
 	}
+	changes := map[string][]audit.Record{} // by target
 	for r, err := range w.trail.Records() {
 		if err != nil {
 			w.broken(TrailHolds, "%s", err)
 			return
 		}
-		if r.Kind == audit.Closed {
+		switch r.Kind {
+		case audit.Closed:
 			w.judgeProof(r, w.during(r))
+		case audit.Change:
+			changes[r.Target] = append(changes[r.Target], r)
 		}
 	}
+	for _, one := range w.all {
+		target := targetNames[one.target]
+		told := slices.ContainsFunc(changes[target], func(r audit.Record) bool { return w.tells(r, one) })
+		intended := slices.ContainsFunc(l.unsettled, func(c identity.Change) bool {
+			return c.Target == target && c.Op == one.op && (c.Account == one.id || c.Account == "" && c.UserName == one.want.UserName)
+		})
+		if !told && !intended {
+			w.broken(Told, "%s: %s of %s, %s: %v", target, one.op, w.who(one.owner), one.id, one.delta)
+		}
+	}
+}
+
+// tells reports whether a record of a change is about a write: what was done to whose account, why, what was before and
+// after, and what came of it.
+func (w *world) tells(r audit.Record, one write) bool {
+	person, _ := identity.ParsePersonID(r.Person)
+	whole := r.Outcome != "" && r.Cause != "" && r.Seq > one.after && w.bears(person.Anchor, one.owner)
+	op := identity.Op(r.Op)
+	made := op == identity.Create && r.UserName == one.want.UserName
+	granted := op == identity.Create && one.op == identity.Update && r.Account == string(one.id) // what a new account is to have
+	same := r.Account == string(one.id) && (op == one.op || op == identity.Strip && one.op == identity.Update)
+	return whole && (made || granted || same && !slices.ContainsFunc(one.delta.Attributes, func(a identity.AttributeChange) bool {
+		return r.Before[a.Path] != a.Before || r.After[a.Path] != a.After
+	}))
 }
 
 // during is when a record was written.

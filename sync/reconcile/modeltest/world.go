@@ -60,6 +60,7 @@ type world struct {
 	cancel    context.CancelFunc
 
 	writes       []write // of this step
+	all          []write // of the history
 	swept        []swept
 	standing     map[place]member // who waits for an operator, or was rejected, and how surely they had left
 	returned     map[inHold]bool  // who is listed still, though they were back and the books held nothing of them any more
