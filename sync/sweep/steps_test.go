@@ -562,3 +562,14 @@ func TestR11OneStepIsTakenOff(t *testing.T) {
 		t.Fatal(err)
 	}
 }
+
+// R21: what nothing proves is no closing that a pass may report.
+func TestR21WhatIsNotProvenIsNotReportedClosed(t *testing.T) {
+	r := newRound(t)
+	r.step(open("1", 0))
+	r.target.closed["1"] = sweep.Closed{Why: "no witness", Ops: []identity.Op{identity.Disable}}
+	did, err := r.sweeper.Drain(t.Context(), sweep.Selection{})
+	if err != nil || len(did.Closed) != 0 || len(did.Ops) != 1 {
+		t.Errorf("%+v, %v: want one operation and nothing closed", did, err)
+	}
+}

@@ -550,6 +550,10 @@ func (s *Sweeper) close(ctx context.Context, rules Rules, t task) (round Round) 
 		s.Log.Error("not closed", "target", s.Target, "account", t.step.UserName, "person", t.kase.Name, "cause", t.kase.Cause, "error", err)
 		return round
 	}
+	if !closed.Proven {
+		s.Log.Warn("not provable", "target", s.Target, "account", t.step.UserName, "person", t.kase.Name, "cause", t.kase.Cause, "why", closed.Why)
+		return round
+	}
 	s.Log.Info("closed", "target", s.Target, "account", t.step.UserName, "person", t.kase.Name, "cause", t.kase.Cause, "seen", closed.Seen, "took", took)
 	round.Closed = append(round.Closed, ClosedAccount{Leaver: t.leaver(), Seen: closed.Seen, At: closed.At, Took: took})
 	return round
