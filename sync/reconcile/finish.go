@@ -150,6 +150,9 @@ func (r *run) remember(w *state.Writer, stopped bool) error {
 		}
 		r.report.Waiting.count(f.Kind)
 	}
+	if err := r.countOpen(w); err != nil {
+		return err
+	}
 	if !stopped {
 		if err := r.sourcesHealth(w); err != nil {
 			return err
@@ -176,6 +179,26 @@ func (r *run) remember(w *state.Writer, stopped bool) error {
 		return err
 	}
 	return w.AddRun(r.report.Run)
+}
+
+// countOpen counts the accounts of people who left that are not proven closed, whichever pass found them (R21). Those
+// that are held or kept have a hold.
+func (r *run) countOpen(w *state.Writer) error {
+	for c, err := range w.Cases() {
+		if err != nil {
+			return err
+		}
+		for _, s := range c.Steps {
+			closing := slices.ContainsFunc(r.sides, func(side *side) bool { return side.Name == s.Target && !side.Observe })
+			switch {
+			case s.Status == state.StepOpen && closing:
+				r.report.Waiting.Open++
+			case s.Status.Open() && s.Status != state.StepHeld && s.Status != state.StepKept:
+				r.report.Waiting.Undecided++
+			}
+		}
+	}
+	return nil
 }
 
 // solved reports whether a finding of an earlier pass would have been found again by this one, were it still true:

@@ -274,6 +274,16 @@ func (l *lab) full() reconcile.Report {
 	return report
 }
 
+// held makes a full pass that must end with something that waits for an operator.
+func (l *lab) held() reconcile.Report {
+	l.t.Helper()
+	report := l.run(reconcile.Pass{})
+	if got := report.Outcome(); got != reconcile.Held {
+		l.t.Fatalf("the pass ended %q: sources %+v, targets %+v, failures %+v", got, report.Sources, report.Targets, report.Failures)
+	}
+	return report
+}
+
 // findings of one kind in a report.
 func findings(r reconcile.Report, kind string) (out []identity.Finding) {
 	for _, f := range r.Findings {

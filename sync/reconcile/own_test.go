@@ -28,7 +28,7 @@ func TestR05TheTargetsOwnAccountIsNeverClosed(t *testing.T) {
 		dir.Delete(t, dir.PersonDN(who))
 		dir.Delete(t, dir.PersonDN(other))
 		for range 2 { // asked in the first pass, known in the second
-			report := l.full()
+			report := l.held()
 			users := app.Users(t)
 			if users[who]["active"] != true || users[other]["active"] != false {
 				t.Fatalf("%v, %v", users[who]["active"], users[other]["active"])
@@ -76,7 +76,7 @@ func TestR05TheSourcesOwnPersonIsNeverClosed(t *testing.T) {
 	// Out of sight, it is signed in as all the same.
 	dir.Move(t, dir.PersonDN(who), dir.FormerDN())
 	for range 3 {
-		report := l.full()
+		report := l.held()
 		if app.Users(t)[who]["active"] != true || len(findings(report, "own account")) != 1 {
 			t.Errorf("%v, %+v", app.Users(t)[who]["active"], report.Findings)
 		}

@@ -30,6 +30,8 @@ type Waiting struct {
 	Unproven  int // people whom the reads lack and who are not proven to have left
 	Disputed  int // accounts that more than one may claim, and people who may claim more than one
 	Unwatched int // targets with accounts whose people nobody sees leave
+	Open      int // accounts of people who left that are still being closed
+	Undecided int // accounts of people who left that wait for an operator
 }
 
 // count adds one finding.
@@ -75,7 +77,7 @@ type Outcome string
 // The outcomes, worst first.
 const (
 	Failed    Outcome = "failed"    // a source or target took no part
-	Partial   Outcome = "partial"   // some changes failed
+	Partial   Outcome = "partial"   // some changes failed, or an account of somebody who left is still being closed
 	Held      Outcome = "held"      // something waits for an operator
 	Converged Outcome = "converged" // everything is as it should be
 )
@@ -88,7 +90,7 @@ func (r Report) Outcome() Outcome {
 		}
 	}
 	switch {
-	case len(r.Failures) > 0 || len(r.Open) > 0:
+	case len(r.Failures) > 0 || len(r.Open) > 0 || r.Waiting.Open > 0:
 		return Partial
 	case len(r.Held) > 0 || r.Waiting != Waiting{}: // rejected ones too: nobody stays active unseen
 		return Held

@@ -18,6 +18,7 @@ import (
 	"github.com/dirsweep/dirsweep/state"
 	"github.com/dirsweep/dirsweep/sync/audit"
 	"github.com/dirsweep/dirsweep/sync/identity"
+	"github.com/dirsweep/dirsweep/sync/plan"
 	"github.com/dirsweep/dirsweep/sync/reconcile"
 	"github.com/dirsweep/dirsweep/sync/sweep/evidence"
 	"github.com/dirsweep/dirsweep/targets/scim/scimtest"
@@ -296,7 +297,7 @@ func TestR05HandsOff(t *testing.T) {
 	// A protected leaver is not touched either, and told.
 	l.application("wiki", app, "", func(target *reconcile.Target) { target.Guard.Protect = []string{slapdtest.UID(5)} })
 	dir.Delete(t, dir.PersonDN(slapdtest.UID(5)))
-	report = l.full()
+	report = l.held()
 	if app.Users(t)[slapdtest.UID(5)]["active"] != true || len(findings(report, "protected")) != 1 {
 		t.Errorf("a protected account was closed, or nobody was told: %+v", report.Findings)
 	}
@@ -418,6 +419,35 @@ func TestR07IntentBeforeAction(t *testing.T) {
 	}
 	if !told {
 		t.Error("the audit trail does not tell that the create was found done")
+	}
+}
+
+// R21: what was not due in a pass is open all the same.
+func TestR21APassCountsWhatIsOpenAndNotDue(t *testing.T) {
+	l, dir, app := company(t, 20, "", nil)
+	app.Inject(scimtest.Fault{Method: http.MethodPatch, Trouble: scimtest.Answer(http.StatusForbidden, `{"detail":"no"}`)})
+	dir.Delete(t, dir.PersonDN(slapdtest.UID(1)))
+	l.run(reconcile.Pass{})
+	report := l.run(reconcile.Pass{Mode: reconcile.Delta})
+	if len(report.Failures) != 0 || report.Waiting.Open != 1 || report.Outcome() != reconcile.Partial {
+		t.Errorf("%q, open %d, failures %+v", report.Outcome(), report.Waiting.Open, report.Failures)
+	}
+}
+
+// R17, S15: between what an operator has looked at and the pass that does it, something else has come to be planned.
+func TestR17AnotherPlanIsNotCarriedOut(t *testing.T) {
+	l, dir, app := company(t, 20, "", nil)
+	dir.Set(t, dir.PersonDN(slapdtest.UID(1)), "cn", "New 1")
+	shown, err := l.engine().Plan(t.Context(), reconcile.Pass{})
+	l.must(err)
+	expect := plan.Digests(shown.Plan.Changes)
+	dir.Set(t, dir.PersonDN(slapdtest.UID(2)), "cn", "New 2")
+	before := app.Writes()
+	if l.run(reconcile.Pass{Expect: expect}); app.Writes() != before {
+		t.Errorf("%d writes of a plan that nobody has seen", app.Writes()-before)
+	}
+	if l.full(); app.Writes() == before {
+		t.Error("nothing is done at all")
 	}
 }
 
