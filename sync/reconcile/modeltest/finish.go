@@ -35,7 +35,7 @@ func (w *world) finish() error {
 		if w.tell != nil {
 			fmt.Fprintf(w.tell, "end, round %d\n", round+1)
 		}
-		if _, err := w.engine.Run(ctx, reconcile.Pass{}); err != nil {
+		if err := w.run(ctx, reconcile.Pass{}); err != nil {
 			w.broken(Works, "%s", err)
 			return nil
 		}

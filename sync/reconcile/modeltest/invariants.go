@@ -9,6 +9,7 @@ import (
 
 	"github.com/dirsweep/dirsweep/state"
 	"github.com/dirsweep/dirsweep/sync/identity"
+	"github.com/dirsweep/dirsweep/sync/reconcile"
 )
 
 // An Invariant is what no history may break.
@@ -32,6 +33,7 @@ const (
 	Grace         Invariant = "R10 nothing is deleted before grace is over"
 	InBooks       Invariant = "R8 a leaver's open account is in the books"
 	ClosedAtOnce  Invariant = "R4 a leaver's account is closed where the application answers"
+	NoFalseCalm   Invariant = "R21 a pass does not say that all is well while a leaver's account is open"
 	BooksAreTrue  Invariant = "R21 the books call nothing closed that is open"
 	Instants      Invariant = "R19 it happened, was noticed and was proven closed in this order, at instants that were"
 	LinksAgree    Invariant = "R3 every link is to an account of that person"
@@ -373,7 +375,7 @@ func (w *world) check(kind Kind, completed bool) error {
 	for t, app := range w.applications {
 		for _, id := range slices.Sorted(maps.Keys(app.accounts)) {
 			if acc := app.accounts[id]; acc.owner != stranger {
-				w.checkAccount(l, place{acc.owner, t}, acc, read)
+				w.checkAccount(l, place{acc.owner, t}, acc, kind, read)
 			}
 		}
 	}
@@ -527,7 +529,7 @@ func (w *world) provable(h *human) bool {
 	})
 }
 
-func (w *world) checkAccount(l look, p place, acc *account, read bool) {
+func (w *world) checkAccount(l look, p place, acc *account, kind Kind, read bool) {
 	h, s := w.model.humans[p.human], w.model.shares[p.human][p.target]
 	out := !w.model.config.in(h, p.target) || w.model.ordered[p.human]
 	step := w.stepOf(l, p, acc.ID)
@@ -540,6 +542,9 @@ func (w *world) checkAccount(l look, p place, acc *account, read bool) {
 	}
 	if !w.honest(h) || w.anchorEdited() || w.doubts(l, h) {
 		return
+	}
+	if (kind == Full || !acc.touched) && w.worked[len(w.worked)-1].outcome == reconcile.Converged {
+		w.broken(NoFalseCalm, "%s: %s of %s is open, and the books say %q", targetNames[p.target], acc.ID, w.who(p.human), step.Status)
 	}
 	fault := w.faultOf(p.target, false)
 	switch {

@@ -37,7 +37,7 @@ func (w *world) asShown(ctx context.Context, s Step) error {
 		w.edit(Retitle, s.Who[0], s.To+1)
 		w.learn()
 	}
-	_, err = w.engine.Run(ctx, reconcile.Pass{Expect: plan.Digests(shown.Plan.Changes)})
+	err = w.run(ctx, reconcile.Pass{Expect: plan.Digests(shown.Plan.Changes)})
 	for t, name := range targetNames {
 		w.judgeShown(t, slices.DeleteFunc(slices.Clone(shown.Plan.Changes), func(c identity.Change) bool {
 			return c.Target != name || c.Op.Sweeps() || c.Op == identity.Link

@@ -21,9 +21,14 @@ func (w *world) judgeTrail(ctx context.Context, l look) {
 		}
 		switch r.Kind {
 		case audit.Closed:
-			w.judgeProof(r, w.during(r))
+			w.judgeProof(r, w.during(r.Seq))
 		case audit.Change:
 			changes[r.Target] = append(changes[r.Target], r)
+		}
+	}
+	for _, step := range w.worked {
+		for _, one := range step.closed {
+			w.broken(Instants, "%s: %s: closed after %s, as the pass reports, and not as the trail tells", one.Target, one.Name, one.Took)
 		}
 	}
 	for _, one := range w.all {
@@ -53,10 +58,10 @@ func (w *world) tells(r audit.Record, one write) bool {
 }
 
 // during is when a record was written.
-func (w *world) during(r audit.Record) span {
-	next := slices.IndexFunc(w.worked, func(s span) bool { return s.after >= r.Seq })
+func (w *world) during(seq uint64) *span {
+	next := slices.IndexFunc(w.worked, func(s span) bool { return s.after >= seq })
 	if next < 0 {
 		next = len(w.worked)
 	}
-	return w.worked[max(next-1, 0)]
+	return &w.worked[max(next-1, 0)]
 }
