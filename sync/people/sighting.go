@@ -184,9 +184,6 @@ func (r *Read) sighting(ctx context.Context, n int, p state.Person) judge.Sighti
 	if p.Changed != 0 {
 		out.Changed = judge.Happened(unix(p.Changed), out.Changed)
 	}
-	if out.Changed.After(r.o.Now) {
-		out.Changed = r.o.Now
-	}
 	return out
 }
 
