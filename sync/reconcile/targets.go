@@ -396,7 +396,11 @@ func (r *run) recover(ctx context.Context, s *side) error {
 	if err := s.begin(ctx); err != nil {
 		return err
 	}
-	for _, left := range r.exec.Recover(ctx, s.app, open) {
+	unsettled := r.exec.Recover(ctx, s.app, open)
+	if ctx.Err() != nil {
+		return context.Cause(ctx) // a stop says nothing of any account (R20)
+	}
+	for _, left := range unsettled {
 		r.delay(s, left)
 	}
 	if !made {
