@@ -43,7 +43,11 @@ type application struct {
 	n        int
 	accounts map[identity.AccountID]*account
 	next     int
+	token    identity.Secret // which it names when it refuses it
 }
+
+// token is what opens every application. Nobody is to see it.
+const token = "0a1b2c3d4e5f"
 
 // A write is one that the engine made and that had its effect.
 type write struct {
@@ -54,9 +58,11 @@ type write struct {
 	before identity.Account
 	delta  identity.Delta
 	want   identity.Account
-	idle   bool      // it changed nothing
-	after  uint64    // the last record of the trail before it
-	at     time.Time // by a clock that nobody sets back
+	idle   bool   // it changed nothing
+	after  uint64 // the last record of the trail before it
+	// answered is that the engine was told.
+	answered bool
+	at       time.Time // by a clock that nobody sets back
 }
 
 func (a *application) name() string { return targetNames[a.n] }
@@ -100,6 +106,7 @@ func (a *application) call(ctx context.Context, op identity.Op, id identity.Acco
 	if err := w.calls(ctx, AfterCall); err != nil {
 		return err
 	}
+	w.writes[len(w.writes)-1].answered = true
 	if held, ok := a.accounts[last.id]; ok {
 		held.touched, held.asked, held.unseen = false, false, "" // it was told
 		held.cut = held.cut && op != identity.Create
@@ -113,7 +120,7 @@ func (a *application) answer(trouble Fault, op identity.Op, id identity.AccountI
 	case TargetDown:
 		return fmt.Errorf("%w: 503", targets.ErrUnavailable)
 	case Refused:
-		return fmt.Errorf("%w: 401", targets.ErrUnauthorized)
+		return fmt.Errorf("%w: 401 for the token %s", targets.ErrUnauthorized, a.token)
 	case Throttled:
 		a.world.pauses[a.n] = a.world.now().Add(10 * time.Minute)
 		return &targets.ThrottledError{RetryAfter: 10 * time.Minute, Err: errors.New("429")}

@@ -201,6 +201,7 @@ type Step struct {
 	// Shown says that a full pass is planned first, and that nothing but what is shown may be done: 1; or 2, where a title
 	// that has changed before changes once more between.
 	Shown int
+	Stop  int // after how many calls the process is told to stop; 0 for never
 }
 
 // A Person of the company at the beginning.

@@ -45,6 +45,7 @@ func beside(t *rapid.T, s *Step) {
 	}
 	s.Tend = max(0, small(t, 60)-30)
 	s.Shown = max(0, small(t, 6)-3)
+	s.Stop = max(0, small(t, 80)-60)
 }
 
 // Aims are combinations that steps of histories are made for.

@@ -42,7 +42,7 @@ func simpler(h History) (list []History) {
 		for _, simplify := range []func(*Step){
 			func(s *Step) { s.Edits[0] = NoEdit },
 			func(s *Step) { s.Edits[1] = NoEdit },
-			func(s *Step) { s.Then, s.Tend, s.Shown = NoEdit, 0, 0 },
+			func(s *Step) { s.Then, s.Tend, s.Shown, s.Stop = NoEdit, 0, 0, 0 },
 			func(s *Step) { s.Fault = NoFault },
 			func(s *Step) { s.Deed = NoFault },
 			func(s *Step) { s.Crash = NoCrash },

@@ -1,7 +1,10 @@
 package modeltest
 
 import (
+	"bytes"
 	"context"
+	"errors"
+	"os"
 	"slices"
 
 	"github.com/dirsweep/dirsweep/sync/audit"
@@ -13,6 +16,7 @@ func (w *world) judgeTrail(ctx context.Context, l look) {
 	if _, err := w.trail.Verify(ctx); err != nil {
 		w.broken(TrailHolds, "%s", err)
 	}
+	w.judgeSecret(ctx)
 	changes := map[string][]audit.Record{} // by target
 	for r, err := range w.trail.Records() {
 		if err != nil {
@@ -34,13 +38,31 @@ func (w *world) judgeTrail(ctx context.Context, l look) {
 	for _, one := range w.all {
 		target := targetNames[one.target]
 		told := slices.ContainsFunc(changes[target], func(r audit.Record) bool { return w.tells(r, one) })
-		intended := slices.ContainsFunc(l.unsettled, func(c identity.Change) bool {
-			return c.Target == target && c.Op == one.op && (c.Account == one.id || c.Account == "" && c.UserName == one.want.UserName)
-		})
-		if !told && !intended {
+		if !told && !slices.ContainsFunc(l.unsettled, one.meantBy) {
 			w.broken(Told, "%s: %s of %s, %s: %v", target, one.op, w.who(one.owner), one.id, one.delta)
 		}
 	}
+}
+
+// judgeSecret looks for the applications' token in everything that is kept.
+func (w *world) judgeSecret(ctx context.Context) {
+	var kept bytes.Buffer
+	err := w.memory.Backup(ctx, &kept)
+	told, readErr := os.ReadFile(w.trailPath())
+	if err = errors.Join(err, readErr); err != nil || bytes.Contains(append(kept.Bytes(), told...), []byte(token)) {
+		w.broken(Secret, "the applications' token: %v", err)
+	}
+}
+
+// meantBy reports whether a change is the one that a write was made for.
+func (one write) meantBy(c identity.Change) bool {
+	if c.Target != targetNames[one.target] {
+		return false
+	}
+	if c.Op == identity.Create {
+		return c.UserName == one.want.UserName || c.UserName == one.before.UserName && one.op == identity.Update
+	}
+	return c.Account == one.id && (c.Op == one.op || c.Op == identity.Strip && one.op == identity.Update)
 }
 
 // tells reports whether a record of a change is about a write: what was done to whose account, why, what was before and

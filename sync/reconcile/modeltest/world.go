@@ -54,6 +54,9 @@ type world struct {
 	// stumble is at which write to the state an error comes, 0 for none; every second one was written all the same.
 	stumble int
 	away    bool // no application answers
+	// stop is how many calls there are until the process is told to stop, 0 for none; stopped that it was.
+	stop    int
+	stopped bool
 	// backwards is that people and accounts are read in another order than usual.
 	backwards bool
 	dead      bool
@@ -91,7 +94,9 @@ func Play(site *Site, dir string, h History, log hclog.Logger, tell io.Writer, c
 	}
 	for n := range targetCount {
 		w.known[n] = map[identity.AccountID]bool{}
-		w.applications = append(w.applications, &application{world: w, n: n, accounts: map[identity.AccountID]*account{}})
+		w.applications = append(w.applications, &application{
+			world: w, n: n, accounts: map[identity.AccountID]*account{}, token: identity.NewSecret(token),
+		})
 	}
 	for _, p := range h.People {
 		w.settle(p)
@@ -146,6 +151,8 @@ func (w *world) settle(p Person) {
 // now is the clock that everybody sees.
 func (w *world) now() time.Time { return time.Now().Add(w.offset) }
 
+func (w *world) trailPath() string { return filepath.Join(w.dir, "audit.jsonl") }
+
 // clock is that of a source's server, which is never set back: one goes a day behind, the other is soon ahead of ours.
 func (w *world) clock(source int) time.Time {
 	behind := 24 * time.Hour * time.Duration(index(source == 0))
@@ -163,7 +170,7 @@ func (w *world) start() error {
 	if err != nil {
 		return err
 	}
-	if w.trail, err = audit.Open(filepath.Join(w.dir, "audit.jsonl"), audit.Head(head), 0); err != nil {
+	if w.trail, err = audit.Open(w.trailPath(), audit.Head(head), 0); err != nil {
 		return err
 	}
 	w.engine, w.feed.replicas = reconcile.New(w.options()), [sourceCount]*replica{}
@@ -204,6 +211,7 @@ func (w *world) reads(ctx context.Context) error {
 	if w.die(DuringRead) {
 		return errDied
 	}
+	w.called()
 	return nil
 }
 
@@ -215,7 +223,22 @@ func (w *world) calls(ctx context.Context, point Crash) error {
 	if w.die(point) {
 		return errDied
 	}
+	if point == AfterCall {
+		w.called()
+	}
 	return nil
+}
+
+// called counts a call down that is answered, and tells the process to stop where it is to: what it asks then gets no
+// answer any more.
+func (w *world) called() {
+	if w.stop == 0 {
+		return
+	}
+	if w.stop--; w.stop == 0 {
+		w.stopped = true
+		w.cancel()
+	}
 }
 
 // faultOf is what is wrong with a source or target now.
@@ -330,13 +353,19 @@ func (w *world) do(kind Kind, act func(context.Context) error, s Step) error {
 	w.cancel = cancel
 	w.stumble = index(w.fault.Fault == StoreFails) * (1 + s.Choice)
 	w.feed.begin(s, kind)
+	w.stop, w.stopped = s.Stop*index(s.Crash == NoCrash), false
 	done := act(ctx)
 	cancel()
 	w.ends()
 	w.mu.Lock()
-	died := w.dead
-	w.dead, w.crash, w.stumble = false, NoCrash, 0
+	died, stopped := w.dead, w.stopped
+	w.dead, w.crash, w.stumble, w.stop = false, NoCrash, 0, 0
 	w.mu.Unlock()
+	if stopped {
+		if err := w.judgeStop(); err != nil {
+			return err
+		}
+	}
 	for _, f := range []Fault{w.fault.Fault, s.Deed} {
 		w.counts.add(f, kind, s.Crash, died)
 	}
@@ -344,12 +373,12 @@ func (w *world) do(kind Kind, act func(context.Context) error, s Step) error {
 	for _, app := range w.applications {
 		app.noticed(died)
 	}
-	if died {
+	if died || stopped {
 		if err := w.restart(); err != nil {
 			return err
 		}
 	}
-	return w.check(kind, !died && done == nil)
+	return w.check(kind, !died && !stopped && done == nil)
 }
 
 // restart begins a new process over what is left of the old one.
