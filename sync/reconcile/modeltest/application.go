@@ -154,7 +154,7 @@ func (a *application) list() (list []identity.Account, cut bool) {
 	case ListingEmpty:
 		ids = nil
 	case ListingCut:
-		ids, cut = ids[:len(ids)/2], true
+		ids, cut, a.world.cut.targets[a.n] = ids[:len(ids)/2], true, true
 	}
 	if a.world.backwards && !cut {
 		slices.Reverse(ids)

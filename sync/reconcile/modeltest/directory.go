@@ -135,6 +135,7 @@ func (s source) read(ctx context.Context, facts *sources.ReadFacts) (seen []entr
 		seen = append(seen, e)
 	}
 	facts.Groups = s.groups(seen)
+	w.cut.sources[s.n] = w.cut.sources[s.n] || trouble == ReadCut && len(seen) > 0
 	if w.backwards && trouble == NoFault {
 		slices.Reverse(seen)
 	}

@@ -24,6 +24,7 @@ func (s span) holds(at time.Time) bool { return !at.Before(s.from) && !at.After(
 
 // begins notes that the engine is at work from now on, until ends is called.
 func (w *world) begins() {
+	w.cut.sources, w.cut.targets = [sourceCount]bool{}, [targetCount]bool{}
 	w.worked = append(w.worked, span{from: w.now(), after: w.trail.Head().Seq, ambiguous: w.ambiguous})
 }
 

@@ -20,6 +20,7 @@ type Invariant string
 const (
 	ClosesNobody  Invariant = "R1 nobody who is active and in scope is closed"
 	StripsNobody  Invariant = "R1 nobody who is active and in scope is stripped or emptied"
+	NoPart        Invariant = "R2 what broke off in the middle makes no plan"
 	Unmanaged     Invariant = "R12 what nobody maps is not written"
 	HandsOff      Invariant = "R5 an account that is nobody's of the company is not written"
 	TakesOver     Invariant = "R5 nothing is written to one person's account for another"
@@ -106,6 +107,9 @@ func (w *world) written(one write, acc *account) {
 	ordered := w.model.ordered[one.owner] && !w.model.keyless[one.owner]
 	if one.idle && !acc.touched {
 		w.broken(WritesOnce, "%s", what)
+	}
+	if !one.closes() && (w.cut.targets[one.target] || w.cut.sources[w.model.humans[one.owner].last().source]) {
+		w.broken(NoPart, "%s", what)
 	}
 	switch one.op {
 	case identity.Disable, identity.Delete:

@@ -79,7 +79,11 @@ type world struct {
 	lossApproved bool // an operator took it for true that people have lost an attribute
 	violations   []Violation
 	step         int
-	counts       *Counts
+	cut          struct { // what broke off in this step
+		sources [sourceCount]bool
+		targets [targetCount]bool
+	}
+	counts *Counts
 }
 
 // Play runs a history and returns what it broke. dir is for the trail and temporary files. It is to be called in a
