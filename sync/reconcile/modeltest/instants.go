@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/dirsweep/dirsweep/sync/audit"
+	"github.com/dirsweep/dirsweep/sync/identity"
 	"github.com/dirsweep/dirsweep/sync/reconcile"
 )
 
@@ -46,9 +47,9 @@ func (w *world) judgeProof(r audit.Record, step *span) {
 	looked := func(at time.Time) bool {
 		return slices.ContainsFunc(w.worked, func(s span) bool { return s.holds(at) })
 	}
-	said := slices.ContainsFunc(w.model.humans, func(h *human) bool {
-		return slices.ContainsFunc(h.told, func(at time.Time) bool { return at.Equal(r.Left) })
-	})
+	person, _ := identity.ParsePersonID(r.Person)
+	n, known := w.model.human(person.Anchor)
+	said := known && slices.ContainsFunc(w.model.humans[n].told, func(at time.Time) bool { return at.Equal(r.Left) })
 	ordered := !r.Left.After(r.Noticed) && !r.Noticed.After(r.At) || !r.Noticed.After(step.ambiguous)
 	if !looked(r.Noticed) || !looked(r.At) || !r.Left.IsZero() && !said || !ordered {
 		w.broken(Instants, "%s: %s of %s: left at %s, noticed at %s, closed at %s", r.Target, r.Account, r.Name, r.Left, r.Noticed, r.At)
