@@ -842,6 +842,19 @@ func TestR07WhatIsSettledLaterForgetsNothing(t *testing.T) {
 	}
 }
 
+// R12: a creation was cut short, and somebody in the application has granted something before it is looked into.
+func TestR12WhatSomebodyElseGrantedMeanwhileIsTheirs(t *testing.T) {
+	wanted := identity.NamedEntitlements("g", "h")
+	made := account("1", "a", "a")
+	made.Entitlements = identity.NamedEntitlements("g", "guests", "h")
+	d := newDesk(t, memory.New(), made)
+	intended := change(identity.Create, alice, "1")
+	intended.Account = ""
+	d.cutShort(intended)
+	d.recoverMade(wanted)
+	d.want("granted by us", wanted, d.recorded(alice).Entitlements)
+}
+
 func TestR07AnIntentThatFitsNoLinkStopsNoPass(t *testing.T) {
 	d := newDesk(t, memory.New(), account("1", "a", "a"))
 	d.link(bob, "1")

@@ -275,7 +275,9 @@ func after(p *Pass, job Job, r Result) state.Link {
 		if c.Op == identity.Create && (lacks || r.Found) { // not all as wanted: to be looked at again
 			link.PersonPrint, link.Want = 0, 0
 			if !r.Unanswered && !r.Account.EntitlementsUnknown {
-				link.Entitlements = slices.Clone(r.Account.Entitlements)
+				// What somebody else has granted since it was made is theirs (R12).
+				others := identity.WithoutEntitlements(r.Account.Entitlements, job.Want.Entitlements)
+				link.Entitlements = identity.WithoutEntitlements(r.Account.Entitlements, others)
 			}
 		}
 	}
