@@ -79,7 +79,8 @@ func (w *world) judgeShown(t int, shown []identity.Change) {
 		}
 		done[at] = true
 	}
-	if at := slices.Index(done, false); at >= 0 && ordinary > 0 && w.fault.Fault == NoFault {
+	converged := w.worked[len(w.worked)-1].outcome == reconcile.Converged
+	if at := slices.Index(done, false); at >= 0 && ordinary > 0 && converged {
 		w.broken(AsShown, "%s: %s of %s was shown, and is not done", targetNames[t], shown[at].Op, shown[at].UserName)
 	}
 }
