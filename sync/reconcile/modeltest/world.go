@@ -157,9 +157,10 @@ func (w *world) now() time.Time { return time.Now().Add(w.offset) }
 
 func (w *world) trailPath() string { return filepath.Join(w.dir, "audit.jsonl") }
 
-// clock is that of a source's server, which is never set back: one goes a day behind, the other is soon ahead of ours.
+// clock is that of the directory of a source, which is never set back: one goes a day behind, another is soon ahead of
+// ours.
 func (w *world) clock(source int) time.Time {
-	behind := 24 * time.Hour * time.Duration(index(source == 0))
+	behind := 24 * time.Hour * time.Duration(index(source == 0 || w.shared))
 	return time.Now().Add(-behind).Truncate(time.Microsecond)
 }
 
