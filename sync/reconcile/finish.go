@@ -57,6 +57,9 @@ func (r *run) finish(ctx context.Context) error {
 		}
 		s.changes = nil // a first pass has as many as there are people
 		if s.survey != nil {
+			if err := s.survey.NoteUnadopted(settling); err != nil {
+				return err
+			}
 			s.survey.Forget()
 		}
 	}

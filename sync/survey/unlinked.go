@@ -254,6 +254,24 @@ func (s *Survey) unlinked(have identity.Account, fits identity.PersonID) {
 	})
 }
 
+// NoteUnadopted notes whose the accounts are that were to be linked and were not, since the pass ended before: by the next
+// one they may have left, and somebody else may have their login (R3).
+func (s *Survey) NoteUnadopted(ctx context.Context) error {
+	return s.o.Ledger.View(ctx, func(v *state.Reader) error {
+		for _, w := range s.Work {
+			if w.there == nil || w.there.link.Account != "" {
+				continue
+			}
+			if _, linked, err := v.LinkByAccount(s.Name, w.there.have.ID); err != nil {
+				return err
+			} else if !linked {
+				s.unlinked(w.there.have, s.Changes[w.first].Person)
+			}
+		}
+		return nil
+	})
+}
+
 // planJoiners plans an account for everybody in scope who has none.
 func (s *Survey) planJoiners(ctx context.Context) error {
 	if err := s.probeEmpty(ctx); err != nil {
