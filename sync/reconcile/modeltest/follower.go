@@ -79,6 +79,9 @@ func toldStep(r *rand.Rand) Step {
 	}
 }
 
+// missedByPush is the kind of finding that tells of changes which the directory had not told.
+const missedByPush = "missed by push"
+
 // A feed is what the world tells of its changes.
 type feed struct {
 	followed [sourceCount]bool
@@ -404,7 +407,7 @@ func (w *world) checkMissed(l look) {
 		}
 		said := false
 		for _, f := range l.findings {
-			said = said || f.Kind == "missed by push" && f.Source == sourceNames[n]
+			said = said || f.Kind == missedByPush && f.Source == sourceNames[n]
 		}
 		if said != (r.missed.Count > 0) {
 			w.broken(MissesTold, "%s: %d missed, said %v", sourceNames[n], r.missed.Count, said)

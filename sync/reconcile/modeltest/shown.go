@@ -17,6 +17,7 @@ func (w *world) asShown(ctx context.Context, s Step) error {
 		w.edit(Retitle, s.Who[0], s.To)
 		w.learn()
 	}
+	w.feed.batch = AtOnce // what the directory tells in between is another state
 	shown, err := w.engine.Plan(ctx, reconcile.Pass{})
 	if err != nil {
 		return err
@@ -56,6 +57,9 @@ func planned(r reconcile.Report) (lines []string) {
 		lines = append(lines, fmt.Sprint(h.Kind, h.Target, h.Cause, h.Members)) // its digest names also when it was made
 	}
 	for _, f := range r.Findings {
+		if f.Kind == missedByPush {
+			continue // it is said once
+		}
 		lines = append(lines, fmt.Sprint(f.Kind, f.Subject, f.Account)) // its text may name such a digest
 	}
 	slices.Sort(lines)
