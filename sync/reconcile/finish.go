@@ -16,6 +16,7 @@ import (
 	"github.com/dirsweep/dirsweep/sync/guard"
 	"github.com/dirsweep/dirsweep/sync/identity"
 	"github.com/dirsweep/dirsweep/sync/plan"
+	"github.com/dirsweep/dirsweep/sync/sweep"
 )
 
 // finish writes down what the pass learned and sums it up.
@@ -184,22 +185,18 @@ func (r *run) remember(w *state.Writer, stopped bool) error {
 	return w.AddRun(r.report.Run)
 }
 
-// countOpen counts the accounts of people who left that are not proven closed, whichever pass found them (R21). Those
-// that are held or kept have a hold.
+// countOpen counts the accounts of people who left that are not proven closed, whichever pass found them (R21).
 func (r *run) countOpen(w *state.Writer) error {
+	closing := func(target string) bool {
+		return slices.ContainsFunc(r.sides, func(s *side) bool { return s.Name == target && !s.Observe })
+	}
 	for c, err := range w.Cases() {
 		if err != nil {
 			return err
 		}
-		for _, s := range c.Steps {
-			closing := slices.ContainsFunc(r.sides, func(side *side) bool { return side.Name == s.Target && !side.Observe })
-			switch {
-			case s.Status == state.StepOpen && closing:
-				r.report.Waiting.Open++
-			case s.Status.Open() && s.Status != state.StepHeld && s.Status != state.StepKept:
-				r.report.Waiting.Undecided++
-			}
-		}
+		open, undecided := sweep.Unclosed(c, closing)
+		r.report.Waiting.Open += open
+		r.report.Waiting.Undecided += undecided
 	}
 	return nil
 }

@@ -281,6 +281,21 @@ func LeaveTombstone(w *state.Writer, gone state.Link, at time.Time) error {
 	return w.PutTombstone(gone.Tombstone(at))
 }
 
+// Unclosed counts the accounts of a case that are not proven closed: those that dirsweep is closing, and those that wait for
+// somebody else. What is held or kept has a hold, and counts there. closing tells at which targets dirsweep closes
+// accounts.
+func Unclosed(c state.Case, closing func(target string) bool) (open, undecided int) {
+	for _, s := range c.Steps {
+		switch {
+		case s.Status == state.StepOpen && closing(s.Target):
+			open++
+		case s.Status.Open() && s.Status != state.StepHeld && s.Status != state.StepKept:
+			undecided++
+		}
+	}
+	return open, undecided
+}
+
 // StepOf is the step of one account, nil where the case has none.
 func StepOf(c state.Case, target string, account identity.AccountID) *state.Step {
 	if i := find(c.Steps, target, account); i >= 0 {

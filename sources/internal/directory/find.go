@@ -95,6 +95,9 @@ func (s *source) find(
 		if witness != "" {
 			q.filter = "(|" + filter + witness + ")"
 		}
+		if session.known(ctx).directory {
+			q.attributes = with(q.attributes, metadata)
+		}
 		entries, err := every(session.pages(ctx, q, s.bounds()))
 		if err != nil {
 			return sources.Sighting{}, fmt.Errorf("%w; find_base says where else to look", err)
@@ -161,7 +164,7 @@ func (s *source) tombstone(
 	filter string,
 ) (seen sources.Sighting, found bool) {
 	q := query{
-		base: root, scope: ldap.ScopeWholeSubtree, attributes: []string{known.name, "whenChanged", "modifyTimestamp"},
+		base: root, scope: ldap.ScopeWholeSubtree, attributes: []string{known.name, "whenChanged", "modifyTimestamp", metadata},
 	}
 	var controls []ldap.Control
 	switch about := session.known(ctx); {
@@ -188,6 +191,7 @@ func (s *source) tombstone(
 			seen.Changed = changed.UTC()
 		}
 	}
+	seen.Changed = originated(entry, seen.Changed, "isDeleted")
 	return seen, true
 }
 
@@ -342,8 +346,10 @@ func (s *source) sighting(ctx context.Context, session *session, r *entryReader,
 		}
 	}
 	seen := sources.Sighting{Where: where, Person: who.Person, Proof: proof}
-	if where == sources.Elsewhere {
-		seen.Changed = who.Changed
+	if where == sources.Elsewhere && who.Active {
+		seen.Changed = originated(entry, who.Changed, "name") // it is what a move changes
+	} else if where == sources.Elsewhere {
+		seen.Changed = originated(entry, who.Changed, domainUser)
 	}
 	return seen, nil
 }

@@ -234,12 +234,20 @@ func TestFindBinary(t *testing.T) {
 func TestR01Tombstones(t *testing.T) {
 	deleted := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 	const guid = "\x33\x22\x11\x00\x55\x44\x77\x66\x88\x99\xaa\xbb\xcc\xdd\xee\xff"
+	const origin = "<DS_REPL_ATTR_META_DATA>\n\t<pszAttributeName>isDeleted</pszAttributeName>\n\t<dwVersion>1</dwVersion>\n" +
+		"\t<ftimeLastOriginatingChange>2026-03-01T12:00:00Z</ftimeLastOriginatingChange>\n</DS_REPL_ATTR_META_DATA>\n\x00"
 	for _, c := range []struct {
 		name, anchor, wanted string
 		dse                  []string
 		filter               string
 		pairs                []string
 	}{
+		{ // replicated to the controller that was asked a quarter of an hour later
+			"Active Directory, elsewhere", "objectGUID", "00112233-4455-6677-8899-aabbccddeeff",
+			[]string{"supportedCapabilities", activeDirectory, "namingContexts", "dc=example,dc=org"},
+			"(isDeleted=TRUE)",
+			[]string{"objectGUID", guid, "whenChanged", "20260301121500.0Z", metadata, origin},
+		},
 		{
 			"Active Directory", "objectGUID", "00112233-4455-6677-8899-aabbccddeeff",
 			[]string{"supportedCapabilities", activeDirectory, "namingContexts", "dc=example,dc=org"},

@@ -289,3 +289,18 @@ func FuzzEntry(f *testing.F) {
 		}
 	})
 }
+
+// FuzzMetadata: whatever a controller says of its changes, an instant comes of it or the other one.
+func FuzzMetadata(f *testing.F) {
+	f.Add("<DS_REPL_ATTR_META_DATA><pszAttributeName>name</pszAttributeName>" +
+		"<ftimeLastOriginatingChange>2026-03-01T12:00:00Z</ftimeLastOriginatingChange></DS_REPL_ATTR_META_DATA>\x00")
+	f.Add("<a><ftimeLastOriginatingChange>1601-01-01T00:00:00Z</ftimeLastOriginatingChange></a>")
+	f.Add("&")
+	otherwise := time.Date(2026, 3, 1, 0, 0, 0, 0, time.UTC)
+	f.Fuzz(func(t *testing.T, text string) {
+		entry := ldap.NewEntry("cn=a", map[string][]string{metadata: {text}})
+		if at := originated(entry, otherwise, "name"); at.Year() <= 1601 || at.Location() != time.UTC {
+			t.Errorf("%q: %s", text, at)
+		}
+	})
+}
