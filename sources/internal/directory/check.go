@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -204,6 +205,11 @@ func (s *source) checkFacts(facts *sources.ReadFacts, groups *membership, say fu
 		return
 	}
 	say("%d groups with %d members", len(groups.groups), len(groups.edges))
+	foreign := groups.foreign()
+	for _, name := range slices.Sorted(maps.Keys(foreign)) {
+		say("warning: group %s lists %d members from other domains (foreign security principals): this source does not read "+
+			"them, and by this group they have no account", name, foreign[name])
+	}
 	for _, group := range facts.Groups {
 		if group.Hidden {
 			say(

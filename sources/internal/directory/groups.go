@@ -494,6 +494,19 @@ func (x *membership) facts() []sources.GroupFact {
 	return facts
 }
 
+// foreign counts the sampled members of each group that are from other domains (MS-ADTS 3.1.1.1.6 has them as objects of
+// class foreignSecurityPrincipal, named by their SID, in a container of their own).
+func (x *membership) foreign() map[string]int {
+	counts := map[string]int{}
+	for _, s := range x.samples {
+		lower := strings.ToLower(s.value)
+		if !s.login && strings.HasPrefix(lower, "cn=s-1-") && strings.Contains(lower, ",cn=foreignsecurityprincipals,") {
+			counts[x.groups[s.group].Name]++
+		}
+	}
+	return counts
+}
+
 // unknown goes through the sampled member values that name nobody who was read.
 func (x *membership) unknown() iter.Seq[listed] {
 	return func(yield func(listed) bool) {

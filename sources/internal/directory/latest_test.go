@@ -139,6 +139,20 @@ func TestLatestOfWhoMayNotSeeDeletions(t *testing.T) {
 	}
 }
 
+// TestMembersOfOtherDomainsAreTold: they are read by no source of this domain, and who wonders why they have no account is
+// told (C8).
+func TestMembersOfOtherDomainsAreTold(t *testing.T) {
+	s := sambatest.Start(t, sambatest.Options{People: 3, Groups: 1})
+	s.Join(t, s.GroupDN("group001"), "<SID=S-1-5-21-1-2-3-1105>")
+	follows, reads := followingDomain(t, s)
+	same(t, follows, reads, 3)
+	lines, err := reads.Check(t.Context())
+	if want := "warning: group group001 lists 1 members from other domains"; err != nil ||
+		!strings.Contains(strings.Join(lines, "\n"), want) {
+		t.Errorf("%v\n%s", err, strings.Join(lines, "\n"))
+	}
+}
+
 // TestR01DeletionsAreTraced: a domain controller that shows what was deleted, and nothing of somebody, has not deleted them.
 func TestR01DeletionsAreTraced(t *testing.T) {
 	for _, blind := range []bool{false, true} {
