@@ -111,6 +111,9 @@ type Lookup struct {
 	// the source's own. Who is found has the source's own anchor.
 	By string
 	DN string // where they were last seen; "" where that is not known, and then Sighting.Place is PlaceUnknown
+	// Leaving: all that is asked is whether they have left. Of somebody elsewhere no groups are looked for then: in a large
+	// group that takes a server longer than all the rest.
+	Leaving bool
 }
 
 // A Checker tells before the first pass whether a pass can work.

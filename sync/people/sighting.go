@@ -125,7 +125,7 @@ func (r *Read) sighting(ctx context.Context, n int, p state.Person) judge.Sighti
 			Trouble: "the source cannot look one person up; absence = \"leaves\" takes absence for leaving",
 		}
 	}
-	seen, err := finder.Find(ctx, sources.Lookup{Anchor: p.ID.Anchor, DN: p.DN})
+	seen, err := finder.Find(ctx, sources.Lookup{Anchor: p.ID.Anchor, DN: p.DN, Leaving: true})
 	late := false
 	foundBy, _ := s.selection()
 	for _, by := range others {
@@ -133,7 +133,7 @@ func (r *Read) sighting(ctx context.Context, n int, p state.Person) judge.Sighti
 			break
 		}
 		foundBy = by
-		seen, err = finder.Find(ctx, sources.Lookup{Anchor: p.ID.Anchor, By: by, DN: p.DN})
+		seen, err = finder.Find(ctx, sources.Lookup{Anchor: p.ID.Anchor, By: by, DN: p.DN, Leaving: true})
 		late = err == nil && seen.Where == sources.InScope
 	}
 	if err != nil {

@@ -62,7 +62,7 @@ func (s *source) find(
 			return sources.Sighting{}, err
 		}
 		if len(entries) > 0 {
-			return s.sighting(ctx, session, r, sources.InScope, entries[0],
+			return s.sighting(ctx, session, r, who, sources.InScope, entries[0],
 				fmt.Sprintf("%s answered %s under %s with %s", session.url, q.filter, base, entries[0].DN))
 		}
 	}
@@ -104,7 +104,7 @@ func (s *source) find(
 		}
 		found, present := s.separate(entries, witness)
 		if found != nil {
-			return s.sighting(ctx, session, r, sources.Elsewhere, found,
+			return s.sighting(ctx, session, r, who, sources.Elsewhere, found,
 				fmt.Sprintf("%s answered %s under %s with %s, which is not in scope", session.url, filter, root, found.DN))
 		}
 		if witness != "" && !present {
@@ -333,14 +333,15 @@ func (s *source) separate(entries []*ldap.Entry, witness string) (found *ldap.En
 	return found, present
 }
 
-func (s *source) sighting(ctx context.Context, session *session, r *entryReader, where sources.Where, entry *ldap.Entry,
+func (s *source) sighting(
+	ctx context.Context, session *session, r *entryReader, asked sources.Lookup, where sources.Where, entry *ldap.Entry,
 	proof string,
 ) (sources.Sighting, error) {
 	who, err := r.person(entry)
 	if err != nil {
 		return sources.Sighting{}, err
 	}
-	if s.groups != nil {
+	if s.groups != nil && (where == sources.InScope || !asked.Leaving) {
 		if who.Groups, err = session.groupsOf(ctx, s.groups, s.bounds(), who.member); err != nil {
 			return sources.Sighting{}, err
 		}

@@ -43,6 +43,43 @@ func TestLatestSeesWhoGoesOutOfSight(t *testing.T) {
 	same(t, follows, reads, 11)
 }
 
+// TestLatestOfAMovedUnit: people who go with their unit are in their groups again once it is back, also where they are more
+// than there are groups, and nothing is read anew for it.
+func TestLatestOfAMovedUnit(t *testing.T) {
+	s := sambatest.Start(t, sambatest.Options{People: 12, Groups: 2})
+	unit := s.AddUnit(t, "unit", s.PeopleDN())
+	for n := 1; n <= 6; n++ {
+		s.Move(t, s.PersonDN(sambatest.UID(n)), unit)
+	}
+	follows, reads := followingDomain(t, s)
+	same(t, follows, reads, 12)
+	before := follows.follower.mirror
+	for range 2 {
+		away := s.Move(t, unit, s.FormerDN())
+		same(t, follows, reads, 6)
+		unit = s.Move(t, away, s.PeopleDN())
+		same(t, follows, reads, 12)
+	}
+	if follows.follower.mirror != before {
+		t.Error("everybody was read anew")
+	}
+}
+
+// TestFindOfALeaverAsksNoGroups: of who is elsewhere no groups are looked for where all that is asked is whether they left.
+func TestFindOfALeaverAsksNoGroups(t *testing.T) {
+	s := slapdtest.Start(t, slapdtest.Options{People: 6, Groups: 2})
+	_, reads := following(t, s)
+	who := anchored(t, reads, s.PersonDN(slapdtest.UID(3)))
+	s.AddGroup(t, "former", s.Move(t, who.DN, s.FormerDN()))
+	for leaving, want := range map[bool]bool{true: false, false: true} {
+		who.Leaving = leaving
+		seen, err := reads.Find(t.Context(), who)
+		if err != nil || seen.Where != sources.Elsewhere || len(seen.Person.Groups) > 0 != want {
+			t.Errorf("leaving %t: %+v, %v", leaving, seen, err)
+		}
+	}
+}
+
 // TestLatestFollowsNoMemberOf: it changes with the group alone, and no change of its entry tells of it.
 func TestLatestFollowsNoMemberOf(t *testing.T) {
 	s := slapdtest.Start(t, slapdtest.Options{People: 12, Groups: 2})

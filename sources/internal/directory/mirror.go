@@ -95,7 +95,10 @@ type mirror struct {
 }
 
 // An unsettled DN is one whose groups are read again.
-type unsettled struct{ since, next time.Time }
+type unsettled struct {
+	since, next time.Time
+	came        bool // somebody has it who had not: groups may list it that did not
+}
 
 // Entries are some of a mirror's.
 type entries struct {

@@ -102,12 +102,12 @@ func (u *update) unsettle() {
 	now := u.s.now()
 	for id, dn := range u.before {
 		if u.after[id] != dn {
-			u.m.unsettled[dn] = unsettled{now, now}
+			u.m.unsettled[dn] = unsettled{since: now, next: now}
 		}
 	}
 	for id, dn := range u.after {
 		if u.before[id] != dn {
-			u.m.unsettled[dn] = unsettled{now, now}
+			u.m.unsettled[dn] = unsettled{since: now, next: now, came: true}
 		}
 	}
 }
@@ -120,13 +120,15 @@ func (u *update) settle(ctx context.Context) error {
 	if u.s.groups == nil {
 		return nil
 	}
-	var due []string
+	var due, came []string
 	for _, dn := range slices.Sorted(maps.Keys(m.unsettled)) {
 		one := m.unsettled[dn]
 		if one.next.After(now) && !one.since.After(now) {
 			continue
 		}
-		due = append(due, dn)
+		if due = append(due, dn); one.came {
+			came = append(came, dn)
+		}
 		passed := max(0, now.Sub(one.since))
 		if one.next = now.Add(max(time.Second, passed)); passed < m.feed.settles() {
 			m.unsettled[dn] = one
@@ -147,7 +149,19 @@ func (u *update) settle(ctx context.Context) error {
 	if err := u.readGroups(ctx, slices.Collect(maps.Keys(ids))); err != nil {
 		return err
 	}
-	for some := range slices.Chunk(due, atOnce) {
+	if err := u.findListing(ctx, came); err != nil {
+		return err
+	}
+	return m.findContainers(ctx, u.session, u.s.everywhere())
+}
+
+// findListing reads the groups again that list some DNs; all groups, where those are fewer: to look for a member makes a
+// domain controller go through every member of a group.
+func (u *update) findListing(ctx context.Context, dns []string) error {
+	if len(dns) > len(u.m.groups.at) {
+		return u.findGroups(ctx, "(objectClass=*)")
+	}
+	for some := range slices.Chunk(dns, atOnce) {
 		var listing strings.Builder
 		for _, dn := range some {
 			listing.WriteString(u.s.groups.holds(member{dn: dn}))
@@ -156,7 +170,7 @@ func (u *update) settle(ctx context.Context) error {
 			return err
 		}
 	}
-	return m.findContainers(ctx, u.session, u.s.everywhere())
+	return nil
 }
 
 // sort finds out what the change of an entry asks for.
