@@ -10,7 +10,8 @@ import (
 )
 
 // Forgive takes back what people still owe who are where they should be again before it was closed; what was closed is
-// not watched any more, nor deleted. back tells who that is; it is asked once for each step of each case.
+// not watched any more, nor deleted. back tells who that is; it is asked once for each step of each case. Of whom an
+// operator has ordered closed nothing is taken back, though whoever calls may not know of the order yet.
 func (b *Books) Forgive(ctx context.Context, back func(person identity.PersonID, target string) bool, now time.Time) error {
 	var ended []*state.Case
 	err := b.Ledger.Update(ctx, func(w *state.Writer) error {
@@ -23,6 +24,11 @@ func (b *Books) Forgive(ctx context.Context, back func(person identity.PersonID,
 		for c, err := range w.Cases() {
 			if err != nil {
 				return err
+			}
+			if _, ordered, err := w.Closure(c.Person); err != nil {
+				return err
+			} else if ordered {
+				continue
 			}
 			for _, s := range c.Steps {
 				over := s.Status == state.StepProven && s.Delete.IsZero() && s.Next.IsZero()
@@ -145,6 +151,9 @@ func (b *Books) returned(ctx context.Context, target string, person identity.Per
 	}
 	var ended *state.Case
 	err := b.Ledger.Update(ctx, func(w *state.Writer) (err error) {
+		if _, ordered, err := w.Closure(person); err != nil || ordered {
+			return err
+		}
 		ended, err = Return(w, person, target, inScopeAgain(target), now)
 		return err
 	})

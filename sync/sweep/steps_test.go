@@ -508,17 +508,29 @@ func TestR11WhoIsBackIsNotWatched(t *testing.T) {
 		step state.Step
 		back bool
 		want string // status, watched, to be deleted
+
+		ordered bool // closed, by an order that came since they were judged
 	}{
-		{"open, back", open("1", 2), true, "none"},
-		{"open, away", open("1", 2), false, "open false false"},
-		{"closed, back", closed("1", noon, noon.Add(time.Minute), time.Time{}), true, "proven false false"},
-		{"closed, away", closed("1", noon, noon.Add(time.Minute), time.Time{}), false, "proven true false"},
-		{"to be deleted, back", closed("1", noon, noon.Add(time.Minute), noon.Add(month)), true, "proven false false"},
-		{"to be deleted, away", closed("1", noon, noon.Add(time.Minute), noon.Add(month)), false, "proven true true"},
+		{"open, back", open("1", 2), true, "none", false},
+		{"open, back, and ordered closed", open("1", 2), true, "open false false", true},
+		{"closed, back, and ordered closed", closed("1", noon, noon.Add(time.Minute), time.Time{}), true, "proven true false", true},
+		{"open, away", open("1", 2), false, "open false false", false},
+		{"closed, back", closed("1", noon, noon.Add(time.Minute), time.Time{}), true, "proven false false", false},
+		{"closed, away", closed("1", noon, noon.Add(time.Minute), time.Time{}), false, "proven true false", false},
+		{"to be deleted, back", closed("1", noon, noon.Add(time.Minute), noon.Add(month)), true, "proven false false", false},
+		{"to be deleted, away", closed("1", noon, noon.Add(time.Minute), noon.Add(month)), false, "proven true true", false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			r := newRound(t)
 			r.step(c.step)
+			if c.ordered {
+				err := r.books.Ledger.Update(t.Context(), func(w *state.Writer) error {
+					return w.PutClosure(state.Closure{Person: r.link("1").Person, At: noon})
+				})
+				if err != nil {
+					t.Fatal(err)
+				}
+			}
 			back := func(identity.PersonID, string) bool { return c.back }
 			if err := r.books.Forgive(t.Context(), back, noon); err != nil {
 				t.Fatal(err)
