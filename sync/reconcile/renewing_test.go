@@ -68,15 +68,22 @@ func TestR04NobodyWaitsForAWholeRead(t *testing.T) {
 	}
 }
 
-// R4: somebody is back, and leaves again before they have their account back: it is not given back, or it is closed again
-// at once. No other pass is needed for that.
-func TestR04LeavingAgainWins(t *testing.T) {
+// byGroup is a company of three people, each of whom has an account by a group.
+func byGroup(t *testing.T) (*lab, *slapdtest.Server, *scimtest.Server) {
+	t.Helper()
 	dir := slapdtest.Start(t, slapdtest.Options{People: 3, Groups: 1})
 	app, _ := scimtest.StartFast(t, 0, scimtest.Quirks{})
 	l := newLab(t)
 	l.directory("corp", dir, `groups { base_dn = "`+dir.GroupsDN()+`" }`)
 	l.application("wiki", app, `scope = member_of("group001")`, nil)
 	l.full()
+	return l, dir, app
+}
+
+// R4: somebody is back, and leaves again before they have their account back: it is not given back, or it is closed again
+// at once. No other pass is needed for that.
+func TestR04LeavingAgainWins(t *testing.T) {
+	l, dir, app := byGroup(t)
 	bob, group := dir.PersonDN(slapdtest.UID(2)), dir.GroupDN("group001")
 	dir.Leave(t, group, bob)
 	l.full()
@@ -111,12 +118,7 @@ func TestR04LeavingAgainWins(t *testing.T) {
 // R10: an account that dirsweep is just closing is read as inactive by a pass for which its person is back: nobody else has
 // disabled it, and it is given back by the next pass.
 func TestR10ClosingUnderWayIsNobodyElsesDoing(t *testing.T) {
-	dir := slapdtest.Start(t, slapdtest.Options{People: 3, Groups: 1})
-	app, _ := scimtest.StartFast(t, 0, scimtest.Quirks{})
-	l := newLab(t)
-	l.directory("corp", dir, `groups { base_dn = "`+dir.GroupsDN()+`" }`)
-	l.application("wiki", app, `scope = member_of("group001")`, nil)
-	l.full()
+	l, dir, app := byGroup(t)
 	bob, group := dir.PersonDN(slapdtest.UID(2)), dir.GroupDN("group001")
 	disabled, goOn := make(chan struct{}), make(chan struct{})
 	first := sync.OnceFunc(func() { close(disabled) })

@@ -269,12 +269,17 @@ func (s *Survey) closing(ctx context.Context, link state.Link) (closing bool, er
 	if s.o.Executor.InFlight.Busy(s.Name, link.Account) {
 		return true, nil
 	}
+	now, linked, err := s.linked(ctx, link.Account)
+	return linked && now.State != link.State, err
+}
+
+// linked is the link of an account as it is now.
+func (s *Survey) linked(ctx context.Context, account identity.AccountID) (link state.Link, linked bool, err error) {
 	err = s.o.Ledger.View(ctx, func(v *state.Reader) error {
-		now, linked, err := v.LinkByAccount(s.Name, link.Account)
-		closing = linked && now.State != link.State
+		link, linked, err = v.LinkByAccount(s.Name, account)
 		return err
 	})
-	return closing, err
+	return link, linked, err
 }
 
 // reportDrift finds what differs from what is wanted and is left as it is.

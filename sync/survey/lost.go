@@ -271,15 +271,11 @@ func (s *Survey) bearing(ctx context.Context, link state.Link, externalID string
 	if err != nil || len(found) != 1 || found[0].ExternalID != externalID {
 		return a, false, err
 	}
-	err = s.o.Ledger.View(ctx, func(v *state.Reader) error {
-		_, linked, err := v.LinkByAccount(s.Name, found[0].ID)
-		ok = !linked
-		return err
-	})
-	if err == nil && ok {
-		a, err = s.app.Entitlements(ctx, found[0])
+	if _, linked, err := s.linked(ctx, found[0].ID); err != nil || linked {
+		return a, false, err
 	}
-	return a, ok && err == nil, err
+	a, err = s.app.Entitlements(ctx, found[0])
+	return a, err == nil, err
 }
 
 // reveal plans to enable an account that is invisible because dirsweep disabled it, of a person who is back.

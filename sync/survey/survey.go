@@ -229,10 +229,13 @@ func New(o Options) *Survey {
 	}
 }
 
+// everyone reports whether every account is read, of whomever.
+func (s *Survey) everyone() bool { return s.o.Full && !s.o.One }
+
 // Read reads the target and plans what is to be done there: in a full pass every account, else those of people who
 // changed. Its error is ErrHeld, or says why the target takes no part.
 func (s *Survey) Read(ctx context.Context) (err error) {
-	if s.o.Full && !s.o.One {
+	if s.everyone() {
 		s.Late, err = s.readAll(ctx)
 	} else {
 		s.Late, err = s.readSome(ctx)

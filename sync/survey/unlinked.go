@@ -202,7 +202,7 @@ func (s *Survey) adopt(ctx context.Context, i int, have identity.Account) error 
 
 // orphan reports an account that nobody fits, or makes it a leaver where the config asks for that (R5).
 func (s *Survey) orphan(ctx context.Context, have identity.Account) (out people.Leaver, leaving bool, err error) {
-	if !s.o.Full || s.o.One {
+	if !s.everyone() {
 		return out, false, nil
 	}
 	if have.Active && !s.Observe {
@@ -245,7 +245,7 @@ func (s *Survey) Orphans() (n int) {
 // unlinked notes an account that is left without a link, and whom it fits: whoever comes to fit it later is not the one
 // whose it was (R3).
 func (s *Survey) unlinked(have identity.Account, fits identity.PersonID) {
-	if !s.o.Full || s.o.One {
+	if !s.everyone() {
 		return
 	}
 	s.Unlinked = append(s.Unlinked, state.Unlinked{
@@ -257,6 +257,9 @@ func (s *Survey) unlinked(have identity.Account, fits identity.PersonID) {
 // NoteUnadopted notes whose the accounts are that were to be linked and were not, since the pass ended before: by the next
 // one they may have left, and somebody else may have their login (R3).
 func (s *Survey) NoteUnadopted(ctx context.Context) error {
+	if !s.everyone() {
+		return nil // unlinked accounts are noted of whole listings alone
+	}
 	return s.o.Ledger.View(ctx, func(v *state.Reader) error {
 		for _, w := range s.Work {
 			if w.there == nil || w.there.link.Account != "" {
@@ -386,12 +389,8 @@ func (s *Survey) holder(ctx context.Context, userName string) (string, error) {
 		return "", err
 	}
 	for _, a := range found {
-		var link state.Link
-		var linked bool
-		if err := s.o.Ledger.View(ctx, func(v *state.Reader) (err error) {
-			link, linked, err = v.LinkByAccount(s.Name, a.ID)
-			return err
-		}); err != nil {
+		link, linked, err := s.linked(ctx, a.ID)
+		if err != nil {
 			return "", err
 		}
 		if linked {

@@ -551,7 +551,8 @@ func (s *Sweeper) close(ctx context.Context, rules Rules, t task) (round Round) 
 		return round
 	}
 	if !closed.Proven {
-		s.Log.Warn("not provable", "target", s.Target, "account", t.step.UserName, "person", t.kase.Name, "cause", t.kase.Cause, "why", closed.Why)
+		s.Log.Warn("not provable", "target", s.Target, "account", t.step.UserName, "person", t.kase.Name,
+			"cause", t.kase.Cause, "why", closed.Why)
 		return round
 	}
 	s.Log.Info("closed", "target", s.Target, "account", t.step.UserName, "person", t.kase.Name, "cause", t.kase.Cause, "seen", closed.Seen, "took", took)

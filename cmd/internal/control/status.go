@@ -256,9 +256,11 @@ func (s *Status) readFindings(r *state.Reader) error {
 		for i := range s.Sources {
 			if src := &s.Sources[i]; src.Name == f.Source && ofSources(f.Kind) {
 				src.Notes = append(src.Notes, strings.TrimPrefix(f.Subject, f.Source+": ")+": "+f.Detail)
-				slices.Sort(src.Notes)
 			}
 		}
+	}
+	for _, src := range s.Sources {
+		slices.Sort(src.Notes) // findings come in no order
 	}
 	return nil
 }

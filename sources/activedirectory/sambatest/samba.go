@@ -75,9 +75,6 @@ func Start(t testing.TB, o Options) *Server {
 			"-s", s.conf(), "-H", s.database())
 		s.ExportKeytab(t)
 	}
-	s.log, err = os.Create(s.path("log"))
-	ldaptest.Check(t, "make a log", err)
-	t.Cleanup(func() { _ = s.log.Close() })
 	s.first(t)
 	return s
 }
@@ -85,10 +82,13 @@ func Start(t testing.TB, o Options) *Server {
 // first runs a controller for the first time, until t ends.
 func (s *Server) first(t testing.TB) {
 	t.Helper()
+	var err error
+	s.log, err = os.Create(s.path("log"))
+	ldaptest.Check(t, "make a log", err)
+	t.Cleanup(func() { _ = s.log.Close() })
 	for try := 1; ; try++ { // the ports are fixed, so that each has an address of its own
 		s.host = fmt.Sprintf("127.%d.%d.%d", 1+rand.IntN(254), rand.IntN(255), 1+rand.IntN(254))
-		err := s.run()
-		if err == nil {
+		if err = s.run(); err == nil {
 			break
 		}
 		if try == 3 {
@@ -122,9 +122,6 @@ func (s *Server) Twin(t testing.TB) *Server {
 	ldaptest.Check(t, "configure", twin.configure())
 	ldaptest.Output(t, "give the copy a database of its own", "ldbmodify", "-H", twin.database(), "--configfile="+twin.conf(),
 		"--controls=relax:0", script)
-	twin.log, err = os.Create(twin.path("log"))
-	ldaptest.Check(t, "make a log", err)
-	t.Cleanup(func() { _ = twin.log.Close() })
 	twin.first(t)
 	s.Start(t)
 	return twin
