@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/dirsweep/dirsweep/sources/ldapclient"
 	ber "github.com/go-asn1-ber/asn1-ber"
 )
 
@@ -173,7 +174,7 @@ func setAside(dn string) string {
 	if !strings.Contains(strings.ToLower(dn), "provisioning") {
 		return ""
 	}
-	normal, err := normalDN(dn)
+	normal, err := ldapclient.NormalDN(dn)
 	if err != nil {
 		return ""
 	}

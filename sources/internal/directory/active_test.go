@@ -12,6 +12,7 @@ import (
 	"github.com/go-ldap/ldap/v3"
 
 	"github.com/dirsweep/dirsweep/sources"
+	"github.com/dirsweep/dirsweep/sources/ldapclient"
 	"github.com/dirsweep/dirsweep/sync/identity"
 )
 
@@ -158,19 +159,19 @@ func TestR01AControlThatIsMissingIsUnreadable(t *testing.T) {
 	}
 	for _, c := range []struct {
 		anchor string
-		about  server
+		about  ldapclient.Server
 		pairs  []string
 		sure   bool
 	}{
-		{"objectGUID", server{}, nil, false},
-		{"objectGUID", server{directory: true}, nil, false},
-		{"objectGUID", server{directory: true}, []string{"userAccountControl", "512"}, true},
-		{"objectGUID", server{directory: true}, []string{"objectClass", "user"}, false},
-		{"objectGUID", server{directory: true}, []string{"objectClass", "contact"}, true},
-		{"objectGUID", server{light: true}, nil, true}, // AD LDS keeps msDS-UserAccountDisabled instead
-		{"employeeNumber", server{directory: true}, nil, false},
-		{"employeeNumber", server{}, nil, true},
-		{"entryUUID", server{}, nil, true},
+		{"objectGUID", ldapclient.Server{}, nil, false},
+		{"objectGUID", ldapclient.Server{Directory: true}, nil, false},
+		{"objectGUID", ldapclient.Server{Directory: true}, []string{"userAccountControl", "512"}, true},
+		{"objectGUID", ldapclient.Server{Directory: true}, []string{"objectClass", "user"}, false},
+		{"objectGUID", ldapclient.Server{Directory: true}, []string{"objectClass", "contact"}, true},
+		{"objectGUID", ldapclient.Server{LightWeight: true}, nil, true}, // AD LDS keeps msDS-UserAccountDisabled instead
+		{"employeeNumber", ldapclient.Server{Directory: true}, nil, false},
+		{"employeeNumber", ldapclient.Server{}, nil, true},
+		{"entryUUID", ldapclient.Server{}, nil, true},
 	} {
 		b := block{anchor: newAnchor(c.anchor), name: "cn"}
 		r := b.entryReader("corp", nil, time.Unix(1e9, 0))

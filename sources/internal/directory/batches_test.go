@@ -17,6 +17,7 @@ import (
 
 	"github.com/dirsweep/dirsweep/sources"
 	"github.com/dirsweep/dirsweep/sources/ldap/slapdtest"
+	"github.com/dirsweep/dirsweep/sources/ldapclient"
 )
 
 // A toldChange is one change as it was told at its time.
@@ -47,7 +48,7 @@ func (f *unruly) position(current sources.Currency) (sources.Currency, error) {
 	return position, err
 }
 
-func (f *unruly) since(ctx context.Context, s *session, position sources.Currency, into *changes) error {
+func (f *unruly) since(ctx context.Context, s *ldapclient.Session, position sources.Currency, into *changes) error {
 	position = maps.Clone(position)
 	delete(position, "late")
 	fresh := &changes{now: map[uuid]string{}, ignored: into.ignored}
@@ -160,7 +161,7 @@ func (f *scripted) position(sources.Currency) (sources.Currency, error) {
 	return sources.Currency{"batch": fmt.Sprintf("%020d", f.batch)}, nil
 }
 
-func (f *scripted) since(_ context.Context, _ *session, _ sources.Currency, into *changes) error {
+func (f *scripted) since(_ context.Context, _ *ldapclient.Session, _ sources.Currency, into *changes) error {
 	for _, one := range f.told {
 		if one.dn == "" {
 			into.delete(one.id)

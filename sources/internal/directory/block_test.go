@@ -13,6 +13,7 @@ import (
 	"github.com/zclconf/go-cty/cty/function"
 
 	"github.com/dirsweep/dirsweep/sources"
+	"github.com/dirsweep/dirsweep/sources/ldapclient"
 )
 
 const sound = `
@@ -74,8 +75,8 @@ groups { base_dn = "ou=groups,dc=example,dc=org" }
 	if len(diags) > 0 {
 		t.Fatal(diags)
 	}
-	if s.caFile != "/etc/dirsweep/ca.pem" || s.filter != "(objectClass=inetOrgPerson)" || s.pageSize != 0 || s.timeout != 5*time.Second ||
-		len(s.urls) != 2 || len(s.bases) != 2 || s.Password.Reveal() != "hunter2" ||
+	if s.CAFile != "/etc/dirsweep/ca.pem" || s.filter != "(objectClass=inetOrgPerson)" || s.pageSize != 0 || s.Timeout != 5*time.Second ||
+		len(s.URLs) != 2 || len(s.bases) != 2 || s.Password.Reveal() != "hunter2" ||
 		s.name != "sAMAccountName" ||
 		!s.groups.byLogin() {
 		t.Errorf("%+v", s)
@@ -254,8 +255,8 @@ func TestKerberosArguments(t *testing.T) {
 		if got := diags.Error(); diags.HasErrors() != (want != "") || !strings.Contains(got, want) {
 			t.Errorf("%s: %s\nwant %s", lines, got, want)
 		}
-		if want == "" && s.bind != bindKerberos {
-			t.Errorf("%s: %s", lines, s.bind)
+		if want == "" && s.Bind != ldapclient.BindKerberos {
+			t.Errorf("%s: %s", lines, s.Bind)
 		}
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/go-ldap/ldap/v3"
 
 	"github.com/dirsweep/dirsweep/sources"
+	"github.com/dirsweep/dirsweep/sources/ldapclient"
 )
 
 // Check implements sources.Checker. Everyone is counted as a pass would read them, since a limit shows only when
@@ -18,9 +19,9 @@ import (
 func (s *source) Check(ctx context.Context) ([]string, error) {
 	var lines []string
 	say := func(format string, args ...any) { lines = append(lines, fmt.Sprintf(format, args...)) }
-	err := s.ask(ctx, func(session *session) error {
+	err := s.pool.Ask(ctx, func(session *ldapclient.Session) error {
 		lines = nil
-		say("%s: connected with %s, signed in %s", session.url, session.tls, s.who())
+		say("%s: connected with %s, signed in %s", session.URL, session.TLS, s.Who())
 		if err := s.checkServer(ctx, session, say); err != nil {
 			return err
 		}
@@ -53,10 +54,10 @@ func (s *source) Check(ctx context.Context) ([]string, error) {
 	return lines, nil
 }
 
-func (s *source) checkServer(ctx context.Context, session *session, say func(string, ...any)) error {
-	dse, err := session.read(ctx, "", "vendorName", "vendorVersion", "supportedControl", "namingContexts")
+func (s *source) checkServer(ctx context.Context, session *ldapclient.Session, say func(string, ...any)) error {
+	dse, err := session.Read(ctx, "", "vendorName", "vendorVersion", "supportedControl", "namingContexts")
 	if err != nil {
-		return &incompleteError{reason: "root DSE", next: hint(err), err: err}
+		return &ldapclient.IncompleteError{Reason: "root DSE", Next: ldapclient.Hint(err), Err: err}
 	}
 	if dse == nil {
 		say("warning: the root DSE cannot be read; set find_base, so that absence can be proven")
@@ -73,12 +74,12 @@ func (s *source) checkServer(ctx context.Context, session *session, say func(str
 }
 
 // checkPeople counts everyone in scope and says what can be seen of them and of their groups.
-func (s *source) checkPeople(ctx context.Context, session *session, bases []string, say func(string, ...any)) error {
-	facts := &sources.ReadFacts{From: session.currency(ctx, s.bases)}
+func (s *source) checkPeople(ctx context.Context, session *ldapclient.Session, bases []string, say func(string, ...any)) error {
+	facts := &sources.ReadFacts{From: currency(ctx, session, s.bases)}
 	var groups *membership
 	var err error
 	if s.groups != nil {
-		if groups, err = session.readGroups(ctx, s.groups, s.bounds()); err != nil {
+		if groups, err = readGroups(ctx, session, s.groups, s.bounds()); err != nil {
 			return err
 		}
 	}
@@ -113,13 +114,13 @@ func (s *source) checkPeople(ctx context.Context, session *session, bases []stri
 }
 
 // checkSetAside tells of FreeIPA's people who are none, where they are among those who are read.
-func (s *source) checkSetAside(ctx context.Context, session *session, say func(string, ...any)) {
-	for _, suffix := range suffixes(session.known(ctx).contexts, s.bases) {
+func (s *source) checkSetAside(ctx context.Context, session *ldapclient.Session, say func(string, ...any)) {
+	for _, suffix := range ldapclient.Suffixes(session.Known(ctx).Contexts, s.bases) {
 		const dn = "cn=accounts,cn=provisioning,"
-		if !slices.ContainsFunc(s.bases, func(base string) bool { return within(dn+suffix, base) }) || inAny(dn+suffix, s.excluded) {
+		if !slices.ContainsFunc(s.bases, func(base string) bool { return ldapclient.Within(dn+suffix, base) }) || inAny(dn+suffix, s.excluded) {
 			continue
 		}
-		if entry, err := session.read(ctx, dn+suffix, "1.1"); err == nil && entry != nil {
+		if entry, err := session.Read(ctx, dn+suffix, "1.1"); err == nil && entry != nil {
 			say("base_dn takes in %s: who is preserved there has left, and who is staged there is not there yet; neither is active",
 				dn+suffix)
 		}
@@ -137,24 +138,24 @@ func (s *source) checkFilter(say func(string, ...any)) {
 }
 
 // checkChanges says how the server tells what changes, and what right is missing where it does not.
-func (s *source) checkChanges(ctx context.Context, session *session, say func(string, ...any)) {
-	feed, why := s.followable(ctx, session, session.currency(ctx, s.bases))
+func (s *source) checkChanges(ctx context.Context, session *ldapclient.Session, say func(string, ...any)) {
+	feed, why := s.followable(ctx, session, currency(ctx, session, s.bases))
 	if feed != nil {
 		feed.close()
 		say("changes are noticed at once: %s", feed.how())
 		return
 	}
 	say("warning: everybody is read each time, since the server does not tell what changes: %s", why)
-	about := session.known(ctx)
-	if !about.directory {
+	about := session.Known(ctx)
+	if !about.Directory {
 		return
 	}
-	for _, domain := range suffixes(about.contexts, s.bases) {
-		if session.seesDeletions(ctx, domain) {
+	for _, domain := range ldapclient.Suffixes(about.Contexts, s.bases) {
+		if seesDeletions(ctx, session, domain) {
 			continue
 		}
-		who := s.bindDN
-		if login, found := strings.CutPrefix(session.whoAmI(ctx), "u:"); found {
+		who := s.BindDN
+		if login, found := strings.CutPrefix(session.WhoAmI(ctx), "u:"); found {
 			who = login
 		}
 		say("an administrator of the domain gives the right with these two commands:")

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"iter"
 
+	"github.com/dirsweep/dirsweep/sources/ldapclient"
 	"github.com/go-ldap/ldap/v3"
 )
 
@@ -13,7 +14,7 @@ import (
 // tells read how many entries have come. What it returns has no mirror where they cannot be followed, and says why. The
 // caller forgets it in the end.
 func (s *source) copy(ctx context.Context, read func(n int)) (f followed, err error) {
-	err = s.anywhere(ctx, func(url string) (bool, error) {
+	err = s.pool.Anywhere(ctx, func(url string) (bool, error) {
 		f, err = s.copyFrom(ctx, url, read)
 		return false, err
 	})
@@ -34,10 +35,10 @@ func (s *source) copyFrom(ctx context.Context, url string, read func(n int)) (f 
 			f.forget()
 		}
 	}()
-	if f.session, err = s.dial(ctx, url); err != nil {
+	if f.session, err = s.pool.Dial(ctx, url); err != nil {
 		return f, err
 	}
-	current := f.session.currency(ctx, s.bases)
+	current := currency(ctx, f.session, s.bases)
 	bases, unseen, err := s.seen(ctx, f.session)
 	if err != nil {
 		return f, err
@@ -66,7 +67,7 @@ func (s *source) copyFrom(ctx context.Context, url string, read func(n int)) (f 
 					return &rereadError{err.Error()}
 				}
 				if in == m.groups && hasClass(entry, "groupOfURLs") {
-					return &rereadError{"the members of " + readable(entry.DN) + " are computed, and change without a word"}
+					return &rereadError{"the members of " + ldapclient.Readable(entry.DN) + " are computed, and change without a word"}
 				}
 			}
 			n += len(entries)
@@ -76,7 +77,7 @@ func (s *source) copyFrom(ctx context.Context, url string, read func(n int)) (f 
 	}
 	if s.groups != nil {
 		for _, base := range s.groups.bases {
-			if err := keep(m.groups, f.session.pages(ctx, s.groups.query(base), s.groups.bounds(s.bounds()))); err != nil {
+			if err := keep(m.groups, f.session.Pages(ctx, s.groups.query(base), s.groups.bounds(s.bounds()))); err != nil {
 				return f, fmt.Errorf("groups: %w", err)
 			}
 		}

@@ -10,6 +10,7 @@ import (
 	"github.com/cespare/xxhash/v2"
 
 	"github.com/dirsweep/dirsweep/sources"
+	"github.com/dirsweep/dirsweep/sources/ldapclient"
 )
 
 var (
@@ -36,7 +37,7 @@ func (s *source) Selection() (anchor string, settings map[string]uint64) {
 func normalised(dns []string) []string {
 	list := make([]string, len(dns))
 	for i, dn := range dns {
-		normal, err := normalDN(dn)
+		normal, err := ldapclient.NormalDN(dn)
 		if err != nil {
 			normal = dn
 		}
@@ -49,8 +50,8 @@ func normalised(dns []string) []string {
 // Directory implements sources.Identified: the SID of an Active Directory domain (MS-ADTS 6.1.1.1), else the
 // identifier of the entry at the suffix that holds base_dn (RFC 4530).
 func (s *source) Directory(ctx context.Context) (id string, err error) {
-	err = s.ask(ctx, func(session *session) error {
-		id = session.directory(ctx, s.bases)
+	err = s.pool.Ask(ctx, func(session *ldapclient.Session) error {
+		id = directory(ctx, session, s.bases)
 		return nil
 	})
 	if err != nil {
@@ -60,22 +61,22 @@ func (s *source) Directory(ctx context.Context) (id string, err error) {
 }
 
 // directory is "" where the server shows no suffix that holds bases, or no identifier of it.
-func (s *session) directory(ctx context.Context, bases []string) string {
-	held := suffixes(s.known(ctx).contexts, bases)
+func directory(ctx context.Context, s *ldapclient.Session, bases []string) string {
+	held := ldapclient.Suffixes(s.Known(ctx).Contexts, bases)
 	if len(held) == 0 {
 		return ""
 	}
 	suffix := held[0]
 	for _, longer := range held[1:] { // of two that hold it, the one below the other
-		if within(longer, suffix) {
+		if ldapclient.Within(longer, suffix) {
 			suffix = longer
 		}
 	}
-	entry, err := s.read(ctx, suffix, "objectSid", "objectGUID", "entryUUID", "nsUniqueId", "GUID", "ibm-entryUUID")
+	entry, err := s.Read(ctx, suffix, "objectSid", "objectGUID", "entryUUID", "nsUniqueId", "GUID", "ibm-entryUUID")
 	if err != nil || entry == nil {
 		return ""
 	}
-	if sid, err := renderSID(entry.GetEqualFoldRawAttributeValue("objectSid")); err == nil {
+	if sid, err := ldapclient.SIDText(entry.GetEqualFoldRawAttributeValue("objectSid")); err == nil {
 		return sid
 	}
 	for _, name := range []string{"entryUUID", "nsUniqueId", "ibm-entryUUID"} {

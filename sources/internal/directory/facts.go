@@ -1,7 +1,6 @@
 package directory
 
 import (
-	"cmp"
 	"context"
 	"encoding/hex"
 	"errors"
@@ -12,76 +11,22 @@ import (
 	"github.com/go-ldap/ldap/v3"
 
 	"github.com/dirsweep/dirsweep/sources"
+	"github.com/dirsweep/dirsweep/sources/ldapclient"
 )
 
-// The object identifiers by which a root DSE says what its server is and can do.
-const (
-	activeDirectory = "1.2.840.113556.1.4.800"  // MS-ADTS 3.1.1.3.4.3.1
-	lightweight     = "1.2.840.113556.1.4.1851" // AD LDS, MS-ADTS 3.1.1.3.4.3.5
-	whoAmI          = "1.3.6.1.4.1.4203.1.11.3" // RFC 4532
-	domainUser      = "userAccountControl"      // mandatory on every user of Active Directory
-)
-
-// A server is what the root DSE (RFC 4512, 5.1) tells. Everything in it may be missing: a server need not show one.
-type server struct {
-	contexts  []string // naming contexts
-	extended  []string // extended operations that it supports
-	directory bool     // Active Directory
-	light     bool     // AD LDS, whose users have no userAccountControl
-	service   string   // Active Directory: the DN of the server's own settings
-	schema    string   // where the schema is
-	vendor    string   // who made it, by its own words
-	controls  []string // that it supports
-	slapd     bool     // OpenLDAP, which tells to the microsecond when an entry was changed
-}
-
-// describe reads the root DSE, once a connection. An error is nil where the server only shows nothing.
-func (s *session) describe(ctx context.Context) (*server, error) {
-	if s.server != nil {
-		return s.server, nil
-	}
-	dse, err := s.read(ctx, "", "namingContexts", "supportedExtension", "supportedControl", "supportedCapabilities", "dsServiceName",
-		"subschemaSubentry", "structuralObjectClass", "vendorName", "vendorVersion")
-	if err != nil {
-		return nil, err
-	}
-	s.server = new(server)
-	if dse != nil {
-		capabilities := dse.GetEqualFoldAttributeValues("supportedCapabilities")
-		*s.server = server{
-			contexts:  dse.GetEqualFoldAttributeValues("namingContexts"),
-			extended:  dse.GetEqualFoldAttributeValues("supportedExtension"),
-			controls:  dse.GetEqualFoldAttributeValues("supportedControl"),
-			directory: slices.Contains(capabilities, activeDirectory),
-			light:     slices.Contains(capabilities, lightweight),
-			service:   dse.GetEqualFoldAttributeValue("dsServiceName"),
-			schema:    dse.GetEqualFoldAttributeValue("subschemaSubentry"),
-			vendor:    dse.GetEqualFoldAttributeValue("vendorName") + " " + dse.GetEqualFoldAttributeValue("vendorVersion"),
-			slapd:     strings.EqualFold(dse.GetEqualFoldAttributeValue("structuralObjectClass"), "OpenLDAProotDSE"),
-		}
-	}
-	return s.server, nil
-}
-
-// known is what describe finds out; nothing where the root DSE cannot be read.
-func (s *session) known(ctx context.Context) server {
-	if found, err := s.describe(ctx); err == nil {
-		return *found
-	}
-	return server{}
-}
+const domainUser = "userAccountControl" // mandatory on every user of Active Directory
 
 // currency asks how current the server is: Active Directory by its highest update number (MS-ADTS 3.1.1.3.2.17)
 // and the identity of its database, others by the contextCSN of the suffixes that hold bases
 // (draft-ietf-ldup-model; slapo-syncprov(5)). nil where it does not tell: no answer is no reason to read nothing.
-func (s *session) currency(ctx context.Context, bases []string) sources.Currency {
-	about := s.known(ctx)
-	if about.directory || about.light {
-		return s.updates(ctx, about)
+func currency(ctx context.Context, s *ldapclient.Session, bases []string) sources.Currency {
+	about := s.Known(ctx)
+	if about.Directory || about.LightWeight {
+		return updates(ctx, s, about)
 	}
 	var now sources.Currency
-	for _, suffix := range suffixes(about.contexts, bases) {
-		entry, err := s.read(ctx, suffix, "contextCSN")
+	for _, suffix := range ldapclient.Suffixes(about.Contexts, bases) {
+		entry, err := s.Read(ctx, suffix, "contextCSN")
 		if err != nil || entry == nil {
 			return nil
 		}
@@ -100,12 +45,12 @@ func (s *session) currency(ctx context.Context, bases []string) sources.Currency
 }
 
 // updates is the currency of a domain controller.
-func (s *session) updates(ctx context.Context, about server) sources.Currency {
-	dse, err := s.read(ctx, "", "highestCommittedUSN")
-	if err != nil || dse == nil || about.service == "" {
+func updates(ctx context.Context, s *ldapclient.Session, about ldapclient.Server) sources.Currency {
+	dse, err := s.Read(ctx, "", "highestCommittedUSN")
+	if err != nil || dse == nil || about.Service == "" {
 		return nil
 	}
-	settings, err := s.read(ctx, about.service, "invocationId")
+	settings, err := s.Read(ctx, about.Service, "invocationId")
 	if err != nil || settings == nil {
 		return nil
 	}
@@ -115,23 +60,6 @@ func (s *session) updates(ctx context.Context, about server) sources.Currency {
 		return nil
 	}
 	return sources.Currency{hex.EncodeToString(id): fmt.Sprintf("%020s", number)}
-}
-
-// suffixes are the naming contexts that hold bases, normalised and sorted, each once.
-func suffixes(contexts, bases []string) []string {
-	var found []string
-	for _, context := range contexts {
-		normal, err := normalDN(context)
-		if err != nil || normal == "" {
-			continue
-		}
-		if slices.ContainsFunc(bases, func(base string) bool { return within(base, context) }) &&
-			!slices.Contains(found, normal) {
-			found = append(found, normal)
-		}
-	}
-	slices.Sort(found)
-	return found
 }
 
 // sequenceOf takes the server that made a change out of a change sequence number:
@@ -144,73 +72,17 @@ func sequenceOf(csn string) (string, bool) {
 	return parts[2], true
 }
 
-// own finds whom the session is signed in as, once a connection.
-func (s *source) own(ctx context.Context, session *session) account {
-	if session.self == nil {
-		self := s.lookUpOwn(ctx, session)
-		session.self = &self
-	}
-	return *session.self
-}
-
-func (s *source) lookUpOwn(ctx context.Context, session *session) account {
-	name := s.bindDN
-	if s.bind == bindAnonymous {
+// own finds whom the session is signed in as.
+func (s *source) own(ctx context.Context, session *ldapclient.Session) account {
+	entry := session.Own(ctx, s.pool.Access, s.bases, s.anchor.name)
+	if entry == nil {
 		return account{}
 	}
-	if normal, err := normalDN(name); err != nil || normal == "" {
-		name = session.whoAmI(ctx)
-	}
-	login, told := strings.CutPrefix(name, "u:")    // Active Directory: u:EXAMPLE\dirsweep
-	if name == "" && session.known(ctx).directory { // Samba does not say: it is known by the name that was given
-		login, _, _ = strings.Cut(cmp.Or(s.kerberos.Principal, s.bindDN), "@")
-		told = true
-	}
-	if told {
-		return account{anchor: s.ownLogin(ctx, session, login[strings.LastIndex(login, `\`)+1:])}
-	}
-	self := account{dn: strings.TrimPrefix(name, "dn:")}
-	if self.dn == "" {
-		return self
-	}
-	if entry, err := session.read(ctx, self.dn, s.anchor.name); err == nil && entry != nil {
+	self := account{dn: entry.DN}
+	if len(entry.Attributes) > 0 {
 		self.anchor, _ = s.anchorOf(entry)
 	}
 	return self
-}
-
-func (s *source) ownLogin(ctx context.Context, session *session, login string) string {
-	if login == "" {
-		return ""
-	}
-	for _, base := range s.bases {
-		q := query{
-			base: base, scope: ldap.ScopeWholeSubtree, filter: "(sAMAccountName=" + ldap.EscapeFilter(login) + ")",
-			attributes: []string{s.anchor.name},
-		}
-		result, err := session.search(ctx, q, 2, nil)
-		if err == nil && len(result.Entries) == 1 {
-			anchor, _ := s.anchorOf(result.Entries[0])
-			return anchor
-		}
-	}
-	return ""
-}
-
-// whoAmI asks for the identity that the server gave the session (RFC 4532); "" where it does not say.
-func (s *session) whoAmI(ctx context.Context) string {
-	if !slices.Contains(s.known(ctx).extended, whoAmI) {
-		return ""
-	}
-	var answer *ldap.WhoAmIResult
-	err := s.do(ctx, func() (err error) {
-		answer, err = s.conn.WhoAmI(nil)
-		return err
-	})
-	if err != nil || answer == nil {
-		return ""
-	}
-	return answer.AuthzID
 }
 
 // maxChecks bounds the member values of one read that are looked up because they name nobody who was read.
@@ -220,10 +92,10 @@ const maxChecks = 100
 // was read. DNs outside of what is read are left out: groups whose class must have a member hold such a name for
 // none (cn=nobody). answers are those that are known already, and get the new ones: one value may be in many groups.
 func (s *source) dangling(
-	ctx context.Context, session *session, groups *membership, facts []sources.GroupFact, answers map[string]bool,
+	ctx context.Context, session *ldapclient.Session, groups *membership, facts []sources.GroupFact, answers map[string]bool,
 ) error {
 	for value := range groups.unknown() {
-		inScope := func(base string) bool { return within(value.value, base) }
+		inScope := func(base string) bool { return ldapclient.Within(value.value, base) }
 		if !value.login && !slices.ContainsFunc(s.bases, inScope) {
 			continue
 		}
@@ -240,20 +112,20 @@ func (s *source) dangling(
 			answers[value.value] = exists
 		}
 		if !exists {
-			fact.Dangling.Add(readable(value.value))
+			fact.Dangling.Add(ldapclient.Readable(value.value))
 		}
 	}
 	return nil
 }
 
 // exists looks a member up. A server that refuses to say is taken to have it.
-func (s *source) exists(ctx context.Context, session *session, value listed) (bool, error) {
-	var refused *resultError
+func (s *source) exists(ctx context.Context, session *ldapclient.Session, value listed) (bool, error) {
+	var refused *ldapclient.ResultError
 	if !value.login {
-		if _, err := normalDN(value.value); err != nil {
+		if _, err := ldapclient.NormalDN(value.value); err != nil {
 			return false, nil
 		}
-		entry, err := session.read(ctx, value.value, "1.1")
+		entry, err := session.Read(ctx, value.value, "1.1")
 		if errors.As(err, &refused) {
 			return !ldap.IsErrorWithCode(err, ldap.LDAPResultNoSuchObject), nil
 		}
@@ -264,11 +136,11 @@ func (s *source) exists(ctx context.Context, session *session, value listed) (bo
 		roots = s.bases
 	}
 	for _, root := range roots {
-		q := query{
-			base: root, scope: ldap.ScopeWholeSubtree, filter: "(uid=" + ldap.EscapeFilter(value.value) + ")",
-			attributes: []string{"1.1"},
+		q := ldapclient.Query{
+			Base: root, Scope: ldap.ScopeWholeSubtree, Filter: "(uid=" + ldap.EscapeFilter(value.value) + ")",
+			Attributes: []string{"1.1"},
 		}
-		result, err := session.search(ctx, q, 1, nil)
+		result, err := session.Search(ctx, q, 1, nil)
 		if errors.As(err, &refused) {
 			return true, nil
 		}

@@ -13,6 +13,7 @@ import (
 
 	"github.com/dirsweep/dirsweep/sources"
 	"github.com/dirsweep/dirsweep/sources/ldap/slapdtest"
+	"github.com/dirsweep/dirsweep/sources/ldapclient"
 	"github.com/dirsweep/dirsweep/sync/identity"
 )
 
@@ -43,7 +44,7 @@ func groupNames(p identity.Person) string {
 
 func sidBytes(t testing.TB, text string) string {
 	t.Helper()
-	raw, err := parseSID(text)
+	raw, err := ldapclient.SIDBytes(text)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -365,23 +366,6 @@ func TestR19WhenItHappened(t *testing.T) {
 	}
 }
 
-// TestSchemaClasses reads object class descriptions as servers write them.
-func TestSchemaClasses(t *testing.T) {
-	for definition, want := range map[string][2]string{
-		`( 2.5.6.9 NAME 'groupOfNames' DESC 'RFC2256: a group' SUP top STRUCTURAL MUST ( member $ cn ) MAY ( owner $ ou ) )`: {"groupOfNames", "member cn"},
-		`( 2.5.6.9 NAME 'groupOfNames' SUP top MUST cn MAY ( member $ owner ) X-ORIGIN 'RFC 4519' )`:                         {"groupOfNames", "cn"},
-		`( 1.2 NAME ( 'a' 'b' ) ABSTRACT )`: {"a b", ""},
-		`(1.2 NAME 'a' MUST cn)`:            {"a", "cn"},
-		``:                                  {"", ""},
-		`NAME`:                              {"", ""},
-	} {
-		names, must := parseClass(definition)
-		if got := [2]string{strings.Join(names, " "), strings.Join(must, " ")}; got != want {
-			t.Errorf("%s: %q", definition, got)
-		}
-	}
-}
-
 // TestPositions: the currency of each kind of server, from what a root DSE and its settings say.
 func TestPositions(t *testing.T) {
 	for csn, want := range map[string]string{
@@ -392,7 +376,7 @@ func TestPositions(t *testing.T) {
 			t.Errorf("%s: %q, %t", csn, got, ok)
 		}
 	}
-	if got := suffixes([]string{"dc=Example, dc=org", "o=other", ""}, []string{"ou=people,dc=example,dc=org", "ou=x,DC=example,DC=org"}); !slices.Equal(
+	if got := ldapclient.Suffixes([]string{"dc=Example, dc=org", "o=other", ""}, []string{"ou=people,dc=example,dc=org", "ou=x,DC=example,DC=org"}); !slices.Equal(
 		got,
 		[]string{"dc=example,dc=org"},
 	) {
@@ -406,8 +390,8 @@ func TestDomainController(t *testing.T) {
 	usn := "900"
 	dc := &fake{
 		dse: []string{
-			"supportedCapabilities", activeDirectory, "dsServiceName", "cn=NTDS Settings,cn=dc1,dc=example,dc=org", "namingContexts", "dc=example,dc=org",
-			"supportedExtension", whoAmI,
+			"supportedCapabilities", ldapclient.ActiveDirectoryCapability, "dsServiceName", "cn=NTDS Settings,cn=dc1,dc=example,dc=org", "namingContexts", "dc=example,dc=org",
+			"supportedExtension", ldapclient.WhoAmIOperation,
 		},
 		who: `u:EXAMPLE\svc`,
 		people: func(w *answer, q asked) {
@@ -523,7 +507,7 @@ func FuzzServer(f *testing.F) {
 	f.Add("( 2.5.6.9 NAME ( 'a' 'b' ) MUST ( member $ cn ) )", "S-1-5-21-1-2-3-1103", "513")
 	f.Add("20260301120000.000000Z#000000#001#000000", "", "-1")
 	f.Fuzz(func(t *testing.T, text, sid, relative string) {
-		names, must := parseClass(text)
+		names, must := ldapclient.ParseClass(text)
 		for _, word := range append(names, must...) {
 			if strings.ContainsAny(word, " $'") {
 				t.Errorf("%q holds the word %q", text, word)
@@ -532,7 +516,7 @@ func FuzzServer(f *testing.F) {
 		if sequence, ok := sequenceOf(text); ok && (sequence == "" || !strings.Contains(text, "#"+sequence+"#")) {
 			t.Errorf("%q is of %q", text, sequence)
 		}
-		if _, err := parseSID(sid); err == nil {
+		if _, err := ldapclient.SIDBytes(sid); err == nil {
 			if primary := (member{sid: sid, relative: relative}).primarySID(); primary != "" && !strings.HasSuffix(primary, "-"+relative) {
 				t.Errorf("%q and %q make %q", sid, relative, primary)
 			}

@@ -12,6 +12,7 @@ import (
 	"github.com/go-ldap/ldap/v3"
 
 	"github.com/dirsweep/dirsweep/sources"
+	"github.com/dirsweep/dirsweep/sources/ldapclient"
 	"github.com/dirsweep/dirsweep/sync/identity"
 )
 
@@ -30,10 +31,10 @@ func (s *source) Find(ctx context.Context, who sources.Lookup) (sources.Sighting
 		return sources.Sighting{}, fmt.Errorf("%s: find %s: %w", s.name, who.Anchor, err)
 	}
 	var seen sources.Sighting
-	err = s.ask(ctx, func(session *session) (err error) {
-		currency := session.currency(ctx, s.bases)
+	err = s.pool.Ask(ctx, func(session *ldapclient.Session) (err error) {
+		currency := currency(ctx, session, s.bases)
 		if seen, err = s.find(ctx, session, who, known, filter); err == nil {
-			seen.Server, seen.Currency = session.url, currency
+			seen.Server, seen.Currency = session.URL, currency
 		}
 		return err
 	})
@@ -49,21 +50,21 @@ func (s *source) Find(ctx context.Context, who sources.Lookup) (sources.Sighting
 
 func (s *source) find(
 	ctx context.Context,
-	session *session,
+	session *ldapclient.Session,
 	who sources.Lookup,
 	known anchor,
 	filter string,
 ) (sources.Sighting, error) {
 	r := s.reader(ctx, session)
 	for _, base := range s.bases {
-		q := s.query(base, r.ask).and(filter)
+		q := s.query(base, r.ask).And(filter)
 		entries, err := every(s.pages(ctx, session, q))
 		if err != nil && !s.oneOfSeveral(err) {
 			return sources.Sighting{}, err
 		}
 		if len(entries) > 0 {
 			return s.sighting(ctx, session, r, who, sources.InScope, entries[0],
-				fmt.Sprintf("%s answered %s under %s with %s", session.url, q.filter, base, entries[0].DN))
+				fmt.Sprintf("%s answered %s under %s with %s", session.URL, q.Filter, base, entries[0].DN))
 		}
 	}
 	roots, err := s.roots(ctx, session)
@@ -91,26 +92,26 @@ func (s *source) find(
 				return sources.Sighting{}, err
 			}
 		}
-		q := query{base: root, scope: ldap.ScopeWholeSubtree, filter: filter, attributes: r.ask}
+		q := ldapclient.Query{Base: root, Scope: ldap.ScopeWholeSubtree, Filter: filter, Attributes: r.ask}
 		if witness != "" {
-			q.filter = "(|" + filter + witness + ")"
+			q.Filter = "(|" + filter + witness + ")"
 		}
-		if session.known(ctx).directory {
-			q.attributes = with(q.attributes, metadata)
+		if session.Known(ctx).Directory {
+			q.Attributes = with(q.Attributes, metadata)
 		}
-		entries, err := every(session.pages(ctx, q, s.bounds()))
+		entries, err := every(session.Pages(ctx, q, s.bounds()))
 		if err != nil {
 			return sources.Sighting{}, fmt.Errorf("%w; find_base says where else to look", err)
 		}
 		found, present := s.separate(entries, witness)
 		if found != nil {
 			return s.sighting(ctx, session, r, who, sources.Elsewhere, found,
-				fmt.Sprintf("%s answered %s under %s with %s, which is not in scope", session.url, filter, root, found.DN))
+				fmt.Sprintf("%s answered %s under %s with %s, which is not in scope", session.URL, filter, root, found.DN))
 		}
 		if witness != "" && !present {
-			return sources.Sighting{}, &incompleteError{
-				reason: fmt.Sprintf("%s did not return the witness %s under %s", session.url, witness, root),
-				next:   "absence cannot be proven: check the bind DN's rights",
+			return sources.Sighting{}, &ldapclient.IncompleteError{
+				Reason: fmt.Sprintf("%s did not return the witness %s under %s", session.URL, witness, root),
+				Next:   "absence cannot be proven: check the bind DN's rights",
 			}
 		}
 		if present && gone.Witness == "" {
@@ -118,13 +119,13 @@ func (s *source) find(
 		}
 		proof = append(
 			proof,
-			fmt.Sprintf("%s answered %s under %s with success and %s", session.url, q.filter, root, nobody(present)),
+			fmt.Sprintf("%s answered %s under %s with success and %s", session.URL, q.Filter, root, nobody(present)),
 		)
 	}
 	if gone.Witness == "" {
-		return sources.Sighting{}, &incompleteError{
-			reason: session.url + " shows nobody with " + s.anchor.name + " in scope",
-			next:   "absence cannot be proven while nobody at all is visible: check base_dn, filter and the bind DN's rights",
+		return sources.Sighting{}, &ldapclient.IncompleteError{
+			Reason: session.URL + " shows nobody with " + s.anchor.name + " in scope",
+			Next:   "absence cannot be proven while nobody at all is visible: check base_dn, filter and the bind DN's rights",
 		}
 	}
 	if gone.Place != sources.PlaceUnknown {
@@ -139,14 +140,14 @@ func (s *source) find(
 
 // tracesDeletions reports whether whoever is deleted below roots can be found among the deleted objects, by an anchor that
 // those keep (MS-ADTS 3.1.1.5.5.1).
-func (s *source) tracesDeletions(ctx context.Context, session *session, known anchor, roots []string) bool {
-	about := session.known(ctx)
-	if !about.directory || !strings.EqualFold(known.name, "objectGUID") && !strings.EqualFold(known.name, "objectSid") {
+func (s *source) tracesDeletions(ctx context.Context, session *ldapclient.Session, known anchor, roots []string) bool {
+	about := session.Known(ctx)
+	if !about.Directory || !strings.EqualFold(known.name, "objectGUID") && !strings.EqualFold(known.name, "objectSid") {
 		return false
 	}
 	searched := normalised(roots)
-	for _, domain := range suffixes(about.contexts, s.bases) {
-		if !slices.Contains(searched, domain) || !session.seesDeletions(ctx, domain) {
+	for _, domain := range ldapclient.Suffixes(about.Contexts, s.bases) {
+		if !slices.Contains(searched, domain) || !seesDeletions(ctx, session, domain) {
 			return false
 		}
 	}
@@ -158,32 +159,32 @@ func (s *source) tracesDeletions(ctx context.Context, session *session, known an
 // proves nothing.
 func (s *source) tombstone(
 	ctx context.Context,
-	session *session,
+	session *ldapclient.Session,
 	root string,
 	known anchor,
 	filter string,
 ) (seen sources.Sighting, found bool) {
-	q := query{
-		base: root, scope: ldap.ScopeWholeSubtree, attributes: []string{known.name, "whenChanged", "modifyTimestamp", metadata},
+	q := ldapclient.Query{
+		Base: root, Scope: ldap.ScopeWholeSubtree, Attributes: []string{known.name, "whenChanged", "modifyTimestamp", metadata},
 	}
 	var controls []ldap.Control
-	switch about := session.known(ctx); {
-	case about.directory || about.light:
-		q.filter = "(&(isDeleted=TRUE)" + filter + ")"
+	switch about := session.Known(ctx); {
+	case about.Directory || about.LightWeight:
+		q.Filter = "(&(isDeleted=TRUE)" + filter + ")"
 		controls = append(controls, ldap.NewControlMicrosoftShowDeleted())
 	case strings.EqualFold(known.name, "nsUniqueId"):
-		q.filter = "(&(objectClass=nsTombstone)" + filter + ")"
+		q.Filter = "(&(objectClass=nsTombstone)" + filter + ")"
 	default:
 		return seen, false
 	}
-	result, err := session.search(ctx, q, 0, controls)
+	result, err := session.Search(ctx, q, 0, controls)
 	if err != nil || len(result.Entries) != 1 {
 		return seen, false
 	}
 	entry := result.Entries[0]
 	seen = sources.Sighting{
 		Where: sources.Tombstone,
-		Proof: fmt.Sprintf("%s answered %s under %s with the tombstone %q", session.url, q.filter, root, readable(entry.DN)),
+		Proof: fmt.Sprintf("%s answered %s under %s with the tombstone %q", session.URL, q.Filter, root, ldapclient.Readable(entry.DN)),
 	}
 	for _, name := range []string{"whenChanged", "modifyTimestamp"} {
 		if changed, err := ber.ParseGeneralizedTime([]byte(entry.GetEqualFoldAttributeValue(name))); err == nil &&
@@ -196,13 +197,13 @@ func (s *source) tombstone(
 }
 
 // place looks at the container that held dn.
-func (s *source) place(ctx context.Context, session *session, dn string) (sources.Place, error) {
+func (s *source) place(ctx context.Context, session *ldapclient.Session, dn string) (sources.Place, error) {
 	container := identity.ParentDN(dn)
 	if container == "" {
 		return sources.PlaceUnknown, nil
 	}
-	entry, err := session.read(ctx, container, "1.1")
-	var refused *resultError
+	entry, err := session.Read(ctx, container, "1.1")
+	var refused *ldapclient.ResultError
 	switch {
 	case errors.As(err, &refused):
 		return sources.PlaceHidden, nil
@@ -212,9 +213,9 @@ func (s *source) place(ctx context.Context, session *session, dn string) (source
 		return sources.PlaceHidden, nil
 	}
 	if s.unnamed(ctx, session, dn) {
-		return "", &incompleteError{
-			reason: fmt.Sprintf("%s still has an entry %s, which shows no %s", session.url, dn, s.anchor.name),
-			next:   "it may be the very person: let the bind DN read their anchor",
+		return "", &ldapclient.IncompleteError{
+			Reason: fmt.Sprintf("%s still has an entry %s, which shows no %s", session.URL, dn, s.anchor.name),
+			Next:   "it may be the very person: let the bind DN read their anchor",
 		}
 	}
 	neighbour, err := s.first(ctx, session, container, ldap.ScopeSingleLevel)
@@ -228,8 +229,8 @@ func (s *source) place(ctx context.Context, session *session, dn string) (source
 }
 
 // unnamed reports whether there is an entry dn without a readable anchor.
-func (s *source) unnamed(ctx context.Context, session *session, dn string) bool {
-	entry, err := session.read(ctx, dn, s.anchor.name)
+func (s *source) unnamed(ctx context.Context, session *ldapclient.Session, dn string) bool {
+	entry, err := session.Read(ctx, dn, s.anchor.name)
 	if err != nil || entry == nil {
 		return false
 	}
@@ -257,15 +258,15 @@ func every(pages iter.Seq2[[]*ldap.Entry, error]) (all []*ldap.Entry, err error)
 
 // roots are the parts of the tree in which a person may be: find_base, or what the root DSE (RFC 4512, 5.1) calls
 // naming contexts; and every base_dn that lies outside of those.
-func (s *source) roots(ctx context.Context, session *session) ([]string, error) {
+func (s *source) roots(ctx context.Context, session *ldapclient.Session) ([]string, error) {
 	roots := s.findBases
 	if len(roots) == 0 {
-		about, err := session.describe(ctx)
+		about, err := session.Describe(ctx)
 		if err != nil {
-			return nil, &incompleteError{reason: "root DSE", next: "set find_base to the suffix of the directory", err: err}
+			return nil, &ldapclient.IncompleteError{Reason: "root DSE", Next: "set find_base to the suffix of the directory", Err: err}
 		}
-		for _, context := range about.contexts {
-			if context != "" && !partition(context) && !strings.EqualFold(context, "cn=changelog") {
+		for _, context := range about.Contexts {
+			if context != "" && !ldapclient.Partition(context) && !strings.EqualFold(context, "cn=changelog") {
 				roots = append(roots, context)
 			}
 		}
@@ -273,7 +274,7 @@ func (s *source) roots(ctx context.Context, session *session) ([]string, error) 
 	for _, base := range s.bases {
 		covered := false
 		for _, root := range roots {
-			covered = covered || within(base, root)
+			covered = covered || ldapclient.Within(base, root)
 		}
 		if !covered {
 			roots = append(roots[:len(roots):len(roots)], base)
@@ -285,19 +286,19 @@ func (s *source) roots(ctx context.Context, session *session) ([]string, error) 
 // witness returns the anchor of somebody whom People reads below root: of the container that held dn where there
 // is one, since rights may end at a branch, else of whoever comes first. It is "" where none of the base DNs is
 // there or they are empty.
-func (s *source) witness(ctx context.Context, session *session, root, dn string) (string, error) {
-	if container := identity.ParentDN(dn); container != "" && within(container, root) && s.covers(container) {
+func (s *source) witness(ctx context.Context, session *ldapclient.Session, root, dn string) (string, error) {
+	if container := identity.ParentDN(dn); container != "" && ldapclient.Within(container, root) && s.covers(container) {
 		if name, err := s.first(ctx, session, container, ldap.ScopeSingleLevel); err == nil && name != "" {
 			return name, nil
 		}
 	}
 	for _, base := range s.bases {
-		if !within(base, root) {
+		if !ldapclient.Within(base, root) {
 			continue
 		}
 		name, err := s.first(ctx, session, base, s.scope)
 		if err != nil && !s.oneOfSeveral(err) {
-			return "", &incompleteError{reason: "base_dn " + base, next: hint(err), err: err}
+			return "", &ldapclient.IncompleteError{Reason: "base_dn " + base, Next: ldapclient.Hint(err), Err: err}
 		}
 		if name != "" {
 			return name, nil
@@ -314,7 +315,7 @@ func (s *source) oneOfSeveral(err error) bool {
 // covers reports whether People reads what is directly below container.
 func (s *source) covers(container string) bool {
 	return slices.ContainsFunc(s.bases, func(base string) bool {
-		return sameDN(container, base) || s.scope == ldap.ScopeWholeSubtree && within(container, base)
+		return ldapclient.SameDN(container, base) || s.scope == ldap.ScopeWholeSubtree && ldapclient.Within(container, base)
 	})
 }
 
@@ -334,7 +335,7 @@ func (s *source) separate(entries []*ldap.Entry, witness string) (found *ldap.En
 }
 
 func (s *source) sighting(
-	ctx context.Context, session *session, r *entryReader, asked sources.Lookup, where sources.Where, entry *ldap.Entry,
+	ctx context.Context, session *ldapclient.Session, r *entryReader, asked sources.Lookup, where sources.Where, entry *ldap.Entry,
 	proof string,
 ) (sources.Sighting, error) {
 	who, err := r.person(entry)
@@ -342,7 +343,7 @@ func (s *source) sighting(
 		return sources.Sighting{}, err
 	}
 	if s.groups != nil && (where == sources.InScope || !asked.Leaving) {
-		if who.Groups, err = session.groupsOf(ctx, s.groups, s.bounds(), who.member); err != nil {
+		if who.Groups, err = groupsOf(ctx, session, s.groups, s.bounds(), who.member); err != nil {
 			return sources.Sighting{}, err
 		}
 	}

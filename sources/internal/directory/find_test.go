@@ -11,6 +11,7 @@ import (
 
 	"github.com/dirsweep/dirsweep/sources"
 	"github.com/dirsweep/dirsweep/sources/ldap/slapdtest"
+	"github.com/dirsweep/dirsweep/sources/ldapclient"
 )
 
 // R1: gone is what only a directory says that at the same time shows somebody else.
@@ -244,13 +245,13 @@ func TestR01Tombstones(t *testing.T) {
 	}{
 		{ // replicated to the controller that was asked a quarter of an hour later
 			"Active Directory, elsewhere", "objectGUID", "00112233-4455-6677-8899-aabbccddeeff",
-			[]string{"supportedCapabilities", activeDirectory, "namingContexts", "dc=example,dc=org"},
+			[]string{"supportedCapabilities", ldapclient.ActiveDirectoryCapability, "namingContexts", "dc=example,dc=org"},
 			"(isDeleted=TRUE)",
 			[]string{"objectGUID", guid, "whenChanged", "20260301121500.0Z", metadata, origin},
 		},
 		{
 			"Active Directory", "objectGUID", "00112233-4455-6677-8899-aabbccddeeff",
-			[]string{"supportedCapabilities", activeDirectory, "namingContexts", "dc=example,dc=org"},
+			[]string{"supportedCapabilities", ldapclient.ActiveDirectoryCapability, "namingContexts", "dc=example,dc=org"},
 			"(isDeleted=TRUE)",
 			[]string{"objectGUID", guid, "whenChanged", "20260301120000.0Z"},
 		},

@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sync/semaphore"
 
 	"github.com/dirsweep/dirsweep/sources"
+	"github.com/dirsweep/dirsweep/sources/ldapclient"
 	"github.com/dirsweep/dirsweep/sync/identity"
 )
 
@@ -23,13 +24,13 @@ type follower struct {
 
 // What is followed was copied once, and is brought up to date by what has changed since.
 type followed struct {
-	mirror  *mirror         // nil while there is none
-	why     string          // that is so
-	again   time.Time       // when it is tried again
-	session *session        // to the mirror's server; nil while there is none
-	members *membership     // of the mirror's groups; nil where none are read
-	answers map[string]bool // of member values that were looked up, whether they name somebody
-	missed  sources.Sample  // what the last copy has that following had not found
+	mirror  *mirror             // nil while there is none
+	why     string              // that is so
+	again   time.Time           // when it is tried again
+	session *ldapclient.Session // to the mirror's server; nil while there is none
+	members *membership         // of the mirror's groups; nil where none are read
+	answers map[string]bool     // of member values that were looked up, whether they name somebody
+	missed  sources.Sample      // what the last copy has that following had not found
 }
 
 // forget ends what is kept.
@@ -38,7 +39,7 @@ func (f *followed) forget() {
 		f.mirror.close()
 	}
 	if f.session != nil {
-		f.session.close()
+		f.session.Close()
 	}
 	*f = followed{}
 }
@@ -81,7 +82,7 @@ func (s *source) Latest(ctx context.Context, facts *sources.ReadFacts) iter.Seq2
 		case err == nil:
 			err = s.retell(ctx, session, f, current, facts, yield)
 		}
-		if err != nil && !errors.Is(err, errStopped) {
+		if err != nil && !errors.Is(err, ldapclient.ErrStopped) {
 			f.forget()
 			yield(identity.Person{}, s.incomplete(err))
 		}
@@ -90,7 +91,7 @@ func (s *source) Latest(ctx context.Context, facts *sources.ReadFacts) iter.Seq2
 
 // latest brings what is followed up to date, or copies everything anew, once, where it cannot; no session where there is
 // nothing to follow.
-func (s *source) latest(ctx context.Context, f *followed) (*session, sources.Currency, error) {
+func (s *source) latest(ctx context.Context, f *followed) (*ldapclient.Session, sources.Currency, error) {
 	for copied := false; ; copied = true {
 		if f.mirror != nil {
 			session, current, err := s.catchUp(ctx, f)
@@ -116,7 +117,7 @@ func (s *source) latest(ctx context.Context, f *followed) (*session, sources.Cur
 
 // inAny reports whether a DN is one of bases, or below one.
 func inAny(dn string, bases []string) bool {
-	return slices.ContainsFunc(bases, func(base string) bool { return within(dn, base) })
+	return slices.ContainsFunc(bases, func(base string) bool { return ldapclient.Within(dn, base) })
 }
 
 // everywhere are the DNs below which people and groups are read.
@@ -129,13 +130,13 @@ func (s *source) everywhere() []string {
 
 // catchUp brings the mirror up to date, and returns how current the server was before it was asked. What changes meanwhile
 // is taken in as well: a group with the new name of somebody who has the old one still would show that they have left it.
-func (s *source) catchUp(ctx context.Context, f *followed) (*session, sources.Currency, error) {
-	if f.session != nil && !f.session.usable() {
-		f.session.close()
+func (s *source) catchUp(ctx context.Context, f *followed) (*ldapclient.Session, sources.Currency, error) {
+	if f.session != nil && !f.session.Usable() {
+		f.session.Close()
 		f.session = nil
 	}
 	if f.session == nil {
-		session, err := s.dial(ctx, f.mirror.url)
+		session, err := s.pool.Dial(ctx, f.mirror.url)
 		if err != nil {
 			return nil, nil, err
 		}
@@ -157,7 +158,7 @@ func (s *source) catchUp(ctx context.Context, f *followed) (*session, sources.Cu
 // step takes in what has changed, and returns how current the server was before it was asked.
 func (s *source) step(ctx context.Context, f *followed) (current sources.Currency, changed bool, err error) {
 	m, session := f.mirror, f.session
-	current = session.currency(ctx, s.bases)
+	current = currency(ctx, session, s.bases)
 	position, err := m.feed.position(current)
 	if err != nil {
 		return nil, false, err
@@ -181,7 +182,7 @@ func (s *source) step(ctx context.Context, f *followed) (current sources.Currenc
 }
 
 // regroup reads the groups of the mirror, where one of them has changed.
-func (s *source) regroup(ctx context.Context, session *session, f *followed) error {
+func (s *source) regroup(ctx context.Context, session *ldapclient.Session, f *followed) error {
 	if !f.mirror.groups.changed {
 		return nil
 	}
@@ -189,7 +190,7 @@ func (s *source) regroup(ctx context.Context, session *session, f *followed) err
 	members.ids = f.mirror.feed.id()
 	for entry, err := range f.mirror.each(f.mirror.groups) {
 		if err == nil {
-			err = session.addGroup(ctx, members, s.groups, entry)
+			err = addGroup(ctx, session, members, s.groups, entry)
 		}
 		if err != nil {
 			return err
@@ -243,7 +244,7 @@ func differences(a, b *mirror) (found sources.Sample) {
 					continue
 				}
 			}
-			dns[readable(one.DN)] = true
+			dns[ldapclient.Readable(one.DN)] = true
 		}
 	}
 	compare(a, b, a.people, b.people)
@@ -258,10 +259,10 @@ func differences(a, b *mirror) (found sources.Sample) {
 
 // retell hands out everybody as the mirror has them.
 func (s *source) retell(
-	ctx context.Context, session *session, f *followed, current sources.Currency, facts *sources.ReadFacts,
+	ctx context.Context, session *ldapclient.Session, f *followed, current sources.Currency, facts *sources.ReadFacts,
 	yield func(identity.Person, error) bool,
 ) error {
-	found := &sources.ReadFacts{Server: session.url, From: current, Missed: f.missed, Unseen: f.mirror.unseen}
+	found := &sources.ReadFacts{Server: session.URL, From: current, Missed: f.missed, Unseen: f.mirror.unseen}
 	var groups *membership
 	if f.members != nil {
 		groups = f.members.unmet()

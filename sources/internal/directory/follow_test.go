@@ -28,6 +28,7 @@ import (
 	"github.com/dirsweep/dirsweep/sources/internal/ldaptest"
 	"github.com/dirsweep/dirsweep/sources/ldap/dirsrvtest"
 	"github.com/dirsweep/dirsweep/sources/ldap/slapdtest"
+	"github.com/dirsweep/dirsweep/sources/ldapclient"
 	"github.com/dirsweep/dirsweep/sync/identity"
 )
 
@@ -277,12 +278,12 @@ func (w *wild) do() string {
 			to = s.FormerDN()
 		}
 		old := w.units[i]
-		if within(to, old) || sameDN(identity.ParentDN(old), to) {
+		if ldapclient.Within(to, old) || ldapclient.SameDN(identity.ParentDN(old), to) {
 			return "nothing"
 		}
 		now := s.Move(t, old, to)
 		for j, unit := range w.units {
-			if within(unit, old) {
+			if ldapclient.Within(unit, old) {
 				w.units[j] = strings.TrimSuffix(unit, old) + now
 			}
 		}
@@ -334,7 +335,7 @@ func TestLatestReadsAnew(t *testing.T) {
 		}},
 		"the connection has died": {goes: true, then: func(_ *testing.T, _ *slapdtest.Server, follows *source) {
 			if session := follows.follower.session; session != nil {
-				session.close()
+				session.Close()
 			}
 		}},
 		"no entry says which it is": {
@@ -567,10 +568,10 @@ func TestLatestSeesWhatWasHeard(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for sequence, csn := range session.currency(t.Context(), follows.bases) {
+		for sequence, csn := range currency(t.Context(), session, follows.bases) {
 			before.until[sequence] = csn // as far as the server says, that is known
 		}
-		session.close()
+		session.Close()
 		same(t, follows, reads, []int{11, 11, 10}[n])
 	}
 	if follows.follower.mirror != before {

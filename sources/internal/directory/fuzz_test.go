@@ -3,7 +3,6 @@ package directory
 import (
 	"bytes"
 	"errors"
-	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -12,112 +11,8 @@ import (
 	"github.com/go-ldap/ldap/v3"
 
 	"github.com/dirsweep/dirsweep/sources"
+	"github.com/dirsweep/dirsweep/sources/ldapclient"
 )
-
-func TestNormalDN(t *testing.T) {
-	tests := []struct{ dn, want string }{
-		{"UID=Alice,OU=People,DC=example,DC=org", "uid=alice,ou=people,dc=example,dc=org"},
-		{" uid = alice , ou=people;dc=example,dc=org ", "uid=alice,ou=people,dc=example,dc=org"},
-		{`cn=Lee\, Ann,o=x`, `cn=lee\2c ann,o=x`},
-		{`cn=Lee\2C Ann,o=x`, `cn=lee\2c ann,o=x`},
-		{`cn="Lee, Ann",o=x`, `cn=lee\2c ann,o=x`},
-		{`cn=a\ ,o=x`, `cn=a,o=x`},
-		{`cn=a   b,o=x`, `cn=a b,o=x`},
-		{"sn=b+cn=a,o=x", "cn=a+sn=b,o=x"},
-		{"2.5.4.3=a,OID.2.5.4.10=x", "cn=a,o=x"},
-		{`cn=\c3\85ngstr\C3\B6m,o=x`, "cn=ångström,o=x"},
-		{"cn=A\u030angstro\u0308m,o=x", "cn=ångström,o=x"},
-		{"cn=\xff\xfe,o=x", "cn=\xff\xfe,o=x"},
-		{`cn=\#1,o=x`, `cn=\231,o=x`},
-		{"cn=#0401,o=x", "cn=#0401,o=x"},
-		{"cn=a=b,o=x", "cn=a=b,o=x"},
-		{"", ""},
-	}
-	for _, tt := range tests {
-		if got, err := normalDN(tt.dn); err != nil || got != tt.want {
-			t.Errorf("normalDN(%q) = %q, %v, want %q", tt.dn, got, err, tt.want)
-		}
-	}
-	for _, bad := range []string{"alice", "uid=a,", ",uid=a", `cn=a\`, `cn="a`, "=a", "cn=a,,o=x", "cn=a+,o=x"} {
-		if got, err := normalDN(bad); err == nil {
-			t.Errorf("normalDN(%q) = %q, want an error", bad, got)
-		}
-	}
-	if within(`cn=x\,ou=people,dc=example`, "ou=people,dc=example") ||
-		!within("UID=a, OU=People,DC=example", "ou=people,dc=example") {
-		t.Error("within takes an escaped comma for a separator, or minds letter case")
-	}
-}
-
-// A normal name is stable, has as many components as its source, and none of its commas is part of a value.
-func FuzzNormalDN(f *testing.F) {
-	for _, seed := range []string{
-		`uid=a,ou=b`, `cn="x,y"+sn=\2C\\;o=#04`, "cn=\u0130\ufb01,o=\xff", `cn=\ a\ ,o= `, "a=+b=", `a="\"",b=c`, "2.5.4.3=ſ", `c=\,\`,
-	} {
-		f.Add(seed)
-	}
-	f.Fuzz(func(t *testing.T, dn string) {
-		once, err := normalDN(dn)
-		if err != nil {
-			return
-		}
-		twice, err := normalDN(once)
-		if err != nil || twice != once {
-			t.Errorf("%q became %q, and that %q, %v", dn, once, twice, err)
-		}
-		if theirs, err := ldap.ParseDN(dn); err == nil && once != "" && !strings.Contains(dn, `"`) &&
-			!strings.Contains(dn, ";") {
-			if got := strings.Count(once, ",") + 1; got != len(theirs.RDNs) {
-				t.Errorf("%q became %q with %d components, want %d", dn, once, got, len(theirs.RDNs))
-			}
-		}
-		if again, err := normalDN(readable(dn)); (err != nil || again != once) && !strings.Contains(dn, `\`) {
-			t.Errorf("%q and %q are different: %q, %v", dn, readable(dn), again, err)
-		}
-		if dnKey(dn) != dnKey(once) {
-			t.Errorf("%q and %q have different keys", dn, once)
-		}
-	})
-}
-
-func TestDescription(t *testing.T) {
-	tests := []struct {
-		name string
-		want description
-	}{
-		{"Mail", description{base: "mail"}},
-		{"userCertificate;binary", description{base: "usercertificate", binary: true}},
-		{"cn;lang-de", description{base: "cn", tagged: true}},
-		{"member;range=0-1499", description{base: "member", ranged: true, high: 1499, partial: true}},
-		{"member;Range=1500-*", description{base: "member", ranged: true}},
-		{"member;range=9-1", description{base: "member", tagged: true}},
-		{"member;range=0-", description{base: "member", tagged: true}},
-		{"member;range=*-*", description{base: "member", tagged: true}},
-		{"member;range=0-99999999999999999999", description{base: "member", tagged: true}},
-	}
-	for _, tt := range tests {
-		if got := parseDescription(tt.name); got != tt.want {
-			t.Errorf("parseDescription(%q) = %+v, want %+v", tt.name, got, tt.want)
-		}
-	}
-}
-
-// What is not clearly the whole of a range is never taken for it.
-func FuzzDescription(f *testing.F) {
-	for _, seed := range []string{"member;range=0-1499", "member;range=1500-*", "cn;lang-de;binary", ";", "a;range=-1-*", "a;range=1-+2"} {
-		f.Add(seed)
-	}
-	valid := regexp.MustCompile(`(?i);range=[0-9]{1,9}-([0-9]{1,9}|\*)(;|$)`)
-	f.Fuzz(func(t *testing.T, name string) {
-		d := parseDescription(name)
-		if d.ranged && !valid.MatchString(name) || d.partial && !d.ranged || d.high < 0 {
-			t.Errorf("%q: %+v", name, d)
-		}
-		if !d.ranged && !d.tagged && strings.Contains(strings.ToLower(name), ";range=") {
-			t.Errorf("%q is taken for all values: %+v", name, d)
-		}
-	})
-}
 
 func TestAnchors(t *testing.T) {
 	sid := "\x01\x05\x00\x00\x00\x00\x00\x05\x15\x00\x00\x00\x01\x00\x00\x00\x02\x00\x00\x00\x03\x00\x00\x00\xf4\x01\x00\x00"
@@ -206,24 +101,6 @@ func FuzzMember(f *testing.F) {
 	})
 }
 
-// Anchors as text come from the state and from the command line.
-func FuzzGUIDText(f *testing.F) {
-	f.Add("00112233-4455-6677-8899-aabbccddeeff")
-	f.Add("S-1-5-21-1-2-3-500")
-	f.Fuzz(func(t *testing.T, text string) {
-		if raw, err := parseGUID(text); err == nil {
-			if again, err := renderGUID(raw); err != nil || len(again) != 36 {
-				t.Errorf("%q: %q, %v", text, again, err)
-			}
-		}
-		if raw, err := parseSID(text); err == nil {
-			if _, err := renderSID(raw); err != nil {
-				t.Errorf("%q: %v", text, err)
-			}
-		}
-	})
-}
-
 // Whatever a server sends of an entry concerns that person at most, and what is rendered is text.
 func FuzzPerson(f *testing.F) {
 	f.Add("uid=a,ou=b", "cn;lang-de", []byte("\xff"), "entryUUID", []byte("u"))
@@ -238,7 +115,7 @@ func FuzzPerson(f *testing.F) {
 		}}
 		who, err := p.person(entry)
 		var personal *sources.PersonError
-		partial := parseDescription(name1).partial || parseDescription(name2).partial
+		partial := ldapclient.ParseDescription(name1).Partial || ldapclient.ParseDescription(name2).Partial
 		if err != nil && !errors.As(err, &personal) && !partial {
 			t.Error(err)
 		}
@@ -301,6 +178,17 @@ func FuzzMetadata(f *testing.F) {
 		entry := ldap.NewEntry("cn=a", map[string][]string{metadata: {text}})
 		if at := originated(entry, otherwise, "name"); at.Year() <= 1601 || at.Location() != time.UTC {
 			t.Errorf("%q: %s", text, at)
+		}
+	})
+}
+
+// One name has one key, however it is spelled.
+func FuzzKey(f *testing.F) {
+	f.Add("CN=Ann  Smith , OU=x")
+	f.Add(`cn=a\2cb+uid=1,o=`)
+	f.Fuzz(func(t *testing.T, dn string) {
+		if once, err := ldapclient.NormalDN(dn); err == nil && dnKey(dn) != dnKey(once) {
+			t.Errorf("%q and %q have different keys", dn, once)
 		}
 	})
 }

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
-	"errors"
 	"fmt"
 	"iter"
 	"slices"
@@ -13,6 +12,7 @@ import (
 	"github.com/go-ldap/ldap/v3"
 
 	"github.com/dirsweep/dirsweep/sources"
+	"github.com/dirsweep/dirsweep/sources/ldapclient"
 	"github.com/dirsweep/dirsweep/sync/identity"
 )
 
@@ -49,7 +49,7 @@ func memberKey(attribute, value string) key {
 }
 
 func dnKey(dn string) key {
-	normal, err := normalDN(dn)
+	normal, err := ldapclient.NormalDN(dn)
 	if err != nil {
 		return digest('?', dn)
 	}
@@ -142,17 +142,17 @@ func (e edge) compare(f edge) int {
 }
 
 // bounds are those of a search for groups.
-func (g *groupsBlock) bounds(b bounds) bounds {
-	b.pageSize = min(b.pageSize, groupsPage)
+func (g *groupsBlock) bounds(b ldapclient.Bounds) ldapclient.Bounds {
+	b.PageSize = min(b.PageSize, groupsPage)
 	return b
 }
 
 // readGroups reads every group, or fails.
-func (s *session) readGroups(ctx context.Context, g *groupsBlock, b bounds) (*membership, error) {
+func readGroups(ctx context.Context, s *ldapclient.Session, g *groupsBlock, b ldapclient.Bounds) (*membership, error) {
 	x := newMembership()
 	seen := make(map[key]bool) // bases may overlap
 	for _, base := range g.bases {
-		for entries, err := range s.pages(ctx, g.query(base), g.bounds(b)) {
+		for entries, err := range s.Pages(ctx, g.query(base), g.bounds(b)) {
 			if err != nil {
 				return nil, fmt.Errorf("groups: %w", err)
 			}
@@ -162,7 +162,7 @@ func (s *session) readGroups(ctx context.Context, g *groupsBlock, b bounds) (*me
 					continue
 				}
 				seen[own] = true
-				if err := s.addGroup(ctx, x, g, entry); err != nil {
+				if err := addGroup(ctx, s, x, g, entry); err != nil {
 					return nil, err
 				}
 			}
@@ -185,8 +185,8 @@ func (x *membership) unmet() *membership {
 }
 
 // query is the search for the groups below a DN.
-func (g *groupsBlock) query(base string) query {
-	return query{base: base, scope: ldap.ScopeWholeSubtree, filter: g.filter, attributes: g.ask()}
+func (g *groupsBlock) query(base string) ldapclient.Query {
+	return ldapclient.Query{Base: base, Scope: ldap.ScopeWholeSubtree, Filter: g.filter, Attributes: g.ask()}
 }
 
 // ask are the attributes to ask for of a group.
@@ -196,22 +196,22 @@ func (g *groupsBlock) ask() []string {
 		"entryUUID", "nsUniqueId", "objectGUID")
 }
 
-func (s *session) addGroup(ctx context.Context, x *membership, g *groupsBlock, entry *ldap.Entry) error {
+func addGroup(ctx context.Context, s *ldapclient.Session, x *membership, g *groupsBlock, entry *ldap.Entry) error {
 	number := uint32(len(x.groups))
 	found := group{Group: g.group(entry), id: groupID(entry)}
 	for _, attr := range entry.Attributes {
-		d := parseDescription(attr.Name)
-		if !slices.ContainsFunc(g.member, func(name string) bool { return strings.EqualFold(name, d.base) }) {
+		d := ldapclient.ParseDescription(attr.Name)
+		if !slices.ContainsFunc(g.member, func(name string) bool { return strings.EqualFold(name, d.Base) }) {
 			continue
 		}
-		if d.partial {
-			return &incompleteError{reason: "groups: members of " + entry.DN + ": " + attr.Name + " are not all"}
+		if d.Partial {
+			return &ldapclient.IncompleteError{Reason: "groups: members of " + entry.DN + ": " + attr.Name + " are not all"}
 		}
 		found.values += len(attr.Values)
 		for _, value := range attr.Values {
-			x.edges = append(x.edges, edge{memberKey(d.base, value), number})
+			x.edges = append(x.edges, edge{memberKey(d.Base, value), number})
 			if len(x.samples) < maxSamples {
-				x.samples = append(x.samples, listed{number, strings.EqualFold(d.base, "memberUid"), value})
+				x.samples = append(x.samples, listed{number, strings.EqualFold(d.Base, "memberUid"), value})
 			}
 		}
 	}
@@ -219,7 +219,7 @@ func (s *session) addGroup(ctx context.Context, x *membership, g *groupsBlock, e
 	for _, k := range keys {
 		x.primary[k] = append(x.primary[k], number)
 	}
-	hidden, err := s.hidesMembers(ctx, entry, found.values)
+	hidden, err := hidesMembers(ctx, s, entry, found.values)
 	if err != nil {
 		return fmt.Errorf("groups: %w", err)
 	}
@@ -241,7 +241,7 @@ func primaryKeys(entry *ldap.Entry) (keys []key, numbered bool) {
 			keys = append(keys, digest('g', number))
 		}
 	}
-	if sid, err := renderSID(entry.GetEqualFoldRawAttributeValue("objectSid")); err == nil {
+	if sid, err := ldapclient.SIDText(entry.GetEqualFoldRawAttributeValue("objectSid")); err == nil {
 		keys = append(keys, digest('s', sid))
 	} else if token := entry.GetEqualFoldAttributeValue("primaryGroupToken"); token != "" {
 		keys = append(keys, digest('r', token))
@@ -271,7 +271,7 @@ func groupID(entry *ldap.Entry) string {
 // hidesMembers reports whether a group shows no member though its class must have one. Servers differ (RFC 4519,
 // 3.5 and 3.6; 389 Directory Server lets them be empty), and their own schema says which; where it cannot be read
 // the standard holds.
-func (s *session) hidesMembers(ctx context.Context, entry *ldap.Entry, values int) (bool, error) {
+func hidesMembers(ctx context.Context, s *ldapclient.Session, entry *ldap.Entry, values int) (bool, error) {
 	if values > 0 {
 		return false, nil
 	}
@@ -279,7 +279,7 @@ func (s *session) hidesMembers(ctx context.Context, entry *ldap.Entry, values in
 		if !hasClass(entry, class) {
 			continue
 		}
-		required, err := s.requires(ctx, class, attribute)
+		required, err := s.Requires(ctx, class, attribute)
 		if required || err != nil {
 			return required, err
 		}
@@ -287,67 +287,11 @@ func (s *session) hidesMembers(ctx context.Context, entry *ldap.Entry, values in
 	return false, nil
 }
 
-// requires asks the schema whether entries of a class must have an attribute, once a connection.
-func (s *session) requires(ctx context.Context, class, attribute string) (bool, error) {
-	if s.classes == nil {
-		about, err := s.describe(ctx)
-		if err != nil {
-			return false, err
-		}
-		s.classes = []string{}
-		if about.schema != "" {
-			entry, err := s.read(ctx, about.schema, "objectClasses")
-			if err != nil {
-				var refused *resultError
-				if !errors.As(err, &refused) {
-					return false, err
-				}
-			}
-			if entry != nil {
-				s.classes = entry.GetEqualFoldAttributeValues("objectClasses")
-			}
-		}
-	}
-	for _, definition := range s.classes {
-		if names, must := parseClass(definition); containsFold(names, class) {
-			return containsFold(must, attribute), nil
-		}
-	}
-	return true, nil
-}
-
-func containsFold(list []string, s string) bool {
-	return slices.ContainsFunc(list, func(item string) bool { return strings.EqualFold(item, s) })
-}
-
-// parseClass reads the names and the mandatory attributes of an object class description (RFC 4512, 4.1.1).
-func parseClass(definition string) (names, must []string) {
-	rest := definition
-	if cut := strings.Index(rest, "NAME"); cut >= 0 {
-		names = words(rest[cut+len("NAME"):])
-	}
-	if cut := strings.Index(rest, " MUST "); cut >= 0 {
-		must = words(rest[cut+len(" MUST "):])
-	}
-	return names, must
-}
-
-// words reads 'a', a, ( 'a' 'b' ) or ( a $ b ).
-func words(s string) []string {
-	s = strings.TrimLeft(s, " ")
-	if inner, ok := strings.CutPrefix(s, "("); ok {
-		s, _, _ = strings.Cut(inner, ")")
-	} else {
-		s, _, _ = strings.Cut(s, " ")
-	}
-	return strings.FieldsFunc(s, func(r rune) bool { return r == ' ' || r == '$' || r == '\'' || r == ')' })
-}
-
 // group makes a Group of its entry.
 func (g *groupsBlock) group(entry *ldap.Entry) identity.Group {
 	group := identity.Group{
 		Name: strings.ToValidUTF8(entry.GetEqualFoldAttributeValue(g.name), "\uFFFD"),
-		DN:   readable(entry.DN),
+		DN:   ldapclient.Readable(entry.DN),
 	}
 	if group.Name == "" {
 		group.Name = firstValue(group.DN)
@@ -526,16 +470,16 @@ func (x *membership) unknown() iter.Seq[listed] {
 
 // groupsOf asks the directory for the groups of one person, level by level: for a single look-up, reading all of
 // them would take too long.
-func (s *session) groupsOf(ctx context.Context, g *groupsBlock, b bounds, m member) ([]identity.Group, error) {
+func groupsOf(ctx context.Context, s *ldapclient.Session, g *groupsBlock, b ldapclient.Bounds, m member) ([]identity.Group, error) {
 	found := make(map[key]identity.Group)
 	next := []string{g.holds(m)}
 	for len(next) > 0 {
 		wanted := next[0]
 		next = next[1:]
 		for _, base := range g.bases {
-			q := g.query(base).and(wanted)
-			q.attributes = []string{g.name}
-			for entries, err := range s.pages(ctx, q, b) {
+			q := g.query(base).And(wanted)
+			q.Attributes = []string{g.name}
+			for entries, err := range s.Pages(ctx, q, b) {
 				if err != nil {
 					return nil, fmt.Errorf("groups: %w", err)
 				}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/dirsweep/dirsweep/sources"
 	"github.com/dirsweep/dirsweep/sources/activedirectory/sambatest"
+	"github.com/dirsweep/dirsweep/sources/ldapclient"
 )
 
 // TestKerberos: a domain is read with a key of the reader, and what goes wrong is told as an administrator needs it.
@@ -34,7 +35,7 @@ func TestKerberos(t *testing.T) {
 	refused := func(what string, src *source, want string, isRefused bool) {
 		t.Helper()
 		_, _, err := everyone(t, src)
-		if err == nil || !strings.Contains(err.Error(), want) || refusedSignIn(err) != isRefused {
+		if err == nil || !strings.Contains(err.Error(), want) || ldapclient.RefusedSignIn(err) != isRefused {
 			t.Errorf("%s: %v, want %q", what, err, want)
 		}
 	}

@@ -150,7 +150,7 @@ func TestLatestOverACutConnection(t *testing.T) {
 	before := follows.follower.mirror
 	for range 2 {
 		s.Delete(t, s.PersonDN(slapdtest.UID(len(stateOf(t, reads, true).People))))
-		_ = follows.follower.session.raw.Close()
+		_ = follows.follower.session.Raw.Close()
 		same(t, follows, reads, len(stateOf(t, reads, true).People))
 	}
 	if follows.follower.mirror != before {
@@ -320,8 +320,8 @@ func TestAListOfChangesHasAnEnd(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer session.close()
-	current := session.currency(t.Context(), follows.bases)
+	defer session.Close()
+	current := currency(t.Context(), session, follows.bases)
 	feed, why := follows.feed(t.Context(), session, current)
 	if feed == nil {
 		t.Fatal(why)
@@ -330,7 +330,7 @@ func TestAListOfChangesHasAnEnd(t *testing.T) {
 	if err := feed.since(t.Context(), session, current, found); err != nil {
 		t.Fatal(err)
 	}
-	session.close() // the library says nothing of it
+	session.Close() // the library says nothing of it
 	if err := feed.since(t.Context(), session, current, found); err == nil {
 		t.Error("a list of changes of a connection that is closed is taken for one")
 	}

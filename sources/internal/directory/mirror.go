@@ -18,6 +18,7 @@ import (
 	"github.com/go-ldap/ldap/v3"
 
 	"github.com/dirsweep/dirsweep/sources"
+	"github.com/dirsweep/dirsweep/sources/ldapclient"
 	"github.com/dirsweep/dirsweep/sync/identity"
 )
 
@@ -148,7 +149,7 @@ func discard(file *os.File) {
 func (m *mirror) identify(entry *ldap.Entry) (uuid, error) {
 	id, ok := m.feed.id().uuidOf(entry)
 	if !ok {
-		return id, &rereadError{"the entry " + readable(entry.DN) + " shows no " + m.feed.id().name}
+		return id, &rereadError{"the entry " + ldapclient.Readable(entry.DN) + " shows no " + m.feed.id().name}
 	}
 	return id, nil
 }
@@ -308,7 +309,7 @@ func holders(dn string, bases []string) (list []string) {
 		if !inAny(above, bases) {
 			return list
 		}
-		if normal, err := normalDN(above); err == nil {
+		if normal, err := ldapclient.NormalDN(above); err == nil {
 			list = append(list, normal)
 		}
 	}
@@ -319,7 +320,7 @@ func holders(dn string, bases []string) (list []string) {
 const mostContainers = 20_000
 
 // findContainers asks which entries hold what was read since it was last asked.
-func (m *mirror) findContainers(ctx context.Context, session *session, bases []string) error {
+func (m *mirror) findContainers(ctx context.Context, session *ldapclient.Session, bases []string) error {
 	known := map[string]bool{}
 	for _, dn := range m.containers {
 		known[dn] = true
@@ -330,7 +331,7 @@ func (m *mirror) findContainers(ctx context.Context, session *session, bases []s
 				continue
 			}
 			known[dn] = true
-			entry, err := session.read(ctx, dn, m.feed.id().name)
+			entry, err := session.Read(ctx, dn, m.feed.id().name)
 			if err != nil {
 				return err
 			}

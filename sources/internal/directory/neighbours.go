@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"sync"
 
+	"github.com/dirsweep/dirsweep/sources/ldapclient"
 	"github.com/go-ldap/ldap/v3"
 )
 
@@ -35,7 +36,7 @@ func (n *neighbours) met(place, anchor string) {
 }
 
 // first returns the anchor of somebody below base whom People reads, "" where there is nobody.
-func (s *source) first(ctx context.Context, session *session, base string, scope int) (string, error) {
+func (s *source) first(ctx context.Context, session *ldapclient.Session, base string, scope int) (string, error) {
 	place := fmt.Sprint(scope, " ", base)
 	if anchor := s.neighbours.at(place); anchor != "" {
 		if one, err := s.anchor.filter(anchor); err == nil {
@@ -52,10 +53,10 @@ func (s *source) first(ctx context.Context, session *session, base string, scope
 }
 
 // anybody returns the anchor of somebody below base whom People reads and who fits a filter, "" where there is nobody.
-func (s *source) anybody(ctx context.Context, session *session, base string, scope int, filter string) (string, error) {
-	q := s.query(base, []string{s.anchor.name}).and(filter)
-	q.scope = scope
-	result, err := session.search(ctx, q, 1, nil)
+func (s *source) anybody(ctx context.Context, session *ldapclient.Session, base string, scope int, filter string) (string, error) {
+	q := s.query(base, []string{s.anchor.name}).And(filter)
+	q.Scope = scope
+	result, err := session.Search(ctx, q, 1, nil)
 	if err != nil && !ldap.IsErrorWithCode(err, ldap.LDAPResultSizeLimitExceeded) {
 		return "", err
 	}

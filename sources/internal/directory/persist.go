@@ -12,6 +12,7 @@ import (
 	"github.com/go-ldap/ldap/v3"
 
 	"github.com/dirsweep/dirsweep/sources"
+	"github.com/dirsweep/dirsweep/sources/ldapclient"
 )
 
 // A persistFeed is that of servers with persistent searches (draft-ietf-ldapext-psearch-03): 389 Directory Server,
@@ -21,7 +22,7 @@ type persistFeed struct {
 	ids      anchor
 	suffixes []string
 
-	session *session // of its own; nil of a feed that only listens
+	session *ldapclient.Session // of its own; nil of a feed that only listens
 	stop    context.CancelFunc
 	heard   sync.WaitGroup
 
@@ -46,7 +47,7 @@ func newPersistFeed(ids anchor, suffixes []string) *persistFeed {
 
 // follow implements feed: it collects what changes on a connection of its own, until close.
 func (f *persistFeed) follow(ctx context.Context, s *source, url string) (err error) {
-	if f.session, err = s.dial(ctx, url); err != nil {
+	if f.session, err = s.pool.Dial(ctx, url); err != nil {
 		return err
 	}
 	listening, stop := context.WithCancel(context.WithoutCancel(ctx))
@@ -58,7 +59,7 @@ func (f *persistFeed) follow(ctx context.Context, s *source, url string) (err er
 	case <-ctx.Done():
 	case <-time.After(registered):
 	}
-	if _, err := f.session.read(ctx, "", "1.1"); err != nil {
+	if _, err := f.session.Read(ctx, "", "1.1"); err != nil {
 		f.close()
 		return err
 	}
@@ -70,7 +71,7 @@ func (f *persistFeed) close() {
 		return
 	}
 	f.stop()
-	f.session.close()
+	f.session.Close()
 	f.heard.Wait()
 }
 
@@ -81,11 +82,11 @@ func (f *persistFeed) id() anchor { return f.ids }
 func (f *persistFeed) how() string { return "by a persistent search (draft-ietf-ldapext-psearch)" }
 
 // search begins the search that goes on.
-func (f *persistFeed) search(ctx context.Context, s *session, suffix string) ldap.Response {
+func (f *persistFeed) search(ctx context.Context, s *ldapclient.Session, suffix string) ldap.Response {
 	request := everything(suffix)
 	request.Attributes = []string{f.ids.name}
 	request.Controls = []ldap.Control{persistControl{}}
-	return s.conn.SearchAsync(ctx, request, buffered)
+	return s.Conn.SearchAsync(ctx, request, buffered)
 }
 
 // take takes a message of the search in.
@@ -98,11 +99,11 @@ func (f *persistFeed) take(r ldap.Response) error {
 	defer f.mu.Unlock()
 	id, ok := f.ids.uuidOf(entry)
 	if !ok {
-		return &rereadError{"the server does not say which entry " + readable(entry.DN) + " is, that has changed"}
+		return &rereadError{"the server does not say which entry " + ldapclient.Readable(entry.DN) + " is, that has changed"}
 	}
 	gone, err := deleted(r.Controls())
 	if err != nil {
-		return &rereadError{"the server does not say how " + readable(entry.DN) + " has changed: " + err.Error()}
+		return &rereadError{"the server does not say how " + ldapclient.Readable(entry.DN) + " has changed: " + err.Error()}
 	}
 	f.count++
 	if f.pending.tooMany() {
@@ -132,14 +133,14 @@ func (f *persistFeed) position(sources.Currency) (sources.Currency, error) {
 	return sources.Currency{"changes": fmt.Sprintf("%020d", f.count)}, nil
 }
 
-func (f *persistFeed) since(_ context.Context, _ *session, _ sources.Currency, into *changes) error {
+func (f *persistFeed) since(_ context.Context, _ *ldapclient.Session, _ sources.Currency, into *changes) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.pending.handOver(into)
 	return f.err
 }
 
-func (f *persistFeed) listen(ctx context.Context, s *session, _ sources.Currency, changed func()) error {
+func (f *persistFeed) listen(ctx context.Context, s *ldapclient.Session, _ sources.Currency, changed func()) error {
 	return firstEnd(f.suffixes, func(suffix string) error {
 		return hear(ctx, f.search(ctx, s, suffix), func(ldap.Response) error {
 			changed()
@@ -206,8 +207,8 @@ func (persistControl) Encode() *ber.Packet {
 }
 
 // identifier is the attribute by which a server that is neither OpenLDAP nor Active Directory tells entries apart.
-func (a server) identifier() anchor {
-	vendor := strings.ToLower(a.vendor)
+func identifier(a ldapclient.Server) anchor {
+	vendor := strings.ToLower(a.Vendor)
 	for _, made := range []string{"389", "fedora", "red hat"} {
 		if strings.Contains(vendor, made) {
 			return newAnchor("nsUniqueId")

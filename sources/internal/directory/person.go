@@ -1,7 +1,6 @@
 package directory
 
 import (
-	"context"
 	"encoding/base64"
 	"errors"
 	"fmt"
@@ -14,6 +13,7 @@ import (
 	"github.com/go-ldap/ldap/v3"
 
 	"github.com/dirsweep/dirsweep/sources"
+	"github.com/dirsweep/dirsweep/sources/ldapclient"
 	"github.com/dirsweep/dirsweep/sync/identity"
 )
 
@@ -39,7 +39,7 @@ type account struct{ dn, anchor string }
 
 // A field is what an attribute, as a server spells its name, is good for.
 type field struct {
-	description
+	ldapclient.Description
 	key     string // of Person.Attributes, "" where expressions do not name it
 	use     use
 	anchor  bool
@@ -115,11 +115,11 @@ func (b block) entryReader(name string, need []string, now time.Time) *entryRead
 }
 
 // serves tells the reader what kind of server the entries come from.
-func (r *entryReader) serves(about server) {
-	if i := slices.Index(r.ask, "modifyTimestamp"); i >= 0 && about.slapd {
+func (r *entryReader) serves(about ldapclient.Server) {
+	if i := slices.Index(r.ask, "modifyTimestamp"); i >= 0 && about.OpenLDAP {
 		r.ask[i] = "entryCSN"
 	}
-	if r.domain = (r.domain || about.directory) && !about.light; r.domain && !slices.Contains(r.ask, "objectClass") {
+	if r.domain = (r.domain || about.Directory) && !about.LightWeight; r.domain && !slices.Contains(r.ask, "objectClass") {
 		r.ask = append(r.ask, "objectClass")
 	}
 }
@@ -128,23 +128,23 @@ func (r *entryReader) field(name string) field {
 	if f, ok := r.spelled[name]; ok {
 		return f
 	}
-	f := field{description: parseDescription(name)}
+	f := field{Description: ldapclient.ParseDescription(name)}
 	f.key = r.wanted[strings.ToLower(name)] // an option that an expression names
-	if f.key != "" && f.tagged {
-		f.tagged = false
+	if f.key != "" && f.Tagged {
+		f.Tagged = false
 	} else if f.key == "" {
-		f.key = r.wanted[f.base]
+		f.key = r.wanted[f.Base]
 	}
-	f.binary = f.description.binary || r.binary[f.base]
+	f.binary = f.Description.Binary || r.binary[f.Base]
 	f.carried = r.carried[f.key]
-	if !f.tagged {
-		f.anchor = f.base == strings.ToLower(r.anchor.name)
-		f.name = f.base == r.name
-		f.use = uses()[f.base]
-		f.judge = r.judges[f.base]
+	if !f.Tagged {
+		f.anchor = f.Base == strings.ToLower(r.anchor.name)
+		f.name = f.Base == r.name
+		f.use = uses()[f.Base]
+		f.judge = r.judges[f.Base]
 	}
 	if f.judge != nil {
-		f.label = spelling(f.base)
+		f.label = spelling(f.Base)
 		if f.carried == nil {
 			f.carried = r.carried[f.label]
 		}
@@ -170,20 +170,20 @@ type decoded struct {
 // ends the reading.
 func (r *entryReader) person(entry *ldap.Entry) (decoded, error) {
 	who := decoded{Person: identity.Person{
-		ID: identity.PersonID{Directory: r.source}, Source: r.source, DN: readable(entry.DN),
+		ID: identity.PersonID{Directory: r.source}, Source: r.source, DN: ldapclient.Readable(entry.DN),
 		Attributes: make(identity.Attributes, len(r.wanted)),
 	}}
 	who.Inactive = setAside(who.DN)
 	var tagged map[string]*ldap.EntryAttribute
 	for _, attr := range entry.Attributes {
 		f := r.field(attr.Name)
-		if f.partial {
-			return who, &incompleteError{reason: "values of " + entry.DN + ": " + attr.Name + " are not all"}
+		if f.Partial {
+			return who, &ldapclient.IncompleteError{Reason: "values of " + entry.DN + ": " + attr.Name + " are not all"}
 		}
 		if len(attr.Values) == 0 {
 			continue
 		}
-		if f.tagged {
+		if f.Tagged {
 			if _, again := tagged[f.key]; f.key != "" && !again {
 				if tagged == nil {
 					tagged = make(map[string]*ldap.EntryAttribute)
@@ -214,7 +214,7 @@ func (r *entryReader) finish(who *decoded) error {
 	case r.own.anchor != "":
 		who.Own = who.ID.Anchor == r.own.anchor
 	case r.own.dn != "":
-		who.Own = sameDN(who.DN, r.own.dn)
+		who.Own = ldapclient.SameDN(who.DN, r.own.dn)
 	}
 	if r.domain && !who.control && !who.contact {
 		who.unsure = errors.Join(
@@ -258,7 +258,7 @@ func (r *entryReader) note(who *decoded, f field, attr *ldap.EntryAttribute) {
 	case useRelative:
 		who.member.relative = attr.Values[0]
 	case useSID:
-		who.member.sid, _ = renderSID(attr.ByteValues[0])
+		who.member.sid, _ = ldapclient.SIDText(attr.ByteValues[0])
 	case useControl:
 		who.control = true
 	case useClass:
@@ -320,54 +320,4 @@ func firstValue(dn string) string {
 	first := strings.TrimSuffix(dn, identity.ParentDN(dn))
 	_, value, _ := strings.Cut(strings.TrimRight(first, ", "), "=")
 	return value
-}
-
-// rest asks for the values that follow a range, until there are no more (MS-ADTS 3.1.1.3.1.3.3).
-func (s *session) rest(ctx context.Context, dn string, d description) (*ldap.EntryAttribute, error) {
-	all := new(ldap.EntryAttribute)
-	for d.partial {
-		name := fmt.Sprintf("%s;range=%d-*", d.base, d.high+1)
-		entry, err := s.read(ctx, dn, name)
-		if err != nil {
-			return nil, &incompleteError{reason: "values of " + dn + " from " + name, next: hint(err), err: err}
-		}
-		var more *ldap.EntryAttribute
-		var got description
-		for _, attr := range attributes(entry) {
-			if g := parseDescription(attr.Name); g.base == d.base && g.ranged && len(attr.Values) > 0 {
-				more, got = attr, g
-			}
-		}
-		if more == nil || got.partial && got.high <= d.high {
-			return nil, &incompleteError{reason: "values of " + dn + ": the server did not go on from " + name}
-		}
-		all.Values, all.ByteValues = append(all.Values, more.Values...), append(all.ByteValues, more.ByteValues...)
-		d = got
-	}
-	return all, nil
-}
-
-// complete asks for the values that the server has held back of an entry.
-func (s *session) complete(ctx context.Context, entry *ldap.Entry) error {
-	for _, attribute := range entry.Attributes {
-		d := parseDescription(attribute.Name)
-		if !d.partial {
-			continue
-		}
-		rest, err := s.rest(ctx, entry.DN, d)
-		if err != nil {
-			return err
-		}
-		attribute.Name = d.base
-		attribute.Values = append(attribute.Values, rest.Values...)
-		attribute.ByteValues = append(attribute.ByteValues, rest.ByteValues...)
-	}
-	return nil
-}
-
-func attributes(entry *ldap.Entry) []*ldap.EntryAttribute {
-	if entry == nil {
-		return nil
-	}
-	return entry.Attributes
 }

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/dirsweep/dirsweep/sources/ldapclient"
 	ber "github.com/go-asn1-ber/asn1-ber"
 	"github.com/go-ldap/ldap/v3"
 )
@@ -24,7 +25,7 @@ func silent() []string {
 func silentOf(attributes []string) string {
 	list := silent()
 	for _, name := range attributes {
-		if slices.Contains(list, parseDescription(name).base) {
+		if slices.Contains(list, ldapclient.ParseDescription(name).Base) {
 			return name
 		}
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/go-ldap/ldap/v3"
 
 	"github.com/dirsweep/dirsweep/sources"
+	"github.com/dirsweep/dirsweep/sources/ldapclient"
 )
 
 // Changes are what has become of entries.
@@ -90,9 +91,9 @@ func (f *syncFeed) close() {
 
 // since implements feed: an answer that is not a list of changes (the server has forgotten the cookie, and lists what is
 // there instead) or that does not say of an entry which one it is, is none.
-func (f *syncFeed) since(ctx context.Context, s *session, current sources.Currency, into *changes) error {
+func (f *syncFeed) since(ctx context.Context, s *ldapclient.Session, current sources.Currency, into *changes) error {
 	for _, suffix := range f.suffixes {
-		if err := s.changesSince(ctx, suffix, current, into); err != nil {
+		if err := changesSince(ctx, s, suffix, current, into); err != nil {
 			return err
 		}
 	}
@@ -103,10 +104,10 @@ func (f *syncFeed) since(ctx context.Context, s *session, current sources.Curren
 }
 
 // listen implements feed by the persist stage (RFC 4533, 3.4).
-func (f *syncFeed) listen(ctx context.Context, s *session, current sources.Currency, changed func()) error {
+func (f *syncFeed) listen(ctx context.Context, s *ldapclient.Session, current sources.Currency, changed func()) error {
 	return firstEnd(f.suffixes, func(suffix string) error {
 		cookie := []byte(cookieOf(suffix, current))
-		r := s.conn.Syncrepl(ctx, everything(suffix), buffered, ldap.SyncRequestModeRefreshAndPersist, cookie, false)
+		r := s.Conn.Syncrepl(ctx, everything(suffix), buffered, ldap.SyncRequestModeRefreshAndPersist, cookie, false)
 		return hear(ctx, r, func(r ldap.Response) error {
 			f.hearing.hear(r)
 			changed()
@@ -141,16 +142,16 @@ func hear(ctx context.Context, r ldap.Response, each func(ldap.Response) error) 
 }
 
 // changesSince asks what has changed below a suffix, containers included.
-func (s *session) changesSince(ctx context.Context, suffix string, since sources.Currency, into *changes) error {
+func changesSince(ctx context.Context, s *ldapclient.Session, suffix string, since sources.Currency, into *changes) error {
 	cookie := cookieOf(suffix, since)
 	if cookie == "" {
 		return &rereadError{"the server tells no contextCSN of " + suffix}
 	}
 	done := false
-	err := s.do(ctx, func() error {
+	err := s.Do(ctx, func() error {
 		ctx, cancel := context.WithCancel(ctx)
 		defer cancel()
-		r := s.conn.Syncrepl(ctx, everything(suffix), buffered, ldap.SyncRequestModeRefreshOnly, []byte(cookie), false)
+		r := s.Conn.Syncrepl(ctx, everything(suffix), buffered, ldap.SyncRequestModeRefreshOnly, []byte(cookie), false)
 		for r.Next() {
 			ended, err := into.note(r)
 			if err != nil {
@@ -169,7 +170,7 @@ func (s *session) changesSince(ctx context.Context, suffix string, since sources
 	case err == nil:
 		return nil
 	}
-	var refused *resultError
+	var refused *ldapclient.ResultError
 	if errors.As(err, &refused) { // e-syncRefreshRequired (4096), a limit, a cookie from the future …
 		return &rereadError{fmt.Sprintf("the server does not say what has changed: %v", refused)}
 	}
@@ -215,7 +216,7 @@ func (c *changes) note(r ldap.Response) (done bool, err error) {
 	if entry := r.Entry(); entry != nil && !state {
 		return false, &rereadError{"the server does not say which entry " + entry.DN + " is"}
 	}
-	if reference := r.Referral(); reference != "" && !ignorable(reference, c.ignored) {
+	if reference := r.Referral(); reference != "" && !ldapclient.Ignorable(reference, c.ignored) {
 		return false, &rereadError{"a part is on another server, " + reference}
 	}
 	return done, nil

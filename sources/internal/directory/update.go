@@ -11,12 +11,13 @@ import (
 	"github.com/go-ldap/ldap/v3"
 
 	"github.com/dirsweep/dirsweep/sources"
+	"github.com/dirsweep/dirsweep/sources/ldapclient"
 )
 
 // An update brings a mirror up to date.
 type update struct {
 	s       *source
-	session *session
+	session *ldapclient.Session
 	m       *mirror
 	members *membership     // as they were
 	before  map[uuid]string // the DNs of entries that were forgotten
@@ -176,7 +177,7 @@ func (u *update) findListing(ctx context.Context, dns []string) error {
 // sort finds out what the change of an entry asks for.
 func (u *update) sort(id uuid, dn string) {
 	old, held := u.m.containers[id]
-	if normal, err := normalDN(dn); held && (err != nil || normal != old) {
+	if normal, err := ldapclient.NormalDN(dn); held && (err != nil || normal != old) {
 		u.moved, u.below = append(u.moved, old), append(u.below, dn, old) // its new name may be one of before
 		delete(u.m.containers, id)
 	}
@@ -206,7 +207,7 @@ func (u *update) clear() error {
 			if err != nil {
 				return err
 			}
-			if normal, err := normalDN(entry.DN); err != nil || lost(normal) {
+			if normal, err := ldapclient.NormalDN(entry.DN); err != nil || lost(normal) {
 				id, _ := u.m.feed.id().uuidOf(entry)
 				ids = append(ids, id)
 			}
@@ -237,7 +238,7 @@ func (u *update) read(ctx context.Context) error {
 			return err
 		}
 		for _, base := range s.bases {
-			if err := u.record(ctx, m.people, s.query(base, ask).and(filter)); err != nil {
+			if err := u.record(ctx, m.people, s.query(base, ask).And(filter)); err != nil {
 				return err
 			}
 		}
@@ -286,7 +287,7 @@ func (u *update) readGroups(ctx context.Context, ids []uuid) error {
 // findGroups reads the groups that fit a filter again.
 func (u *update) findGroups(ctx context.Context, filter string) error {
 	for _, base := range u.s.groups.bases {
-		if err := u.record(ctx, u.m.groups, u.s.groups.query(base).and(filter)); err != nil {
+		if err := u.record(ctx, u.m.groups, u.s.groups.query(base).And(filter)); err != nil {
 			return err
 		}
 	}
@@ -297,8 +298,8 @@ func (u *update) findGroups(ctx context.Context, filter string) error {
 const atOnce = 100
 
 // record keeps what a search finds. A container may have gone again meanwhile.
-func (u *update) record(ctx context.Context, in *entries, q query) error {
-	pages := u.session.pages(ctx, q, u.s.bounds())
+func (u *update) record(ctx context.Context, in *entries, q ldapclient.Query) error {
+	pages := u.session.Pages(ctx, q, u.s.bounds())
 	if in == u.m.people {
 		pages = u.s.pages(ctx, u.session, q)
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/go-ldap/ldap/v3"
 
 	"github.com/dirsweep/dirsweep/sources"
+	"github.com/dirsweep/dirsweep/sources/ldapclient"
 )
 
 // An updateFeed is that of a domain controller: everything that it changes gets its next update number
@@ -24,9 +25,9 @@ type updateFeed struct {
 const deletedObjects = "<WKGUID=18E2EA80684F11D2B9AA00C04F79F805,%s>"
 
 // updateFeed finds out whether everything can be seen that changes in some domains, deletions included.
-func (s *source) updateFeed(ctx context.Context, session *session, domains []string) (f feed, why string) {
+func (s *source) updateFeed(ctx context.Context, session *ldapclient.Session, domains []string) (f feed, why string) {
 	for _, domain := range domains {
-		if !session.seesDeletions(ctx, domain) {
+		if !seesDeletions(ctx, session, domain) {
 			return nil, "deletions in " + domain +
 				" cannot be seen: let the bind DN list CN=Deleted Objects and read what is in it"
 		}
@@ -35,12 +36,12 @@ func (s *source) updateFeed(ctx context.Context, session *session, domains []str
 }
 
 // seesDeletions reports whether deleted objects of a domain can be seen.
-func (s *session) seesDeletions(ctx context.Context, domain string) bool {
-	q := query{
-		base: fmt.Sprintf(deletedObjects, domain), scope: ldap.ScopeBaseObject, filter: "(objectClass=*)",
-		attributes: []string{"isDeleted"}, controls: []ldap.Control{ldap.NewControlMicrosoftShowDeleted()},
+func seesDeletions(ctx context.Context, s *ldapclient.Session, domain string) bool {
+	q := ldapclient.Query{
+		Base: fmt.Sprintf(deletedObjects, domain), Scope: ldap.ScopeBaseObject, Filter: "(objectClass=*)",
+		Attributes: []string{"isDeleted"}, Controls: []ldap.Control{ldap.NewControlMicrosoftShowDeleted()},
 	}
-	result, err := s.search(ctx, q, 0, nil)
+	result, err := s.Search(ctx, q, 0, nil)
 	// Whoever may not see deleted objects may see the name of their container all the same, as Samba does it.
 	return err == nil && len(result.Entries) == 1 && result.Entries[0].GetEqualFoldAttributeValue("isDeleted") != ""
 }
@@ -59,19 +60,19 @@ func (updateFeed) how() string {
 	return "by update numbers, asked for twice a second and at each notification"
 }
 
-func (f updateFeed) since(ctx context.Context, s *session, current sources.Currency, into *changes) error {
+func (f updateFeed) since(ctx context.Context, s *ldapclient.Session, current sources.Currency, into *changes) error {
 	last, err := lastUpdate(current)
 	if err != nil {
 		return err
 	}
 	for _, domain := range f.domains {
-		q := query{
-			base: domain, scope: ldap.ScopeWholeSubtree, filter: fmt.Sprintf("(uSNChanged>=%d)", last+1),
-			attributes: []string{f.id().name, "isDeleted"},
-			controls:   []ldap.Control{ldap.NewControlMicrosoftShowDeleted()},
+		q := ldapclient.Query{
+			Base: domain, Scope: ldap.ScopeWholeSubtree, Filter: fmt.Sprintf("(uSNChanged>=%d)", last+1),
+			Attributes: []string{f.id().name, "isDeleted"},
+			Controls:   []ldap.Control{ldap.NewControlMicrosoftShowDeleted()},
 		}
-		bounds := bounds{pageSize: updatesPage, maxEntries: 10 * mostChanged, ignored: into.ignored}
-		for entries, err := range s.pages(ctx, q, bounds) {
+		bounds := ldapclient.Bounds{PageSize: updatesPage, MaxEntries: 10 * mostChanged, Ignored: into.ignored}
+		for entries, err := range s.Pages(ctx, q, bounds) {
 			if err != nil {
 				return err
 			}
@@ -79,7 +80,7 @@ func (f updateFeed) since(ctx context.Context, s *session, current sources.Curre
 				id, ok := f.id().uuidOf(entry)
 				switch {
 				case !ok:
-					return &rereadError{"the entry " + readable(entry.DN) + " has changed, and shows no " + f.id().name}
+					return &rereadError{"the entry " + ldapclient.Readable(entry.DN) + " has changed, and shows no " + f.id().name}
 				case strings.EqualFold(entry.GetEqualFoldAttributeValue("isDeleted"), "TRUE"):
 					into.gone = append(into.gone, id)
 				default:
@@ -110,7 +111,7 @@ const pollEach = 500 * time.Millisecond
 
 // listen implements feed by asking for the last update number, at each notification and from time to time: controllers
 // are free to be slow with notifications, and to leave some out.
-func (f updateFeed) listen(ctx context.Context, s *session, current sources.Currency, changed func()) error {
+func (f updateFeed) listen(ctx context.Context, s *ldapclient.Session, current sources.Currency, changed func()) error {
 	last, err := lastUpdate(current)
 	if err != nil {
 		return err
@@ -127,7 +128,7 @@ func (f updateFeed) listen(ctx context.Context, s *session, current sources.Curr
 		case <-tick.C:
 		case <-notified:
 		}
-		dse, err := s.read(ctx, "", "highestCommittedUSN")
+		dse, err := s.Read(ctx, "", "highestCommittedUSN")
 		if err != nil {
 			return err
 		}
@@ -151,13 +152,13 @@ const mostNotifications = 5
 
 // notified tells of the objects that the server says have changed (MS-ADTS 3.1.1.3.4.1.9), until ctx is done. Where it
 // refuses to, nothing is ever told.
-func (f updateFeed) notified(ctx context.Context, s *session) <-chan struct{} {
+func (f updateFeed) notified(ctx context.Context, s *ldapclient.Session) <-chan struct{} {
 	told := make(chan struct{}, 1)
 	for _, domain := range f.domains[:min(len(f.domains), mostNotifications)] {
 		request := ldap.NewSearchRequest(domain, ldap.ScopeWholeSubtree, ldap.NeverDerefAliases, 0, 0, false,
 			"(objectClass=*)", []string{"1.1"},
 			[]ldap.Control{ldap.NewControlMicrosoftNotification(), ldap.NewControlMicrosoftShowDeleted()})
-		answer := s.conn.SearchAsync(ctx, request, 0)
+		answer := s.Conn.SearchAsync(ctx, request, 0)
 		go func() {
 			for answer.Next() {
 				select {

@@ -13,12 +13,13 @@ import (
 
 	"github.com/dirsweep/dirsweep/sources"
 	"github.com/dirsweep/dirsweep/sources/activedirectory/sambatest"
+	"github.com/dirsweep/dirsweep/sources/ldapclient"
 )
 
 // controller makes a domain controller of a fake: number is its last update number.
 func controller(f *fake, number *atomic.Int64) *fake {
 	f.dse = []string{
-		"supportedCapabilities", activeDirectory, "dsServiceName", "cn=NTDS Settings,cn=dc1,dc=example,dc=org",
+		"supportedCapabilities", ldapclient.ActiveDirectoryCapability, "dsServiceName", "cn=NTDS Settings,cn=dc1,dc=example,dc=org",
 		"namingContexts", "dc=example,dc=org",
 	}
 	f.usn = func() string { return strconv.FormatInt(number.Load(), 10) }

@@ -10,6 +10,7 @@ import (
 	"github.com/go-ldap/ldap/v3"
 
 	"github.com/dirsweep/dirsweep/sources"
+	"github.com/dirsweep/dirsweep/sources/ldapclient"
 )
 
 // The times of watching a server.
@@ -39,7 +40,7 @@ func (s *source) Watch(ctx context.Context, tell func(sources.Sign)) {
 			wait = soonest
 		}
 		pause := wait
-		if errors.Is(err, errUnwatchable) || refusedSignIn(err) {
+		if errors.Is(err, errUnwatchable) || ldapclient.RefusedSignIn(err) {
 			pause = unwatchable
 		}
 		select {
@@ -57,16 +58,16 @@ func (s *source) watch(ctx context.Context, changed func()) error {
 	if err != nil {
 		return err
 	}
-	defer session.close()
-	session.timeout = min(session.timeout, s.silence)
-	current := session.currency(ctx, s.bases)
+	defer session.Close()
+	session.Timeout = min(session.Timeout, s.silence)
+	current := currency(ctx, session, s.bases)
 	feed, why := s.feed(ctx, session, current)
 	if feed == nil {
 		return fmt.Errorf("%w: %s", errUnwatchable, why)
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	stop := context.AfterFunc(ctx, func() { _ = session.raw.Close() })
+	stop := context.AfterFunc(ctx, func() { _ = session.Raw.Close() })
 	defer stop()
 	ended := make(chan error, 1)
 	go func() { ended <- feed.listen(ctx, session, current, changed) }()
@@ -78,19 +79,19 @@ func (s *source) watch(ctx context.Context, changed func()) error {
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		case err := <-ended:
-			return fmt.Errorf("%s: %w", session.url, err)
+			return fmt.Errorf("%s: %w", session.URL, err)
 		case <-beat.C:
-			if _, err := session.read(ctx, "", "1.1"); err != nil {
-				return fmt.Errorf("%s: %w", session.url, err)
+			if _, err := session.Read(ctx, "", "1.1"); err != nil {
+				return fmt.Errorf("%s: %w", session.URL, err)
 			}
 		}
 	}
 }
 
 // reach signs in to the first server that can be reached.
-func (s *source) reach(ctx context.Context) (session *session, err error) {
-	err = s.anywhere(ctx, func(url string) (bool, error) {
-		session, err = s.dial(ctx, url)
+func (s *source) reach(ctx context.Context) (session *ldapclient.Session, err error) {
+	err = s.pool.Anywhere(ctx, func(url string) (bool, error) {
+		session, err = s.pool.Dial(ctx, url)
 		return false, err
 	})
 	return session, err
@@ -106,10 +107,10 @@ type feed interface {
 	// position is how far the server's changes go, whose currency is known. The error is a *rereadError.
 	position(current sources.Currency) (sources.Currency, error)
 	// since asks what has changed since a position. Where it does not tell for sure, the error is a *rereadError.
-	since(ctx context.Context, s *session, position sources.Currency, into *changes) error
+	since(ctx context.Context, s *ldapclient.Session, position sources.Currency, into *changes) error
 	// listen calls changed at each sign that something may have changed since the server was so current, until there can
 	// be none any more: it always returns an error.
-	listen(ctx context.Context, s *session, current sources.Currency, changed func()) error
+	listen(ctx context.Context, s *ldapclient.Session, current sources.Currency, changed func()) error
 	// how says for people how the server tells.
 	how() string
 	// settles is how long the server may take to put another DN into groups, or take one out, without telling of it; 0
@@ -120,19 +121,19 @@ type feed interface {
 }
 
 // feed finds how a server tells what changes; nil, and why, where it does not.
-func (s *source) feed(ctx context.Context, session *session, current sources.Currency) (f feed, why string) {
-	about := session.known(ctx)
-	own := suffixes(about.contexts, s.bases)
+func (s *source) feed(ctx context.Context, session *ldapclient.Session, current sources.Currency) (f feed, why string) {
+	about := session.Known(ctx)
+	own := ldapclient.Suffixes(about.Contexts, s.bases)
 	switch {
-	case about.directory && len(current) == 0:
+	case about.Directory && len(current) == 0:
 		return nil, "it shows no highestCommittedUSN, or no invocationId: let the bind DN read its NTDS settings"
-	case about.directory:
+	case about.Directory:
 		return s.updateFeed(ctx, session, own)
-	case !about.slapd && slices.Contains(about.controls, persistentSearch):
-		return newPersistFeed(about.identifier(), own), ""
-	case !about.slapd:
+	case !about.OpenLDAP && slices.Contains(about.Controls, persistentSearch):
+		return newPersistFeed(identifier(about), own), ""
+	case !about.OpenLDAP:
 		return nil, "it has no persistent searches, and is neither OpenLDAP nor Active Directory"
-	case !slices.Contains(about.controls, ldap.ControlTypeSyncRequest):
+	case !slices.Contains(about.Controls, ldap.ControlTypeSyncRequest):
 		return nil, "it has no content synchronisation (RFC 4533; the overlay syncprov)"
 	case len(current) == 0:
 		return nil, "it shows no contextCSN: let the bind DN read that of the suffix"
@@ -141,12 +142,12 @@ func (s *source) feed(ctx context.Context, session *session, current sources.Cur
 }
 
 // followable is feed for a server whose entries are to be followed as well.
-func (s *source) followable(ctx context.Context, session *session, current sources.Currency) (f feed, why string) {
+func (s *source) followable(ctx context.Context, session *ldapclient.Session, current sources.Currency) (f feed, why string) {
 	if why := s.unfollowable(); why != "" {
 		return nil, why
 	}
 	for _, base := range s.everywhere() {
-		if !inAny(base, suffixes(session.known(ctx).contexts, s.bases)) {
+		if !inAny(base, ldapclient.Suffixes(session.Known(ctx).Contexts, s.bases)) {
 			return nil, base + " is in another part of the directory than the people"
 		}
 	}
@@ -154,11 +155,11 @@ func (s *source) followable(ctx context.Context, session *session, current sourc
 }
 
 // follows begins to follow a server whose entries are about to be read.
-func (s *source) follows(ctx context.Context, session *session, current sources.Currency) (f feed, why string) {
+func (s *source) follows(ctx context.Context, session *ldapclient.Session, current sources.Currency) (f feed, why string) {
 	if f, why = s.followable(ctx, session, current); f == nil {
 		return nil, why
 	}
-	if err := f.follow(ctx, s, session.url); err != nil {
+	if err := f.follow(ctx, s, session.URL); err != nil {
 		return nil, err.Error()
 	}
 	return f, ""

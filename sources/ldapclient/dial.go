@@ -1,4 +1,4 @@
-package directory
+package ldapclient
 
 import (
 	"cmp"
@@ -23,25 +23,25 @@ import (
 const (
 	bindSimple    = "simple"
 	bindExternal  = "external"
-	bindKerberos  = "kerberos"
+	BindKerberos  = "kerberos"
 	bindAnonymous = "anonymous"
 )
 
-// access is how to reach the directory and sign in.
-type access struct {
-	urls     []string // tried in order; none where domain is given
+// Access is how to reach the directory and sign in.
+type Access struct {
+	URLs     []string // tried in order; none where domain is given
 	domain   string   // whose controllers DNS names
 	site     string   // of the domain
 	startTLS bool
-	insecure bool // the server's certificate is not verified; loopback only
-	caFile   string
+	Insecure bool // the server's certificate is not verified; loopback only
+	CAFile   string
 	certFile string
 	keyFile  string
-	bind     string
-	bindDN   string
+	Bind     string
+	BindDN   string
 	kerberos kerberos.Account
 	Password identity.Secret // exported, so that package fmt lets it hide itself
-	timeout  time.Duration   // of one request with its whole answer, and of connecting
+	Timeout  time.Duration   // of one request with its whole answer, and of connecting
 }
 
 // connecting is how long a server has to accept a connection and to let us sign in: one that is switched off says nothing
@@ -58,28 +58,28 @@ func (e *unreachableError) Error() string { return e.err.Error() }
 
 func (e *unreachableError) Unwrap() error { return e.err }
 
-// A session is one signed-in connection. It is used by one goroutine at a time.
-type session struct {
-	conn    *ldap.Conn
-	raw     net.Conn // under any TLS: closing it ends whatever conn is waiting for
-	url     string
-	timeout time.Duration
-	tls     string // for people: "TLS 1.3", or "no TLS"
+// A Session is one signed-in connection. It is used by one goroutine at a time.
+type Session struct {
+	Conn    *ldap.Conn
+	Raw     net.Conn // under any TLS: closing it ends whatever conn is waiting for
+	URL     string
+	Timeout time.Duration
+	TLS     string // for people: "TLS 1.3", or "no TLS"
 
-	server  *server  // nil until asked for
-	self    *account // nil until asked for
-	classes []string // the schema's object classes; nil until asked for
+	server  *Server      // nil until asked for
+	self    **ldap.Entry // nil until asked for
+	classes []string     // the schema's object classes; nil until asked for
 }
 
 // dial connects to one server and signs in.
-func (a access) dial(ctx context.Context, address string) (*session, error) {
+func (a Access) dial(ctx context.Context, address string) (*Session, error) {
 	u, network, host, err := parseURL(address)
 	if err != nil {
 		return nil, err
 	}
-	ctx, cancel := context.WithTimeoutCause(ctx, min(a.timeout, connecting), errSilent)
+	ctx, cancel := context.WithTimeoutCause(ctx, min(a.Timeout, connecting), errSilent)
 	defer cancel()
-	config, err := a.tlsConfig(u.Hostname())
+	config, err := a.TLSConfig(u.Hostname())
 	if err != nil {
 		return nil, err
 	}
@@ -88,7 +88,7 @@ func (a access) dial(ctx context.Context, address string) (*session, error) {
 	if err != nil {
 		return nil, &unreachableError{fmt.Errorf("%s: %w", address, because(ctx, err))}
 	}
-	s := &session{raw: raw, url: address, timeout: a.timeout, tls: "no TLS"}
+	s := &Session{Raw: raw, URL: address, Timeout: a.Timeout, TLS: "no TLS"}
 	conn := raw
 	if u.Scheme == "ldaps" {
 		secured := tls.Client(raw, config)
@@ -98,62 +98,62 @@ func (a access) dial(ctx context.Context, address string) (*session, error) {
 		}
 		conn = secured
 	}
-	s.conn = ldap.NewConn(conn, u.Scheme == "ldaps")
-	s.conn.Start()
+	s.Conn = ldap.NewConn(conn, u.Scheme == "ldaps")
+	s.Conn.Start()
 	if err := s.signIn(ctx, a, config, u.Scheme == "ldap" && a.startTLS); err != nil {
-		s.close()
+		s.Close()
 		return nil, fmt.Errorf("%s: %w", address, err)
 	}
 	return s, nil
 }
 
-func (s *session) signIn(ctx context.Context, a access, config *tls.Config, startTLS bool) error {
+func (s *Session) signIn(ctx context.Context, a Access, config *tls.Config, startTLS bool) error {
 	if startTLS {
-		if err := s.do(ctx, func() error { return s.conn.StartTLS(config) }); err != nil {
+		if err := s.Do(ctx, func() error { return s.Conn.StartTLS(config) }); err != nil {
 			return &unreachableError{fmt.Errorf("StartTLS: %w", err)}
 		}
 	}
-	if state, ok := s.conn.TLSConnectionState(); ok {
-		s.tls = tls.VersionName(state.Version)
+	if state, ok := s.Conn.TLSConnectionState(); ok {
+		s.TLS = tls.VersionName(state.Version)
 	}
 	var ticket *kerberos.Context
-	if a.bind == bindKerberos {
+	if a.Bind == BindKerberos {
 		var err error
 		if ticket, err = s.ticket(ctx, a); err != nil {
 			return err
 		}
 	}
-	err := s.do(ctx, func() error {
-		switch a.bind {
-		case bindKerberos:
-			return s.conn.GSSAPIBind(ticket, "", "")
+	err := s.Do(ctx, func() error {
+		switch a.Bind {
+		case BindKerberos:
+			return s.Conn.GSSAPIBind(ticket, "", "")
 		case bindExternal:
-			return s.conn.ExternalBind()
+			return s.Conn.ExternalBind()
 		case bindAnonymous:
-			return s.conn.UnauthenticatedBind("")
+			return s.Conn.UnauthenticatedBind("")
 		default:
-			return s.conn.Bind(a.bindDN, a.Password.Reveal())
+			return s.Conn.Bind(a.BindDN, a.Password.Reveal())
 		}
 	})
 	if err != nil {
 		if unreachable := (*unreachableError)(nil); errors.As(err, &unreachable) || ctx.Err() != nil {
-			return fmt.Errorf("sign in %s: %w", a.who(), err)
+			return fmt.Errorf("sign in %s: %w", a.Who(), err)
 		}
-		return &signInError{a.who(), err}
+		return &signInError{a.Who(), err}
 	}
 	return nil
 }
 
 // ticket gets a Kerberos ticket for the server, by the name that it has in its domain: that of its URL, or, where that is
 // an address, the one that it shows over the connection, whose certificate was verified.
-func (s *session) ticket(ctx context.Context, a access) (*kerberos.Context, error) {
-	u, _, _, err := parseURL(s.url)
+func (s *Session) ticket(ctx context.Context, a Access) (*kerberos.Context, error) {
+	u, _, _, err := parseURL(s.URL)
 	if err != nil {
 		return nil, err
 	}
 	kdc, host := u.Hostname(), u.Hostname()
 	if net.ParseIP(host) != nil {
-		dse, err := s.read(ctx, "", "dnsHostName")
+		dse, err := s.Read(ctx, "", "dnsHostName")
 		if err != nil {
 			return nil, err
 		}
@@ -162,23 +162,23 @@ func (s *session) ticket(ctx context.Context, a access) (*kerberos.Context, erro
 		}
 	}
 	var bindings []byte
-	if state, ok := s.conn.TLSConnectionState(); ok && len(state.PeerCertificates) > 0 {
+	if state, ok := s.Conn.TLSConnectionState(); ok && len(state.PeerCertificates) > 0 {
 		bindings = kerberos.Bindings(state.PeerCertificates[0])
 	}
 	ticket, err := a.kerberos.SignIn(net.JoinHostPort(kdc, "88"), host, bindings)
 	if unreachable := (*kerberos.UnreachableError)(nil); errors.As(err, &unreachable) {
-		return nil, &unreachableError{fmt.Errorf("sign in %s: %w", a.who(), err)}
+		return nil, &unreachableError{fmt.Errorf("sign in %s: %w", a.Who(), err)}
 	}
 	if err != nil {
-		return nil, &signInError{a.who(), err}
+		return nil, &signInError{a.Who(), err}
 	}
 	return ticket, nil
 }
 
-// who names the identity that signs in.
-func (a access) who() string {
-	switch a.bind {
-	case bindKerberos:
+// Who names the identity that signs in.
+func (a Access) Who() string {
+	switch a.Bind {
+	case BindKerberos:
 		if a.kerberos.Cache != "" {
 			return "by Kerberos, with the tickets in " + a.kerberos.Cache
 		}
@@ -188,21 +188,21 @@ func (a access) who() string {
 	case bindAnonymous:
 		return "anonymously"
 	default:
-		return "as " + a.bindDN
+		return "as " + a.BindDN
 	}
 }
 
-// do runs one request and cuts the connection when ctx is done or the time is up: go-ldap itself would wait, or
+// Do runs one request and cuts the connection when ctx is done or the time is up: go-ldap itself would wait, or
 // report success.
-func (s *session) do(ctx context.Context, request func() error) error {
-	ctx, cancel := context.WithTimeoutCause(ctx, s.timeout, errSilent)
+func (s *Session) Do(ctx context.Context, request func() error) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, s.Timeout, errSilent)
 	defer cancel()
-	stop := context.AfterFunc(ctx, func() { _ = s.raw.Close() })
+	stop := context.AfterFunc(ctx, func() { _ = s.Raw.Close() })
 	err := request()
 	if !stop() {
 		cause := context.Cause(ctx)
 		if errors.Is(cause, errSilent) {
-			return &unreachableError{fmt.Errorf("%w (%s)", cause, s.timeout)}
+			return &unreachableError{fmt.Errorf("%w (%s)", cause, s.Timeout)}
 		}
 		return cause
 	}
@@ -214,19 +214,19 @@ func (s *session) do(ctx context.Context, request func() error) error {
 		return &unreachableError{err}
 	}
 	if answer.ResultCode == ldap.LDAPResultBusy || answer.ResultCode == ldap.LDAPResultUnavailable {
-		return &unreachableError{&resultError{answer}}
+		return &unreachableError{&ResultError{answer}}
 	}
-	return &resultError{answer}
+	return &ResultError{answer}
 }
 
-// close ends the connection. The socket goes first: an orderly goodbye could wait for a server that no longer reads.
-func (s *session) close() {
-	_ = s.raw.Close()
-	_ = s.conn.Close()
+// Close ends the connection. The socket goes first: an orderly goodbye could wait for a server that no longer reads.
+func (s *Session) Close() {
+	_ = s.Raw.Close()
+	_ = s.Conn.Close()
 }
 
-// usable reports whether the connection still stands, as far as can be told without asking.
-func (s *session) usable() bool { return !s.conn.IsClosing() }
+// Usable reports whether the connection still stands, as far as can be told without asking.
+func (s *Session) Usable() bool { return !s.Conn.IsClosing() }
 
 // because prefers the reason why ctx ended to what the network made of it.
 func because(ctx context.Context, err error) error {
@@ -236,21 +236,21 @@ func because(ctx context.Context, err error) error {
 	return err
 }
 
-// tlsConfig reads the certificate files each time, so that renewed ones are used without a restart.
-func (a access) tlsConfig(host string) (*tls.Config, error) {
+// TLSConfig reads the certificate files each time, so that renewed ones are used without a restart.
+func (a Access) TLSConfig(host string) (*tls.Config, error) {
 	config := &tls.Config{
 		ServerName:         host,
 		MinVersion:         tls.VersionTLS12,
-		InsecureSkipVerify: a.insecure,
+		InsecureSkipVerify: a.Insecure,
 	} //nolint:gosec // loopback only
-	if a.caFile != "" {
-		pem, err := os.ReadFile(a.caFile)
+	if a.CAFile != "" {
+		pem, err := os.ReadFile(a.CAFile)
 		if err != nil {
 			return nil, fmt.Errorf("ca_file: %w", err)
 		}
 		config.RootCAs = x509.NewCertPool()
 		if !config.RootCAs.AppendCertsFromPEM(pem) {
-			return nil, fmt.Errorf("ca_file: %s holds no PEM certificate", a.caFile)
+			return nil, fmt.Errorf("ca_file: %s holds no PEM certificate", a.CAFile)
 		}
 	}
 	if a.certFile != "" {

@@ -1,4 +1,4 @@
-package directory
+package ldapclient
 
 import (
 	"errors"
@@ -12,10 +12,10 @@ import (
 
 var errDN = errors.New("not a distinguished name")
 
-// normalDN brings a distinguished name (RFC 4514, and the quotes and semicolons of RFC 1779) into one spelling, so
+// NormalDN brings a distinguished name (RFC 4514, and the quotes and semicolons of RFC 1779) into one spelling, so
 // that names which differ in letter case, spacing, escaping, Unicode form or the order within a multi-valued
 // component compare equal. In the result a comma always separates components.
-func normalDN(dn string) (string, error) {
+func NormalDN(dn string) (string, error) {
 	out := make([]byte, 0, len(dn))
 	rest := strings.Trim(dn, " ")
 	for first := true; rest != "" || !first; first = false {
@@ -200,32 +200,32 @@ func typeName(kind string) string {
 	return kind
 }
 
-// within reports whether dn is base or below it. A name that cannot be read is within nothing.
-func within(dn, base string) bool {
-	below, err := normalDN(dn)
+// Within reports whether dn is base or below it. A name that cannot be read is within nothing.
+func Within(dn, base string) bool {
+	below, err := NormalDN(dn)
 	if err != nil {
 		return false
 	}
-	above, err := normalDN(base)
+	above, err := NormalDN(base)
 	if err != nil {
 		return false
 	}
 	return above == "" || below == above || strings.HasSuffix(below, ","+above)
 }
 
-// sameDN reports whether two names are one. Names that cannot be read are nobody's.
-func sameDN(a, b string) bool {
-	first, err := normalDN(a)
+// SameDN reports whether two names are one. Names that cannot be read are nobody's.
+func SameDN(a, b string) bool {
+	first, err := NormalDN(a)
 	if err != nil {
 		return false
 	}
-	second, err := normalDN(b)
+	second, err := NormalDN(b)
 	return err == nil && first == second
 }
 
-// readable writes bytes of a DN that are not UTF-8 as hex pairs (RFC 4514, 2.4): it is the same name, and can be
+// Readable writes bytes of a DN that are not UTF-8 as hex pairs (RFC 4514, 2.4): it is the same name, and can be
 // kept as text.
-func readable(dn string) string {
+func Readable(dn string) string {
 	if utf8.ValidString(dn) {
 		return dn
 	}

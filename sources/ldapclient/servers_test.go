@@ -1,4 +1,4 @@
-package directory
+package ldapclient
 
 import (
 	"context"
@@ -11,8 +11,6 @@ import (
 	"time"
 
 	"github.com/go-ldap/ldap/v3"
-
-	"github.com/dirsweep/dirsweep/sources"
 )
 
 // records are what DNS says, by name.
@@ -123,7 +121,7 @@ func TestServersThatAreAway(t *testing.T) {
 // TestSignInRefusals: what a domain controller says of a refusal, as an administrator needs it.
 func TestSignInRefusals(t *testing.T) {
 	says := func(code uint16, text string) error {
-		return &resultError{&ldap.Error{ResultCode: code, Err: errors.New(text)}}
+		return &ResultError{&ldap.Error{ResultCode: code, Err: errors.New(text)}}
 	}
 	const windows = "80090308: LdapErr: DSID-0C090447, comment: AcceptSecurityContext error, data %s, v3839"
 	for code, want := range map[string]string{
@@ -132,12 +130,12 @@ func TestSignInRefusals(t *testing.T) {
 		"775": "is locked", "80090346": "channel binding", "9999": "check bind_dn and bind_password",
 	} {
 		err := &signInError{"as cn=x", says(ldap.LDAPResultInvalidCredentials, fmt.Sprintf(windows, code))}
-		if !strings.Contains(err.Error(), want) || !refusedSignIn(fmt.Errorf("dc1: %w", err)) {
+		if !strings.Contains(err.Error(), want) || !RefusedSignIn(fmt.Errorf("dc1: %w", err)) {
 			t.Errorf("%s: %v", code, err)
 		}
 	}
 	strong := &signInError{"as cn=x", says(ldap.LDAPResultStrongAuthRequired, "")}
-	if refusedSignIn(strong) || !strings.Contains(strong.Error(), "LDAP signing") {
+	if RefusedSignIn(strong) || !strings.Contains(strong.Error(), "LDAP signing") {
 		t.Error(strong)
 	}
 }
@@ -147,7 +145,7 @@ func TestSignInRefusals(t *testing.T) {
 func TestARefusedPasswordIsNotTriedAgainAtOnce(t *testing.T) {
 	now := time.Date(2026, 11, 27, 9, 0, 0, 0, time.UTC)
 	g := &gate{now: func() time.Time { return now }}
-	refusal := &signInError{"as cn=x", &resultError{&ldap.Error{ResultCode: ldap.LDAPResultInvalidCredentials}}}
+	refusal := &signInError{"as cn=x", &ResultError{&ldap.Error{ResultCode: ldap.LDAPResultInvalidCredentials}}}
 	tries := 0
 	try := func(answer error) error {
 		return g.pass(func() error {
@@ -158,7 +156,7 @@ func TestARefusedPasswordIsNotTriedAgainAtOnce(t *testing.T) {
 	var at []int // minutes
 	for minute := range 60 {
 		before := tries
-		if err := try(refusal); !refusedSignIn(err) {
+		if err := try(refusal); !RefusedSignIn(err) {
 			t.Fatal(err)
 		}
 		if tries > before {
@@ -180,60 +178,5 @@ func TestARefusedPasswordIsNotTriedAgainAtOnce(t *testing.T) {
 	}
 	if err := try(&unreachableError{errors.New("refused")}); err == nil || try(nil) != nil {
 		t.Error("a server that cannot be reached is not a wrong password")
-	}
-}
-
-// TestR04SigningInAtOnceIsTriedOnce: a wrong password is tried once, whoever asks meanwhile.
-func TestR04SigningInAtOnceIsTriedOnce(t *testing.T) {
-	dc := &fake{people: func(w *answer, _ asked) { w.persons(1, 2); w.page("") }, bind: 49}
-	src := reading(t, sources.Need{}, []string{dc.start(t)})
-	ended := make(chan error)
-	for range 10 {
-		go func() {
-			_, err := src.Find(t.Context(), sources.Lookup{Anchor: "uuid-1"})
-			ended <- err
-		}()
-	}
-	for range 10 {
-		if err := <-ended; !refusedSignIn(err) {
-			t.Error(err)
-		}
-	}
-	if n := dc.binds.Load(); n != 1 {
-		t.Errorf("%d binds", n)
-	}
-}
-
-// TestWhatNoChangeTellsOf: attributes that change without a change of their entry are not followed, wherever the config
-// names them.
-func TestWhatNoChangeTellsOf(t *testing.T) {
-	for name, c := range map[string]struct {
-		need   []string
-		filter string
-		lines  []string
-		want   string
-	}{
-		"nothing of the kind":      {need: []string{"mail"}, filter: "(&(objectClass=person)(|(mail=*)(title=x*)))"},
-		"an attribute":             {need: []string{"mail", "memberOf"}, want: "memberOf changes"},
-		"with an option":           {need: []string{"MEMBEROF;lang-de"}, want: "MEMBEROF;lang-de changes"},
-		"a filter":                 {filter: "(&(objectClass=person)(!(|(memberOf=cn=x)(mail=*))))", want: "memberOf, in filter, changes"},
-		"a filter for presence":    {filter: "(isMemberOf=*)", want: "isMemberOf, in filter"},
-		"a filter for a part":      {filter: "(tokenGroups=a*b)", want: "tokenGroups, in filter"},
-		"a filter by a rule":       {filter: "(memberOf:1.2.840.113556.1.4.1941:=cn=x)", want: "memberOf, in filter"},
-		"the filter of groups":     {lines: []string{`groups {`, `base_dn = "ou=g,dc=example,dc=org"`, `filter = "(memberOf=cn=x)"`, `}`}, want: "memberOf, in the groups block"},
-		"the attribute of members": {lines: []string{`groups {`, `base_dn = "ou=g,dc=example,dc=org"`, `member = ["nsRole"]`, `}`}, want: "nsRole, in the groups block"},
-	} {
-		t.Run(name, func(t *testing.T) {
-			lines := append([]string{
-				`url = "ldaps://ldap.example.org"`, `bind = "anonymous"`, `base_dn = "dc=example,dc=org"`,
-			}, c.lines...)
-			if c.filter != "" {
-				lines = append(lines, fmt.Sprintf("filter = %q", c.filter))
-			}
-			src := open(t, sources.Need{Attributes: c.need, Groups: c.lines != nil}, lines...)
-			if got := src.unfollowable(); !strings.HasPrefix(got, c.want) || (got == "") != (c.want == "") {
-				t.Errorf("%q, want %q", got, c.want)
-			}
-		})
 	}
 }

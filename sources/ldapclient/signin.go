@@ -1,4 +1,4 @@
-package directory
+package ldapclient
 
 import (
 	"errors"
@@ -41,7 +41,7 @@ func adviceOn(err error) string {
 		if answer.ResultCode == ldap.LDAPResultStrongAuthRequired {
 			return "the server wants a protected connection (on a domain controller: LDAP signing): use ldaps://, or starttls = true"
 		}
-		if next := hint(err); next != "" {
+		if next := Hint(err); next != "" {
 			return next
 		}
 		return "the server's log says what it wants"
@@ -77,9 +77,9 @@ func adviceOn(err error) string {
 	return "check bind_dn and bind_password"
 }
 
-// refusedSignIn reports whether a server has refused the name or the password: trying again with the same ones changes
+// RefusedSignIn reports whether a server has refused the name or the password: trying again with the same ones changes
 // nothing, and locks the account in the end.
-func refusedSignIn(err error) bool {
+func RefusedSignIn(err error) bool {
 	var refused *signInError
 	var key *kerberos.RefusedError
 	return errors.As(err, &refused) &&
@@ -139,7 +139,7 @@ func (g *gate) tried(err error) {
 	switch {
 	case err == nil:
 		g.refused, g.wait, g.proven = nil, 0, true
-	case refusedSignIn(err):
+	case RefusedSignIn(err):
 		g.proven = false
 		g.wait = min(max(firstAgain, 2*g.wait), lastAgain)
 		g.refused, g.until = err, g.now().Add(g.wait)

@@ -1,4 +1,4 @@
-package directory
+package ldapclient
 
 import (
 	"bytes"
@@ -12,40 +12,33 @@ import (
 
 	"github.com/cespare/xxhash/v2"
 	"github.com/go-ldap/ldap/v3"
-
-	"github.com/dirsweep/dirsweep/sources"
 )
 
-// An incompleteError says why an answer is only a part, and what to do about it (R2).
-type incompleteError struct {
-	reason string
-	next   string // what an operator can do; "" where there is nothing to say
-	err    error  // nil where the reason is not an error of the server
+// An IncompleteError says why an answer is only a part, and what to do about it (R2).
+type IncompleteError struct {
+	Reason string
+	Next   string // what an operator can do; "" where there is nothing to say
+	Err    error  // nil where the reason is not an error of the server
 }
 
-func (e *incompleteError) Error() string {
-	text := e.reason
-	if e.err != nil {
-		text += ": " + e.err.Error()
+func (e *IncompleteError) Error() string {
+	text := e.Reason
+	if e.Err != nil {
+		text += ": " + e.Err.Error()
 	}
-	if e.next != "" {
-		text += " (" + e.next + ")"
+	if e.Next != "" {
+		text += " (" + e.Next + ")"
 	}
 	return text
 }
 
-func (e *incompleteError) Unwrap() []error {
-	if e.err == nil {
-		return []error{sources.ErrIncomplete}
-	}
-	return []error{sources.ErrIncomplete, e.err}
-}
+func (e *IncompleteError) Unwrap() error { return e.Err }
 
-// A resultError is a server's answer with another result code than success, written as people know it: the name of
+// A ResultError is a server's answer with another result code than success, written as people know it: the name of
 // the code, the code, and the server's own words.
-type resultError struct{ answer *ldap.Error }
+type ResultError struct{ answer *ldap.Error }
 
-func (e *resultError) Error() string {
+func (e *ResultError) Error() string {
 	text := fmt.Sprintf("%s (%d)", strings.ToLower(ldap.LDAPResultCodeMap[e.answer.ResultCode]), e.answer.ResultCode)
 	if e.answer.Err != nil && e.answer.Err.Error() != "" {
 		text += ", " + e.answer.Err.Error()
@@ -53,10 +46,10 @@ func (e *resultError) Error() string {
 	return text
 }
 
-func (e *resultError) Unwrap() error { return e.answer }
+func (e *ResultError) Unwrap() error { return e.answer }
 
-// hint is the next step for a result code, "" where the error says it.
-func hint(err error) string {
+// Hint is the next step for a result code, "" where the error says it.
+func Hint(err error) string {
 	var answer *ldap.Error
 	if refused := (*signInError)(nil); errors.As(err, &refused) {
 		return ""
@@ -87,66 +80,66 @@ func hint(err error) string {
 	return ""
 }
 
-// A query is one search.
-type query struct {
-	base       string
-	scope      int
-	filter     string
-	attributes []string
-	controls   []ldap.Control // beside that of paging
+// A Query is one search.
+type Query struct {
+	Base       string
+	Scope      int
+	Filter     string
+	Attributes []string
+	Controls   []ldap.Control // beside that of paging
 }
 
-// and is the same search for what fits another filter as well.
-func (q query) and(filter string) query {
-	q.filter = "(&" + q.filter + filter + ")"
+// And is the same search for what fits another filter as well.
+func (q Query) And(filter string) Query {
+	q.Filter = "(&" + q.Filter + filter + ")"
 	return q
 }
 
-// bounds limit a search that the server might never end.
-type bounds struct {
-	pageSize   uint32 // 0 for unpaged
-	maxEntries int
-	ignored    []string // DNs below which references need not be followed; "*" for all
+// Bounds limit a search that the server might never end.
+type Bounds struct {
+	PageSize   uint32 // 0 for unpaged
+	MaxEntries int
+	Ignored    []string // DNs below which references need not be followed; "*" for all
 }
 
 // maxEmptyPages in a row are taken for a search that makes no progress. A few happen: a server may end a page when
 // its time slice is over.
 const maxEmptyPages = 100
 
-// pages runs a search and yields its entries a page at a time. It ends with an error unless the server said that
+// Pages runs a search and yields its entries a page at a time. It ends with an error unless the server said that
 // this was everything:
 //   - result code success on every page, and no reference to another server left open;
 //   - after the first page that carried a paging control, every other one too. A server that ignores the control from the start sends
 //     everything in one answer, and success then means everything: one that hits a limit has to say sizeLimitExceeded (RFC 4511, 4.5.1.4);
 //   - every value of each attribute, also where the server hands them out a range at a time (MS-ADTS 3.1.1.3.1.3.3);
 //   - progress: cookies may repeat (389 Directory Server sends the same each time), pages may not.
-func (s *session) pages(ctx context.Context, q query, b bounds) iter.Seq2[[]*ldap.Entry, error] {
+func (s *Session) Pages(ctx context.Context, q Query, b Bounds) iter.Seq2[[]*ldap.Entry, error] {
 	return func(yield func([]*ldap.Entry, error) bool) {
 		var cookie []byte
 		seen := make(map[uint64]struct{}) // the first entry of each page
 		total, empty := 0, 0
 		for number := 1; ; number++ {
 			entries, next, paged, err := s.page(ctx, q, b, cookie)
-			at := fmt.Sprintf("page %d of %s, after %d entries", number, q.base, total)
+			at := fmt.Sprintf("page %d of %s, after %d entries", number, q.Base, total)
 			if err != nil {
-				yield(nil, &incompleteError{reason: at, next: hint(err), err: err})
+				yield(nil, &IncompleteError{Reason: at, Next: Hint(err), Err: err})
 				return
 			}
 			if !paged && number > 1 {
 				yield(
 					nil,
-					&incompleteError{
-						reason: at + ": the server forgot the paging control, so nothing says that this was the last page",
+					&IncompleteError{
+						Reason: at + ": the server forgot the paging control, so nothing says that this was the last page",
 					},
 				)
 				return
 			}
-			if total += len(entries); total > b.maxEntries {
+			if total += len(entries); total > b.MaxEntries {
 				yield(
 					nil,
-					&incompleteError{
-						reason: at + ": the server does not stop sending",
-						next:   "raise max_entries if there are so many",
+					&IncompleteError{
+						Reason: at + ": the server does not stop sending",
+						Next:   "raise max_entries if there are so many",
 					},
 				)
 				return
@@ -157,7 +150,7 @@ func (s *session) pages(ctx context.Context, q query, b bounds) iter.Seq2[[]*lda
 				empty = 0
 				first := xxhash.Sum64String(entries[0].DN)
 				if _, again := seen[first]; again && paged {
-					yield(nil, &incompleteError{reason: at + ": the same page came twice"})
+					yield(nil, &IncompleteError{Reason: at + ": the same page came twice"})
 					return
 				}
 				seen[first] = struct{}{}
@@ -177,8 +170,8 @@ func (s *session) pages(ctx context.Context, q query, b bounds) iter.Seq2[[]*lda
 			if empty > maxEmptyPages {
 				yield(
 					nil,
-					&incompleteError{
-						reason: fmt.Sprintf("%s: %d empty pages in a row, and the server still says that more follow", at, empty),
+					&IncompleteError{
+						Reason: fmt.Sprintf("%s: %d empty pages in a row, and the server still says that more follow", at, empty),
 					},
 				)
 				return
@@ -190,22 +183,22 @@ func (s *session) pages(ctx context.Context, q query, b bounds) iter.Seq2[[]*lda
 
 // page asks for one page. next is the cookie of the following one, empty after the last; paged tells that the
 // server did page.
-func (s *session) page(
+func (s *Session) page(
 	ctx context.Context,
-	q query,
-	b bounds,
+	q Query,
+	b Bounds,
 	cookie []byte,
 ) (entries []*ldap.Entry, next []byte, paged bool, err error) {
 	var controls []ldap.Control
-	if b.pageSize > 0 {
-		controls = append(controls, &ldap.ControlPaging{PagingSize: b.pageSize, Cookie: cookie})
+	if b.PageSize > 0 {
+		controls = append(controls, &ldap.ControlPaging{PagingSize: b.PageSize, Cookie: cookie})
 	}
-	result, err := s.search(ctx, q, 0, controls)
+	result, err := s.Search(ctx, q, 0, controls)
 	if err != nil {
 		return nil, nil, false, err
 	}
 	for _, reference := range result.Referrals {
-		if !ignorable(reference, b.ignored) {
+		if !Ignorable(reference, b.Ignored) {
 			return nil, nil, false, fmt.Errorf(
 				"a part is on another server, %s: name that server in a source of its own and its DN in "+
 					"ignore_referrals, or ask a server that holds everything",
@@ -219,26 +212,26 @@ func (s *session) page(
 	return result.Entries, nil, false, nil
 }
 
-// search is one search request with its whole answer. Entries that came before an error are returned along with it.
-func (s *session) search(
+// Search is one search request with its whole answer. Entries that came before an error are returned along with it.
+func (s *Session) Search(
 	ctx context.Context,
-	q query,
+	q Query,
 	sizeLimit int,
 	controls []ldap.Control,
 ) (*ldap.SearchResult, error) {
 	var result *ldap.SearchResult
-	err := s.do(ctx, func() (err error) {
-		result, err = s.conn.Search(ldap.NewSearchRequest(q.base, q.scope, ldap.NeverDerefAliases, sizeLimit, 0, false,
-			q.filter, q.attributes, slices.Concat(q.controls, controls)))
+	err := s.Do(ctx, func() (err error) {
+		result, err = s.Conn.Search(ldap.NewSearchRequest(q.Base, q.Scope, ldap.NeverDerefAliases, sizeLimit, 0, false,
+			q.Filter, q.Attributes, slices.Concat(q.Controls, controls)))
 		return err
 	})
 	return result, err
 }
 
-// read asks for exactly one entry; nil where the server says that there is none to be seen.
-func (s *session) read(ctx context.Context, dn string, attributes ...string) (*ldap.Entry, error) {
-	q := query{base: dn, scope: ldap.ScopeBaseObject, filter: "(objectClass=*)", attributes: attributes}
-	result, err := s.search(ctx, q, 0, nil)
+// Read asks for exactly one entry; nil where the server says that there is none to be seen.
+func (s *Session) Read(ctx context.Context, dn string, attributes ...string) (*ldap.Entry, error) {
+	q := Query{Base: dn, Scope: ldap.ScopeBaseObject, Filter: "(objectClass=*)", Attributes: attributes}
+	result, err := s.Search(ctx, q, 0, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -248,9 +241,9 @@ func (s *session) read(ctx context.Context, dn string, attributes ...string) (*l
 	return result.Entries[0], nil
 }
 
-// ignorable reports whether what a search reference (RFC 4511, 4.5.3) points to need not be read: a partition of
+// Ignorable reports whether what a search reference (RFC 4511, 4.5.3) points to need not be read: a partition of
 // Active Directory that never holds people, or a part that the config says another source reads.
-func ignorable(reference string, ignored []string) bool {
+func Ignorable(reference string, ignored []string) bool {
 	_, rest, _ := strings.Cut(reference, "://")
 	_, path, _ := strings.Cut(rest, "/")
 	path, _, _ = strings.Cut(path, "?")
@@ -259,15 +252,15 @@ func ignorable(reference string, ignored []string) bool {
 		return false
 	}
 	for _, below := range ignored {
-		if below == "*" || dn != "" && within(dn, below) {
+		if below == "*" || dn != "" && Within(dn, below) {
 			return true
 		}
 	}
-	return partition(dn)
+	return Partition(dn)
 }
 
-// partition reports whether dn is a naming context of Active Directory that holds no people.
-func partition(dn string) bool {
+// Partition reports whether dn is a naming context of Active Directory that holds no people.
+func Partition(dn string) bool {
 	dn = strings.ToLower(dn)
 	for _, prefix := range []string{"cn=configuration,dc=", "cn=schema,cn=configuration,dc=", "dc=domaindnszones,dc=", "dc=forestdnszones,dc="} {
 		if strings.HasPrefix(dn, prefix) {
