@@ -218,10 +218,10 @@ func TestEveryLockIsDocumented(t *testing.T) {
 		t.Fatal(err)
 	}
 	for lower := range judgements() {
-		if name := spelling(lower); !strings.Contains(string(page), "`"+name+"`") {
+		if name := ldapclient.Spelling(lower); !strings.Contains(string(page), "`"+name+"`") {
 			t.Errorf("docs/sources-ldap.md does not name %s", name)
 		}
-		if !slices.Contains(vocabulary(), spelling(lower)) {
+		if !slices.Contains(ldapclient.Vocabulary(), ldapclient.Spelling(lower)) {
 			t.Errorf("attributes.txt does not know %s", lower)
 		}
 	}

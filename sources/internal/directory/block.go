@@ -50,14 +50,14 @@ type spec struct {
 
 // Attributes implements sources.Spec.
 func (s spec) Attributes() []string {
-	return vocabulary(append([]string{s.anchor.name, s.name}, s.attributes...)...)
+	return ldapclient.Vocabulary(append([]string{s.anchor.name, s.name}, s.attributes...)...)
 }
 
 // CaseSensitive implements sources.Spec: attribute names of LDAP are not (RFC 4512, 2.5).
 func (s spec) CaseSensitive() bool { return false }
 
 // Exact implements sources.Spec.
-func (s spec) Exact() []string { return exact() }
+func (s spec) Exact() []string { return ldapclient.Exact() }
 
 // Open implements sources.Spec.
 func (s spec) Open(need sources.Need) (sources.Source, error) { return s.open(s.source, need) }

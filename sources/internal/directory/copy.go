@@ -82,7 +82,7 @@ func (s *source) copyFrom(ctx context.Context, url string, read func(n int)) (f 
 			}
 		}
 	}
-	ask := with(s.reader(ctx, f.session).ask, feed.id().name)
+	ask := ldapclient.With(s.reader(ctx, f.session).ask, feed.id().name)
 	for _, base := range bases {
 		if err := keep(m.people, s.pages(ctx, f.session, s.query(base, ask))); err != nil {
 			return f, err

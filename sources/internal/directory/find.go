@@ -97,7 +97,7 @@ func (s *source) find(
 			q.Filter = "(|" + filter + witness + ")"
 		}
 		if session.Known(ctx).Directory {
-			q.Attributes = with(q.Attributes, metadata)
+			q.Attributes = ldapclient.With(q.Attributes, metadata)
 		}
 		entries, err := every(session.Pages(ctx, q, s.bounds()))
 		if err != nil {

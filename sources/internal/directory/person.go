@@ -77,7 +77,7 @@ const maxSpellings = 1 << 12
 
 func (b block) entryReader(name string, need []string, now time.Time) *entryReader {
 	r := &entryReader{
-		source: name, anchor: b.anchor, name: strings.ToLower(b.name), now: now, wanted: make(map[string]string), binary: binaries(),
+		source: name, anchor: b.anchor, name: strings.ToLower(b.name), now: now, wanted: make(map[string]string), binary: ldapclient.Binaries(),
 		judges: judgements(), spelled: make(map[string]field), carried: make(map[string]*int), domain: b.anchor.directory(),
 	}
 	asked := make(map[string]bool)
@@ -103,7 +103,7 @@ func (b block) entryReader(name string, need []string, now time.Time) *entryRead
 	} else {
 		ask("modifyTimestamp")
 	}
-	for _, attribute := range vocabulary() {
+	for _, attribute := range ldapclient.Vocabulary() {
 		if lower := strings.ToLower(attribute); r.judges[lower] != nil {
 			ask(attribute)
 			if r.wanted[lower] == "" {
@@ -144,7 +144,7 @@ func (r *entryReader) field(name string) field {
 		f.judge = r.judges[f.Base]
 	}
 	if f.judge != nil {
-		f.label = spelling(f.Base)
+		f.label = ldapclient.Spelling(f.Base)
 		if f.carried == nil {
 			f.carried = r.carried[f.label]
 		}

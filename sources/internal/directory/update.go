@@ -231,7 +231,7 @@ func (u *update) read(ctx context.Context) error {
 			return err
 		}
 	}
-	ask := with(s.reader(ctx, u.session).ask, m.feed.id().name)
+	ask := ldapclient.With(s.reader(ctx, u.session).ask, m.feed.id().name)
 	for some := range slices.Chunk(u.changed, atOnce) {
 		filter, err := m.feed.id().anyOf(some)
 		if err != nil {

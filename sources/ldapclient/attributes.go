@@ -1,4 +1,4 @@
-package directory
+package ldapclient
 
 import (
 	_ "embed"
@@ -6,7 +6,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/dirsweep/dirsweep/sources/ldapclient"
 )
 
 //go:embed attributes.txt
@@ -27,9 +26,9 @@ func known() iter.Seq2[string, string] {
 	}
 }
 
-// vocabulary is every attribute name that expressions may use: the known ones and extra ones, whose spelling
+// Vocabulary is every attribute name that expressions may use: the known ones and extra ones, whose spelling
 // prevails, sorted.
-func vocabulary(extra ...string) []string {
+func Vocabulary(extra ...string) []string {
 	spelling := make(map[string]string)
 	for name := range known() {
 		spelling[strings.ToLower(name)] = name
@@ -45,8 +44,8 @@ func vocabulary(extra ...string) []string {
 	return names
 }
 
-// spelling returns a known attribute's name as its schema spells it.
-func spelling(lower string) string {
+// Spelling returns a known attribute's name as its schema spells it.
+func Spelling(lower string) string {
 	for name := range known() {
 		if strings.EqualFold(name, lower) {
 			return name
@@ -55,8 +54,8 @@ func spelling(lower string) string {
 	return lower
 }
 
-// binaries is the set of attributes, in lower case, whose values are not text.
-func binaries() map[string]bool {
+// Binaries is the set of attributes, in lower case, whose values are not text.
+func Binaries() map[string]bool {
 	set := make(map[string]bool)
 	for name, mark := range known() {
 		if mark == "binary" {
@@ -66,8 +65,8 @@ func binaries() map[string]bool {
 	return set
 }
 
-// exact lists the attributes whose values the schema compares letter for letter, or byte for byte.
-func exact() []string {
+// Exact lists the attributes whose values the schema compares letter for letter, or byte for byte.
+func Exact() []string {
 	var names []string
 	for name, mark := range known() {
 		if mark != "" {
@@ -77,9 +76,9 @@ func exact() []string {
 	return names
 }
 
-// with adds a name to a list of attributes, where it is not in it.
-func with(attributes []string, name string) []string {
-	if ldapclient.ContainsFold(attributes, name) {
+// With adds a name to a list of attributes, where it is not in it.
+func With(attributes []string, name string) []string {
+	if ContainsFold(attributes, name) {
 		return attributes
 	}
 	return append(slices.Clip(attributes), name)
