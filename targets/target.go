@@ -73,6 +73,16 @@ type Receipt struct {
 	Refused   []Refusal // attributes that were left out, sorted by path
 }
 
+// A Step is one thing that closing an account takes beside refusing sign-in, taking entitlements away and deleting:
+// ending sessions, a random password, a move to where leavers are kept.
+type Step struct {
+	Name       string
+	Revokes    bool
+	Impossible string
+	Left       func(ctx context.Context, have identity.Account) (left string, err error)
+	Do         func(ctx context.Context, have identity.Account) (kept string, r Receipt, err error)
+}
+
 // A Refusal is one attribute that an application does not take, while it takes the rest of a change.
 type Refusal struct {
 	Path string // as in the delta

@@ -5,7 +5,6 @@ import (
 	"iter"
 	"slices"
 	"strings"
-
 )
 
 //go:embed attributes.txt

@@ -22,7 +22,7 @@ const defaultTimeout = time.Minute
 // Access reads how to connect and sign in, and refuses what would send a password in the clear (R15).
 func (d *Decoder) Access() Access {
 	a := Access{
-		URLs: d.Texts("url"), startTLS: d.flag("starttls"), Insecure: d.flag("tls_insecure"),
+		URLs: d.Texts("url"), startTLS: d.Flag("starttls", false), Insecure: d.Flag("tls_insecure", false),
 		CAFile: d.path("ca_file"), certFile: d.path("cert_file"), keyFile: d.path("key_file"),
 		BindDN: d.Text("bind_dn", ""), Password: d.secret("bind_password"), Timeout: d.duration("timeout", defaultTimeout),
 	}
@@ -115,7 +115,7 @@ func (d *Decoder) bind(a *Access) {
 	preset := ""
 	switch {
 	case d.Arguments["bind_dn"] != nil:
-		preset = bindSimple
+		preset = BindSimple
 	case d.Arguments["keytab"] != nil || d.Arguments["credential_cache"] != nil:
 		preset = BindKerberos
 	}
@@ -127,7 +127,7 @@ func (d *Decoder) bind(a *Access) {
 		}
 	}
 	switch a.Bind {
-	case bindSimple:
+	case BindSimple:
 		if a.BindDN == "" {
 			d.Fail(d.either("bind_dn", "bind"), "Nobody to sign in as", `Write bind_dn = "cn=dirsweep,dc=example,dc=org".`)
 		}
@@ -139,7 +139,7 @@ func (d *Decoder) bind(a *Access) {
 					`and then show nobody. Write bind_password = env("LDAP_PASSWORD"), and check that the variable or file is not empty.`,
 			)
 		}
-	case bindExternal, bindAnonymous:
+	case BindExternal, BindAnonymous:
 		if d.Arguments["bind_dn"] != nil || d.Arguments["bind_password"] != nil {
 			d.Fail(
 				d.either("bind_dn", "bind_password"),
@@ -282,9 +282,13 @@ func (d *Decoder) Texts(name string) []string {
 	return list
 }
 
-func (d *Decoder) flag(name string) bool {
+// Flag reads true or false.
+func (d *Decoder) Flag(name string, preset bool) bool {
 	v, ok := d.value(name, cty.Bool)
-	return ok && v.True()
+	if !ok {
+		return preset
+	}
+	return v.True()
 }
 
 func (d *Decoder) Count(name string, preset, least, most int) int {
@@ -379,10 +383,15 @@ func (d *Decoder) Filter(name, preset string) string {
 // Attribute refuses what cannot be the name of an attribute (RFC 4512, 2.5): it would change the filters that it
 // becomes part of.
 func (d *Decoder) Attribute(name, attribute string) {
-	if strings.ContainsFunc(strings.ToLower(attribute), func(r rune) bool { return notInName(r) && r != ';' }) {
-		d.Fail(name, "Not an attribute name", fmt.Sprintf("%q cannot be the name of an attribute.", attribute))
+	if err := CheckAttribute(attribute); err != nil {
+		d.Fail(name, "Not an attribute name", err.Error()+".")
 	}
-	if attribute == "" {
-		d.Fail(name, "Not an attribute name", "The name is empty.")
+}
+
+// CheckAttribute says why a text cannot be the name of an attribute (RFC 4512, 2.5).
+func CheckAttribute(name string) error {
+	if name == "" || strings.ContainsFunc(strings.ToLower(name), func(r rune) bool { return notInName(r) && r != ';' }) {
+		return fmt.Errorf("%q cannot be the name of an attribute", name)
 	}
+	return nil
 }

@@ -21,10 +21,10 @@ import (
 
 // The ways of signing in.
 const (
-	bindSimple    = "simple"
-	bindExternal  = "external"
+	BindSimple    = "simple"
+	BindExternal  = "external"
 	BindKerberos  = "kerberos"
-	bindAnonymous = "anonymous"
+	BindAnonymous = "anonymous"
 )
 
 // Access is how to reach the directory and sign in.
@@ -51,12 +51,12 @@ const connecting = 10 * time.Second
 // errSilent is the cause of a request that had no whole answer in time.
 var errSilent = errors.New("the server did not answer in time")
 
-// An unreachableError is trouble that another server of the same directory may not have.
-type unreachableError struct{ err error }
+// An UnreachableError is trouble that another server of the same directory may not have.
+type UnreachableError struct{ err error }
 
-func (e *unreachableError) Error() string { return e.err.Error() }
+func (e *UnreachableError) Error() string { return e.err.Error() }
 
-func (e *unreachableError) Unwrap() error { return e.err }
+func (e *UnreachableError) Unwrap() error { return e.err }
 
 // A Session is one signed-in connection. It is used by one goroutine at a time.
 type Session struct {
@@ -68,7 +68,8 @@ type Session struct {
 
 	server  *Server      // nil until asked for
 	self    **ldap.Entry // nil until asked for
-	classes []string     // the schema's object classes; nil until asked for
+	pace    func(context.Context) error
+	classes []string // the schema's object classes; nil until asked for
 }
 
 // dial connects to one server and signs in.
@@ -86,7 +87,7 @@ func (a Access) dial(ctx context.Context, address string) (*Session, error) {
 	var dialer net.Dialer
 	raw, err := dialer.DialContext(ctx, network, host)
 	if err != nil {
-		return nil, &unreachableError{fmt.Errorf("%s: %w", address, because(ctx, err))}
+		return nil, &UnreachableError{fmt.Errorf("%s: %w", address, because(ctx, err))}
 	}
 	s := &Session{Raw: raw, URL: address, Timeout: a.Timeout, TLS: "no TLS"}
 	conn := raw
@@ -94,7 +95,7 @@ func (a Access) dial(ctx context.Context, address string) (*Session, error) {
 		secured := tls.Client(raw, config)
 		if err := secured.HandshakeContext(ctx); err != nil {
 			_ = raw.Close()
-			return nil, &unreachableError{fmt.Errorf("%s: %w", address, because(ctx, err))}
+			return nil, &UnreachableError{fmt.Errorf("%s: %w", address, because(ctx, err))}
 		}
 		conn = secured
 	}
@@ -110,7 +111,7 @@ func (a Access) dial(ctx context.Context, address string) (*Session, error) {
 func (s *Session) signIn(ctx context.Context, a Access, config *tls.Config, startTLS bool) error {
 	if startTLS {
 		if err := s.Do(ctx, func() error { return s.Conn.StartTLS(config) }); err != nil {
-			return &unreachableError{fmt.Errorf("StartTLS: %w", err)}
+			return &UnreachableError{fmt.Errorf("StartTLS: %w", err)}
 		}
 	}
 	if state, ok := s.Conn.TLSConnectionState(); ok {
@@ -127,19 +128,19 @@ func (s *Session) signIn(ctx context.Context, a Access, config *tls.Config, star
 		switch a.Bind {
 		case BindKerberos:
 			return s.Conn.GSSAPIBind(ticket, "", "")
-		case bindExternal:
+		case BindExternal:
 			return s.Conn.ExternalBind()
-		case bindAnonymous:
+		case BindAnonymous:
 			return s.Conn.UnauthenticatedBind("")
 		default:
 			return s.Conn.Bind(a.BindDN, a.Password.Reveal())
 		}
 	})
 	if err != nil {
-		if unreachable := (*unreachableError)(nil); errors.As(err, &unreachable) || ctx.Err() != nil {
+		if unreachable := (*UnreachableError)(nil); errors.As(err, &unreachable) || ctx.Err() != nil {
 			return fmt.Errorf("sign in %s: %w", a.Who(), err)
 		}
-		return &signInError{a.Who(), err}
+		return &SignInError{a.Who(), err}
 	}
 	return nil
 }
@@ -167,10 +168,10 @@ func (s *Session) ticket(ctx context.Context, a Access) (*kerberos.Context, erro
 	}
 	ticket, err := a.kerberos.SignIn(net.JoinHostPort(kdc, "88"), host, bindings)
 	if unreachable := (*kerberos.UnreachableError)(nil); errors.As(err, &unreachable) {
-		return nil, &unreachableError{fmt.Errorf("sign in %s: %w", a.Who(), err)}
+		return nil, &UnreachableError{fmt.Errorf("sign in %s: %w", a.Who(), err)}
 	}
 	if err != nil {
-		return nil, &signInError{a.Who(), err}
+		return nil, &SignInError{a.Who(), err}
 	}
 	return ticket, nil
 }
@@ -183,9 +184,9 @@ func (a Access) Who() string {
 			return "by Kerberos, with the tickets in " + a.kerberos.Cache
 		}
 		return "by Kerberos as " + a.kerberos.Principal
-	case bindExternal:
+	case BindExternal:
 		return "by SASL EXTERNAL"
-	case bindAnonymous:
+	case BindAnonymous:
 		return "anonymously"
 	default:
 		return "as " + a.BindDN
@@ -195,6 +196,11 @@ func (a Access) Who() string {
 // Do runs one request and cuts the connection when ctx is done or the time is up: go-ldap itself would wait, or
 // report success.
 func (s *Session) Do(ctx context.Context, request func() error) error {
+	if s.pace != nil {
+		if err := s.pace(ctx); err != nil {
+			return err
+		}
+	}
 	ctx, cancel := context.WithTimeoutCause(ctx, s.Timeout, errSilent)
 	defer cancel()
 	stop := context.AfterFunc(ctx, func() { _ = s.Raw.Close() })
@@ -202,7 +208,7 @@ func (s *Session) Do(ctx context.Context, request func() error) error {
 	if !stop() {
 		cause := context.Cause(ctx)
 		if errors.Is(cause, errSilent) {
-			return &unreachableError{fmt.Errorf("%w (%s)", cause, s.Timeout)}
+			return &UnreachableError{fmt.Errorf("%w (%s)", cause, s.Timeout)}
 		}
 		return cause
 	}
@@ -211,10 +217,10 @@ func (s *Session) Do(ctx context.Context, request func() error) error {
 		return nil
 	}
 	if !errors.As(err, &answer) || answer.ResultCode >= ldap.ErrorNetwork {
-		return &unreachableError{err}
+		return &UnreachableError{err}
 	}
 	if answer.ResultCode == ldap.LDAPResultBusy || answer.ResultCode == ldap.LDAPResultUnavailable {
-		return &unreachableError{&ResultError{answer}}
+		return &UnreachableError{&ResultError{answer}}
 	}
 	return &ResultError{answer}
 }

@@ -22,6 +22,10 @@ type Pool struct {
 	servers *servers
 	gate    *gate
 	idle    chan *Session
+
+	// Pace waits until one more request may go out, and is called before each; nil for no limit. Its error says that none
+	// may: it is returned as it is.
+	Pace func(context.Context) error
 }
 
 // NewPool makes one. It touches no network.
@@ -36,6 +40,12 @@ func NewPool(a Access, name string, log hclog.Logger) *Pool {
 
 // Missing are the servers that could not be reached when they were last tried: by URL, why.
 func (p *Pool) Missing() map[string]string { return p.servers.missing() }
+
+// Prefer has the server of a URL asked first, while it can be reached.
+func (p *Pool) Prefer(url string) { p.servers.met(url, nil) }
+
+// URLs are those of the servers in the order to try them.
+func (p *Pool) URLs(ctx context.Context) ([]string, error) { return p.servers.inOrder(ctx) }
 
 // Close ends the connections that are not in use.
 func (p *Pool) Close() {
@@ -52,7 +62,7 @@ func (p *Pool) Close() {
 // maxIdle connections are kept between look-ups.
 const maxIdle = 4
 
-// errStopped: the consumer of a sequence wants no more.
+// ErrStopped: the consumer of a sequence wants no more.
 var ErrStopped = errors.New("stopped by the consumer")
 
 // Anywhere reads from one server after the other until one has answered. One that has begun to hand people out has to
@@ -73,7 +83,7 @@ func (p *Pool) Anywhere(ctx context.Context, from func(url string) (begun bool, 
 			return err
 		}
 		troubles = append(troubles, err)
-		var unreachable *unreachableError
+		var unreachable *UnreachableError
 		if begun || !errors.As(err, &unreachable) || ctx.Err() != nil {
 			break
 		}
@@ -85,7 +95,7 @@ func (p *Pool) Anywhere(ctx context.Context, from func(url string) (begun bool, 
 // Ask runs fn on an idle connection or a new one, at the first server that can be reached, and keeps the
 // connection if it still stands. fn may run more than once: an idle connection may have died unseen.
 func (p *Pool) Ask(ctx context.Context, fn func(*Session) error) error {
-	var unreachable *unreachableError
+	var unreachable *UnreachableError
 	for kept := true; kept; {
 		select {
 		case session := <-p.idle:
@@ -110,10 +120,18 @@ func (p *Pool) Ask(ctx context.Context, fn func(*Session) error) error {
 
 // Dial connects to one server and signs in, unless the name or the password has just been refused.
 func (p *Pool) Dial(ctx context.Context, url string) (session *Session, err error) {
+	if p.Pace != nil {
+		if err := p.Pace(ctx); err != nil {
+			return nil, err
+		}
+	}
 	err = p.gate.pass(func() error {
 		session, err = p.Access.dial(ctx, url)
 		return err
 	})
+	if err == nil {
+		session.pace = p.Pace
+	}
 	return session, err
 }
 

@@ -57,3 +57,26 @@ func words(s string) []string {
 	}
 	return strings.FieldsFunc(s, func(r rune) bool { return r == ' ' || r == '$' || r == '\'' || r == ')' })
 }
+
+// Defines asks the schema whether the server knows an attribute; true where the schema cannot be read.
+func (s *Session) Defines(ctx context.Context, attribute string) (bool, error) {
+	about, err := s.Describe(ctx)
+	if err != nil || about.schema == "" {
+		return true, err
+	}
+	entry, err := s.Read(ctx, about.schema, "attributeTypes")
+	var refused *ResultError
+	if err != nil && !errors.As(err, &refused) {
+		return false, err
+	}
+	definitions := []string{}
+	if entry != nil {
+		definitions = entry.GetEqualFoldAttributeValues("attributeTypes")
+	}
+	for _, definition := range definitions {
+		if names, _ := ParseClass(definition); ContainsFold(names, attribute) {
+			return true, nil
+		}
+	}
+	return len(definitions) == 0, nil
+}

@@ -51,7 +51,7 @@ func (e *ResultError) Unwrap() error { return e.answer }
 // Hint is the next step for a result code, "" where the error says it.
 func Hint(err error) string {
 	var answer *ldap.Error
-	if refused := (*signInError)(nil); errors.As(err, &refused) {
+	if refused := (*SignInError)(nil); errors.As(err, &refused) {
 		return ""
 	}
 	if !errors.As(err, &answer) {

@@ -110,7 +110,7 @@ func (s *Session) Own(ctx context.Context, a Access, bases []string, attributes 
 
 func (s *Session) lookUpOwn(ctx context.Context, a Access, bases, attributes []string) *ldap.Entry {
 	name := a.BindDN
-	if a.Bind == bindAnonymous {
+	if a.Bind == BindAnonymous {
 		return nil
 	}
 	if normal, err := NormalDN(name); err != nil || normal == "" {

@@ -97,7 +97,7 @@ func (s *servers) missing() map[string]string {
 func (s *servers) met(url string, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if unreachable := (*unreachableError)(nil); !errors.As(err, &unreachable) {
+	if unreachable := (*UnreachableError)(nil); !errors.As(err, &unreachable) {
 		if delete(s.away, url); err == nil {
 			s.last = url
 		}
@@ -145,6 +145,6 @@ func (s *servers) lookUp(ctx context.Context) (urls []string, err error) {
 	if len(troubles) == 0 {
 		troubles = append(troubles, "no records")
 	}
-	return nil, &unreachableError{fmt.Errorf("DNS names no domain controller of %s (%s): %s; check this machine's DNS servers, "+
+	return nil, &UnreachableError{fmt.Errorf("DNS names no domain controller of %s (%s): %s; check this machine's DNS servers, "+
 		"or name the controllers in url", s.domain, strings.Join(names, ", "), strings.Join(troubles, "; "))}
 }

@@ -89,7 +89,7 @@ func TestServersThatAreAway(t *testing.T) {
 		}
 	}
 	want("at first", a, b)
-	s.met(a, fmt.Errorf("x: %w", &unreachableError{errors.New("refused")}))
+	s.met(a, fmt.Errorf("x: %w", &UnreachableError{errors.New("refused")}))
 	want("a is away", b, a)
 	if why := s.missing(); len(why) != 1 || why[a] != "x: refused" {
 		t.Errorf("away: %q", why)
@@ -98,7 +98,7 @@ func TestServersThatAreAway(t *testing.T) {
 	want("b answers, if not what was asked", b, a)
 	now = now.Add(resting)
 	want("a minute later", a, b)
-	s.met(a, &unreachableError{errors.New("refused")})
+	s.met(a, &UnreachableError{errors.New("refused")})
 	s.met(a, nil)
 	want("a is back", a, b)
 	if why := s.missing(); len(why) > 0 {
@@ -129,12 +129,12 @@ func TestSignInRefusals(t *testing.T) {
 		"532": "password has expired", "533": "is disabled", "701": "the account has expired", "773": "has to change its password",
 		"775": "is locked", "80090346": "channel binding", "9999": "check bind_dn and bind_password",
 	} {
-		err := &signInError{"as cn=x", says(ldap.LDAPResultInvalidCredentials, fmt.Sprintf(windows, code))}
+		err := &SignInError{"as cn=x", says(ldap.LDAPResultInvalidCredentials, fmt.Sprintf(windows, code))}
 		if !strings.Contains(err.Error(), want) || !RefusedSignIn(fmt.Errorf("dc1: %w", err)) {
 			t.Errorf("%s: %v", code, err)
 		}
 	}
-	strong := &signInError{"as cn=x", says(ldap.LDAPResultStrongAuthRequired, "")}
+	strong := &SignInError{"as cn=x", says(ldap.LDAPResultStrongAuthRequired, "")}
 	if RefusedSignIn(strong) || !strings.Contains(strong.Error(), "LDAP signing") {
 		t.Error(strong)
 	}
@@ -145,7 +145,7 @@ func TestSignInRefusals(t *testing.T) {
 func TestARefusedPasswordIsNotTriedAgainAtOnce(t *testing.T) {
 	now := time.Date(2026, 11, 27, 9, 0, 0, 0, time.UTC)
 	g := &gate{now: func() time.Time { return now }}
-	refusal := &signInError{"as cn=x", &ResultError{&ldap.Error{ResultCode: ldap.LDAPResultInvalidCredentials}}}
+	refusal := &SignInError{"as cn=x", &ResultError{&ldap.Error{ResultCode: ldap.LDAPResultInvalidCredentials}}}
 	tries := 0
 	try := func(answer error) error {
 		return g.pass(func() error {
@@ -176,7 +176,7 @@ func TestARefusedPasswordIsNotTriedAgainAtOnce(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	if err := try(&unreachableError{errors.New("refused")}); err == nil || try(nil) != nil {
+	if err := try(&UnreachableError{errors.New("refused")}); err == nil || try(nil) != nil {
 		t.Error("a server that cannot be reached is not a wrong password")
 	}
 }

@@ -12,13 +12,13 @@ import (
 	"github.com/dirsweep/dirsweep/sources/internal/kerberos"
 )
 
-// A signInError is a server's refusal to sign somebody in.
-type signInError struct {
+// A SignInError is a server's refusal to sign somebody in.
+type SignInError struct {
 	who string
 	err error
 }
 
-func (e *signInError) Error() string {
+func (e *SignInError) Error() string {
 	text := fmt.Sprintf("sign in %s: %v", e.who, e.err)
 	if advice := adviceOn(e.err); advice != "" {
 		text += ": " + advice
@@ -26,7 +26,7 @@ func (e *signInError) Error() string {
 	return text
 }
 
-func (e *signInError) Unwrap() error { return e.err }
+func (e *SignInError) Unwrap() error { return e.err }
 
 // subCode is where a domain controller says why it refuses: a system error code of Windows (MS-ERREF 2.2), in hexadecimal.
 var subCode = regexp.MustCompile(`\bdata ([0-9a-f]{1,8})\b`)
@@ -80,7 +80,7 @@ func adviceOn(err error) string {
 // RefusedSignIn reports whether a server has refused the name or the password: trying again with the same ones changes
 // nothing, and locks the account in the end.
 func RefusedSignIn(err error) bool {
-	var refused *signInError
+	var refused *SignInError
 	var key *kerberos.RefusedError
 	return errors.As(err, &refused) &&
 		(ldap.IsErrorWithCode(refused.err, ldap.LDAPResultInvalidCredentials) || errors.As(refused.err, &key))

@@ -24,7 +24,7 @@ import (
 	"github.com/go-ldap/ldap/v3"
 	"golang.org/x/sys/unix"
 
-	"github.com/dirsweep/dirsweep/sources/internal/ldaptest"
+	"github.com/dirsweep/dirsweep/sources/ldaptest"
 )
 
 // Options shape a domain. The zero value is an empty one.

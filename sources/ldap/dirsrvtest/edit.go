@@ -7,7 +7,7 @@ import (
 
 	"github.com/go-ldap/ldap/v3"
 
-	"github.com/dirsweep/dirsweep/sources/internal/ldaptest"
+	"github.com/dirsweep/dirsweep/sources/ldaptest"
 )
 
 // signIn connects as the directory manager.

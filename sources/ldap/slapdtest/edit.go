@@ -5,7 +5,7 @@ import (
 
 	"github.com/go-ldap/ldap/v3"
 
-	"github.com/dirsweep/dirsweep/sources/internal/ldaptest"
+	"github.com/dirsweep/dirsweep/sources/ldaptest"
 )
 
 // AddPerson adds an inetOrgPerson below PeopleDN; attributes override the usual ones. It returns the DN.

@@ -15,7 +15,7 @@ import (
 
 	"github.com/go-ldap/ldap/v3"
 
-	"github.com/dirsweep/dirsweep/sources/internal/ldaptest"
+	"github.com/dirsweep/dirsweep/sources/ldaptest"
 )
 
 // UID is the login of the person of number i, from 1.

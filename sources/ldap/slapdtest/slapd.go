@@ -17,7 +17,7 @@ import (
 
 	"github.com/go-ldap/ldap/v3"
 
-	"github.com/dirsweep/dirsweep/sources/internal/ldaptest"
+	"github.com/dirsweep/dirsweep/sources/ldaptest"
 )
 
 // Options shape a server. The zero value is an empty directory.

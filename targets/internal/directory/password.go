@@ -1,0 +1,113 @@
+package directory
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/binary"
+	"fmt"
+	"math/big"
+	"strconv"
+	"strings"
+	"unicode/utf16"
+
+	"github.com/go-ldap/ldap/v3"
+
+	"github.com/dirsweep/dirsweep/sources/ldapclient"
+	"github.com/dirsweep/dirsweep/sync/identity"
+	"github.com/dirsweep/dirsweep/targets"
+)
+
+// usualLength is that of a random password, in characters: about 200 bits.
+const usualLength = 32
+
+// alphabets are what policies ask a password to have something of.
+func alphabets() []string {
+	return []string{"ABCDEFGHJKLMNPQRSTUVWXYZ", "abcdefghijkmnopqrstuvwxyz", "23456789", "!#$%&*+-./:=?@_"}
+}
+
+// randomPassword is one that nobody knows, with something of each alphabet. It is kept nowhere.
+func randomPassword(length int) (string, error) {
+	kinds := alphabets()
+	all := strings.Join(kinds, "")
+	password := make([]byte, length)
+	for i := range password {
+		from := all
+		if i < len(kinds) {
+			from = kinds[i]
+		}
+		n, err := rand.Int(rand.Reader, big.NewInt(int64(len(from))))
+		if err != nil {
+			return "", fmt.Errorf("make a password: %w", err)
+		}
+		password[i] = from[n.Int64()]
+	}
+	return string(password), nil
+}
+
+// newPassword is one that fits the policy in force, as far as that is told: of a domain the greatest length that any of its
+// policies asks for (MS-ADTS 3.1.1.4.5, minPwdLength and msDS-MinimumPasswordLength).
+func (t *target) newPassword(ctx context.Context, s *ldapclient.Session) (string, error) {
+	length := usualLength
+	longer := func(text string) {
+		if n, err := strconv.Atoi(text); err == nil && n > length && n <= 256 {
+			length = n
+		}
+	}
+	if t.domain {
+		root := t.root(ctx, s)
+		if entry, err := s.Read(ctx, root, "minPwdLength"); err == nil && entry != nil {
+			longer(entry.GetEqualFoldAttributeValue("minPwdLength"))
+		}
+		policies := subtree("CN=Password Settings Container,CN=System,"+root, "(objectClass=msDS-PasswordSettings)", "msDS-MinimumPasswordLength")
+		if found, err := s.Search(ctx, policies, 0, nil); err == nil {
+			for _, entry := range found.Entries {
+				longer(entry.GetEqualFoldAttributeValue("msDS-MinimumPasswordLength"))
+			}
+		}
+	}
+	return randomPassword(length)
+}
+
+// quoted is a password as a domain controller wants it: in quotes, in UTF-16 (MS-ADTS 3.1.1.3.1.5.1).
+func quoted(password string) string {
+	var raw []byte
+	for _, unit := range utf16.Encode([]rune(`"` + password + `"`)) {
+		raw = binary.LittleEndian.AppendUint16(raw, unit)
+	}
+	return string(raw)
+}
+
+// resetPassword gives an account a password that nobody knows, and sees that it was taken.
+func (t *target) resetPassword(ctx context.Context, s *ldapclient.Session, id identity.AccountID) error {
+	const set = "pwdLastSet"
+	entry, err := t.entry(ctx, s, id, set)
+	if err != nil {
+		return err
+	}
+	password, err := t.newPassword(ctx, s)
+	if err != nil {
+		return err
+	}
+	if !t.domain {
+		err := written(s.Do(ctx, func() error {
+			_, err := s.Conn.PasswordModify(ldap.NewPasswordModifyRequest(entry.DN, "", password)) // RFC 3062
+			return err
+		}))
+		t.wroteOn(s)
+		return classed(err)
+	}
+	request := ldap.NewModifyRequest(entry.DN, nil)
+	request.Replace("unicodePwd", []string{quoted(password)})
+	if err := t.modify(ctx, s, request); err != nil {
+		return t.guarded(ctx, s, entry.DN, err)
+	}
+	now, err := t.entry(ctx, s, id, set)
+	if err != nil {
+		return err
+	}
+	before, after := entry.GetEqualFoldAttributeValue(set), now.GetEqualFoldAttributeValue(set)
+	if after == before {
+		return fmt.Errorf("%w: it answered that all is well, and pwdLastSet is %q as it was before", targets.ErrConflict, after)
+	}
+	return nil
+}
