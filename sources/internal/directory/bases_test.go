@@ -10,8 +10,8 @@ import (
 
 	"github.com/dirsweep/dirsweep/sources"
 	"github.com/dirsweep/dirsweep/sources/activedirectory/sambatest"
-	"github.com/dirsweep/dirsweep/sources/ldaptest"
 	"github.com/dirsweep/dirsweep/sources/ldap/slapdtest"
+	"github.com/dirsweep/dirsweep/sources/ldaptest"
 	"github.com/dirsweep/dirsweep/sync/identity"
 )
 

@@ -25,10 +25,10 @@ import (
 
 	"github.com/dirsweep/dirsweep/sources"
 	"github.com/dirsweep/dirsweep/sources/activedirectory/sambatest"
-	"github.com/dirsweep/dirsweep/sources/ldaptest"
 	"github.com/dirsweep/dirsweep/sources/ldap/dirsrvtest"
 	"github.com/dirsweep/dirsweep/sources/ldap/slapdtest"
 	"github.com/dirsweep/dirsweep/sources/ldapclient"
+	"github.com/dirsweep/dirsweep/sources/ldaptest"
 	"github.com/dirsweep/dirsweep/sync/identity"
 )
 

@@ -6,8 +6,8 @@ import (
 	"testing"
 
 	"github.com/dirsweep/dirsweep/sources"
-	"github.com/dirsweep/dirsweep/sources/ldaptest"
 	"github.com/dirsweep/dirsweep/sources/ldap/slapdtest"
+	"github.com/dirsweep/dirsweep/sources/ldaptest"
 	"github.com/dirsweep/dirsweep/sources/sourcetest"
 )
 

@@ -22,7 +22,9 @@ type checkup struct {
 	sample  *ldap.Entry
 }
 
-func (c *checkup) say(format string, args ...any) { c.lines = append(c.lines, fmt.Sprintf(format, args...)) }
+func (c *checkup) say(format string, args ...any) {
+	c.lines = append(c.lines, fmt.Sprintf(format, args...))
+}
 
 // Check implements targets.Checker. Rights are tried with changes that no server makes: taking a value away that is not
 // there is refused for that reason where writing is allowed, and for lack of the right where it is not.

@@ -51,9 +51,11 @@ func flag(attribute string) door {
 func value(attribute, shut, begins string) door {
 	return door{
 		attribute: attribute,
-		closed:    func(values []string) (bool, error) { return len(values) == 1 && strings.HasPrefix(values[0], begins), nil },
-		shut:      func([]string) ([]string, error) { return []string{shut}, nil },
-		release:   func([]string) ([]string, error) { return nil, nil },
+		closed: func(values []string) (bool, error) {
+			return len(values) == 1 && strings.HasPrefix(values[0], begins), nil
+		},
+		shut:    func([]string) ([]string, error) { return []string{shut}, nil },
+		release: func([]string) ([]string, error) { return nil, nil },
 	}
 }
 

@@ -33,18 +33,18 @@ const container = "container"
 // A spec is a decoded block.
 type spec struct {
 	ldapclient.Access
-	name     string
-	domain   bool
-	bases    []string // below which accounts are; the first is where they are made
-	filter   string   // what an account is
-	classes  []string // object classes of a new one
-	id       identifier
-	login    string // the attribute of userName
-	mark     string // the attribute of externalId; "" where the directory keeps none
-	naming   string // the attribute of a new entry's RDN
-	doors    []door // each of which lets somebody sign in
-	groups   *groupsBlock
-	closing  closing
+	name    string
+	domain  bool
+	bases   []string // below which accounts are; the first is where they are made
+	filter  string   // what an account is
+	classes []string // object classes of a new one
+	id      identifier
+	login   string // the attribute of userName
+	mark    string // the attribute of externalId; "" where the directory keeps none
+	naming  string // the attribute of a new entry's RDN
+	doors   []door // each of which lets somebody sign in
+	groups  *groupsBlock
+	closing closing
 	passwords
 	recreate bool     // somebody whose account was deleted by others gets a new one
 	children []string // classes of entries below an account that are deleted with it

@@ -15,9 +15,9 @@ import (
 	"github.com/hashicorp/hcl/v2/hclparse"
 
 	"github.com/dirsweep/dirsweep/sources/activedirectory/sambatest"
-	"github.com/dirsweep/dirsweep/sources/ldaptest"
 	"github.com/dirsweep/dirsweep/sources/ldap/dirsrvtest"
 	"github.com/dirsweep/dirsweep/sources/ldap/slapdtest"
+	"github.com/dirsweep/dirsweep/sources/ldaptest"
 	"github.com/dirsweep/dirsweep/sync/identity"
 	"github.com/dirsweep/dirsweep/targets"
 )
