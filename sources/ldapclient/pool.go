@@ -11,6 +11,8 @@ import (
 
 	"github.com/go-ldap/ldap/v3"
 	"github.com/hashicorp/go-hclog"
+
+	"github.com/dirsweep/dirsweep/sync/identity"
 )
 
 // A Pool is the servers of one directory, and the connections to them that are not in use. Its methods are safe to call
@@ -133,6 +135,26 @@ func (p *Pool) Dial(ctx context.Context, url string) (session *Session, err erro
 		session.pace = p.Pace
 	}
 	return session, err
+}
+
+// SignsIn tries a name and a password of somebody else on the server of a URL. The error says that nothing is known.
+func (p *Pool) SignsIn(ctx context.Context, url, dn, password string) (bool, error) {
+	if p.Pace != nil {
+		if err := p.Pace(ctx); err != nil {
+			return false, err
+		}
+	}
+	theirs := p.Access
+	theirs.Bind, theirs.BindDN, theirs.Password = BindSimple, dn, identity.NewSecret(password)
+	session, err := theirs.dial(ctx, url)
+	if err == nil {
+		session.Close()
+		return true, nil
+	}
+	if refused := (*SignInError)(nil); errors.As(err, &refused) {
+		return false, nil
+	}
+	return false, err
 }
 
 // together joins what each server had to say, in one line.

@@ -18,7 +18,7 @@ target "ldap" "unix" {
     # move_to      = "ou=former,dc=example,dc=org"
     # stamp        = "description"
     # clear        = ["sshPublicKey", "userCertificate"]
-    # reset_password = true
+    # reset_password = false                        # default: a random one, and a look whether it opens anything
   }
 
   account = {

@@ -47,6 +47,11 @@ func (s *Server) load(t testing.TB, o Options) {
 	} else {
 		s.skeleton(w)
 	}
+	if o.Locks {
+		entry(w, "cn=policy,"+s.suffix, map[string][]string{
+			"objectClass": {"organizationalRole", "pwdPolicy"}, "pwdAttribute": {"userPassword"}, "pwdLockout": {"TRUE"},
+		})
+	}
 	for i := 1; i <= o.People; i++ {
 		attributes := person(UID(i), i)
 		if o.Person != nil {

@@ -36,6 +36,8 @@ type Options struct {
 	// Loose leaves out the overlays memberof and refint, as most servers do: no group follows a rename, and people
 	// have no memberOf.
 	Loose bool
+	// Locks has a password policy with pwdLockout, without which pwdAccountLockedTime locks nobody.
+	Locks bool
 	// SizeLimit is that of the reader at the start; 0 for unlimited.
 	SizeLimit int
 }
@@ -310,6 +312,9 @@ refint_nothing "cn=nobody,%s"
 `, s.suffix)
 	}
 	b.WriteString("overlay ppolicy\n")
+	if o.Locks {
+		fmt.Fprintf(&b, "ppolicy_default \"cn=policy,%s\"\n", s.suffix)
+	}
 	return b.Bytes()
 }
 

@@ -127,11 +127,11 @@ func (d *decoder) closing(blocks hcl.Blocks, domain bool) closing {
 		arguments = append(arguments, "expire", "hide")
 	}
 	inner := d.section(blocks, closedBlock, "", arguments...)
-	c := closing{password: domain}
+	c := closing{password: true}
 	if inner == nil {
 		return c
 	}
-	c.password = inner.Flag("reset_password", domain)
+	c.password = inner.Flag("reset_password", true)
 	c.expire, c.hide = inner.Flag("expire", false), inner.Flag("hide", false)
 	c.stamp = inner.name("stamp", "")
 	c.moveTo = inner.Text("move_to", "")

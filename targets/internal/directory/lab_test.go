@@ -46,7 +46,7 @@ type unit struct {
 }
 
 func slapd(t testing.TB) *lab {
-	s := slapdtest.Start(t, slapdtest.Options{})
+	s := slapdtest.Start(t, slapdtest.Options{Locks: true})
 	return &lab{
 		Editor: s.Editor, url: s.URL(), root: s.BaseDN(), login: "uid", mark: "employeeNumber", id: "entryUUID", naming: "uid",
 		access: []string{

@@ -77,7 +77,8 @@ func quoted(password string) string {
 	return string(raw)
 }
 
-// resetPassword gives an account a password that nobody knows, and sees that it was taken.
+// resetPassword gives an account a password that nobody knows, sees that it was taken, and that it opens nothing: a lock
+// that a server does not heed is none.
 func (t *target) resetPassword(ctx context.Context, s *ldapclient.Session, id identity.AccountID) error {
 	const set = "pwdLastSet"
 	entry, err := t.entry(ctx, s, id, set)
@@ -88,26 +89,36 @@ func (t *target) resetPassword(ctx context.Context, s *ldapclient.Session, id id
 	if err != nil {
 		return err
 	}
-	if !t.domain {
-		err := written(s.Do(ctx, func() error {
-			_, err := s.Conn.PasswordModify(ldap.NewPasswordModifyRequest(entry.DN, "", password)) // RFC 3062
-			return err
-		}))
-		t.wroteOn(s)
-		return classed(err)
-	}
-	request := ldap.NewModifyRequest(entry.DN, nil)
-	request.Replace("unicodePwd", []string{quoted(password)})
-	if err := t.modify(ctx, s, request); err != nil {
+	if err := t.sendPassword(ctx, s, entry.DN, password); err != nil {
 		return t.guarded(ctx, s, entry.DN, err)
 	}
 	now, err := t.entry(ctx, s, id, set)
 	if err != nil {
 		return err
 	}
-	before, after := entry.GetEqualFoldAttributeValue(set), now.GetEqualFoldAttributeValue(set)
-	if after == before {
+	if before, after := entry.GetEqualFoldAttributeValue(set), now.GetEqualFoldAttributeValue(set); t.domain && after == before {
 		return fmt.Errorf("%w: it answered that all is well, and pwdLastSet is %q as it was before", targets.ErrConflict, after)
 	}
-	return nil
+	opens, err := t.pool.SignsIn(ctx, s.URL, now.DN, password)
+	if opens {
+		return fmt.Errorf("%w: with its new password the account can sign in, though %s says that it cannot: the server does not heed it "+
+			"(OpenLDAP: only with a password policy that has pwdLockout TRUE); mend that, or take another profile",
+			targets.ErrRejected, t.doors[0].attribute)
+	}
+	return err
+}
+
+// sendPassword sets a password as an administrator does.
+func (t *target) sendPassword(ctx context.Context, s *ldapclient.Session, dn, password string) error {
+	if t.domain {
+		request := ldap.NewModifyRequest(dn, nil)
+		request.Replace("unicodePwd", []string{quoted(password)})
+		return t.modify(ctx, s, request)
+	}
+	err := written(s.Do(ctx, func() error {
+		_, err := s.Conn.PasswordModify(ldap.NewPasswordModifyRequest(dn, "", password)) // RFC 3062
+		return err
+	}))
+	t.wroteOn(s)
+	return err
 }

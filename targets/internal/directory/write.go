@@ -102,8 +102,11 @@ func (t *target) newEntry(
 	}
 	parent := t.bases[0]
 	if to := values[container].Text(); to != "" {
-		if _, err := ldapclient.NormalDN(to); err != nil {
-			return nil, &targets.RejectedError{Path: container, Err: fmt.Errorf("%q is not a distinguished name", to)}
+		switch why, err := t.noPlace(ctx, s, to); {
+		case err != nil:
+			return nil, err
+		case why != "":
+			return nil, &targets.RejectedError{Path: container, Err: errors.New(why)}
 		}
 		parent = to
 	}
@@ -363,9 +366,13 @@ func (t *target) place(
 		}
 	}
 	if moved != "" {
-		if _, err := ldapclient.NormalDN(moved); err != nil {
-			r.Refused = append(r.Refused, targets.Refusal{Path: container, Why: fmt.Sprintf("%q is not a distinguished name", moved)})
-		} else {
+		why, err := t.noPlace(ctx, s, moved)
+		switch {
+		case err != nil:
+			return err
+		case why != "":
+			r.Refused = append(r.Refused, targets.Refusal{Path: container, Why: why})
+		default:
 			parent = moved
 		}
 	}
@@ -373,6 +380,18 @@ func (t *target) place(
 		return nil
 	}
 	return t.move(ctx, s, entry, rdn, parent)
+}
+
+// noPlace says why nothing can be put below a DN; "" where something can.
+func (t *target) noPlace(ctx context.Context, s *ldapclient.Session, dn string) (why string, err error) {
+	if _, err := ldapclient.NormalDN(dn); err != nil {
+		return fmt.Sprintf("%q is not a distinguished name", dn), nil //nolint:nilerr // the value is to blame
+	}
+	entry, err := s.Read(ctx, dn, "1.1")
+	if errors.Is(classed(err), targets.ErrNotFound) || err == nil && entry == nil {
+		return dn + " does not exist: make it, or map another place", nil
+	}
+	return "", classed(err)
 }
 
 // move gives an entry a name and a place, and looks where it is then: an answer of success is no proof.
@@ -384,11 +403,6 @@ func (t *target) move(ctx context.Context, s *ldapclient.Session, entry *ldap.En
 	err := written(s.Do(ctx, func() error { return s.Conn.ModifyDN(ldap.NewModifyDNRequest(entry.DN, rdn, true, superior)) }))
 	t.wroteOn(s)
 	if err != nil {
-		if ldap.IsErrorWithCode(err, ldap.LDAPResultNoSuchObject) {
-			if there, readErr := s.Read(ctx, parent, "1.1"); there == nil || readErr != nil {
-				return &targets.RejectedError{Path: container, Err: fmt.Errorf("%s does not exist: make it, or map another place", parent)}
-			}
-		}
 		return classed(err)
 	}
 	now, err := t.entry(ctx, s, t.id.of(entry), t.id.name)
