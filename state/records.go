@@ -93,6 +93,9 @@ type Link struct {
 	// Opened says of an account that dirsweep disabled that it was seen active since: where it is found disabled later,
 	// without having been asked for again, that was somebody else.
 	Opened bool `cbor:"21,keyasint,omitempty"`
+	// Kept is what enabling the account needs to undo what closing it did, by the closing step's name (targets.Step). It
+	// outlives somebody else's enabling it: what that left as it was is still to be undone one day.
+	Kept map[string]string `cbor:"22,keyasint,omitempty"`
 }
 
 // UserNames are those by which the account may be found: the one that it was last seen with, and the one that dirsweep
@@ -203,11 +206,34 @@ type Step struct {
 	// ExternalID is the mark that the account carried, by which it is known again under another identifier (R11).
 	ExternalID string `cbor:"12,keyasint,omitempty"`
 	Rule       string `cbor:"14,keyasint,omitempty"` // the config line or rule that asks for it
-	// Revoked is when its sessions were ended, since it was last seen active; zero where they were not.
-	Revoked time.Time `cbor:"15,keyasint,omitzero"`
+	// Finishes are the target's own closing steps, in the order in which they ran, as they are since the account was last
+	// seen active.
+	Finishes []Finish `cbor:"17,keyasint,omitempty"`
 	// Taken is what closing took away, for undo and for a rehire.
 	Taken []identity.Entitlement `cbor:"13,keyasint,omitempty"`
 }
+
+// FinishStatus is how far a closing step is.
+type FinishStatus string
+
+// The statuses of a closing step.
+const (
+	FinishProven     FinishStatus = "proven"     // read back
+	FinishSent       FinishStatus = "sent"       // answered well; the application does not show it
+	FinishImpossible FinishStatus = "impossible" // nothing can be done about it
+	FinishFailed     FinishStatus = "failed"     // tried again with the account's next attempt
+)
+
+// A Finish is one of a target's own closing steps (targets.Step) on one account of a leaver.
+type Finish struct {
+	Name   string       `cbor:"1,keyasint,omitempty"`
+	Status FinishStatus `cbor:"2,keyasint,omitempty"`
+	At     time.Time    `cbor:"3,keyasint,omitzero"`  // of Status
+	Why    string       `cbor:"4,keyasint,omitempty"` // it is impossible, or failed
+}
+
+// Done reports whether the closing step was taken.
+func (s FinishStatus) Done() bool { return s == FinishProven || s == FinishSent }
 
 // Due is when the step is next to be tried or looked at; false for never.
 func (s Step) Due() (time.Time, bool) {

@@ -27,8 +27,8 @@ type Target interface {
 }
 
 // A Pass is one use of a target: a pass over everybody, or the closing of one leaver. Every method is safe to repeat.
-// None of those that take sign-in away (Disable, Revoke, Delete) needs a list of anything; groups are read when they
-// are first asked for.
+// None of those that take sign-in away (Disable, Delete, what Closing names) needs a list of anything; groups are read
+// when they are first asked for.
 type Pass interface {
 	Capabilities() identity.Capabilities
 	// Accounts streams every account, inactive ones included, in any order. A sequence that ends without an error was
@@ -58,13 +58,42 @@ type Pass interface {
 	// that the application refuses does not keep the others back: it is in Receipt.Refused. ErrConflict where another
 	// account has a value that has to be unique.
 	Update(ctx context.Context, have identity.Account, delta identity.Delta) (identity.Account, Receipt, error)
-	Enable(ctx context.Context, have identity.Account) (Receipt, error)
+	// Enable makes the account active, after it has undone what the steps of its closing say in kept that they changed,
+	// by their names; nil where none did. Whoever sees the account active takes all of it for undone. It is safe to
+	// repeat, and does what it can where something is missing in kept, or of a step that is not there any more.
+	Enable(ctx context.Context, have identity.Account, kept map[string]string) (Receipt, error)
 	// Disable makes the account unusable and keeps it. Disabled already: no error. Gone: ErrNotFound.
 	Disable(ctx context.Context, have identity.Account) (Receipt, error)
-	// Revoke ends sessions, tokens and app passwords where there are any. Gone: ErrNotFound.
-	Revoke(ctx context.Context, have identity.Account) (Receipt, error)
+	// Closing are the steps that closing an account takes beside Disable, taking entitlements away and Delete, in the
+	// order in which they run: after the first and before the others. It asks for nothing, and is the same for every
+	// account; what one of them does not need, Left says of it.
+	Closing() []Step
 	// Delete removes the account. Gone already: ErrNotFound.
 	Delete(ctx context.Context, have identity.Account) (Receipt, error)
+}
+
+// A Step is one thing that closing an account takes beside refusing sign-in, taking entitlements away and deleting:
+// ending sessions, a random password, a move to where leavers are kept. It may move or rename the account's entry, and
+// leaves its ID, its userName and its externalId as they are, and the account inactive. One that fails keeps no other
+// from being taken, so that it needs none of them.
+type Step struct {
+	// Name is for people and for the books, and fixed: "sessions", "password", "move". No two steps of a kind have the
+	// same.
+	Name string
+	// Revokes: it ends what somebody who is signed in already has (sessions, tokens, app passwords). Such steps are left
+	// out where leaver { revoke = false }.
+	Revokes bool
+	// Impossible is why nothing can be done about it: "Kerberos tickets live for up to 10 h". Do and Left are nil then.
+	// It is told in the evidence and keeps nothing open.
+	Impossible string
+	// Left reads what is left to do of it, "" where it is done: "the password is from before". It is asked before Do, and
+	// after it (R8). nil where the application does not show it: then Do is called once and remembered; where it
+	// returns no error it counts as done, and is told as sent and not provable. Gone: ErrNotFound.
+	Left func(ctx context.Context, have identity.Account) (left string, err error)
+	// Do does it, and is safe to repeat. kept is what Enable needs to undo it; "" for nothing, also for what is done
+	// already. It comes with an error too, where the call may have had its effect all the same. It is on record in the
+	// state and in the audit trail, so that it is nothing secret. Gone: ErrNotFound.
+	Do func(ctx context.Context, have identity.Account) (kept string, r Receipt, err error)
 }
 
 // A Receipt is what the application said about a write that it took.

@@ -96,7 +96,7 @@ func TestR05Bears(t *testing.T) {
 
 // R5: nothing is written to an identifier that names somebody else now, whatever the change.
 func TestR05AnIdentifierThatNamesSomebodyElse(t *testing.T) {
-	for _, op := range []identity.Op{identity.Disable, identity.Revoke, identity.Strip, identity.Delete, identity.Enable, identity.Update} {
+	for _, op := range []identity.Op{identity.Disable, identity.Finish, identity.Strip, identity.Delete, identity.Enable, identity.Update} {
 		t.Run(string(op), func(t *testing.T) {
 			d := newDesk(t, memory.New(), account("1", "stranger", "hand"))
 			link := d.link(alice, "1")

@@ -124,6 +124,7 @@ type Job struct {
 
 // A Result is how a change ended.
 type Result struct {
+	Kept    string           // of a closing step: what enabling the account needs to undo it
 	Account identity.Account // as the target holds it now
 	Link    state.Link       // as recorded now; zero where it was removed
 	Seen    string           // of a sweeping operation: what the read-back saw
@@ -168,7 +169,7 @@ func (x *Executor) Do(ctx context.Context, p *Pass, job Job) Result {
 		}
 		job.Have = r.Account
 	}
-	intent, err := x.begin(ctx, job)
+	intent, err := x.begin(ctx, &job)
 	if err != nil {
 		r.Err = err
 		return r
@@ -209,13 +210,18 @@ func (p *Pass) ready(ctx context.Context) error {
 	return p.s.paused(ctx)
 }
 
-func (x *Executor) begin(ctx context.Context, job Job) (intent state.Intent, err error) {
+// begin writes the intent. What the closing of an account that is to be enabled kept is read with it: a sweep that was
+// under way may have kept something since the change was planned (S6).
+func (x *Executor) begin(ctx context.Context, job *Job) (intent state.Intent, err error) {
 	intent = state.Intent{Pass: x.Pass, Change: job.Change, At: x.Now(), Scope: job.Scope}
 	err = x.Ledger.Update(ctx, func(w *state.Writer) error {
-		if over, err := overtaken(&w.Reader, job); err != nil || over {
+		if over, err := overtaken(&w.Reader, *job); err != nil || over {
 			return errors.Join(err, ErrOvertaken)
 		}
-		if err := noteBegun(w, job); err != nil {
+		if err := noteBegun(w, *job); err != nil {
+			return err
+		}
+		if job.Link.Kept, err = kept(&w.Reader, job.Link); err != nil {
 			return err
 		}
 		begun, err := w.Begin(intent)
@@ -385,14 +391,16 @@ func (x *Executor) perform(ctx context.Context, p *Pass, job Job) Result {
 		})
 		x.afterUpdate(ctx, p, job, &r)
 	case identity.Enable:
-		write(func(ctx context.Context) (err error) { r.Receipt, err = p.in.Enable(ctx, job.Have); return err })
+		write(func(ctx context.Context) (err error) {
+			r.Receipt, err = p.in.Enable(ctx, job.Have, toUndo(job.Link))
+			return err
+		})
 		x.readBack(ctx, p, job, &r, enabled)
 	case identity.Disable:
 		write(func(ctx context.Context) (err error) { r.Receipt, err = p.in.Disable(ctx, job.Have); return err })
 		x.readBack(ctx, p, job, &r, disabled)
-	case identity.Revoke:
-		write(func(ctx context.Context) (err error) { r.Receipt, err = p.in.Revoke(ctx, job.Have); return err })
-		x.readBack(ctx, p, job, &r, disabled)
+	case identity.Finish:
+		x.finish(ctx, p, job, &r)
 	case identity.Delete:
 		write(func(ctx context.Context) (err error) { r.Receipt, err = p.in.Delete(ctx, job.Have); return err })
 		x.readBack(ctx, p, job, &r, deleted)

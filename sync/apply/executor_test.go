@@ -180,7 +180,13 @@ func (d *desk) want(what string, want, got any) {
 }
 
 func change(op identity.Op, person identity.PersonID, account identity.AccountID) identity.Change {
-	return identity.Change{Op: op, Cause: identity.Changed, Rule: "config.hcl:1", Target: "wiki", Person: person, Name: person.Anchor, Account: account, UserName: person.Anchor}
+	c := identity.Change{
+		Op: op, Cause: identity.Changed, Rule: "config.hcl:1", Target: "wiki", Person: person, Name: person.Anchor, Account: account, UserName: person.Anchor,
+	}
+	if op == identity.Finish {
+		c.Step = "sessions"
+	}
+	return c
 }
 
 func account(id identity.AccountID, userName, externalID string) identity.Account {
@@ -357,14 +363,14 @@ func TestThrottled(t *testing.T) {
 			inBubble(t, func(t *testing.T) {
 				d := newDesk(t, memory.New(), account("1", "a", "a"))
 				link := d.link(alice, "1")
-				d.app.Script("revoke", applytest.Answer{Err: &targets.ThrottledError{RetryAfter: c.after, Err: errors.New("429")}})
+				d.app.Script("sessions", applytest.Answer{Err: &targets.ThrottledError{RetryAfter: c.after, Err: errors.New("429")}})
 				start := time.Now()
-				d.app.Put(identity.Account{ID: "1", UserName: "a"}) // inactive, as Revoke finds it
-				r := d.x.Do(t.Context(), d.p, d.sweep(identity.Revoke, link))
+				d.app.Put(identity.Account{ID: "1", UserName: "a"}) // inactive, as the step finds it
+				r := d.x.Do(t.Context(), d.p, d.sweep(identity.Finish, link))
 				if (r.Err != nil) != c.err {
 					t.Errorf("error %v", r.Err)
 				}
-				calls := slices.DeleteFunc(d.app.Calls(), func(s string) bool { return s != "revoke 1" })
+				calls := slices.DeleteFunc(d.app.Calls(), func(s string) bool { return s != "sessions 1" })
 				d.want("calls", c.calls, len(calls))
 				if took := time.Since(start); took < c.least || took > c.most {
 					t.Errorf("took %s, want %s to %s", took, c.least, c.most)
@@ -728,7 +734,7 @@ func TestR07RecoverLooksAndRepeatsNothing(t *testing.T) {
 		{"not stripped", identity.Strip, []identity.Account{granted}, "strip found not done active", "1", identity.LinkActive},
 		{"updated", identity.Update, []identity.Account{granted}, "update found done active", "1", identity.LinkActive},
 		{"half updated", identity.Update, []identity.Account{account("1", "a", "a")}, "update found not done active", "1", identity.LinkActive},
-		{"whether sessions ended cannot be seen", identity.Revoke, []identity.Account{inactive}, "revoke found not done inactive", "1", identity.LinkActive},
+		{"whether sessions ended cannot be seen", identity.Finish, []identity.Account{inactive}, "finish found not done inactive", "1", identity.LinkActive},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			d := newDesk(t, memory.New(), c.there...)
@@ -769,7 +775,7 @@ func TestR10RecoverNotesAnOpenedAccount(t *testing.T) {
 	}{
 		{identity.Strip, true, true},
 		{identity.Strip, false, false},
-		{identity.Revoke, true, true},
+		{identity.Finish, true, true},
 		{identity.Disable, true, true},
 		{identity.Disable, false, false},
 	} {
@@ -823,7 +829,7 @@ func TestR07WhatACreationGrantedIsRemembered(t *testing.T) {
 // account was made with is remembered whatever else is settled after that.
 func TestR07WhatIsSettledLaterForgetsNothing(t *testing.T) {
 	wanted := identity.NamedEntitlements("g", "h")
-	for _, op := range []identity.Op{identity.Disable, identity.Revoke, identity.Enable} {
+	for _, op := range []identity.Op{identity.Disable, identity.Finish, identity.Enable} {
 		for _, active := range []bool{true, false} {
 			t.Run(string(op)+map[bool]string{true: ", active", false: ", inactive"}[active], func(t *testing.T) {
 				made := account("1", "a", "a")

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -27,9 +28,12 @@ func (x *Executor) settle(ctx context.Context, p *Pass, intent state.Intent, job
 		return r
 	}
 	link := job.Link
-	if r.Err == nil {
+	switch {
+	case r.Err == nil:
 		link = after(p, job, r)
-	} else if errors.Is(r.Err, targets.ErrUnavailable) {
+	case job.Change.Op == identity.Finish:
+		link.Kept = keeping(link.Kept, job.Change.Step, r.Kept) // the call may have had its effect
+	case errors.Is(r.Err, targets.ErrUnavailable):
 		link = asked(job, r.At)
 	}
 	err = x.conclude(ctx, intent, job, link, r.Err == nil, r.At, head)
@@ -90,7 +94,8 @@ func noteAsked(w *state.Writer, link state.Link) error {
 		return nil
 	}
 	now, ok, err := w.Link(link.Target, link.Person)
-	same := now.Asked.Equal(link.Asked) && now.AskedName == link.AskedName && slices.Equal(now.Entitlements, link.Entitlements)
+	same := now.Asked.Equal(link.Asked) && now.AskedName == link.AskedName && slices.Equal(now.Entitlements, link.Entitlements) &&
+		maps.Equal(now.Kept, link.Kept)
 	opened := now.Opened
 	if link.Opened {
 		now.SeenActive(link.Disabled)
@@ -98,7 +103,7 @@ func noteAsked(w *state.Writer, link state.Link) error {
 	if err != nil || !ok || now.Account != link.Account || same && now.Opened == opened {
 		return err
 	}
-	now.Asked, now.AskedName, now.Entitlements = link.Asked, link.AskedName, link.Entitlements
+	now.Asked, now.AskedName, now.Entitlements, now.Kept = link.Asked, link.AskedName, link.Entitlements, link.Kept
 	return w.PutLink(now)
 }
 
@@ -224,7 +229,7 @@ func after(p *Pass, job Job, r Result) state.Link {
 	if link.Account != r.Account.ID {
 		link.Account, link.ExternalID = r.Account.ID, ""
 		link.PersonPrint, link.Want, link.Have, link.Unmet = 0, 0, 0, nil // nothing is known of how this one was written
-		link.Disabled, link.Opened = time.Time{}, false
+		link.Disabled, link.Opened, link.Kept = time.Time{}, false, nil
 	}
 	if r.Account.UserName != "" {
 		link.UserName = r.Account.UserName
@@ -240,7 +245,12 @@ func after(p *Pass, job Job, r Result) state.Link {
 	case identity.Disable:
 		link.State, link.Disabled, link.Asked, link.Returned = identity.LinkDisabled, r.At, time.Time{}, false
 		link.Opened = false
+	case identity.Finish:
+		link.Kept = keeping(link.Kept, c.Step, r.Kept)
 	case identity.Enable, identity.Create:
+		if link.OwnDisable() {
+			link.Kept = nil // it is undone
+		}
 		link.Enabled()
 		link.Asked, link.Returned = time.Time{}, false
 	case identity.Link:
@@ -312,7 +322,7 @@ func granted(before []identity.Entitlement, d identity.Delta) []identity.Entitle
 func (x *Executor) record(c identity.Change, r Result, outcome string) audit.Record {
 	rec := audit.Record{
 		At: r.At, Pass: x.Pass, Kind: audit.Change, Op: string(c.Op), Cause: string(c.Cause), Rule: c.Rule,
-		Target: c.Target, Person: c.Person.String(), Name: c.Name, Account: string(c.Account), UserName: c.UserName,
+		Target: c.Target, Person: c.Person.String(), Name: c.Name, Account: string(c.Account), UserName: c.UserName, Step: c.Step,
 		Outcome: outcome, Seen: r.Seen, RequestID: r.Receipt.RequestID, Note: note(r),
 	}
 	if c.Person.IsZero() {
@@ -336,6 +346,9 @@ func (x *Executor) record(c identity.Change, r Result, outcome string) audit.Rec
 	}
 	if len(c.Delta.Withdraw) > 0 {
 		before["entitlements withdrawn"] = identity.Texts(identity.EntitlementNames(c.Delta.Withdraw)...)
+	}
+	if r.Kept != "" {
+		before[c.Step] = identity.Text(r.Kept)
 	}
 	switch c.Op {
 	case identity.Disable:
@@ -490,6 +503,12 @@ func (x *Executor) inspect(ctx context.Context, p *Pass, job Job) (r Result, don
 		done = gone
 	case identity.Enable:
 		done = r.Seen == SeenActive
+	case identity.Finish:
+		if r.Seen == SeenInactive {
+			done, err = p.finished(ctx, c.Step, have)
+			return r, done, err
+		}
+		done = gone
 	case identity.Strip:
 		done = gone || withdrawn(have, c.Delta.Withdraw) == nil && !have.EntitlementsUnknown
 	case identity.Update:

@@ -36,7 +36,7 @@ func line(r Record) (line []byte, hash string, err error) {
 // bounded shortens what is too long by itself, and makes what JSON cannot hold something that it can.
 func bounded(r Record) Record {
 	for _, text := range []*string{
-		(*string)(&r.Kind), &r.Pass, &r.Case, &r.Op, &r.Cause, &r.Rule, &r.Source, &r.Target, &r.Person, &r.Name, &r.DN, &r.Account,
+		(*string)(&r.Kind), &r.Pass, &r.Case, &r.Op, &r.Step, &r.Cause, &r.Rule, &r.Source, &r.Target, &r.Person, &r.Name, &r.DN, &r.Account,
 		&r.UserName, &r.Proof, &r.Reason, &r.Outcome, &r.Error, &r.RequestID, &r.Seen, &r.Actor, &r.Note, &r.Digest, &r.Key, &r.Shortened,
 	} {
 		*text = shorten(*text)

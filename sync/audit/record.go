@@ -98,6 +98,7 @@ type Record struct {
 	Pass      string    `json:"pass,omitempty"`
 	Case      string    `json:"case,omitempty"` // of Leaver, Closed and Case: which leaver's case
 	Op        string    `json:"op,omitempty"`
+	Step      string    `json:"step,omitempty"` // of the op finish: the closing step's name
 	Cause     string    `json:"cause,omitempty"`
 	Rule      string    `json:"rule,omitempty"` // the config line or rule that asked for it
 	Source    string    `json:"source,omitempty"`

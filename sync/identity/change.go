@@ -11,8 +11,8 @@ type Op string
 // The operations, in the order in which a plan runs those of one account.
 const (
 	Disable Op = "disable"
-	Revoke  Op = "revoke"
-	Strip   Op = "strip" // take every entitlement away
+	Finish  Op = "finish" // one of the target's own closing steps: Change.Step says which
+	Strip   Op = "strip"  // take every entitlement away
 	Delete  Op = "delete"
 	Link    Op = "link" // remember only; nothing is written to the target
 	Enable  Op = "enable"
@@ -21,7 +21,7 @@ const (
 )
 
 // Sweeps reports whether op takes access away from a leaver.
-func (op Op) Sweeps() bool { return op == Disable || op == Revoke || op == Strip || op == Delete }
+func (op Op) Sweeps() bool { return op == Disable || op == Finish || op == Strip || op == Delete }
 
 // A Cause is why a change is made. Leavers are grouped into cohorts by it.
 type Cause string
@@ -85,6 +85,7 @@ func (d Delta) UserName() string {
 // A Change is one step on one account of one target.
 type Change struct {
 	Op       Op
+	Step     string `json:",omitempty"` // of a Finish: the closing step's name
 	Cause    Cause
 	Rule     string // the config line or rule that asks for it: "config.hcl:31", "R11"
 	Target   string
@@ -123,5 +124,5 @@ func (c Change) Compare(d Change) int {
 }
 
 func rank(op Op) int {
-	return slices.Index([]Op{Disable, Revoke, Strip, Delete, Link, Enable, Create, Update}, op)
+	return slices.Index([]Op{Disable, Finish, Strip, Delete, Link, Enable, Create, Update}, op)
 }

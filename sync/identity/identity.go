@@ -151,7 +151,6 @@ func (s LinkState) String() string {
 type Capabilities struct {
 	Disable      bool // an account can be made inactive and kept
 	Delete       bool
-	Revoke       bool // sessions or tokens can be ended
 	Entitlements bool
 	Update       bool
 }

@@ -136,7 +136,7 @@ func TestAccountFingerprintSeesWhatIsManagedAndNothingElse(t *testing.T) {
 func drawChange(t *rapid.T) identity.Change {
 	return identity.Change{
 		Op: rapid.SampledFrom([]identity.Op{
-			identity.Disable, identity.Revoke, identity.Strip, identity.Delete, identity.Link, identity.Enable, identity.Create, identity.Update,
+			identity.Disable, identity.Finish, identity.Strip, identity.Delete, identity.Link, identity.Enable, identity.Create, identity.Update,
 		}).Draw(t, "op"),
 		Target: letter().Draw(t, "target"), Person: identity.PersonID{Directory: letter().Draw(t, "source"), Anchor: letter().Draw(t, "anchor")},
 		Account: identity.AccountID(letter().Draw(t, "account")),

@@ -231,7 +231,7 @@ func TestSteps(t *testing.T) {
 
 func drawChanges(t *rapid.T) []identity.Change {
 	ops := []identity.Op{
-		identity.Disable, identity.Revoke, identity.Strip, identity.Delete, identity.Link, identity.Enable, identity.Create, identity.Update,
+		identity.Disable, identity.Finish, identity.Strip, identity.Delete, identity.Link, identity.Enable, identity.Create, identity.Update,
 	}
 	step := rapid.Custom(func(t *rapid.T) identity.Change {
 		return identity.Change{

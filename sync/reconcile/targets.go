@@ -156,7 +156,7 @@ func (s *side) planned(changes []identity.Change) {
 // planClosings adds what closing accounts takes to the plan.
 func (s *side) planClosings(lists ...[]people.Leaver) {
 	for _, out := range slices.Concat(lists...) {
-		s.changes = append(s.changes, s.Closing(out).Changes(s.app.Capabilities())...)
+		s.changes = append(s.changes, s.Closing(out).Changes(s.app)...)
 	}
 }
 

@@ -348,7 +348,10 @@ func (s *Survey) PutRefreshed(ctx context.Context) error {
 	if s.Observe {
 		return nil
 	}
-	err := s.rewrite(ctx, s.Refresh, func(now *state.Link, read state.Link) { *now = read })
+	err := s.rewrite(ctx, s.Refresh, func(now *state.Link, read state.Link) {
+		read.Kept = now.Kept
+		*now = read
+	})
 	if err != nil {
 		return err
 	}

@@ -3,7 +3,6 @@ package sweep
 import (
 	"context"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/dirsweep/dirsweep/state"
@@ -197,7 +196,7 @@ func (b *Books) watch(ctx context.Context, t task, now time.Time) error {
 // reopen begins a step anew, because the account is active again; its clock is that of the discovery.
 func (b *Books) reopen(ctx context.Context, t *task, now time.Time) error {
 	err := b.step(ctx, *t, now, func(s *state.Step) {
-		s.Status, s.Attempts, s.Error, s.Seen, s.Revoked = state.StepOpen, 0, "", "", time.Time{}
+		s.Status, s.Attempts, s.Error, s.Seen, s.Finishes = state.StepOpen, 0, "", "", nil
 		s.Left, s.Noticed, s.At, s.Next, s.Delete = now, now, now, time.Time{}, time.Time{}
 		s.Rule = reactivated
 		t.step = *s
@@ -235,8 +234,8 @@ func (b *Books) note(ctx context.Context, t task, closed Closed, now time.Time) 
 // record writes an attempt's result into its step.
 func record(s *state.Step, closed Closed, before bool, now time.Time) (took time.Duration) {
 	s.Attempts++
-	if slices.Contains(closed.Ops, identity.Revoke) {
-		s.Revoked = now
+	if closed.Finishes != nil {
+		s.Finishes = closed.Finishes
 	}
 	s.Taken = identity.SortedEntitlements(append(s.Taken, identity.WithoutEntitlements(closed.Taken, s.Taken)...))
 	switch {

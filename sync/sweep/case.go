@@ -177,7 +177,7 @@ func renumber(
 		return nil
 	}
 	step := &c.Steps[i]
-	step.Account, step.Revoked = to, time.Time{}
+	step.Account, step.Finishes = to, nil
 	if j >= 0 {
 		old := c.Steps[j].Taken
 		step.Taken = identity.SortedEntitlements(append(identity.WithoutEntitlements(old, step.Taken), step.Taken...))

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -20,8 +21,9 @@ type Account struct {
 	Change identity.Change // its Op is ignored: who, where and why
 	Link   state.Link      // zero for an orphan account
 	Policy Policy
-	// Revoked says that its sessions were ended by an attempt that came no further: one that is seen inactive has none.
-	Revoked bool
+	// Finishes are the closing steps of attempts before: what they did is not done again to an account that is seen
+	// inactive.
+	Finishes []state.Finish
 	// Refused is called once sign-in is seen refused, before whatever else there is to do; nil for nobody.
 	Refused func()
 }
@@ -33,13 +35,16 @@ type Closed struct {
 	At     time.Time              // of the read-back
 	Delete time.Time              // when grace ends; zero for never
 	Taken  []identity.Entitlement // what was taken away
-	Why    string                 // of one that is done as far as can be and not Proven: what cannot be proven
+	// Finishes are the closing steps as they stand now; nil where nothing is new.
+	Finishes []state.Finish
+	Why      string // of one that is done as far as can be and not Proven: what cannot be proven
 	// Account is the one that was closed, where that is another than the one asked for: the person's account has
 	// another identifier now, and so has its step.
 	Account identity.AccountID
 	Ops     []identity.Op
-	Failed  identity.Change // the change that Err is about
-	Err     error
+	Failed  identity.Change // the change that Err is about, the first of them
+	// Err is why the account is not closed. With Seen, sign-in is refused, and the rest was done as far as it goes.
+	Err error
 }
 
 // A Door is a target as its sweeper uses it.
@@ -121,40 +126,19 @@ func elsewhere(err error) bool {
 	return errors.As(err, &disputed) || errors.As(err, &second) || errors.As(err, &unproven)
 }
 
-// Changes are what closing takes on a target with these capabilities, in order. Where accounts cannot be disabled,
-// nothing but the delete can be proven.
-func (a Account) Changes(caps identity.Capabilities) []identity.Change {
-	var ops []identity.Op
-	if caps.Disable {
-		ops = append(ops, identity.Disable)
-		if a.Policy.Revoke && caps.Revoke {
-			ops = append(ops, identity.Revoke)
-		}
-		if a.Policy.Strip && caps.Entitlements {
-			ops = append(ops, identity.Strip)
-		}
-	}
-	if a.Policy.Action == ActionDelete && caps.Delete {
-		ops = append(ops, identity.Delete)
-	}
-	changes := make([]identity.Change, len(ops))
-	for i, op := range ops {
-		changes[i] = a.change(op)
-	}
-	return changes
-}
-
 func (a Account) change(op identity.Op) identity.Change {
 	c := a.Change
 	c.Op = op
 	return c
 }
 
-// Close takes an account through its steps: disable, revoke, strip, delete, each read back. It is looked at first, and
-// what it still has is taken; whether its sessions were ended cannot be read, and is remembered. An identifier is
-// not the person: where it names somebody else, or nobody, the one account that bears the person's own externalId is
-// linked and closed instead. A second account of the person that is active keeps the case open (R8).
+// Close takes an account through its steps: sign-in is refused, the target's own closing steps are taken, entitlements
+// are taken away, it is deleted, each read back. It is looked at first, and what it still has is taken; what cannot be
+// read is remembered. A step that fails holds nothing back but the delete (R9). An identifier is not the person: where it
+// names somebody else, or nobody, the one account that bears the person's own externalId is linked and closed instead. A
+// second account of the person that is active keeps the case open (R8).
 func Close(ctx context.Context, x *apply.Executor, p *apply.Pass, a Account) Closed {
+	a.Finishes = slices.Clone(a.Finishes)
 	closed := closeLinked(ctx, x, p, &a)
 	if elsewhere(closed.Err) && !a.Change.Person.IsZero() {
 		if found, ok, err := x.Successor(ctx, p, a.known()); err == nil && ok {
@@ -162,7 +146,10 @@ func Close(ctx context.Context, x *apply.Executor, p *apply.Pass, a Account) Clo
 		}
 	}
 	closed = unprovable(closed)
-	if closed.Err != nil || a.Change.Person.IsZero() || closed.Seen == apply.SeenGone || closed.Seen == "" {
+	if closed.Finishes = a.Finishes; closed.Err == nil {
+		closed.Finishes = slices.DeleteFunc(closed.Finishes, failed) // its account is gone, or nobody asks for it any more
+	}
+	if a.Change.Person.IsZero() || closed.Seen != apply.SeenInactive && closed.Seen != apply.SeenHidden {
 		return closed
 	}
 	seconds, err := x.Seconds(ctx, p, a.known())
@@ -170,9 +157,18 @@ func Close(ctx context.Context, x *apply.Executor, p *apply.Pass, a Account) Clo
 		err = &apply.SecondError{Linked: a.Change.Account, Second: seconds[0]}
 	}
 	if err != nil {
-		closed.Proven, closed.Failed, closed.Err = false, a.change(identity.Disable), err
+		closed.fail(a.change(identity.Disable), err)
 	}
 	return closed
+}
+
+// fail notes why the account is not closed, beside what was noted before.
+func (c *Closed) fail(change identity.Change, err error) {
+	if c.Proven = false; c.Err == nil {
+		c.Failed, c.Err = change, err
+		return
+	}
+	c.Err = fmt.Errorf("%w; %w", c.Err, err)
 }
 
 // unprovable ends the closing of an account that cannot be read, and that nothing will ever prove gone: an operator has
@@ -189,7 +185,7 @@ func unprovable(closed Closed) Closed {
 // between the two, what was decided about the account would be decided again.
 func closeSuccessor(ctx context.Context, x *apply.Executor, p *apply.Pass, a *Account, found identity.Account) Closed {
 	was := a.Change.Account
-	a.Change.Account, a.Change.UserName = found.ID, found.UserName
+	a.Change.Account, a.Change.UserName, a.Finishes = found.ID, found.UserName, nil
 	r := x.Do(ctx, p, apply.Job{
 		Change: a.change(identity.Link), Have: found, Link: a.Link, Scope: a.Link.ScopePrint,
 		Also: func(w *state.Writer) error {
@@ -234,42 +230,75 @@ func closeLinked(ctx context.Context, x *apply.Executor, p *apply.Pass, a *Accou
 		return Closed{Failed: a.change(identity.Disable), Err: r.Err}
 	}
 	if r.Seen == apply.SeenActive {
-		a.Revoked = false
+		if err := a.forgetFinishes(ctx, x); err != nil {
+			return Closed{Failed: a.change(identity.Disable), Err: err}
+		}
 	}
-	closed := Closed{}
+	return a.take(ctx, x, p, r)
+}
+
+// take takes what an account that was looked at still has; seen is what was last seen of it.
+func (a *Account) take(ctx context.Context, x *apply.Executor, p *apply.Pass, seen apply.Result) (closed Closed) {
 	refused := func() {}
 	if a.Refused != nil {
 		refused = sync.OnceFunc(a.Refused)
 	}
-	for _, c := range a.Changes(caps) {
-		if r.Seen != apply.SeenActive {
+	for _, w := range a.works(p) {
+		if seen.Seen != apply.SeenActive {
 			refused()
 		}
-		if r.Seen == apply.SeenGone || r.Seen == apply.SeenHidden {
-			break
+		nothing := seen.Seen == apply.SeenGone || seen.Seen == apply.SeenHidden
+		if nothing || w.change.Op == identity.Delete && closed.Err != nil {
+			break // it is gone, or what cannot be undone waits for the rest
 		}
-		c, needed, err := a.step(ctx, p, c, caps, &r)
-		if err != nil {
-			return Closed{Ops: closed.Ops, Taken: closed.Taken, Failed: c, Err: err}
-		}
-		if !needed {
+		did := a.takeOne(ctx, x, p, w, seen, &closed)
+		if did.Err == nil {
+			seen = did
 			continue
 		}
-		r = x.Do(ctx, p, apply.Job{Change: c, Have: r.Account, Fresh: true, Link: a.Link, Scope: a.Link.ScopePrint})
-		if r.Err != nil {
-			closed.Failed, closed.Err = c, r.Err
+		closed.fail(w.change, a.failed(w, did.Err, x.Now()))
+		if stops(ctx, p, w, did) {
 			return closed
-		}
-		a.Link = r.Link
-		closed.Ops = append(closed.Ops, c.Op)
-		closed.Taken = append(closed.Taken, c.Delta.Withdraw...)
-		if len(r.Sent) > 0 {
-			closed.Why = fmt.Sprintf("sent, not provable: taking away %s; the application shows nobody's entitlements",
-				strings.Join(identity.EntitlementNames(r.Sent), ", "))
 		}
 	}
 	refused()
-	return a.end(closed, r, x.Now())
+	return a.end(closed, seen, x.Now())
+}
+
+// stops reports whether nothing more can be done to an account once a change of it has failed: sign-in is not refused, or
+// is no longer, it is not deleted, it is not the account that it was, or nothing more is to be done at all.
+func stops(ctx context.Context, p *apply.Pass, w work, did apply.Result) bool {
+	switch {
+	case w.change.Op == identity.Disable, w.change.Op == identity.Delete, did.Seen == apply.SeenActive:
+		return true
+	}
+	return elsewhere(did.Err) || errors.Is(did.Err, apply.ErrOvertaken) || ctx.Err() != nil || p.Down() != nil
+}
+
+// takeOne does one thing that closing takes, where that is needed, and returns what is seen of the account then.
+func (a *Account) takeOne(
+	ctx context.Context, x *apply.Executor, p *apply.Pass, w work, seen apply.Result, closed *Closed,
+) apply.Result {
+	c, needed, err := a.step(ctx, p, w, &seen, x.Now())
+	if seen.Err = err; err != nil || !needed {
+		return seen
+	}
+	did := x.Do(ctx, p, apply.Job{
+		Change: c, Have: seen.Account, Fresh: true, Link: a.Link, Scope: a.Link.ScopePrint, Also: a.remember(w, x.Now),
+	})
+	if a.Link = did.Link; did.Err != nil {
+		return did
+	}
+	if w.change.Op == identity.Finish && did.Seen == apply.SeenInactive {
+		a.note(w.finished(did.At))
+	}
+	closed.Ops = append(closed.Ops, c.Op)
+	closed.Taken = append(closed.Taken, c.Delta.Withdraw...)
+	if len(did.Sent) > 0 {
+		closed.Why = fmt.Sprintf("sent, not provable: taking away %s; the application shows nobody's entitlements",
+			strings.Join(identity.EntitlementNames(did.Sent), ", "))
+	}
+	return did
 }
 
 // linkFound links an account that was found to be the person's, where they have none there, before it is closed: what
@@ -290,15 +319,18 @@ func (a *Account) linkFound(ctx context.Context, x *apply.Executor, p *apply.Pas
 }
 
 // step completes one step of closing; needed is false where there is nothing to do.
-func (a *Account) step(ctx context.Context, p *apply.Pass, c identity.Change, caps identity.Capabilities, r *apply.Result) (identity.Change, bool, error) {
-	switch c.Op {
+func (a *Account) step(
+	ctx context.Context, p *apply.Pass, w work, r *apply.Result, now time.Time,
+) (c identity.Change, needed bool, err error) {
+	switch c = w.change; c.Op {
 	case identity.Disable:
 		return c, r.Account.Active, nil
-	case identity.Revoke:
-		return c, !a.Revoked, nil
+	case identity.Finish:
+		needed, err = a.unfinished(ctx, p, w, r.Account, now)
+		return c, needed, err
 	case identity.Delete:
 		ours := !a.Link.Disabled.IsZero() || a.Change.Person.IsZero() // R10
-		return c, ours || !caps.Disable, nil
+		return c, ours || !p.Capabilities().Disable, nil
 	case identity.Strip:
 		have := r.Account
 		have.Entitlements = a.Link.Entitlements // what is remembered; the rest is what the application shows
@@ -326,11 +358,11 @@ func (a *Account) end(closed Closed, r apply.Result, now time.Time) Closed {
 	switch closed.Seen {
 	case apply.SeenInactive, apply.SeenHidden, apply.SeenGone:
 	default:
-		closed.Failed = a.change(identity.Disable)
-		closed.Err = fmt.Errorf("%w: at the end of closing the account is %s", targets.ErrConflict, cmp.Or(closed.Seen, "not seen"))
+		closed.fail(a.change(identity.Disable), fmt.Errorf("%w: at the end of closing the account is %s",
+			targets.ErrConflict, cmp.Or(closed.Seen, "not seen")))
 		return closed
 	}
-	closed.Proven = closed.Why == ""
+	closed.Proven = closed.Why == "" && closed.Err == nil
 	if grace := a.Policy.DeleteAfter; grace > 0 && closed.Seen != apply.SeenGone && !a.Link.Disabled.IsZero() {
 		closed.Delete = a.Link.Disabled.Add(grace)
 	}

@@ -26,7 +26,7 @@ import (
 var (
 	alice  = identity.PersonID{Directory: "corp", Anchor: "a"}
 	month  = 30 * 24 * time.Hour
-	all    = identity.Capabilities{Disable: true, Delete: true, Revoke: true, Entitlements: true, Update: true}
+	all    = identity.Capabilities{Disable: true, Delete: true, Entitlements: true, Update: true}
 	strict = sweep.Policy{Action: sweep.ActionDisable, Revoke: true, Strip: true}
 )
 
@@ -119,14 +119,14 @@ func TestClose(t *testing.T) {
 		err      error
 	}{
 		{
-			"disable, revoke, strip",
+			"disable, end sessions, strip",
 			[]identity.Account{active("g")},
 			identity.LinkActive,
 			time.Time{},
 			strict, all, nil,
-			"disable 1, revoke 1, update 1", "inactive", "", nil,
+			"disable 1, sessions 1, update 1", "inactive", "", nil,
 		},
-		{"nothing to strip", []identity.Account{active()}, identity.LinkActive, time.Time{}, strict, all, nil, "disable 1, revoke 1", "inactive", "", nil},
+		{"nothing to strip", []identity.Account{active()}, identity.LinkActive, time.Time{}, strict, all, nil, "disable 1, sessions 1", "inactive", "", nil},
 		{"disable alone", []identity.Account{active("g")}, identity.LinkActive, time.Time{}, sweep.Policy{Action: sweep.ActionDisable}, all, nil, "disable 1", "inactive", "", nil},
 		{
 			"what the target cannot do is left out",
@@ -135,7 +135,7 @@ func TestClose(t *testing.T) {
 			time.Time{},
 			strict,
 			identity.Capabilities{Disable: true},
-			nil,
+			func(a *applytest.Target) { a.Steps() },
 			"disable 1", "inactive", "", nil,
 		},
 		{"gone already", nil, identity.LinkActive, time.Time{}, strict, all, nil, "", "gone", "", nil},
@@ -145,7 +145,7 @@ func TestClose(t *testing.T) {
 			identity.LinkActive,
 			time.Time{},
 			remove, all, nil,
-			"disable 1, revoke 1, update 1, delete 1", "gone", "", nil,
+			"disable 1, sessions 1, update 1, delete 1", "gone", "", nil,
 		},
 		{
 			"a target that can only delete",
@@ -153,7 +153,7 @@ func TestClose(t *testing.T) {
 			identity.LinkActive,
 			time.Time{},
 			remove,
-			identity.Capabilities{Delete: true, Revoke: true, Entitlements: true},
+			identity.Capabilities{Delete: true, Entitlements: true},
 			nil, "delete 1", "gone", "", nil,
 		},
 		{"and is not asked to", []identity.Account{active()}, identity.LinkActive, time.Time{}, strict, identity.Capabilities{Delete: true}, nil, "", "", identity.Disable, rejected},
@@ -166,12 +166,13 @@ func TestClose(t *testing.T) {
 			func(a *applytest.Target) { a.Always("disable", applytest.Answer{Hollow: true}) }, "disable 1", "", identity.Disable, conflict,
 		},
 		{
-			"R8: disabled, not revoked",
-			[]identity.Account{active()},
+			"R8 R9: disabled, sessions not ended; the rest is taken",
+			[]identity.Account{active("g")},
 			identity.LinkActive,
 			time.Time{},
 			strict, all,
-			func(a *applytest.Target) { a.Always("revoke", applytest.Answer{Err: rejected}) }, "disable 1, revoke 1", "", identity.Revoke, rejected,
+			func(a *applytest.Target) { a.Always("sessions", applytest.Answer{Err: rejected}) },
+			"disable 1, sessions 1, update 1", "inactive", identity.Finish, rejected,
 		},
 		{
 			"R8: its entitlements stay",
@@ -179,7 +180,7 @@ func TestClose(t *testing.T) {
 			identity.LinkActive,
 			time.Time{},
 			strict, all,
-			func(a *applytest.Target) { a.Always("update", applytest.Answer{Hollow: true}) }, "disable 1, revoke 1, update 1", "", identity.Strip, conflict,
+			func(a *applytest.Target) { a.Always("update", applytest.Answer{Hollow: true}) }, "disable 1, sessions 1, update 1", "inactive", identity.Strip, conflict,
 		},
 		{
 			"R8: it is still there after the delete",
@@ -187,28 +188,28 @@ func TestClose(t *testing.T) {
 			identity.LinkActive,
 			time.Time{},
 			remove, all,
-			func(a *applytest.Target) { a.Always("delete", applytest.Answer{Hollow: true}) }, "disable 1, revoke 1, delete 1", "", identity.Delete, conflict,
+			func(a *applytest.Target) { a.Always("delete", applytest.Answer{Hollow: true}) }, "disable 1, sessions 1, delete 1", "", identity.Delete, conflict,
 		},
 
-		{"on record as closed: the rest is taken", []identity.Account{inactive("g")}, identity.LinkDisabled, before, strict, all, nil, "revoke 1, update 1", "inactive", "", nil},
-		{"on record as closed: whether sessions ended is not known", []identity.Account{inactive()}, identity.LinkDisabled, before, strict, all, nil, "revoke 1", "inactive", "", nil},
+		{"on record as closed: the rest is taken", []identity.Account{inactive("g")}, identity.LinkDisabled, before, strict, all, nil, "sessions 1, update 1", "inactive", "", nil},
+		{"on record as closed: whether sessions ended is not known", []identity.Account{inactive()}, identity.LinkDisabled, before, strict, all, nil, "sessions 1", "inactive", "", nil},
 		{
 			"on record as closed, with no sessions to end: only read",
 			[]identity.Account{inactive()},
 			identity.LinkDisabled, before, strict,
 			identity.Capabilities{Disable: true, Entitlements: true},
-			nil, "", "inactive", "", nil,
+			func(a *applytest.Target) { a.Steps() }, "", "inactive", "", nil,
 		},
 		{"on record as closed, and gone", nil, identity.LinkDisabled, before, strict, all, nil, "", "gone", "", nil},
-		{"R11: on record as closed, and open again", []identity.Account{active()}, identity.LinkDisabled, before, strict, all, nil, "disable 1, revoke 1", "inactive", "", nil},
+		{"R11: on record as closed, and open again", []identity.Account{active()}, identity.LinkDisabled, before, strict, all, nil, "disable 1, sessions 1", "inactive", "", nil},
 		{
 			"on record as closed, and nobody answers",
 			[]identity.Account{inactive()},
 			identity.LinkDisabled, before, strict, all,
 			func(a *applytest.Target) { a.Always("account", applytest.Answer{Err: targets.ErrUnavailable}) }, "", "", identity.Disable, targets.ErrUnavailable,
 		},
-		{"R10: closed by us, to be deleted", []identity.Account{inactive()}, identity.LinkDisabled, before, remove, all, nil, "revoke 1, delete 1", "gone", "", nil},
-		{"R10: closed by somebody else, not deleted", []identity.Account{inactive()}, identity.LinkDisabled, time.Time{}, remove, all, nil, "revoke 1", "inactive", "", nil},
+		{"R10: closed by us, to be deleted", []identity.Account{inactive()}, identity.LinkDisabled, before, remove, all, nil, "sessions 1, delete 1", "gone", "", nil},
+		{"R10: closed by somebody else, not deleted", []identity.Account{inactive()}, identity.LinkDisabled, time.Time{}, remove, all, nil, "sessions 1", "inactive", "", nil},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -239,8 +240,8 @@ func TestAnInterruptedCloseIsFinishedByTheNext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := newDesk(t, active("g"))
 		a := d.leaver(strict, identity.LinkActive, time.Time{})
-		d.app.Script("revoke", applytest.Answer{Err: targets.ErrRejected})
-		if closed := sweep.Close(t.Context(), d.x, d.p, a); closed.Proven || d.writes() != "disable 1, revoke 1" {
+		d.app.Script("sessions", applytest.Answer{Err: targets.ErrRejected})
+		if closed := sweep.Close(t.Context(), d.x, d.p, a); closed.Proven || d.writes() != "disable 1, sessions 1, update 1" {
 			t.Fatalf("%+v", closed)
 		}
 		if err := d.ledger.View(t.Context(), func(r *state.Reader) (err error) {
@@ -249,7 +250,7 @@ func TestAnInterruptedCloseIsFinishedByTheNext(t *testing.T) {
 		}); err != nil {
 			t.Fatal(err)
 		}
-		if closed := sweep.Close(t.Context(), d.x, d.p, a); !closed.Proven || d.writes() != "revoke 1, update 1" {
+		if closed := sweep.Close(t.Context(), d.x, d.p, a); !closed.Proven || d.writes() != "sessions 1" {
 			t.Fatalf("%+v", closed)
 		}
 		if now, _ := d.app.Get("1"); now.Active || len(now.Entitlements) > 0 {

@@ -34,14 +34,14 @@ func TestR05ClosingFollowsThePerson(t *testing.T) {
 		stranger bool // account 1 stays as it is
 	}{
 		{"the identifier is a stranger's, and nobody else is there", []identity.Account{stranger}, "", "", new(*apply.IdentityError), true, true},
-		{"the identifier is a stranger's, the person's account has another", []identity.Account{stranger, theirs}, "disable 9, revoke 9", "9", nil, false, true},
-		{"gone, and there under another identifier", []identity.Account{theirs}, "disable 9, revoke 9", "9", nil, false, false},
+		{"the identifier is a stranger's, the person's account has another", []identity.Account{stranger, theirs}, "disable 9, sessions 9", "9", nil, false, true},
+		{"gone, and there under another identifier", []identity.Account{theirs}, "disable 9, sessions 9", "9", nil, false, false},
 		{"there under another identifier, and closed", []identity.Account{closedBefore}, "", "", nil, false, false},
 		{"gone, and made anew by sign-in", []identity.Account{unmarked}, "", "", new(*apply.SecondError), true, false},
-		{"closed, with a second account", []identity.Account{active(), second}, "disable 1, revoke 1", "", new(*apply.SecondError), true, false},
-		{"closed, with a second account that nothing marks", []identity.Account{active(), {ID: "9", UserName: "alice", Active: true}}, "disable 1, revoke 1", "", new(*apply.SecondError), true, false},
-		{"closed, with a second account that is closed", []identity.Account{active(), closedBefore}, "disable 1, revoke 1", "", nil, false, false},
-		{"closed, and the login is another's too", []identity.Account{active(), {ID: "9", UserName: "alice", ExternalID: "z", Active: true}}, "disable 1, revoke 1", "", nil, false, false},
+		{"closed, with a second account", []identity.Account{active(), second}, "disable 1, sessions 1", "", new(*apply.SecondError), true, false},
+		{"closed, with a second account that nothing marks", []identity.Account{active(), {ID: "9", UserName: "alice", Active: true}}, "disable 1, sessions 1", "", new(*apply.SecondError), true, false},
+		{"closed, with a second account that is closed", []identity.Account{active(), closedBefore}, "disable 1, sessions 1", "", nil, false, false},
+		{"closed, and the login is another's too", []identity.Account{active(), {ID: "9", UserName: "alice", ExternalID: "z", Active: true}}, "disable 1, sessions 1", "", nil, false, false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -149,7 +149,7 @@ func TestR08WhatIsHiddenIsSentAndNotProven(t *testing.T) {
 	d.app.HideEntitlements()
 	a := d.leaver(strict, identity.LinkActive, time.Time{})
 	closed := sweep.Close(t.Context(), d.x, d.p, a)
-	if !closed.Proven || d.writes() != "disable 1, revoke 1" {
+	if !closed.Proven || d.writes() != "disable 1, sessions 1" {
 		t.Errorf("nothing was granted, so nothing is to be taken back: %+v", closed)
 	}
 	a.Link.Entitlements = identity.NamedEntitlements("g")
@@ -158,7 +158,7 @@ func TestR08WhatIsHiddenIsSentAndNotProven(t *testing.T) {
 	if closed.Proven || closed.Err != nil || closed.Seen != "inactive" || !strings.Contains(closed.Why, "sent, not provable") || len(closed.Taken) != 1 {
 		t.Errorf("%+v", closed)
 	}
-	if got := d.writes(); got != "disable 1, revoke 1, update 1" {
+	if got := d.writes(); got != "disable 1, sessions 1, update 1" {
 		t.Errorf("writes %q", got)
 	}
 }

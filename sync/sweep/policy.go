@@ -17,7 +17,7 @@ const (
 // A Policy is a target's `leaver` block.
 type Policy struct {
 	Action      Action
-	Revoke      bool          // end sessions and tokens where the target can
+	Revoke      bool          // also the closing steps that end what somebody who is signed in has
 	Strip       bool          // take every entitlement away
 	DeleteAfter time.Duration // grace between the proven disable and the delete; 0 for never
 }

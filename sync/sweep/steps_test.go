@@ -392,24 +392,29 @@ func TestR10GraceBeginsAnewForWhatWasEnabledAgain(t *testing.T) {
 	}
 }
 
+// ended is that sessions were ended, which nothing shows.
+var ended = state.Finish{Name: "sessions", Status: state.FinishSent, At: noon}
+
 // R17: whether sessions were ended cannot be read, so it is remembered: of an account that stays inactive they are
 // ended once, whatever else keeps its step open.
 func TestR17SessionsAreEndedOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		for _, c := range []struct {
-			name    string
-			there   identity.Account
-			revoked bool
-			writes  string
+			name   string
+			there  identity.Account
+			ended  bool
+			writes string
 		}{
-			{"the first attempt", active(), false, "disable 1, revoke 1"},
-			{"inactive, and nobody ended them", inactive(), false, "revoke 1"},
+			{"the first attempt", active(), false, "disable 1, sessions 1"},
+			{"inactive, and nobody ended them", inactive(), false, "sessions 1"},
 			{"inactive, and they were ended", inactive(), true, ""},
-			{"enabled since they were ended", active(), true, "disable 1, revoke 1"},
+			{"enabled since they were ended", active(), true, "disable 1, sessions 1"},
 		} {
 			d := newDesk(t, c.there)
 			a := d.leaver(sweep.Policy{Action: sweep.ActionDisable, Revoke: true}, identity.LinkActive, time.Time{})
-			a.Revoked = c.revoked
+			if c.ended {
+				a.Finishes = []state.Finish{ended}
+			}
 			if closed := sweep.Close(t.Context(), d.x, d.p, a); closed.Err != nil || !closed.Proven {
 				t.Errorf("%s: %+v", c.name, closed)
 			}
@@ -424,16 +429,18 @@ func TestR17SessionsAreEndedOnce(t *testing.T) {
 func TestR17ThatSessionsWereEndedIsRemembered(t *testing.T) {
 	r := newRound(t)
 	r.step(open("1", 0))
-	r.target.closed["1"] = sweep.Closed{Err: errors.New("a second account"), Ops: []identity.Op{identity.Disable, identity.Revoke}}
+	r.target.closed["1"] = sweep.Closed{Err: errors.New("a second account"), Finishes: []state.Finish{ended}}
 	r.drain(sweep.Selection{})
-	if r.stepOf("1").Revoked.IsZero() {
+	if len(r.stepOf("1").Finishes) != 1 {
 		t.Error("it is forgotten")
 	}
-	r.step(closed("2", noon, noon, time.Time{}))
+	two := closed("2", noon, noon, time.Time{})
+	two.Finishes = []state.Finish{ended}
+	r.step(two)
 	r.target.seen["2"] = "active"
 	r.target.closed["2"] = sweep.Closed{Err: targets.ErrUnavailable}
 	r.drain(sweep.Selection{})
-	if !r.stepOf("2").Revoked.IsZero() {
+	if len(r.stepOf("2").Finishes) > 0 {
 		t.Error("it counts for the sessions of an account that was enabled again")
 	}
 }

@@ -522,7 +522,7 @@ func (s *Sweeper) await(ctx context.Context, b *batch, person identity.PersonID)
 // account is what the closer is asked to close.
 func (t task) account(policy Policy) Account {
 	return Account{
-		Change: t.leaver().Change(""), Link: t.link, Policy: policy.Closing(), Revoked: !t.step.Revoked.IsZero(), Refused: t.refused,
+		Change: t.leaver().Change(""), Link: t.link, Policy: policy.Closing(), Finishes: t.step.Finishes, Refused: t.refused,
 	}
 }
 

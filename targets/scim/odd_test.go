@@ -148,7 +148,7 @@ func TestRequestsAreNamed(t *testing.T) {
 	delta := identity.Delta{Attributes: []identity.AttributeChange{{Path: "displayName", After: identity.Text("X")}}}
 	for name, do := range map[string]func() (targets.Receipt, error){
 		"disable": func() (targets.Receipt, error) { return target.Disable(t.Context(), have) },
-		"enable":  func() (targets.Receipt, error) { return target.Enable(t.Context(), have) },
+		"enable":  func() (targets.Receipt, error) { return target.Enable(t.Context(), have, nil) },
 		"update": func() (targets.Receipt, error) {
 			_, r, err := target.Update(t.Context(), have, delta)
 			return r, err

@@ -320,7 +320,7 @@ func (t *pass) update(ctx context.Context, have identity.Account, delta identity
 	return a, receipt, err
 }
 
-func (t *pass) Enable(ctx context.Context, have identity.Account) (targets.Receipt, error) {
+func (t *pass) Enable(ctx context.Context, have identity.Account, _ map[string]string) (targets.Receipt, error) {
 	return t.activate(ctx, have, true, "enable")
 }
 
@@ -342,10 +342,8 @@ func (t *pass) activate(ctx context.Context, have identity.Account, active bool,
 	return targets.Receipt{RequestID: id}, err
 }
 
-// Revoke does nothing: SCIM has no sessions, and Capabilities says so.
-func (t *pass) Revoke(context.Context, identity.Account) (targets.Receipt, error) {
-	return targets.Receipt{}, nil
-}
+// Closing is nothing more: SCIM has no sessions, nor a place for leavers.
+func (t *pass) Closing() []targets.Step { return nil }
 
 func (t *pass) Delete(ctx context.Context, have identity.Account) (targets.Receipt, error) {
 	if !t.deletes() {

@@ -59,6 +59,7 @@ func Run(t *testing.T, setup func(t *testing.T) *Harness) {
 		{"an update sets and clears", updateSetsAndClears},
 		{"R12 what is not managed stays", unmanagedStays},
 		{"R8 disable and enable can be repeated and read back", disableEnable},
+		{"R8 closing steps can be repeated, read back and undone", closingSteps},
 		{"delete can be repeated", deleteRepeats},
 		{"what is gone is gone", gone},
 		{"find by name, whatever its letters", find},
@@ -276,13 +277,110 @@ func disableEnable(t *testing.T, h *Harness) {
 		t.Error("the list does not show the disabled account as such")
 	}
 	for range 2 {
-		if _, err := target.Enable(t.Context(), a); err != nil {
+		if _, err := target.Enable(t.Context(), a, nil); err != nil {
 			t.Fatal(err)
 		}
 		if seen, _ := h.Look(t, a.ID); !seen.Active || !read(t, target, a.ID).Active {
 			t.Fatal("enabled, and not seen active")
 		}
 	}
+}
+
+// closingSteps: each does what it says, however often; none opens the account, changes whose it is or undoes another; what
+// they kept makes it what it was.
+func closingSteps(t *testing.T, h *Harness) {
+	target := begin(t, h.Open(t))
+	want := h.Want(1)
+	a := create(t, target, want)
+	for range 2 { // whoever returned may leave again
+		kept := finish(t, h, target, a)
+		for range 2 {
+			if _, err := target.Enable(t.Context(), read(t, target, a.ID), kept); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if seen, ok := h.Look(t, a.ID); !ok || !seen.Active {
+			t.Fatalf("enabled, and seen %+v, %v", seen, ok)
+		}
+		covered(t, want, read(t, target, a.ID))
+		for _, step := range possible(t, target) {
+			if step.Left != nil && kept[step.Name] != "" && left(t, step, a) == "" {
+				t.Errorf("%s kept %q, and enabling the account did not undo it", step.Name, kept[step.Name])
+			}
+		}
+	}
+	if finish(t, h, target, a); len(possible(t, target)) > 0 {
+		if _, err := target.Enable(t.Context(), read(t, target, a.ID), nil); err != nil || !read(t, target, a.ID).Active {
+			t.Errorf("enabled without what was kept: %v", err)
+		}
+	}
+}
+
+// finish disables an account and takes every closing step, and returns what they kept.
+func finish(t *testing.T, h *Harness, target targets.Pass, a identity.Account) map[string]string {
+	t.Helper()
+	if _, err := target.Disable(t.Context(), a); err != nil {
+		t.Fatal(err)
+	}
+	kept := map[string]string{}
+	for _, step := range possible(t, target) {
+		for range 2 {
+			more, _, err := step.Do(t.Context(), read(t, target, a.ID))
+			if err != nil {
+				t.Fatalf("%s: %v", step.Name, err)
+			}
+			if had := kept[step.Name]; more != "" && had != "" && more != had {
+				t.Errorf("%s kept %q and, repeated, %q", step.Name, had, more)
+			} else if more != "" {
+				kept[step.Name] = more
+			}
+		}
+		now := read(t, target, a.ID)
+		if seen, ok := h.Look(t, a.ID); !ok || seen.Active || now.Active {
+			t.Fatalf("after %s it is seen %+v, %v", step.Name, seen, ok)
+		}
+		if now.UserName != a.UserName || now.ExternalID != a.ExternalID {
+			t.Errorf("after %s it is %q, %q, want %q, %q", step.Name, now.UserName, now.ExternalID, a.UserName, a.ExternalID)
+		}
+	}
+	for _, step := range possible(t, target) {
+		if step.Left == nil {
+			continue
+		}
+		if text := left(t, step, read(t, target, a.ID)); text != "" {
+			t.Errorf("%s is done, and left is %s", step.Name, text)
+		}
+	}
+	return kept
+}
+
+func left(t *testing.T, step targets.Step, a identity.Account) string {
+	t.Helper()
+	text, err := step.Left(t.Context(), a)
+	if err != nil {
+		t.Fatalf("what is left of %s: %v", step.Name, err)
+	}
+	return text
+}
+
+// possible are the closing steps that can be taken. Each has a name of its own; those that are impossible say why.
+func possible(t *testing.T, target targets.Pass) (steps []targets.Step) {
+	t.Helper()
+	named := map[string]bool{}
+	for _, step := range target.Closing() {
+		switch {
+		case step.Name == "" || named[step.Name]:
+			t.Fatalf("a closing step is named %q", step.Name)
+		case step.Impossible != "" && (step.Do != nil || step.Left != nil):
+			t.Errorf("%s is impossible, and can be done", step.Name)
+		case step.Impossible == "" && step.Do == nil:
+			t.Errorf("%s cannot be done, and does not say why", step.Name)
+		case step.Impossible == "":
+			steps = append(steps, step)
+		}
+		named[step.Name] = true
+	}
+	return steps
 }
 
 func deleteRepeats(t *testing.T, h *Harness) {
@@ -320,8 +418,16 @@ func gone(t *testing.T, h *Harness) {
 	if _, err := target.Disable(t.Context(), a); !errors.Is(err, targets.ErrNotFound) {
 		t.Errorf("disabling it: %v", err)
 	}
-	if _, err := target.Revoke(t.Context(), a); err != nil && !errors.Is(err, targets.ErrNotFound) {
-		t.Errorf("revoking: %v", err)
+	for _, step := range possible(t, target) {
+		if _, _, err := step.Do(t.Context(), a); !errors.Is(err, targets.ErrNotFound) {
+			t.Errorf("%s of it: %v", step.Name, err)
+		}
+		if step.Left == nil {
+			continue
+		}
+		if left, err := step.Left(t.Context(), a); !errors.Is(err, targets.ErrNotFound) {
+			t.Errorf("what is left of %s: %q, %v", step.Name, left, err)
+		}
 	}
 	_, _, err := target.Update(t.Context(), a, identity.Delta{Attributes: []identity.AttributeChange{change(h.Text, a.Get(h.Text), identity.Text("x"))}})
 	if !errors.Is(err, targets.ErrNotFound) {
@@ -457,8 +563,13 @@ func beginLists(t *testing.T, h *Harness) {
 	if _, err := target.Disable(t.Context(), read(t, target, a.ID)); err != nil || read(t, target, a.ID).Active {
 		t.Errorf("disabled: %v", err)
 	}
+	for _, step := range possible(t, target) {
+		if _, _, err := step.Do(t.Context(), a); err != nil {
+			t.Errorf("%s: %v", step.Name, err)
+		}
+	}
 	if n := h.Lists() - before; n > 0 {
-		t.Errorf("beginning and disabling listed something %d times", n)
+		t.Errorf("beginning and closing listed something %d times", n)
 	}
 }
 

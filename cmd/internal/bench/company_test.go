@@ -192,7 +192,7 @@ func (a *application) Date() (said, came time.Time) { return time.Now(), time.No
 
 // Capabilities implements targets.Pass.
 func (a *application) Capabilities() identity.Capabilities {
-	return identity.Capabilities{Disable: true, Delete: true, Revoke: true, Update: true}
+	return identity.Capabilities{Disable: true, Delete: true, Update: true}
 }
 
 // Accounts implements targets.Pass. Nothing is written while it is listed.
@@ -288,7 +288,7 @@ func (a *application) Update(
 }
 
 // Enable implements targets.Pass.
-func (a *application) Enable(_ context.Context, have identity.Account) (targets.Receipt, error) {
+func (a *application) Enable(_ context.Context, have identity.Account, _ map[string]string) (targets.Receipt, error) {
 	return a.activate(have.ID, true)
 }
 
@@ -312,11 +312,13 @@ func (a *application) activate(id identity.AccountID, active bool) (targets.Rece
 	return a.receipt(), nil
 }
 
-// Revoke implements targets.Pass.
-func (a *application) Revoke(context.Context, identity.Account) (targets.Receipt, error) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	return a.receipt(), nil
+// Closing implements targets.Pass: sessions are ended, and nobody sees it.
+func (a *application) Closing() []targets.Step {
+	return []targets.Step{{Name: "sessions", Revokes: true, Do: func(context.Context, identity.Account) (string, targets.Receipt, error) {
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		return "", a.receipt(), nil
+	}}}
 }
 
 // Delete implements targets.Pass.

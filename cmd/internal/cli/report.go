@@ -21,7 +21,7 @@ const (
 
 // opOrder is how summaries list operations: what takes access away first, as a pass runs them.
 var opOrder = []identity.Op{
-	identity.Disable, identity.Revoke, identity.Strip, identity.Delete, identity.Link, identity.Enable, identity.Create, identity.Update,
+	identity.Disable, identity.Finish, identity.Strip, identity.Delete, identity.Link, identity.Enable, identity.Create, identity.Update,
 }
 
 // heldShown is how many people of a hold are named; `holds --json` has them all.
@@ -122,7 +122,7 @@ func (s step) takes(c control.Change) bool {
 func (s step) ops() string {
 	var ops []string
 	for _, c := range s {
-		ops = append(ops, c.Op)
+		ops = append(ops, strings.TrimSpace(c.Op+" "+c.Step))
 	}
 	return strings.Join(ops, ", ")
 }

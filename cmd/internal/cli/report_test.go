@@ -19,10 +19,10 @@ func TestPlanReadsLikeAPlan(t *testing.T) {
 	const ou = "ou=sales,dc=example,dc=org"
 	report := control.Report{
 		Outcome: control.Failed, Facts: control.Facts{Absent: 1, Waiting: map[string]int{"held": 7, "disputed": 1, "expression": 0}},
-		By: control.Origin{Daemon: 4711, Config: "/etc/dirsweep/config.hcl"}, Observed: map[string]int{"disable": 1, "create": 3}, Digest: "72973296d4fe5c6e", Counts: map[string]int{"disable": 1, "revoke": 1, "create": 1, "update": 1},
+		By: control.Origin{Daemon: 4711, Config: "/etc/dirsweep/config.hcl"}, Observed: map[string]int{"disable": 1, "create": 3}, Digest: "72973296d4fe5c6e", Counts: map[string]int{"disable": 1, "finish": 1, "create": 1, "update": 1},
 		Changes: []control.Change{
 			{Op: "disable", Target: "wiki", Person: "corp/1", Name: "ann", Account: "7", UserName: "ann", Container: ou, Cause: "deleted", Rule: "config.hcl:31"},
-			{Op: "revoke", Target: "wiki", Person: "corp/1", Name: "ann", Account: "7", UserName: "ann", Container: ou, Cause: "deleted", Rule: "config.hcl:31"},
+			{Op: "finish", Step: "sessions", Target: "wiki", Person: "corp/1", Name: "ann", Account: "7", UserName: "ann", Container: ou, Cause: "deleted", Rule: "config.hcl:31"},
 			{
 				Op: "create", Target: "chat", Person: "corp/2", Name: "bob", UserName: "bob@example.org", Container: ou, Cause: "joined", Rule: "config.hcl:44",
 				Attributes: []control.Attribute{{Path: "userName", After: raw(`"bob@example.org"`)}, {Path: "title", After: raw(`"Lead\u001b[31m"`)}},
@@ -43,8 +43,8 @@ func TestPlanReadsLikeAPlan(t *testing.T) {
 		Targets:  []control.Part{{Name: "wiki"}, {Name: "chat"}, {Name: "hr", Mode: "observe"}, {Name: "crm", Error: "crm: 401: the target refused our credentials", At: "config.hcl:60"}},
 	}
 	want := `wiki
-  - disable, revoke  ann (ou=sales,dc=example,dc=org)  deleted, config.hcl:31
-  ~ update           cyd, cyd�[2J  changed, config.hcl:35
+  - disable, finish sessions  ann (ou=sales,dc=example,dc=org)  deleted, config.hcl:31
+  ~ update                    cyd, cyd�[2J  changed, config.hcl:35
       displayName  "Cyd A" -> "Cyd B"
       title        "x" -> (cleared)
       grant wiki-admins
@@ -62,7 +62,7 @@ chat
 ! disputed: wiki: dan: two people fit
 
 ! target crm skipped: 401: the target refused our credentials (config.hcl:60)
-Plan: 1 to disable, 1 to revoke, 1 to create, 1 to update. Waits for you: 1 disputed, 7 held. Failed: 1 source or target.
+Plan: 1 to disable, 1 to finish, 1 to create, 1 to update. Waits for you: 1 disputed, 7 held. Failed: 1 source or target.
 Observe mode (hr), nothing is written. Would disable 1, create 3.
 digest 72973296d4fe5c6e
 by the daemon (pid 4711), with its config /etc/dirsweep/config.hcl

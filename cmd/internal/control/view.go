@@ -49,6 +49,7 @@ type Origin struct {
 // A Change is one step on one account.
 type Change struct {
 	Op         string      `json:"op"`
+	Step       string      `json:"step,omitempty"` // of the op finish: the closing step's name
 	Target     string      `json:"target"`
 	Person     string      `json:"person,omitempty"` // source/anchor
 	Name       string      `json:"name"`
@@ -362,7 +363,7 @@ func viewPart(p reconcile.Part) Part { return Part{Name: p.Name, Count: p.Count,
 
 func viewChange(c identity.Change) Change {
 	return Change{
-		Op: string(c.Op), Target: c.Target, Person: viewPerson(c.Person), Name: c.Name, Container: c.Container,
+		Op: string(c.Op), Step: c.Step, Target: c.Target, Person: viewPerson(c.Person), Name: c.Name, Container: c.Container,
 		Account: string(c.Account), UserName: c.UserName, Cause: string(c.Cause), Rule: c.Rule,
 		Attributes: views(c.Delta.Attributes, func(a identity.AttributeChange) Attribute {
 			return Attribute{Path: a.Path, Before: viewValue(a.Before), After: viewValue(a.After)}

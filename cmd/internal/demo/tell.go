@@ -93,7 +93,7 @@ func (t *teller) done(r reconcile.Report, target string) string {
 		}
 	}
 	var done []string
-	for _, op := range []identity.Op{identity.Link, identity.Create, identity.Update, identity.Enable, identity.Disable, identity.Strip, identity.Revoke, identity.Delete} {
+	for _, op := range []identity.Op{identity.Link, identity.Create, identity.Update, identity.Enable, identity.Disable, identity.Finish, identity.Strip, identity.Delete} {
 		if counts[op] > 0 {
 			done = append(done, fmt.Sprintf("%s %d", op, counts[op]))
 		}

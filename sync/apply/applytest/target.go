@@ -40,6 +40,8 @@ type Target struct {
 	groups   []identity.Entitlement
 	refuses  map[string]string
 	ignores  map[string]bool
+	steps    []targets.Step
+	undone   []map[string]string
 	pace     func(context.Context) error
 }
 
@@ -51,12 +53,13 @@ var (
 // New returns a target that can do everything and holds accounts.
 func New(accounts ...identity.Account) *Target {
 	t := &Target{
-		caps:     identity.Capabilities{Disable: true, Delete: true, Revoke: true, Entitlements: true, Update: true},
+		caps:     identity.Capabilities{Disable: true, Delete: true, Entitlements: true, Update: true},
 		accounts: map[identity.AccountID]identity.Account{}, script: map[string][]Answer{}, always: map[string]Answer{}, next: 100,
 	}
 	for _, a := range accounts {
 		t.accounts[a.ID] = a
 	}
+	t.steps = []targets.Step{t.Sessions()}
 	return t
 }
 
@@ -367,9 +370,19 @@ func (t *Target) changed(id identity.AccountID, d identity.Delta) (now identity.
 	return now, r, nil
 }
 
-// Enable makes an account active.
-func (t *Target) Enable(ctx context.Context, have identity.Account) (targets.Receipt, error) {
-	return t.one(ctx, "enable", have, func() error { return t.activate(have.ID, true) })
+// Enable makes an account active. What it was given to undo, Undone tells.
+func (t *Target) Enable(ctx context.Context, have identity.Account, kept map[string]string) (targets.Receipt, error) {
+	return t.one(ctx, "enable", have, func() error {
+		t.undone = append(t.undone, maps.Clone(kept))
+		return t.activate(have.ID, true)
+	})
+}
+
+// Undone is what each Enable was given to undo.
+func (t *Target) Undone() []map[string]string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.undone
 }
 
 // Disable makes an account inactive.
@@ -377,10 +390,60 @@ func (t *Target) Disable(ctx context.Context, have identity.Account) (targets.Re
 	return t.one(ctx, "disable", have, func() error { return t.activate(have.ID, false) })
 }
 
-// Revoke has nothing to end.
-func (t *Target) Revoke(ctx context.Context, have identity.Account) (targets.Receipt, error) {
-	return t.one(ctx, "revoke", have, func() error { return nil })
+// Steps sets the closing steps; without it there is one that ends sessions, which nobody sees: Sessions.
+func (t *Target) Steps(steps ...targets.Step) { t.steps = steps }
+
+// Closing are what Steps set.
+func (t *Target) Closing() []targets.Step { return t.steps }
+
+// Sessions is a closing step whose call is scripted as its name: nothing shows whether it is done.
+func (t *Target) Sessions() targets.Step {
+	return targets.Step{Name: "sessions", Revokes: true, Do: func(ctx context.Context, have identity.Account) (string, targets.Receipt, error) {
+		r, err := t.one(ctx, "sessions", have, func() error {
+			_, err := t.kept(have.ID)
+			return err
+		})
+		return "", r, err
+	}}
 }
+
+// Shown is a closing step that sets an attribute of the name to done, shows that, and keeps what it was before. Its
+// calls are scripted as "do NAME" and "left NAME".
+func (t *Target) Shown(name string) targets.Step {
+	return targets.Step{
+		Name: name,
+		Left: func(ctx context.Context, have identity.Account) (left string, err error) {
+			err = t.call(ctx, "left "+name, string(have.ID), func() error {
+				now, err := t.held(have.ID)
+				if now.Get(name) != done {
+					left = name + " is not done"
+				}
+				return err
+			})
+			return left, err
+		},
+		Do: func(ctx context.Context, have identity.Account) (before string, r targets.Receipt, err error) {
+			r, err = t.one(ctx, "do "+name, have, func() error {
+				now, err := t.kept(have.ID)
+				if err != nil || now.Get(name) == done {
+					return err
+				}
+				before = now.Get(name).Text()
+				now.Attributes = maps.Clone(now.Attributes)
+				if now.Attributes == nil {
+					now.Attributes = map[string]identity.Value{}
+				}
+				now.Attributes[name] = done
+				t.accounts[have.ID] = now
+				return nil
+			})
+			return before, r, err
+		},
+	}
+}
+
+// done is the value of the attribute that a closing step has set.
+const done identity.Value = `"done"`
 
 // Delete removes an account.
 func (t *Target) Delete(ctx context.Context, have identity.Account) (targets.Receipt, error) {

@@ -56,7 +56,7 @@ func (t target) Close() error { return nil }
 
 // Capabilities are everything.
 func (t target) Capabilities() identity.Capabilities {
-	return identity.Capabilities{Disable: true, Delete: true, Revoke: true, Entitlements: t.app.n == chat, Update: true}
+	return identity.Capabilities{Disable: true, Delete: true, Entitlements: t.app.n == chat, Update: true}
 }
 
 // Accounts implements targets.Pass.
@@ -144,7 +144,7 @@ func (t target) Update(ctx context.Context, have identity.Account, d identity.De
 }
 
 // Enable implements targets.Pass.
-func (t target) Enable(ctx context.Context, have identity.Account) (r targets.Receipt, err error) {
+func (t target) Enable(ctx context.Context, have identity.Account, _ map[string]string) (r targets.Receipt, err error) {
 	return r, t.call(ctx, identity.Enable, have.ID, func() error { return t.app.activate(have.ID, true) })
 }
 
@@ -153,9 +153,14 @@ func (t target) Disable(ctx context.Context, have identity.Account) (r targets.R
 	return r, t.call(ctx, identity.Disable, have.ID, func() error { return t.app.activate(have.ID, false) })
 }
 
-// Revoke implements targets.Pass.
-func (t target) Revoke(ctx context.Context, have identity.Account) (r targets.Receipt, err error) {
-	return r, t.call(ctx, identity.Revoke, have.ID, func() error { return t.app.revoke(have.ID) })
+// Closing implements targets.Pass: sessions are ended, and nobody sees it.
+func (t target) Closing() []targets.Step {
+	return []targets.Step{{
+		Name: "sessions", Revokes: true,
+		Do: func(ctx context.Context, have identity.Account) (kept string, r targets.Receipt, err error) {
+			return "", r, t.call(ctx, identity.Finish, have.ID, func() error { return t.app.endSessions(have.ID) })
+		},
+	}}
 }
 
 // Delete implements targets.Pass.

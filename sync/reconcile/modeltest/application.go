@@ -273,12 +273,12 @@ func (a *application) activate(id identity.AccountID, active bool) error {
 	return nil
 }
 
-func (a *application) revoke(id identity.AccountID) error {
+func (a *application) endSessions(id identity.AccountID) error {
 	held, ok := a.accounts[id]
 	if !ok {
 		return gone(id)
 	}
-	a.record(write{op: identity.Revoke, owner: held.owner, id: id, before: copied(held.Account)})
+	a.record(write{op: identity.Finish, owner: held.owner, id: id, before: copied(held.Account)})
 	return nil
 }
 

@@ -92,7 +92,7 @@ func (w *world) judgeShown(t int, shown []identity.Change) {
 // closes reports whether a write is a part of closing an account: an update that only takes away may be.
 func (one write) closes() bool {
 	switch one.op {
-	case identity.Disable, identity.Revoke, identity.Delete:
+	case identity.Disable, identity.Finish, identity.Delete:
 		return true
 	case identity.Update:
 		return len(one.delta.Attributes)+len(one.delta.Grant) == 0
