@@ -3,6 +3,7 @@ package audit
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"time"
 	"unicode/utf8"
 
@@ -30,6 +31,12 @@ func line(r Record) (line []byte, hash string, err error) {
 	}
 	r.Shortened = fmt.Sprintf("before and after: %s", omitted(r.Before, r.After))
 	r.Before, r.After = nil, nil
+	line, hash, err = seal(r)
+	if err != nil || len(line) <= MaxRecord {
+		return line, hash, err
+	}
+	r.Shortened = fmt.Sprintf("%s; %d closing steps", r.Shortened, len(r.Steps))
+	r.Steps = nil
 	return seal(r)
 }
 
@@ -42,12 +49,23 @@ func bounded(r Record) Record {
 		*text = shorten(*text)
 	}
 	for _, at := range []*time.Time{&r.At, &r.Left, &r.Noticed} {
-		if year := at.Year(); year < 1 || year > 9999 {
-			*at = time.Unix(0, 0).UTC()
-		}
+		*at = boundedTime(*at)
 	}
 	r.Before, r.After = boundedValues(r.Before), boundedValues(r.After)
+	r.Steps = slices.Clone(r.Steps)
+	for i := range r.Steps {
+		s := &r.Steps[i]
+		s.Name, s.Outcome, s.Why, s.At = shorten(s.Name), shorten(s.Outcome), shorten(s.Why), boundedTime(s.At)
+	}
 	return r
+}
+
+// boundedTime is a time that JSON can hold.
+func boundedTime(at time.Time) time.Time {
+	if year := at.Year(); year < 1 || year > 9999 {
+		return time.Unix(0, 0).UTC()
+	}
+	return at
 }
 
 func boundedValues(values Values) Values {

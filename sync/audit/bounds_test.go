@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -72,6 +73,18 @@ func TestR18LongValuesBecomeLengthAndHash(t *testing.T) {
 				return r.Name == "alice" && r.Before == nil && r.After == nil && strings.HasPrefix(r.Shortened, "before and after: 200 and 200 attributes, ")
 			},
 		},
+		"many closing steps that fail at length": {
+			audit.Record{Name: "alice", Error: control, Steps: slices.Repeat([]audit.Step{{Name: "move", Why: control}}, 40)},
+			func(r audit.Record) bool {
+				return r.Name == "alice" && r.Steps == nil && strings.HasSuffix(r.Shortened, "; 40 closing steps")
+			},
+		},
+		"a closing step that fails at length": {
+			audit.Record{Steps: []audit.Step{{Name: "move", Outcome: "failed", Why: control}}},
+			func(r audit.Record) bool {
+				return r.Steps[0].Name == "move" && strings.Contains(r.Steps[0].Why, "… (1500000 bytes, SHA-256 ")
+			},
+		},
 		"a long path": {
 			audit.Record{After: audit.Values{strings.Repeat("p", 5000): "true"}},
 			func(r audit.Record) bool {
@@ -125,6 +138,10 @@ func TestR18NoRecordIsTooLarge(t *testing.T) {
 			return identity.Value(text.Draw(t, "raw"))
 		}), 0, 40)
 		r.Before, r.After = values.Draw(t, "before"), values.Draw(t, "after")
+		steps := rapid.Custom(func(t *rapid.T) audit.Step {
+			return audit.Step{Name: text.Draw(t, "step"), Outcome: text.Draw(t, "outcome"), Why: text.Draw(t, "why")}
+		})
+		r.Steps = rapid.SliceOfN(steps, 0, 40).Draw(t, "steps")
 		r.Left = time.Date(rapid.IntRange(-1, 20000).Draw(t, "year"), 1, 1, 0, 0, 0, 0, time.UTC)
 		head, err := trail.Append(t.Context(), r)
 		if err != nil {

@@ -121,6 +121,7 @@ type Record struct {
 	Seen      string    `json:"seen,omitempty"`      // what the read-back saw
 	Actor     string    `json:"actor,omitempty"`     // who ordered it, where that was a human
 	Note      string    `json:"note,omitempty"`
+	Steps     []Step    `json:"steps,omitempty"`     // of Leaver and Closed: the account's closing steps, as they stand
 	Upto      uint64    `json:"upto,omitempty"`      // of Prune and Restart: the last record that is no longer here
 	Count     int       `json:"count,omitempty"`     // of Case and Restored: how many records; of Prune: how many files
 	Digest    string    `json:"digest,omitempty"`    // of Case: HashOf its records; of Prune and Restart: the hash of the record Upto
@@ -128,6 +129,14 @@ type Record struct {
 	Shortened string    `json:"shortened,omitempty"` // what was left out because the record would have been too large
 	Prev      string    `json:"prev"`                // the hash of the record before, "" in the first
 	Hash      string    `json:"hash,omitempty"`      // SHA-256 in hex over the line without this member
+}
+
+// A Step is how one of the application's own closing steps stands on a leaver's account.
+type Step struct {
+	Name    string    `json:"name"`
+	Outcome string    `json:"outcome"` // a state.FinishStatus: "proven", "sent", "impossible" or "failed"
+	At      time.Time `json:"at"`      // of Outcome
+	Why     string    `json:"why,omitempty"`
 }
 
 // About reports whether who names the person of the record: their identity or anchor, name, DN, or the user name of the

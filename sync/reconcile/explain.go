@@ -24,8 +24,10 @@ type Explanation struct {
 	InScope bool
 	Because string // the config line or the source's word that decides
 	Changes []identity.Change
-	Held    string // why a change would wait, "" where none would
-	History []audit.Record
+	// Impossible are the closing steps about which nothing can be done, with the reason, where the account is to be closed.
+	Impossible []string
+	Held       string // why a change would wait, "" where none would
+	History    []audit.Record
 }
 
 // Explain says, target by target, how things stand for one person: what the source says, whether they are in scope and
@@ -97,6 +99,9 @@ func (r *run) explain(s *side, link *state.Link, x *Explanation) {
 		if c.Person == x.Person {
 			x.Changes = append(x.Changes, c)
 		}
+	}
+	if slices.ContainsFunc(x.Changes, func(c identity.Change) bool { return c.Op.Sweeps() }) {
+		x.Impossible = s.cannot
 	}
 	for _, h := range r.book.Noted() {
 		if slices.ContainsFunc(h.Members, func(m identity.Member) bool { return m.Person == x.Person && m.Target == s.Name }) {

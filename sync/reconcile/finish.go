@@ -41,7 +41,7 @@ func (r *run) finish(ctx context.Context) error {
 		if s.view.Skip {
 			continue
 		}
-		part := Part{Name: s.Name, Observe: s.Observe}
+		part := Part{Name: s.Name, Observe: s.Observe, Impossible: s.cannot}
 		if s.survey != nil {
 			part.Count, part.Orphans = s.survey.Count, s.survey.Orphans()
 			more := s.survey.Unlisted()

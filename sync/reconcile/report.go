@@ -55,6 +55,8 @@ type Part struct {
 	// Unlisted is how many accounts a pass that wrote made, or would have made, that its plan does not list.
 	Unlisted int
 	Observe  bool // of a target: nothing is written there
+	// Impossible are the closing steps of a target with leavers about which nothing can be done, with the reason.
+	Impossible []string
 }
 
 // A Failure is a change that did not succeed.

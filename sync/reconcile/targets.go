@@ -32,6 +32,7 @@ type side struct {
 	watched  []people.Leaver            // would be closed, were the target not in observe mode
 	changes  []identity.Change          // what is planned: closings, then the survey's
 	delayed  map[identity.PersonID]bool // left alone in this pass
+	cannot   []string                   // closing steps about which nothing can be done
 
 	mu       sync.Mutex // guards what follows
 	err      error
@@ -156,7 +157,13 @@ func (s *side) planned(changes []identity.Change) {
 // planClosings adds what closing accounts takes to the plan.
 func (s *side) planClosings(lists ...[]people.Leaver) {
 	for _, out := range slices.Concat(lists...) {
-		s.changes = append(s.changes, s.Closing(out).Changes(s.app)...)
+		account := s.Closing(out)
+		s.changes = append(s.changes, account.Changes(s.app)...)
+		for _, step := range account.Impossible(s.app) {
+			if !slices.Contains(s.cannot, step) {
+				s.cannot = append(s.cannot, step)
+			}
+		}
 	}
 }
 

@@ -90,7 +90,7 @@ func (a *app) printRecord(line []byte, person string, begin time.Time) error {
 		a.printf("%s\n", line)
 		return nil
 	}
-	did := strings.TrimSpace(strings.Join([]string{string(r.Kind), r.Op}, " "))
+	did := strings.TrimSpace(strings.Join([]string{string(r.Kind), r.Op, r.Step}, " "))
 	words := []string{clock(r.At), fmt.Sprintf("#%d", r.Seq), did, r.Target, first(r.Name, r.UserName, r.Person), r.Outcome, r.Seen, r.Cause}
 	if values := changed(r); values != "" {
 		words = append(words, values)

@@ -240,6 +240,9 @@ func (a *app) printEvidence(e evidence.Evidence, answer evidenceAnswer) {
 			took = seconds(account.Took) + " after " + leaving(account) + ", " + seconds(account.Ours) + " of them dirsweep's"
 		}
 		a.printf("  %s\n", clean(strings.Join(nonEmpty(account.Target, account.UserName, account.Words(), took, account.Error), "  ")))
+		for _, step := range account.Steps {
+			a.printf("    %-12s %s  %s\n", clean(step.Name), clock(step.At), clean(evidence.StepWords(step)))
+		}
 	}
 	if !answer.Proven {
 		a.printf("%s not every account was proven closed.\n", a.style.warn("!"))

@@ -58,6 +58,7 @@ func (a *app) printExplanations(list []control.Explanation) {
 			{"account", account},
 			{"situation", strings.TrimSuffix(e.Situation+because(e.Why), ": ")},
 			{"held", e.Held},
+			{"impossible", strings.Join(e.Impossible, "; ")},
 		})
 		a.printExplained(e)
 	}
@@ -93,7 +94,7 @@ func (a *app) printExplained(e control.Explanation) {
 		if i == 0 {
 			word = "history"
 		}
-		text := strings.Join(strings.Fields(strings.Join([]string{clock(h.At), first(h.Op, h.Kind), h.Outcome, h.Error}, " ")), " ")
+		text := strings.Join(strings.Fields(strings.Join([]string{clock(h.At), first(h.Op, h.Kind), h.Step, h.Outcome, h.Error}, " ")), " ")
 		if cause := why(control.Change{Cause: h.Cause, Rule: h.Rule}); cause != "" {
 			text += " (" + cause + ")"
 		}

@@ -58,6 +58,9 @@ func rows(r control.Report) (out []planRow) {
 			row.Status = "observed"
 		}
 		n := len(out)
+		if c.Step != "" {
+			row.What = "step " + c.Step
+		}
 		for _, at := range c.Attributes {
 			line := row
 			line.What, line.Before, line.After = at.Path, value(at.Before, ""), value(at.After, "")

@@ -69,6 +69,9 @@ func (a *app) printTarget(r control.Report, target string) {
 	for _, s := range steps {
 		a.printStep("", s, wide)
 	}
+	for _, why := range impossible(r, target) {
+		a.printf("  %s cannot be done for leavers: %s\n", a.style.warn("!"), clean(why))
+	}
 	if n := unlisted(r, target); n > 0 {
 		a.printf("  … and %d more creations, not listed here: the audit trail tells of each (`dirsweep audit show`)\n", n)
 	}
@@ -83,6 +86,16 @@ func unlisted(r control.Report, target string) int {
 		}
 	}
 	return 0
+}
+
+// impossible are the closing steps of a target about which nothing can be done.
+func impossible(r control.Report, target string) []string {
+	for _, part := range r.Targets {
+		if part.Name == target {
+			return part.Impossible
+		}
+	}
+	return nil
 }
 
 // modeOf is what has to be said beside a target's name.
@@ -422,6 +435,8 @@ func counted(counts map[string]int, t tense) string {
 	for _, op := range opOrder {
 		switch n := counts[string(op)]; {
 		case n <= 0:
+		case op == identity.Finish:
+			parts = append(parts, count(n, "closing step", "closing steps"))
 		case t == planned:
 			parts = append(parts, fmt.Sprintf("%d to %s", n, op))
 		default:

@@ -40,7 +40,7 @@ func TestPlanReadsLikeAPlan(t *testing.T) {
 			People: []control.HeldPerson{{UserName: "p1"}, {UserName: "p2"}, {UserName: "p3"}, {UserName: "p4"}, {UserName: "p5"}, {UserName: "p6"}, {Name: "p7"}},
 		}},
 		Findings: []control.Finding{{Kind: "disputed", Subject: "wiki: dan", Detail: "two people fit"}},
-		Targets:  []control.Part{{Name: "wiki"}, {Name: "chat"}, {Name: "hr", Mode: "observe"}, {Name: "crm", Error: "crm: 401: the target refused our credentials", At: "config.hcl:60"}},
+		Targets:  []control.Part{{Name: "wiki", Impossible: []string{"tickets: they live for 10 h"}}, {Name: "chat"}, {Name: "hr", Mode: "observe"}, {Name: "crm", Error: "crm: 401: the target refused our credentials", At: "config.hcl:60"}},
 	}
 	want := `wiki
   - disable, finish sessions  ann (ou=sales,dc=example,dc=org)  deleted, config.hcl:31
@@ -49,6 +49,7 @@ func TestPlanReadsLikeAPlan(t *testing.T) {
       title        "x" -> (cleared)
       grant wiki-admins
       withdraw wiki-readers
+  ! cannot be done for leavers: tickets: they live for 10 h
 
 chat
   + create  bob@example.org, bob (ou=sales,dc=example,dc=org)  joined, config.hcl:44
@@ -62,7 +63,7 @@ chat
 ! disputed: wiki: dan: two people fit
 
 ! target crm skipped: 401: the target refused our credentials (config.hcl:60)
-Plan: 1 to disable, 1 to finish, 1 to create, 1 to update. Waits for you: 1 disputed, 7 held. Failed: 1 source or target.
+Plan: 1 to disable, 1 closing step, 1 to create, 1 to update. Waits for you: 1 disputed, 7 held. Failed: 1 source or target.
 Observe mode (hr), nothing is written. Would disable 1, create 3.
 digest 72973296d4fe5c6e
 by the daemon (pid 4711), with its config /etc/dirsweep/config.hcl

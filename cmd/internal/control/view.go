@@ -79,6 +79,8 @@ type Part struct {
 	At    string `json:"at,omitempty"`    // the config line
 	// Unlisted is how many accounts a pass made that Changes does not list; the trail tells of each.
 	Unlisted int `json:"unlisted,omitempty"`
+	// Impossible are the closing steps of a target with leavers about which nothing can be done, with the reason.
+	Impossible []string `json:"impossible,omitempty"`
 }
 
 // A Failure is a change that did not succeed.
@@ -270,8 +272,10 @@ type Explanation struct {
 	Situation string   `json:"situation,omitempty"`
 	Why       string   `json:"why,omitempty"`
 	Changes   []Change `json:"changes"`
-	Held      string   `json:"held,omitempty"`
-	History   []Event  `json:"history"`
+	// Impossible are the closing steps about which nothing can be done, with the reason.
+	Impossible []string `json:"impossible,omitempty"`
+	Held       string   `json:"held,omitempty"`
+	History    []Event  `json:"history"`
 }
 
 // An Event is one audit record, shortened.
@@ -279,6 +283,7 @@ type Event struct {
 	At      time.Time `json:"at"`
 	Kind    string    `json:"kind"`
 	Op      string    `json:"op,omitempty"`
+	Step    string    `json:"step,omitempty"` // of the op finish
 	Cause   string    `json:"cause,omitempty"`
 	Rule    string    `json:"rule,omitempty"`
 	Target  string    `json:"target,omitempty"`
@@ -351,7 +356,7 @@ func viewPerson(id identity.PersonID) string {
 
 func viewTarget(p reconcile.Part) Part {
 	part := viewPart(p)
-	part.Unlisted = p.Unlisted
+	part.Unlisted, part.Impossible = p.Unlisted, p.Impossible
 	part.Mode = "enforce"
 	if p.Observe {
 		part.Mode = "observe"
@@ -437,13 +442,13 @@ func viewExplanation(e reconcile.Explanation) Explanation {
 	return Explanation{
 		Person: viewPerson(e.Person), Name: e.Name, DN: e.DN, Where: e.Where, Target: e.Target, InScope: e.InScope, Because: e.Because,
 		Account: string(e.Account), UserName: e.UserName, Situation: string(e.Situation), Why: e.Why, Held: e.Held,
-		Changes: views(e.Changes, viewChange), History: views(e.History, viewEvent),
+		Changes: views(e.Changes, viewChange), Impossible: e.Impossible, History: views(e.History, viewEvent),
 	}
 }
 
 func viewEvent(r audit.Record) Event {
 	return Event{
-		At: r.At, Kind: string(r.Kind), Op: r.Op, Cause: r.Cause, Rule: r.Rule, Target: r.Target, Outcome: r.Outcome, Error: r.Error,
+		At: r.At, Kind: string(r.Kind), Op: r.Op, Step: r.Step, Cause: r.Cause, Rule: r.Rule, Target: r.Target, Outcome: r.Outcome, Error: r.Error,
 		Actor: r.Actor, Note: r.Note,
 	}
 }

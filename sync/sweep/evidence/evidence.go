@@ -62,6 +62,7 @@ type Account struct {
 	Attempts  int                `json:"attempts"`        //
 	Error     string             `json:"error,omitempty"` // of the last attempt, or what it waits for
 	RequestID string             `json:"requestId,omitempty"`
+	Steps     []audit.Step       `json:"steps,omitempty"` // what closing took beside, in the order in which it was done
 }
 
 // Withdrawn is the status of an account that was not closed because the person returned or was released before.
@@ -109,6 +110,9 @@ func Record(c state.Case, s state.Step) audit.Record {
 	if s.Status == state.StepProven {
 		r.Kind = audit.Closed
 	}
+	for _, f := range s.Finishes {
+		r.Steps = append(r.Steps, audit.Step{Name: f.Name, Outcome: string(f.Status), At: f.At.UTC(), Why: f.Why})
+	}
 	// A time of leaving that is not before the noticing is no word of the directory's: it was unknown, or the account
 	// was enabled again.
 	r.Noticed = cmp.Or(s.Noticed, c.Noticed, s.Left).UTC()
@@ -136,6 +140,9 @@ func derive(records []audit.Record) (e Evidence, sealed *audit.Record, err error
 		}
 		if proven := r.Outcome == string(state.StepProven); proven != (r.Kind == audit.Closed) {
 			return e, nil, invalid("record %d says %s of an account that is %s", r.Seq, r.Kind, r.Outcome)
+		}
+		if i := slices.IndexFunc(r.Steps, isFailed); i >= 0 && r.Kind == audit.Closed {
+			return e, nil, invalid("record %d says %s of an account whose step %s failed", r.Seq, r.Kind, r.Steps[i].Name)
 		}
 		left, noticed := e.Left, e.Noticed
 		e = Evidence{
@@ -173,6 +180,7 @@ func account(r audit.Record) Account {
 	a := Account{
 		Target: r.Target, Account: identity.AccountID(r.Account), UserName: r.UserName, Status: state.StepStatus(r.Outcome), Seen: r.Seen,
 		Rule: r.Rule, Left: r.Left, Noticed: r.Noticed, At: r.At, Attempts: r.Attempts, Error: r.Error, RequestID: r.RequestID,
+		Steps: r.Steps,
 	}
 	if r.Kind == audit.Closed {
 		a.Closed = r.At
@@ -183,6 +191,20 @@ func account(r audit.Record) Account {
 		}
 	}
 	return a
+}
+
+func isFailed(s audit.Step) bool { return s.Outcome == string(state.FinishFailed) }
+
+// StepWords say how a closing step stands: "proven", "sent, not provable", "impossible: Kerberos tickets live for 10 h".
+func StepWords(s audit.Step) string {
+	words := s.Outcome
+	if words == string(state.FinishSent) {
+		words = "sent, not provable"
+	}
+	if s.Why != "" {
+		words += ": " + s.Why
+	}
+	return words
 }
 
 // seconds has milliseconds, as many as a clock is worth.

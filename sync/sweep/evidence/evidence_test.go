@@ -100,6 +100,11 @@ func closedCase() state.Case {
 			{
 				Target: "wiki", Account: "1", UserName: "alice", Status: state.StepProven, Seen: "inactive", At: at(2), Left: at(-3), Attempts: 2,
 				Rule: "config.hcl:31",
+				Finishes: []state.Finish{
+					{Name: "sessions", Status: state.FinishSent, At: at(1)},
+					{Name: "move", Status: state.FinishProven, At: at(2)},
+					{Name: "tickets", Status: state.FinishImpossible, At: at(1), Why: "Kerberos tickets live for up to 10 h"},
+				},
 			},
 		},
 	}
@@ -166,6 +171,11 @@ func TestR19AFileHasThreeInstants(t *testing.T) {
 			{
 				Target: "wiki", Account: "1", UserName: "alice", Status: state.StepProven, Seen: "inactive", Rule: "config.hcl:31", Left: at(-3),
 				Noticed: at(0), Closed: at(2), Took: 300, Ours: 120, At: at(2), Attempts: 2,
+				Steps: []audit.Step{
+					{Name: "sessions", Outcome: "sent", At: at(1)},
+					{Name: "move", Outcome: "proven", At: at(2)},
+					{Name: "tickets", Outcome: "impossible", At: at(1), Why: "Kerberos tickets live for up to 10 h"},
+				},
 			},
 		},
 		Records: e.Records, Key: e.Key, Signature: e.Signature,
@@ -262,6 +272,62 @@ func TestEveryStatusIsTold(t *testing.T) {
 				t.Errorf("told %v", o.told)
 			}
 		})
+	}
+}
+
+// R8: each closing step is told with its instant and how it stands: what the application does not show is sent and not
+// provable, what nothing can be done about says why. They are what the records say, and no account is called proven
+// closed of which one failed.
+func TestR08ClosingStepsAreTold(t *testing.T) {
+	o := newOffice(t)
+	o.happened()
+	_, e, raw := o.write(closedCase())
+	var words []string
+	for _, s := range e.Accounts[1].Steps {
+		words = append(words, fmt.Sprintf("%s at %s: %s", s.Name, s.At.Format("04:05"), evidence.StepWords(s)))
+	}
+	want := []string{
+		"sessions at 01:00: sent, not provable", "move at 02:00: proven",
+		"tickets at 01:00: impossible: Kerberos tickets live for up to 10 h",
+	}
+	if diff := cmp.Diff(want, words); diff != "" {
+		t.Errorf("the steps (-want +got):\n%s", diff)
+	}
+	forged := e
+	forged.Accounts = slices.Clone(e.Accounts)
+	forged.Accounts[1].Steps = slices.Clone(e.Accounts[1].Steps)
+	forged.Accounts[1].Steps[0].Outcome = "proven"
+	for name, file := range map[string][]byte{
+		"edited":     bytes.Replace(raw, []byte(`"outcome": "sent"`), []byte(`"outcome": "proven"`), 1),
+		"and signed": insider(t, o).sign(forged),
+	} {
+		if _, err := evidence.Verify(bytes.NewReader(file)); !errors.Is(err, evidence.ErrInvalid) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	failed := closedCase()
+	failed.Steps[1].Finishes[1].Status = state.FinishFailed
+	if _, err := o.folder.Write(t.Context(), failed); !errors.Is(err, evidence.ErrInvalid) {
+		t.Errorf("proven closed, and a step failed: %v", err)
+	}
+}
+
+// An open case that is printed tells how its closing steps stand by then, though nothing else of it is new.
+func TestWhatAStepCameToIsTold(t *testing.T) {
+	o := newOffice(t)
+	kase := closedCase()
+	kase.Steps = kase.Steps[1:]
+	step := &kase.Steps[0]
+	step.Status, step.Seen, step.At, kase.Closed = state.StepOpen, "", at(0), time.Time{}
+	for _, status := range []state.FinishStatus{state.FinishFailed, state.FinishProven} {
+		step.Finishes = []state.Finish{{Name: "move", Status: status, At: at(1)}}
+		raw, err := o.folder.Draft(t.Context(), kase, at(5))
+		o.must(err)
+		e, err := evidence.Verify(bytes.NewReader(raw))
+		o.must(err)
+		if got := e.Accounts[0].Steps[0].Outcome; got != string(status) {
+			t.Errorf("it says %s, and it is %s", got, status)
+		}
 	}
 }
 

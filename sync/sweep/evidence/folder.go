@@ -10,6 +10,7 @@ import (
 	"iter"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"sync"
@@ -190,8 +191,7 @@ func lacking(c state.Case, lines []audit.Line) (untold []audit.Record) {
 	for _, s := range c.Steps {
 		want := Record(c, s)
 		account := [2]string{want.Target, want.Account}
-		told := last[account]
-		if told.Kind != want.Kind || told.Outcome != want.Outcome || told.Seen != want.Seen || told.Cause != want.Cause || !told.At.Equal(want.At) {
+		if !tells(last[account], want) {
 			untold = append(untold, want)
 		}
 		delete(last, account)
@@ -204,6 +204,17 @@ func lacking(c state.Case, lines []audit.Line) (untold []audit.Record) {
 		}
 	}
 	return untold
+}
+
+// tells reports whether a record says of an account all that another does.
+func tells(told, want audit.Record) bool {
+	return told.Kind == want.Kind && told.Outcome == want.Outcome && told.Seen == want.Seen && told.Cause == want.Cause &&
+		told.At.Equal(want.At) && slices.EqualFunc(told.Steps, want.Steps, sameStep)
+}
+
+// sameStep compares two closing steps, but for what records may have no room for.
+func sameStep(a, b audit.Step) bool {
+	return a.Name == b.Name && a.Outcome == b.Outcome && a.At.Equal(b.At)
 }
 
 // slack is how long before a case was opened a record about the person may still be part of it: the order that opened
@@ -315,7 +326,7 @@ func (f *Folder) place(c state.Case, lines []audit.Line) (path string, written b
 		switch {
 		case errors.Is(err, fs.ErrNotExist):
 			return path, false, nil
-		case err == nil && slices.Equal(known.Accounts, now.Accounts):
+		case err == nil && reflect.DeepEqual(known.Accounts, now.Accounts):
 			return path, true, nil
 		case err != nil && !errors.Is(err, ErrInvalid):
 			return "", false, err
