@@ -102,16 +102,6 @@ type Receipt struct {
 	Refused   []Refusal // attributes that were left out, sorted by path
 }
 
-// A Step is one thing that closing an account takes beside refusing sign-in, taking entitlements away and deleting:
-// ending sessions, a random password, a move to where leavers are kept.
-type Step struct {
-	Name       string
-	Revokes    bool
-	Impossible string
-	Left       func(ctx context.Context, have identity.Account) (left string, err error)
-	Do         func(ctx context.Context, have identity.Account) (kept string, r Receipt, err error)
-}
-
 // A Refusal is one attribute that an application does not take, while it takes the rest of a change.
 type Refusal struct {
 	Path string // as in the delta
@@ -220,6 +210,12 @@ type Spec interface {
 	Correlate() []string
 	// Open makes the target. It touches no network: connections are made when they are first needed.
 	Open(need Need) (Target, error)
+}
+
+// A Normaliser is a Spec of which values that are spelled differently may be the same: names of entries in a directory.
+type Normaliser interface {
+	// Normal is the one spelling of a value at a path. It is applied to what is mapped; accounts that are read have it.
+	Normal(path string, v identity.Value) identity.Value
 }
 
 // Need is what a config wants of a target.

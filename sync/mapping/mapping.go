@@ -41,6 +41,8 @@ type TargetExpressions struct {
 	Scope        hcl.Expression
 	Account      hcl.Expression // an object: path = expression
 	Entitlements hcl.Expression
+	// Normal spells a value of a path as the target does; nil for as it is.
+	Normal func(path string, v identity.Value) identity.Value
 }
 
 // Logins tells unique_login what is taken on the target.
@@ -143,6 +145,7 @@ type Target struct {
 	scope        *expression
 	attributes   []*expression // sorted by path
 	entitlements *expression
+	normal       func(path string, v identity.Value) identity.Value
 
 	print, scopePrint uint64 // asked for with every account of a pass
 }
@@ -152,7 +155,10 @@ type Target struct {
 // hold every mistake and warning found; the Target is usable where they hold no error.
 func CompileTarget(in TargetExpressions, schemas []Schema, env Env) (*Target, hcl.Diagnostics) {
 	u, diags := newUnit(schemas, env), hcl.Diagnostics(nil)
-	t := &Target{unit: u}
+	t := &Target{unit: u, normal: in.Normal}
+	if t.normal == nil {
+		t.normal = func(_ string, v identity.Value) identity.Value { return v }
+	}
 	if in.Scope != nil {
 		t.scope = u.compile("scope", in.Scope, wantFlag, &diags)
 	}
@@ -198,6 +204,7 @@ func (t *Target) Account(p identity.Person, login Logins) (identity.Account, err
 		if err != nil {
 			return identity.Account{}, err
 		}
+		v = t.normal(e.path, v)
 		switch e.path {
 		case "userName":
 			if a.UserName = v.Text(); a.UserName == "" {

@@ -3,12 +3,16 @@ package all
 
 import (
 	"github.com/dirsweep/dirsweep/targets"
+	"github.com/dirsweep/dirsweep/targets/activedirectory"
+	"github.com/dirsweep/dirsweep/targets/ldap"
 	"github.com/dirsweep/dirsweep/targets/scim"
 )
 
 // Kinds returns every kind of target, sorted by name.
 func Kinds() []targets.Kind {
 	return []targets.Kind{
+		activedirectory.Kind(),
+		ldap.Kind(),
 		scim.Kind(),
 	}
 }

@@ -2,7 +2,7 @@ target "ldap" "unix" {
   url           = "ldaps://ldap.example.org"      # the server that takes writes
   ca_file       = "ca.pem"
   bind_dn       = "cn=dirsweep-write,dc=example,dc=org"
-  bind_password = file("unix.password")
+  bind_password = env("UNIX_PASSWORD")
   base_dn       = "ou=accounts,dc=example,dc=org" # accounts are below it, and new ones directly in it
   profile       = "openldap"                      # 389, edirectory, freeipa, openldap, samba, shadow, or a list of them
   # object_classes   = ["inetOrgPerson", "posixAccount"]

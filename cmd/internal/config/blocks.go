@@ -159,9 +159,11 @@ func (l *loader) mapping(b *hcl.Block, r reader, t Target) *mapping.Target {
 		schemas = []mapping.Schema{{Open: true}}
 	}
 	account := r.expr("account")
-	m, diags := mapping.CompileTarget(mapping.TargetExpressions{
-		Scope: r.expr("scope"), Account: account, Entitlements: r.expr("entitlements"),
-	}, schemas, l.env())
+	expressions := mapping.TargetExpressions{Scope: r.expr("scope"), Account: account, Entitlements: r.expr("entitlements")}
+	if spec, ok := t.Spec.(targets.Normaliser); ok {
+		expressions.Normal = spec.Normal
+	}
+	m, diags := mapping.CompileTarget(expressions, schemas, l.env())
 	l.diags = append(l.diags, diags...)
 	if account == nil {
 		l.fail(b.DefRange, "No account", "Say what accounts look like: account = { userName = lower(person.uid) }.")

@@ -76,6 +76,7 @@ func TestTheSamplesMakeAConfig(t *testing.T) {
 			write(t, filepath.Join(dir, "ca.pem"), certificate(t))
 			t.Setenv("LDAP_PASSWORD", "hunter2")
 			t.Setenv("AD_PASSWORD", "hunter2")
+			t.Setenv("UNIX_PASSWORD", "hunter2")
 			cfg, err := config.Load(dir)
 			if err != nil {
 				t.Errorf("%s, %s: %v", source.Name, target.Name, err)

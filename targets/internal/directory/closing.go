@@ -178,7 +178,7 @@ func (p *pass) clearAll(ctx context.Context, s *ldapclient.Session, id identity.
 	had := map[string][]string{}
 	for _, attribute := range p.closing.clear {
 		if values := encoded(entry, attribute); len(values) > 0 {
-			had[attribute] = values
+			had[spelled(entry, attribute)] = values
 			request.Delete(spelled(entry, attribute), nil)
 		}
 	}
@@ -324,9 +324,4 @@ func (p *pass) moveBack(ctx context.Context, s *ldapclient.Session, id identity.
 		parent = p.bases[0]
 	}
 	return p.moveFree(ctx, s, entry, firstOf(was), parent)
-}
-
-// Revoke is replaced.
-func (p *pass) Revoke(context.Context, identity.Account) (targets.Receipt, error) {
-	return targets.Receipt{}, nil
 }

@@ -17,6 +17,11 @@ type door struct {
 	shut, release func(values []string) ([]string, error)
 }
 
+// shutting and releasing are what becomes of a door's values.
+func (d door) shutting(values []string) ([]string, error) { return d.shut(values) }
+
+func (d door) releasing(values []string) ([]string, error) { return d.release(values) }
+
 // A profile is a door with its name in the config.
 type profile struct {
 	name string

@@ -232,6 +232,8 @@ func (s *spec) Normal(path string, v identity.Value) identity.Value {
 	return v
 }
 
+var _ targets.Normaliser = (*spec)(nil)
+
 // Open implements targets.Spec.
 func (s *spec) Open(need targets.Need) (targets.Target, error) {
 	if need.Entitlements && s.groups == nil {

@@ -108,6 +108,15 @@ func (u *unit) spec(t testing.TB, lines ...string) targets.Spec {
 	return decode(t, u.kind(), text...)
 }
 
+// closing is a block that takes every step which the lab's schema allows.
+func (u *unit) closing(stamp string) []string {
+	lines := []string{"closing {", fmt.Sprintf("move_to = %q", u.leavers), fmt.Sprintf("stamp = %q", stamp), `clear = ["userCertificate"]`}
+	if u.domain {
+		lines = append(lines, "expire = true")
+	}
+	return append(lines, "}")
+}
+
 func decode(t testing.TB, kind targets.Kind, lines ...string) targets.Spec {
 	t.Helper()
 	file, diags := hclparse.NewParser().ParseHCL([]byte(strings.Join(lines, "\n")), "config.hcl")

@@ -92,6 +92,11 @@ func (t *target) resetPassword(ctx context.Context, s *ldapclient.Session, id id
 	if err := t.sendPassword(ctx, s, entry.DN, password); err != nil {
 		return t.guarded(ctx, s, entry.DN, err)
 	}
+	for _, d := range t.doors { // OpenLDAP takes an administrator's new password for the end of a lock
+		if err := t.swap(ctx, s, id, d, door.shutting); err != nil {
+			return err
+		}
+	}
 	now, err := t.entry(ctx, s, id, set)
 	if err != nil {
 		return err
@@ -120,5 +125,10 @@ func (t *target) sendPassword(ctx context.Context, s *ldapclient.Session, dn, pa
 		return err
 	}))
 	t.wroteOn(s)
+	if ldap.IsErrorWithCode(err, ldap.LDAPResultProtocolError) || ldap.IsErrorWithCode(err, ldap.LDAPResultConfidentialityRequired) {
+		request := ldap.NewModifyRequest(dn, nil) // a server that does not know it, or not over this connection
+		request.Replace("userPassword", []string{password})
+		return t.modify(ctx, s, request)
+	}
 	return err
 }

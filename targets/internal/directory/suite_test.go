@@ -23,7 +23,7 @@ func harness(t *testing.T, u *unit) *targettest.Harness {
 		u.group(t, name)
 	}
 	return &targettest.Harness{
-		Open: func(t *testing.T) targets.Target { return u.open(t) },
+		Open: func(t *testing.T) targets.Target { return u.open(t, u.closing("description")...) },
 		Intruder: func(t *testing.T) targets.Target {
 			lines := strings.Join(u.access, "\n")
 			wrong := &lab{domain: u.domain, lines: u.lines, mark: u.mark}
@@ -36,9 +36,9 @@ func harness(t *testing.T, u *unit) *targettest.Harness {
 		Meddle: func(t *testing.T, id identity.AccountID) func() bool {
 			dn := u.dn(t, id)
 			u.Set(t, dn, "postalCode", "10115")
-			u.Set(t, dn, "description", "by hand")
+			u.Set(t, dn, "street", "by hand")
 			return func() bool {
-				return u.one(t, dn, "postalCode") == "10115" && u.one(t, dn, "description") == "by hand"
+				return u.one(t, dn, "postalCode") == "10115" && u.one(t, dn, "street") == "by hand"
 			}
 		},
 	}

@@ -63,7 +63,7 @@ func (t *target) unique(ctx context.Context, s *ldapclient.Session, self identit
 		return nil
 	}
 	q := subtree("", anyOf(filters...), append([]string{t.id.name, "objectSid"}, single...)...)
-	for _, search := range []func(context.Context, *ldapclient.Session, ldapclient.Query) ([]*ldap.Entry, error){t.searchForest, t.searchRoots} {
+	for _, search := range []func(context.Context, *ldapclient.Session, ldapclient.Query) ([]*ldap.Entry, error){t.searchForest, t.searchPlaces} {
 		found, err := search(ctx, s, q)
 		if err != nil {
 			return err
@@ -78,9 +78,13 @@ func (t *target) unique(ctx context.Context, s *ldapclient.Session, self identit
 	return nil
 }
 
-func (t *target) searchRoots(ctx context.Context, s *ldapclient.Session, q ldapclient.Query) (found []*ldap.Entry, err error) {
-	for _, root := range t.roots(ctx, s) {
-		q.Base = root
+func (t *target) searchPlaces(ctx context.Context, s *ldapclient.Session, q ldapclient.Query) (found []*ldap.Entry, err error) {
+	places := t.places() // elsewhere in such a directory a name may be somebody else's, or the person's own
+	if t.domain {
+		places = t.roots(ctx, s)
+	}
+	for _, place := range places {
+		q.Base = place
 		result, err := s.Search(ctx, q, 0, nil)
 		if err != nil {
 			return nil, err

@@ -420,14 +420,18 @@ func firstOf(dn string) string {
 	return strings.TrimRight(strings.TrimSuffix(dn, identity.ParentDN(dn)), ", ")
 }
 
-// Enable implements targets.Pass.
-func (p *pass) Enable(ctx context.Context, have identity.Account) (targets.Receipt, error) {
-	return p.turn(ctx, have, "enable", func(d door, values []string) ([]string, error) { return d.release(values) })
+// Enable implements targets.Pass: what closing has changed is undone before the account is open.
+func (p *pass) Enable(ctx context.Context, have identity.Account, kept map[string]string) (targets.Receipt, error) {
+	err := p.with(ctx, func(s *ldapclient.Session) error { return p.reopen(ctx, s, have.ID, kept) })
+	if err != nil {
+		return targets.Receipt{}, fmt.Errorf("enable %s: %w", have.UserName, err)
+	}
+	return p.turn(ctx, have, "enable", door.releasing)
 }
 
 // Disable implements targets.Pass.
 func (p *pass) Disable(ctx context.Context, have identity.Account) (targets.Receipt, error) {
-	return p.turn(ctx, have, "disable", func(d door, values []string) ([]string, error) { return d.shut(values) })
+	return p.turn(ctx, have, "disable", door.shutting)
 }
 
 // turn shuts or opens every door of an account.

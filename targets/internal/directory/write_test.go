@@ -105,7 +105,7 @@ func TestR08WhoIsDisabledCannotSignIn(t *testing.T) {
 		}
 		same(t, "the account", before, u.everything(t, dn, but...))
 		same(t, "another account", neighbour, u.everything(t, u.dn(t, other.ID), but[1:]...))
-		if _, err := p.Enable(t.Context(), a); err != nil {
+		if _, err := p.Enable(t.Context(), a, nil); err != nil {
 			t.Fatal(err)
 		}
 		if !u.signsIn(t, dn, password) {
@@ -137,7 +137,7 @@ func TestD01OtherFlagsStay(t *testing.T) {
 		t.Fatal(err)
 	}
 	flags(closed, "a new password")
-	if _, err := p.Enable(t.Context(), a); err != nil {
+	if _, err := p.Enable(t.Context(), a, nil); err != nil {
 		t.Fatal(err)
 	}
 	flags(opened, "enable")
