@@ -6,6 +6,7 @@ import (
 	"crypto/tls"
 	"encoding/binary"
 	"fmt"
+	"os"
 	"testing"
 
 	"github.com/go-ldap/ldap/v3"
@@ -84,4 +85,28 @@ func (s *Server) Restore(t testing.TB, id, dn string) {
 		request.Replace("distinguishedName", []string{dn})
 		return c.Modify(request)
 	})
+}
+
+// Grant gives the reader rights on an entry and what is below it: each ace is one of a security descriptor (MS-DTYP 2.5.1.1)
+// without its account, such as "(A;CI;WP;;;" or "(OA;CI;CR;00299570-246d-11d0-a768-00aa006e0529;;".
+func (s *Server) Grant(t testing.TB, dn string, aces ...string) {
+	t.Helper()
+	raw := []byte(s.Values(t, "CN=dirsweep,CN=Users,"+baseDN, "objectSid")[0])
+	sid := "S-1-5"
+	for sub := raw[8:]; len(sub) > 0; sub = sub[4:] {
+		sid += fmt.Sprintf("-%d", binary.LittleEndian.Uint32(sub))
+	}
+	for _, ace := range aces {
+		ldaptest.Output(t, "grant "+ace, "samba-tool", "dsacl", "set", "-s", s.conf(), "-H", s.database(),
+			"--objectdn="+dn, "--sddl="+ace+sid+")")
+	}
+}
+
+// KeepDeleted turns the recycle bin on (MS-ADTS 3.1.1.8.1).
+func (s *Server) KeepDeleted(t testing.TB) {
+	t.Helper()
+	file := s.path("feature.ldif")
+	ldaptest.Check(t, "write LDIF", os.WriteFile(file, []byte("dn:\nchangetype: modify\nadd: enableOptionalFeature\n"+
+		"enableOptionalFeature: CN=Partitions,CN=Configuration,"+baseDN+":766ddcd8-acd0-445e-f3b9-a7f9b6744f2a\n"), 0o600))
+	ldaptest.Output(t, "turn the recycle bin on", "ldbmodify", "-H", s.database(), "--configfile="+s.conf(), file)
 }

@@ -9,7 +9,6 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"errors"
-	"fmt"
 	"math/big"
 	"slices"
 	"strings"
@@ -168,10 +167,7 @@ func TestD11TwoOfOneName(t *testing.T) {
 // shows it.
 func TestR08ALockThatNobodyHeeds(t *testing.T) {
 	s := slapdtest.Start(t, slapdtest.Options{})
-	l := slapd(t)
-	l.Editor, l.root = s.Editor, s.BaseDN()
-	l.access = []string{fmt.Sprintf("url = %q", s.URL()), fmt.Sprintf("bind_dn = %q", s.AdminDN()), fmt.Sprintf("bind_password = %q", s.Password())}
-	u := l.unit(t)
+	u := slapdLab(s).unit(t)
 	p := u.begun(t)
 	a := u.made(t, p, 1)
 	if _, err := p.Disable(t.Context(), a); err != nil {

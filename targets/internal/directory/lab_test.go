@@ -45,12 +45,15 @@ type unit struct {
 	prefix                string // logins are unique in a whole directory
 }
 
-func slapd(t testing.TB) *lab {
-	s := slapdtest.Start(t, slapdtest.Options{Locks: true})
+func slapd(t testing.TB) *lab { return slapdLab(slapdtest.Start(t, slapdtest.Options{Locks: true})) }
+
+// slapdLab writes as the administrator, to one server or more.
+func slapdLab(s *slapdtest.Server, more ...string) *lab {
 	return &lab{
 		Editor: s.Editor, url: s.URL(), root: s.BaseDN(), login: "uid", mark: "employeeNumber", id: "entryUUID", naming: "uid",
 		access: []string{
-			fmt.Sprintf("url = %q", s.URL()), fmt.Sprintf("bind_dn = %q", s.AdminDN()), fmt.Sprintf("bind_password = %q", s.Password()),
+			"url = [\"" + strings.Join(append([]string{s.URL()}, more...), `", "`) + "\"]", fmt.Sprintf("bind_dn = %q", s.AdminDN()),
+			fmt.Sprintf("bind_password = %q", s.Password()),
 		},
 		lines: []string{`profile = "openldap"`},
 	}
@@ -67,8 +70,9 @@ func dirsrv(t testing.TB) *lab {
 	}
 }
 
-func samba(t testing.TB) *lab {
-	s := sambatest.Start(t, sambatest.Options{})
+func samba(t testing.TB) *lab { return sambaLab(sambatest.Start(t, sambatest.Options{})) }
+
+func sambaLab(s *sambatest.Server) *lab {
 	return &lab{
 		Editor: s.Editor, url: s.URL(), root: s.BaseDN(), domain: true, login: "sAMAccountName", mark: "employeeID", id: "objectGUID", naming: "cn",
 		access: []string{
