@@ -127,10 +127,11 @@ func (p *pass) setting(name, attribute string, done func([]string) bool, to func
 			}
 			request := ldap.NewModifyRequest(entry.DN, nil)
 			request.Replace(attribute, to())
+			kept := remembered(map[string][]string{attribute: encoded(entry, attribute)})
 			if err := p.modify(ctx, s, request); err != nil {
-				return "", p.guarded(ctx, s, entry.DN, err)
+				return kept, p.guarded(ctx, s, entry.DN, err)
 			}
-			return remembered(map[string][]string{attribute: encoded(entry, attribute)})
+			return kept, nil
 		}),
 	}
 }
@@ -186,9 +187,9 @@ func (p *pass) clearAll(ctx context.Context, s *ldapclient.Session, id identity.
 		return "", nil
 	}
 	if err := p.modify(ctx, s, request); err != nil {
-		return "", p.guarded(ctx, s, entry.DN, err)
+		return remembered(had), p.guarded(ctx, s, entry.DN, err)
 	}
-	return remembered(had)
+	return remembered(had), nil
 }
 
 // spelled is an attribute's name as the server spells it, its options included.
@@ -218,12 +219,12 @@ func encoded(entry *ldap.Entry, name string) []string {
 // mostKept bounds what a step keeps, in bytes: what is more is not given back.
 const mostKept = 32 << 10
 
-func remembered(values map[string][]string) (string, error) {
+func remembered(values map[string][]string) string {
 	text, err := json.Marshal(values)
 	if err != nil || len(text) > mostKept {
-		return "", nil //nolint:nilerr // it is not given back then
+		return ""
 	}
-	return string(text), nil
+	return string(text)
 }
 
 func (p *pass) unmoved(ctx context.Context, s *ldapclient.Session, id identity.AccountID) (string, error) {
@@ -245,10 +246,7 @@ func (p *pass) moveAway(ctx context.Context, s *ldapclient.Session, id identity.
 		return "", fmt.Errorf("the right to delete the account, or what is below its container, is needed to move it; it may be protected "+
 			"from accidental deletion: %w", p.guarded(ctx, s, entry.DN, err))
 	}
-	if err != nil {
-		return "", err
-	}
-	return entry.DN, nil
+	return entry.DN, err // it may have been moved, and nobody heard of it
 }
 
 // moveFree moves an entry, with the next free one of a few names that are always the same for it.
