@@ -6,6 +6,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -276,23 +278,32 @@ func longer(rdn, more string) string {
 	return kind + "=" + ldap.EscapeDN(string(runes)+more)
 }
 
-// reopen undoes what the steps of closing kept something of.
+// reopen undoes what the steps of closing kept something of, where it is still as they left it.
 func (p *pass) reopen(ctx context.Context, s *ldapclient.Session, id identity.AccountID, kept map[string]string) error {
-	for _, step := range []string{"expire", "hide", "stamp", "clear"} {
+	nothing := func(values []string) bool { return len(values) == 0 }
+	for _, step := range []struct {
+		name string
+		left func(values []string) bool
+	}{{"expire", isPast}, {"hide", isTrue}, {"stamp", isStamped}, {"clear", nothing}} {
 		var values map[string][]string
-		if kept[step] == "" || json.Unmarshal([]byte(kept[step]), &values) != nil {
+		if kept[step.name] == "" || json.Unmarshal([]byte(kept[step.name]), &values) != nil {
 			continue
 		}
-		entry, err := p.entry(ctx, s, id, p.ask...)
+		entry, err := p.entry(ctx, s, id, slices.Sorted(maps.Keys(values))...)
 		if err != nil {
 			return err
 		}
 		request := ldap.NewModifyRequest(entry.DN, nil)
 		for attribute, list := range values {
-			request.Replace(attribute, decoded(list))
+			if step.left(valuesOf(entry, attribute)) {
+				request.Replace(attribute, decoded(list))
+			}
+		}
+		if len(request.Changes) == 0 {
+			continue // somebody has changed it since: it stays so
 		}
 		if err := p.modify(ctx, s, request); err != nil {
-			return fmt.Errorf("undo %s: %w", step, classed(err))
+			return fmt.Errorf("undo %s: %w", step.name, classed(err))
 		}
 	}
 	if kept[nameStep] == "" {

@@ -126,6 +126,23 @@ func accounts(t testing.TB, p *pass) func(yield func(identity.Account) bool) {
 	}
 }
 
+// TestClosingIsUndoneWhereItStillIs: what somebody has changed since stays as they left it.
+func TestClosingIsUndoneWhereItStillIs(t *testing.T) {
+	u := slapd(t).unit(t)
+	p := u.begun(t, u.closing("description")...)
+	a := u.made(t, p, 1)
+	u.Set(t, u.dn(t, a.ID), "description", "Fourth floor")
+	kept := u.close(t, p, a)
+	u.Set(t, u.dn(t, a.ID), "description", "On leave, says Ann")
+	u.Move(t, u.dn(t, a.ID), u.groups)
+	if _, err := p.Enable(t.Context(), a, kept); err != nil {
+		t.Fatal(err)
+	}
+	if dn := u.dn(t, a.ID); !ldapclient.Within(dn, u.groups) || u.one(t, dn, "description") != "On leave, says Ann" {
+		t.Errorf("it is %s, %q", dn, u.one(t, dn, "description"))
+	}
+}
+
 // TestD11TwoOfOneName: the second one gets its login behind its name where leavers are kept, and its own name back.
 func TestD11TwoOfOneName(t *testing.T) {
 	labs(t, func(t *testing.T, l *lab) {
