@@ -23,6 +23,7 @@ import (
 type fake struct {
 	people func(w *answer, q asked)
 	entry  func(w *answer, q asked) // nil: every entry is there, and empty
+	notify func(w *answer, q asked) // answers who asks to be told of changes; nil: refuses
 
 	dse []string      // the root DSE; nil for one with naming contexts alone
 	usn func() string // highestCommittedUSN; nil where there is none
@@ -30,6 +31,7 @@ type fake struct {
 
 	bind     int64
 	binds    atomic.Int32
+	open     atomic.Int32 // connections
 	listener net.Listener
 	wg       sync.WaitGroup
 	mu       sync.Mutex
@@ -43,6 +45,7 @@ type asked struct {
 	attributes []string
 	cookie     string
 	paged      bool
+	size       int  // of a page
 	notify     bool // it asks to be told of changes
 	number     int  // of the searches for people on this connection, from 1
 }
@@ -69,7 +72,9 @@ func (f *fake) start(t testing.TB) string {
 			f.mu.Lock()
 			f.conns = append(f.conns, conn)
 			f.mu.Unlock()
+			f.open.Add(1)
 			f.wg.Go(func() {
+				defer f.open.Add(-1)
 				defer conn.Close()
 				if err := f.serve(conn); err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, net.ErrClosed) &&
 					!strings.Contains(err.Error(), "reset") {
@@ -106,6 +111,8 @@ func (f *fake) serve(conn net.Conn) error {
 			switch base := op.Children[1].Value.(int64) == ldap.ScopeBaseObject; {
 			case q.base == "":
 				f.root(w)
+			case q.notify && f.notify != nil:
+				f.notify(w, q)
 			case q.notify:
 				w.done(ldap.LDAPResultUnwillingToPerform)
 			case base && f.entry != nil:
@@ -152,7 +159,7 @@ func readSearch(packet *ber.Packet) asked {
 		for _, child := range packet.Children[2].Children {
 			control, err := ldap.DecodeControl(child)
 			if paging, ok := control.(*ldap.ControlPaging); err == nil && ok {
-				q.paged, q.cookie = true, string(paging.Cookie)
+				q.paged, q.size, q.cookie = true, int(paging.PagingSize), string(paging.Cookie)
 			}
 			q.notify = q.notify || err == nil && control.GetControlType() == ldap.ControlTypeMicrosoftNotification
 		}
