@@ -216,13 +216,19 @@ func (s *Session) Do(ctx context.Context, request func() error) error {
 	if err == nil {
 		return nil
 	}
-	if !errors.As(err, &answer) || answer.ResultCode >= ldap.ErrorNetwork {
+	if !errors.As(err, &answer) || ofTheLibrary(answer.ResultCode) {
 		return &UnreachableError{err}
 	}
 	if answer.ResultCode == ldap.LDAPResultBusy || answer.ResultCode == ldap.LDAPResultUnavailable {
 		return &UnreachableError{&ResultError{answer}}
 	}
 	return &ResultError{answer}
+}
+
+// ofTheLibrary reports whether go-ldap has made a result code itself, for trouble with the connection. What servers say is
+// below those, and above them: e-syncRefreshRequired (4096) is an answer.
+func ofTheLibrary(code uint16) bool {
+	return code >= ldap.ErrorNetwork && code <= ldap.ErrorMalformedPacket
 }
 
 // Close ends the connection. The socket goes first: an orderly goodbye could wait for a server that no longer reads.

@@ -47,6 +47,7 @@ func TestR02NoPartIsAWhole(t *testing.T) {
 		{"unavailable", limit(52), nil, "unavailable (52)", 4},
 		{"unwilling", limit(53), nil, "unwilling to perform (53)", 4},
 		{"other", limit(80), nil, "other (80)", 4},
+		{"a code beyond the library's own", limit(4096), nil, "refresh required (4096)", 4},
 		{"no such object", func(w *answer, _ asked) { w.done(32) }, nil, "no such object (32) (it does not exist, or", 0},
 		{
 			"size limit on the first page",
@@ -245,6 +246,7 @@ func TestFailover(t *testing.T) {
 		{"the first never answers", func(*answer, asked) {}, whole, 2, ""},
 		{"both are busy", busy, busy, 0, "busy (51)"},
 		{"the first fails after a page", cutLater, whole, 2, "page 2"},
+		{"the first refuses by a code beyond the library's own", func(w *answer, _ asked) { w.done(4096) }, whole, 0, "(4096)"},
 		{"the first hits a limit: so will the second", func(w *answer, _ asked) { w.done(4) }, whole, 0, "size limit"},
 	}
 	for _, tt := range tests {
