@@ -102,11 +102,12 @@ func (s *Server) Grant(t testing.TB, dn string, aces ...string) {
 	}
 }
 
-// KeepDeleted turns the recycle bin on (MS-ADTS 3.1.1.8.1).
-func (s *Server) KeepDeleted(t testing.TB) {
+// UseRecycleBin lets deleted objects keep what tombstones lose (MS-ADTS 3.1.1.8.1, Recycle Bin). Samba takes that from its
+// own tools only.
+func (s *Server) UseRecycleBin(t testing.TB) {
 	t.Helper()
-	file := s.path("feature.ldif")
-	ldaptest.Check(t, "write LDIF", os.WriteFile(file, []byte("dn:\nchangetype: modify\nadd: enableOptionalFeature\n"+
+	script := s.path("recycle.ldif")
+	ldaptest.Check(t, "write LDIF", os.WriteFile(script, []byte("dn:\nchangetype: modify\nadd: enableOptionalFeature\n"+
 		"enableOptionalFeature: CN=Partitions,CN=Configuration,"+baseDN+":766ddcd8-acd0-445e-f3b9-a7f9b6744f2a\n"), 0o600))
-	ldaptest.Output(t, "turn the recycle bin on", "ldbmodify", "-H", s.database(), "--configfile="+s.conf(), file)
+	ldaptest.Output(t, "use the recycle bin", "ldbmodify", "-H", s.database(), "--configfile="+s.conf(), script)
 }

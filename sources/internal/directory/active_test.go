@@ -74,6 +74,13 @@ func TestLocks(t *testing.T) {
 		{"userAccountControl", "514", "userAccountControl has bit 2, disabled"},
 		{"userAccountControl", "66082", "userAccountControl has bit 2, disabled"},
 		{"userAccountControl", "512", open},
+		{"userAccountControl", "544", open}, // no password is needed
+		{"userAccountControl", "546", "userAccountControl has bit 2, disabled"},
+		{"userAccountControl", "528", open}, // locked for bad passwords
+		{"userAccountControl", "66048", open},
+		{"lockoutTime", "134220672000000000", open},
+		{"msDS-User-Account-Control-Computed", "16", open},
+		{"msDS-User-Account-Control-Computed", "8388608", open}, // the password has expired
 		{"userAccountControl", "0", unsure},
 		{"userAccountControl", "", unsure},
 		{"krbTicketFlags", "64", "krbTicketFlags has bit 0x40, disabled"},

@@ -110,7 +110,7 @@ func TestLatestOfADomainIsAWholeRead(t *testing.T) {
 
 // TestLatestOf389IsAWholeRead is the same on 389 Directory Server, by a persistent search.
 func TestLatestOf389IsAWholeRead(t *testing.T) {
-	s := dirsrvtest.Start(t, dirsrvtest.Options{People: 40, Groups: 5})
+	s := dirsrvtest.Start(t, dirsrvtest.Options{People: 40, Groups: 5, Imported: true})
 	follows, reads := following389(t, s, s.URL())
 	w := &wild{server: s, t: t, person: "inetOrgPerson", group: "groupOfNames", rdn: "uid=", flat: true}
 	w.compare(follows, reads, 60)
@@ -429,14 +429,14 @@ func TestLatestAsksForChangesAlone(t *testing.T) {
 }
 
 // following389 opens a source that follows s by a URL, and one that reads everything each time.
-func following389(t *testing.T, s *dirsrvtest.Server, url string) (follows, reads *source) {
+func following389(t *testing.T, s *dirsrvtest.Server, url string, lines ...string) (follows, reads *source) {
 	t.Helper()
-	return openBoth(t, []string{
+	return openBoth(t, overridden([]string{
 		fmt.Sprintf("url = %q", url), fmt.Sprintf("bind_dn = %q", s.ReaderDN()),
 		fmt.Sprintf("bind_password = %q", s.Password()), fmt.Sprintf("base_dn = %q", s.PeopleDN()),
 		`anchor = "nsUniqueId"`, `filter = "(objectClass=inetOrgPerson)"`,
 		fmt.Sprintf("groups { base_dn = %q }", s.GroupsDN()),
-	})
+	}, lines))
 }
 
 // A counter stands before a server and counts what it is asked, and what it sends.

@@ -21,6 +21,7 @@ import (
 type persistFeed struct {
 	ids      anchor
 	suffixes []string
+	arrived  chan struct{} // of the source: something came to one who follows
 
 	session *ldapclient.Session // of its own; nil of a feed that only listens
 	stop    context.CancelFunc
@@ -41,8 +42,8 @@ const (
 // registered is how long a server may take from the request on until it misses no change any more.
 const registered = time.Second
 
-func newPersistFeed(ids anchor, suffixes []string) *persistFeed {
-	return &persistFeed{ids: ids, suffixes: suffixes, pending: changes{now: map[uuid]string{}}}
+func newPersistFeed(ids anchor, suffixes []string, arrived chan struct{}) *persistFeed {
+	return &persistFeed{ids: ids, suffixes: suffixes, arrived: arrived, pending: changes{now: map[uuid]string{}}}
 }
 
 // follow implements feed: it collects what changes on a connection of its own, until close.
@@ -55,6 +56,7 @@ func (f *persistFeed) follow(ctx context.Context, s *source, url string) (err er
 	for _, suffix := range f.suffixes {
 		f.heard.Go(func() { f.end(hear(listening, f.search(listening, f.session, suffix), f.take)) })
 	}
+	f.session.Timeout = min(f.session.Timeout, s.silence)
 	select {
 	case <-ctx.Done():
 	case <-time.After(registered):
@@ -63,7 +65,33 @@ func (f *persistFeed) follow(ctx context.Context, s *source, url string) (err er
 		f.close()
 		return err
 	}
+	f.heard.Go(func() { f.end(f.beat(listening, s.heartbeat)) })
 	return nil
+}
+
+// beat asks now and then whether the connection still stands: of one that what is in between has dropped nobody is
+// told, and the changes that it brings no more are nobody's. It always returns an error.
+func (f *persistFeed) beat(ctx context.Context, every time.Duration) error {
+	tick := time.NewTicker(every)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-tick.C:
+			if _, err := f.session.Read(ctx, "", "1.1"); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+// arrive is a sign for whoever watches: what tells them may have come before what is followed did.
+func (f *persistFeed) arrive() {
+	select {
+	case f.arrived <- struct{}{}:
+	default: // one is waiting
+	}
 }
 
 func (f *persistFeed) close() {
@@ -106,6 +134,7 @@ func (f *persistFeed) take(r ldap.Response) error {
 		return &rereadError{"the server does not say how " + ldapclient.Readable(entry.DN) + " has changed: " + err.Error()}
 	}
 	f.count++
+	defer f.arrive()
 	if f.pending.tooMany() {
 		return &rereadError{"more has changed than is read one by one"}
 	}
@@ -121,6 +150,7 @@ func (f *persistFeed) end(err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.err = errors.Join(f.err, err)
+	f.arrive()
 }
 
 // position implements feed: the server does not count its changes, so that they are counted here.
@@ -141,12 +171,23 @@ func (f *persistFeed) since(_ context.Context, _ *ldapclient.Session, _ sources.
 }
 
 func (f *persistFeed) listen(ctx context.Context, s *ldapclient.Session, _ sources.Currency, changed func()) error {
-	return firstEnd(f.suffixes, func(suffix string) error {
-		return hear(ctx, f.search(ctx, s, suffix), func(ldap.Response) error {
-			changed()
-			return nil
+	ended := make(chan error, 1)
+	go func() {
+		ended <- firstEnd(f.suffixes, func(suffix string) error {
+			return hear(ctx, f.search(ctx, s, suffix), func(ldap.Response) error {
+				changed()
+				return nil
+			})
 		})
-	})
+	}()
+	for {
+		select {
+		case err := <-ended:
+			return err
+		case <-f.arrived:
+			changed()
+		}
+	}
 }
 
 // deleted reports whether an entry that a persistent search brought was deleted.

@@ -153,6 +153,10 @@ func changesSince(ctx context.Context, s *ldapclient.Session, suffix string, sin
 		defer cancel()
 		r := s.Conn.Syncrepl(ctx, everything(suffix), buffered, ldap.SyncRequestModeRefreshOnly, []byte(cookie), false)
 		for r.Next() {
+			// A server that does not understand the cookie names everybody as added, nobody as deleted, and ends with success.
+			if entry := r.Entry(); entry != nil && ldapclient.SameDN(entry.DN, suffix) {
+				return &rereadError{"the server names everybody, or " + suffix + " itself has changed"}
+			}
 			ended, err := into.note(r)
 			if err != nil {
 				return err

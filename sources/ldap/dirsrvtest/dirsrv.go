@@ -25,6 +25,8 @@ import (
 type Options struct {
 	People int // user000001, user000002, … below PeopleDN
 	Groups int // group001, …: person i is a member of group i modulo Groups (plus one)
+	// Imported leaves entries without entryUUID, as ns-slapd's import does.
+	Imported bool
 }
 
 // The directory.
@@ -163,10 +165,12 @@ func (s *Server) run() error {
 func (s *Server) load(t testing.TB, o Options) {
 	t.Helper()
 	s.Edit(t, "configure the server", func(c *ldap.Conn) error {
+		identified := map[bool]string{true: "off", false: "on"}[o.Imported]
 		for dn, change := range map[string][2]string{
 			"cn=config": {"passwordStorageScheme", "CLEAR"}, // else each person costs half a second
 			"cn=MemberOf Plugin,cn=plugins,cn=config":                     {"nsslapd-pluginEnabled", "on"},
 			"cn=referential integrity postoperation,cn=plugins,cn=config": {"nsslapd-pluginEnabled", "on"},
+			"cn=entryuuid,cn=plugins,cn=config":                           {"nsslapd-pluginEnabled", identified},
 		} {
 			request := ldap.NewModifyRequest(dn, nil)
 			request.Replace(change[0], []string{change[1]})

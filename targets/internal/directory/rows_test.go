@@ -133,7 +133,7 @@ func TestD14AProfileThatTheServerDoesNotKnow(t *testing.T) {
 // TestD16DeletedByHand: whoever was deleted is found among the deleted, and is not made anew unless told so.
 func TestD16DeletedByHand(t *testing.T) {
 	s := sambatest.Start(t, sambatest.Options{})
-	s.KeepDeleted(t)
+	s.UseRecycleBin(t)
 	u := sambaLab(s).unit(t)
 	p := u.begun(t)
 	a := u.made(t, p, 1)
