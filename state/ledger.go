@@ -16,6 +16,7 @@ const Schema = 1
 // The tables. "a·b" is a key of the components a and b; a number is eight bytes, the most significant first.
 //
 //	people    directory·anchor         Person
+//	turns     number·directory·anchor  nothing: when the clock alone changes what a person is, Unix time in nanoseconds
 //	links     target·directory·anchor  Link
 //	accounts  target·account        directory·anchor      whose account it is: the links' other index
 //	counts    target                links, active      two numbers: how many links there are, and how many are in LinkActive
@@ -40,6 +41,7 @@ const Schema = 1
 //	single    "names"               Names
 const (
 	people   Table = "people"
+	turns    Table = "turns"
 	links    Table = "links"
 	accounts Table = "accounts"
 	counts   Table = "counts"
@@ -64,7 +66,7 @@ const (
 // Tables are all tables that a Ledger uses.
 func Tables() []Table {
 	return []Table{
-		people, links, accounts, counts, Intents, cases, steps, due, tombs, holds, members, findings, unlinked, closures,
+		people, turns, links, accounts, counts, Intents, cases, steps, due, tombs, holds, members, findings, unlinked, closures,
 		runs, sources, targets, spent, single,
 	}
 }
@@ -109,7 +111,7 @@ func (l *Ledger) Verify(ctx context.Context) error {
 	}
 	return l.View(ctx, func(r *Reader) error {
 		for _, check := range []func() error{
-			func() error { return drain(scan(r, people, nil, decodePerson)) },
+			r.verifyPeople,
 			func() error { return drain(r.Intents()) },
 			func() error { return drain(r.Cases()) },
 			func() error { return drain(r.Holds()) },
@@ -134,6 +136,30 @@ func (l *Ledger) Verify(ctx context.Context) error {
 		}
 		return nil
 	})
+}
+
+// verifyPeople checks that the index of when people turn is true.
+func (r *Reader) verifyPeople() error {
+	want := 0
+	for p, err := range scan(r, people, nil, decodePerson) {
+		if err != nil {
+			return err
+		}
+		if _, ever := p.turns(); !ever {
+			continue
+		}
+		want++
+		if raw, err := r.tx.Get(turns, turnKey(p)); err != nil || raw == nil {
+			return errors.Join(err, fmt.Errorf("%w: %s is not among those who turn at %s", ErrDamaged, p.ID, p.Turns))
+		}
+	}
+	for range r.tx.Range(turns, nil) {
+		want--
+	}
+	if want != 0 {
+		return fmt.Errorf("%w: %d people too few or too many turn by the clock", ErrDamaged, want)
+	}
+	return nil
 }
 
 // verifySteps checks that each step belongs to a case, and that the index of when steps are due is true.

@@ -174,6 +174,32 @@ func (r *Reader) Due(target string) iter.Seq2[DueStep, error] {
 	}
 }
 
+// A Turn is when the clock alone changes what a person is or is to have.
+type Turn struct {
+	Person identity.PersonID
+	At     time.Time
+}
+
+// Turns returns who turns by the clock, in the order in which they do. It costs what is asked of it, however many people
+// there are.
+func (r *Reader) Turns() iter.Seq2[Turn, error] {
+	return func(yield func(Turn, error) bool) {
+		for k := range r.tx.Range(turns, nil) {
+			var t Turn
+			err := error(nil)
+			if len(k) < 8 {
+				err = fmt.Errorf("%w: turn %x", ErrDamaged, k)
+			} else {
+				t.At = fromNumber(binary.BigEndian.Uint64(k))
+				t.Person, err = key(k[8:]).person()
+			}
+			if !yield(t, err) || err != nil {
+				return
+			}
+		}
+	}
+}
+
 // Tombstone returns the leaver whose account of a target, gone since, bore this externalId or this userName.
 func (r *Reader) Tombstone(target, externalID, userName string) (t Tombstone, byExternalID, ok bool, err error) {
 	if externalID != "" {
@@ -451,6 +477,8 @@ func dueKey(person identity.PersonID, s Step, at time.Time) key {
 	k := append(makeKey(s.Target), makeNumber(toNumber(at))...)
 	return k.withPerson(person).with(string(s.Account))
 }
+
+func turnKey(p Person) key { return makeNumber(toNumber(p.Turns)).withPerson(p.ID) }
 
 // toNumber orders instants; the zero time, and all before 1970, come first.
 func toNumber(at time.Time) uint64 {

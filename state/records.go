@@ -43,9 +43,16 @@ type Person struct {
 	KnownBy string `cbor:"17,keyasint,omitempty"`
 	// Former are names that they had before, by which a group still lists them (R3).
 	Former []Former `cbor:"15,keyasint,omitempty"`
+	// Turns is when the clock alone changes next what the person is or is to have, zero for never; Turn says what then:
+	// "leaves 2026-12-31 18:00 CET by leave_date (config.hcl:12)" (R13).
+	Turns time.Time `cbor:"19,keyasint,omitzero"`
+	Turn  string    `cbor:"20,keyasint,omitempty"`
 	// Missing is since when whole reads lack somebody of whom nothing else is left; zero where they do not.
 	Missing time.Time `cbor:"18,keyasint,omitzero"`
 }
+
+// turns is when the person is in the index of turns; false for never, and for later than numbers of nanoseconds go.
+func (p Person) turns() (time.Time, bool) { return p.Turns, !p.Turns.IsZero() && p.Turns.Year() < 2262 }
 
 // InScope reports whether the person is active and in a target's scope, as the last judgement has it.
 func (p Person) InScope(target string) bool { return p.Active && slices.Contains(p.Scope, target) }

@@ -25,12 +25,32 @@ func (w *Writer) PutPerson(p Person) error {
 	if p.ID.Directory == "" || p.ID.Anchor == "" {
 		return fmt.Errorf("remember %q: no anchor", p.Name)
 	}
+	if err := w.deleteTurn(p.ID); err != nil {
+		return err
+	}
+	if _, ever := p.turns(); ever {
+		if err := w.tx.Put(turns, turnKey(p), nil); err != nil {
+			return err
+		}
+	}
 	return w.put(people, key(nil).withPerson(p.ID), p)
 }
 
 // DeletePerson forgets a person, not their links.
 func (w *Writer) DeletePerson(id identity.PersonID) error {
-	return w.tx.Delete(people, key(nil).withPerson(id))
+	return errors.Join(w.deleteTurn(id), w.tx.Delete(people, key(nil).withPerson(id)))
+}
+
+// deleteTurn takes a person off those who turn by the clock.
+func (w *Writer) deleteTurn(id identity.PersonID) error {
+	old, known, err := w.Person(id)
+	if err != nil || !known {
+		return err
+	}
+	if _, ever := old.turns(); !ever {
+		return nil
+	}
+	return w.tx.Delete(turns, turnKey(old))
 }
 
 // PutLink remembers link, with the userName that its account had when it was first put. ErrLinked where its account

@@ -95,6 +95,7 @@ func NewSamples() Samples {
 			ID: alice, Name: "alice", DN: "uid=alice,ou=people,dc=example,dc=org", Print: 1<<64 - 1, Program: 2, Active: true,
 			Scope: []string{"chat", "wiki"}, Rehire: "4711", Left: day1, Proven: true,
 			Noticed: day2, Changed: 5, Inactive: true, Attributes: []byte{1}, Groups: []uint32{0}, Lost: []uint32{1}, Former: []state.Former{{DN: "d", Name: "n"}},
+			Turns: day2, Turn: "leaves 2026-03-03 08:00 UTC by leave_date (config.hcl:12)",
 		},
 		Link: state.Link{
 			Target: "wiki", Person: alice, Account: "9d1c6a30-55f7-4b8f-8a63-1f7f6f0a9b11", UserName: "alice", FirstName: "alice", Name: "alice",

@@ -57,6 +57,10 @@ type Person struct {
 	Groups     []Group   // nested ones included, sorted by DN, without duplicates
 	Own        bool      // the account that the source itself signs in as: never to be closed (R5)
 	Changed    time.Time // when the entry was last changed, by the directory's own clock; zero where it does not say (R19)
+	// Ends is when the person's time is over by their own entry, past or to come, and EndsBy the attribute that says so:
+	// "accountExpires". Zero for never, and where something else in the entry has them inactive anyway (R13).
+	Ends   time.Time
+	EndsBy string
 }
 
 // Container is the place in the tree that holds the person: the DN less its first component, or "" where there is none.

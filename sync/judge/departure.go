@@ -28,6 +28,7 @@ type Facts struct {
 	Active  bool
 	InScope bool
 	Why     string    // why they are not active: "nsAccountLock is TRUE"; "" for the config's `active` expression
+	Over    string    // the date that has them not active: "their time ended 2026-12-31 18:00 CET by leave_date (config.hcl:12)"
 	Left    time.Time // when they left, by the directory's own clock
 	Noticed time.Time // when that was seen
 	Group   string    // a group that the scope names and that they were in and are no longer
@@ -84,7 +85,13 @@ func Departure(link Link, f Facts) (identity.Leaver, bool) {
 	case !f.Active:
 		l.Cause, l.Strength, l.Left = identity.Inactive, identity.ByState, f.Left
 		l.Proof = "the source, or the `active` expression, says that the person is not active"
-		if f.Condition != "" {
+		switch {
+		case f.Over != "":
+			l.Proof = "the person is not active: " + f.Over
+			if f.Edited {
+				l.Proof += ", as it was before the config was edited"
+			}
+		case f.Condition != "":
 			l.Proof = "the `active` expression says that the person is not active, by what it asks at " + f.Condition +
 				", as it did before the config was edited"
 		}

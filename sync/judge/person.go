@@ -32,6 +32,7 @@ type Known struct {
 	Noticed time.Time // when they were seen to have left; zero for who has not
 	Left    time.Time // when they left, by the directory's own clock; zero where it did not say
 	Changed time.Time // when their entry was last changed, by the directory's own clock; zero where it did not say
+	Turns   time.Time // when the clock alone was to change what they are; zero for never
 }
 
 // An Entry is what a read returned of a person.
@@ -51,10 +52,11 @@ func (e Entry) older(known Known) bool {
 
 // An Evaluation is what the config's expressions say of an entry that could be read.
 type Evaluation struct {
-	ActiveFailed bool     // nothing of the rest is known then
-	Active       bool     //
-	Scope        []string // targets whose scope holds the person, sorted
-	Failed       []string // targets whose scope gave no answer
+	ActiveFailed bool // nothing of the rest is known then
+	Active       bool
+	Ended        time.Time // of who is not active: since when, where a date has them so
+	Scope        []string  // targets whose scope holds the person, sorted
+	Failed       []string  // targets whose scope gave no answer
 }
 
 // A Record is what is to be remembered of a person now, and where nothing is.
@@ -79,7 +81,7 @@ func Person(known Known, entry Entry, e Evaluation, targets []string, now time.T
 	if !e.Active {
 		r.Verdict, r.Noticed, r.Left = Leave, known.Noticed, known.Left
 		if r.Noticed.IsZero() {
-			r.Noticed, r.Left = now, Happened(known.Changed, entry.Changed)
+			r.Noticed, r.Left = now, leftAt(known, entry, e.Ended)
 		}
 		return r
 	}
@@ -93,6 +95,17 @@ func Person(known Known, entry Entry, e Evaluation, targets []string, now time.T
 		}
 	}
 	return r
+}
+
+// leftAt is when somebody left whom their entry no longer has active. Who is so by a date left at that very instant, if it
+// was known beforehand that they would; if not, the date may have been set when it had passed, and until then nothing
+// said that they were to leave.
+func leftAt(known Known, entry Entry, ended time.Time) time.Time {
+	told := Happened(known.Changed, entry.Changed)
+	if !ended.IsZero() && (ended.Equal(known.Turns) || ended.After(told)) {
+		return ended
+	}
+	return told
 }
 
 // Happened is when an entry came to say what it says: when it was last changed, if that was since it was last known to

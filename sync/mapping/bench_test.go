@@ -3,6 +3,7 @@ package mapping
 import (
 	"strconv"
 	"testing"
+	"time"
 
 	"github.com/hashicorp/hcl/v2/hclparse"
 
@@ -63,7 +64,7 @@ entitlements = [for g in person.groups : g if startswith(g, "app-")]
 		b.ReportAllocs()
 		for i := 0; b.Loop(); i++ {
 			p := people[i%len(people)]
-			if _, err := t.InScope(p); err != nil {
+			if _, err := t.InScope(p, time.Now()); err != nil {
 				b.Fatal(err)
 			}
 			if _, err := t.Account(p, Logins{}); err != nil {

@@ -108,6 +108,10 @@ func (u *unit) compile(path string, expr hcl.Expression, want want, diags *hcl.D
 	}
 	if node, ok := expr.(hclsyntax.Expression); ok && !c.diags.HasErrors() {
 		e.fast = u.closure(node)
+		if e.timed {
+			flips, all := u.flips(node)
+			e.flips, e.untold = flips, !all
+		}
 	}
 	for _, d := range c.diags {
 		d.EvalContext, d.Expression = nil, nil // the text writer prints the values it finds there

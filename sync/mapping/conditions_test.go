@@ -57,7 +57,7 @@ func TestR14ConditionsOutliveAnEdit(t *testing.T) {
 			[][]string{{"employeeType"}},
 		},
 	} {
-		unmet := compiled(c.active).Unmet(identity.Person{Attributes: c.person})
+		unmet := compiled(c.active).Unmet(identity.Person{Attributes: c.person}, noon())
 		old, names := false, [][]string(nil)
 		for _, one := range unmet {
 			was := func(b mapping.Condition) bool { return b.Print == one.Print }

@@ -54,6 +54,8 @@ type expression struct {
 	groups bool    // asks for groups
 	judged bool    // asks for the kind's own judgement: person.active
 	timed  bool    // calls now()
+	flips  []flip  // its comparisons of now() with dates
+	untold bool    // looks at now() in another way as well
 	unique bool    // calls unique_login()
 	fast   closure // nil where only the interpreter can run it
 }
@@ -77,6 +79,13 @@ type frame struct {
 
 func (u *unit) frame(p *identity.Person, login *Logins) *frame {
 	return &frame{unit: u, person: p, login: login}
+}
+
+// frameAt is a frame at an instant, whatever the clock says.
+func (u *unit) frameAt(p *identity.Person, login *Logins, at time.Time) *frame {
+	f := u.frame(p, login)
+	f.now = at.UTC().Format(time.RFC3339)
+	return f
 }
 
 // clock returns one instant for all expressions of the frame.
@@ -109,6 +118,15 @@ func (f *frame) attribute(names []string) []string {
 
 // interpret runs e in HCL's own interpreter.
 func (e *expression) interpret(f *frame) (cty.Value, error) {
+	v, diags := e.expr.Value(e.context(f))
+	if diags.HasErrors() {
+		return cty.NilVal, e.failure(f, diags)
+	}
+	return v, nil
+}
+
+// context is what e, or a part of it, sees of the frame's person.
+func (e *expression) context(f *frame) *hcl.EvalContext {
 	if f.calls == nil {
 		f.calls = personFunctions(f)
 	}
@@ -129,11 +147,7 @@ func (e *expression) interpret(f *frame) (cty.Value, error) {
 	ctx := e.unit.base.NewChild()
 	ctx.Functions = f.calls
 	ctx.Variables = map[string]cty.Value{"person": cty.ObjectVal(person)}
-	v, diags := e.expr.Value(ctx)
-	if diags.HasErrors() {
-		return cty.NilVal, e.failure(f, diags)
-	}
-	return v, nil
+	return ctx
 }
 
 func ctyTexts(list []string) cty.Value {

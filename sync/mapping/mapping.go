@@ -34,6 +34,10 @@ type Env struct {
 type SourceExpressions struct {
 	Active hcl.Expression
 	Rehire hcl.Expression
+	Leave  hcl.Expression // leave_date
+	Enter  hcl.Expression // enter_date
+	// Zone is where dates without an offset are; nil for UTC.
+	Zone *time.Location
 }
 
 // TargetExpressions are a target block's expressions; nil where the block has none.
@@ -56,7 +60,7 @@ type Logins struct {
 // An Error says why an expression has no usable result for one person. It names no attribute's value.
 type Error struct {
 	At     string // "config.hcl:31"
-	Path   string // the mapped path, or "scope", "active", "rehire", "entitlements"
+	Path   string // the mapped path, or "scope", "active", "rehire", "leave_date", "enter_date", "entitlements"
 	Person string // the person's short name
 	Reason string // what failed, and what to do about it
 	Err    error  // where looking a login up failed: that error; nil otherwise
@@ -77,8 +81,11 @@ func (e *Error) Unwrap() error { return e.Err }
 type Source struct {
 	unit       *unit
 	active     *expression
-	conditions []Condition // of active
+	conditions []Condition // of active, and the dates
 	rehire     *expression
+	leave      *date
+	enter      *date
+	zone       *time.Location
 }
 
 // CompileSource checks and compiles a source block's expressions against the source's own schema. The diagnostics
@@ -95,15 +102,19 @@ func CompileSource(in SourceExpressions, schema Schema, env Env) (*Source, hcl.D
 	if in.Rehire != nil {
 		s.rehire = u.compile("rehire", in.Rehire, wantText, &diags)
 	}
+	s.zone = cmp.Or(in.Zone, time.UTC)
+	s.leave = u.compileDate("leave_date", in.Leave, ends, s.zone, &diags)
+	s.enter = u.compileDate("enter_date", in.Enter, begins, s.zone, &diags)
+	if !diags.HasErrors() {
+		s.conditions = append(s.conditions, dateConditions(s.leave, s.enter)...)
+	}
 	return s, diags
 }
 
-// Active reports whether the person is active: the kind's judgement where the config has no expression.
+// Active reports whether the person is active now: Presence.
 func (s *Source) Active(p identity.Person) (bool, error) {
-	if s.active == nil {
-		return p.Active, nil
-	}
-	return s.active.flag(s.unit.frame(&p, nil))
+	now, err := s.Presence(p, s.unit.clock())
+	return now.Active, err
 }
 
 // Contradicts says in one sentence that the config's expression calls somebody active whom the kind's own
@@ -128,16 +139,43 @@ func (s *Source) Rehire(p identity.Person) (string, error) {
 }
 
 // Print fingerprints the text of the expressions; white space and comments do not count.
-func (s *Source) Print() uint64 { return printOf(s.active, s.rehire) }
+func (s *Source) Print() uint64 {
+	return combine(printOf(s.active, s.rehire), s.leave.print(), s.enter.print())
+}
 
-// Timed reports whether a result depends on now(), and so may change while the person does not.
-func (s *Source) Timed() bool { return timed(s.active, s.rehire) }
+// Settings are the fingerprints of what makes people active, by what the config calls it.
+func (s *Source) Settings() map[string]uint64 {
+	settings := map[string]uint64{"active": printOf(s.active, s.rehire)}
+	for name, d := range map[string]*date{"leave_date": s.leave, "enter_date": s.enter} {
+		if d != nil {
+			settings[name] = d.print()
+		}
+	}
+	return settings
+}
+
+// Timed reports whether a result depends on the clock, and so may change while the person does not.
+func (s *Source) Timed() bool { return timed(s.active, s.rehire) || s.leave != nil || s.enter != nil }
+
+// all are the block's expressions, of which some may be nil.
+func (s *Source) all() []*expression { return append(s.deciding(), s.rehire) }
+
+// deciding are those that say who is active.
+func (s *Source) deciding() []*expression {
+	list := []*expression{s.active}
+	for _, d := range []*date{s.leave, s.enter} {
+		if d != nil {
+			list = append(list, d.expression)
+		}
+	}
+	return list
+}
 
 // Needs returns the attributes of schema that the expressions name, in its spelling, sorted.
-func (s *Source) Needs(schema Schema) []string { return needs(schema, s.active, s.rehire) }
+func (s *Source) Needs(schema Schema) []string { return needs(schema, s.all()...) }
 
 // NeedsGroups reports whether an expression asks for the person's groups.
-func (s *Source) NeedsGroups() bool { return needsGroups(s.active, s.rehire) }
+func (s *Source) NeedsGroups() bool { return needsGroups(s.all()...) }
 
 // Target is the compiled part of one target block. It is safe for concurrent use.
 type Target struct {
@@ -175,13 +213,13 @@ func CompileTarget(in TargetExpressions, schemas []Schema, env Env) (*Target, hc
 	return t, diags
 }
 
-// InScope evaluates the scope expression, and nothing else: whether the person should have an account if they are
-// active. It is true where the config has no scope.
-func (t *Target) InScope(p identity.Person) (bool, error) {
+// InScope evaluates the scope expression at an instant, and nothing else: whether the person should have an account if
+// they are active. It is true where the config has no scope.
+func (t *Target) InScope(p identity.Person, at time.Time) (bool, error) {
 	if t.scope == nil {
 		return true, nil
 	}
-	return t.scope.flag(t.unit.frame(&p, nil))
+	return t.scope.flag(t.unit.frameAt(&p, nil, at))
 }
 
 // Account returns the account that the person should have: every mapped attribute and the entitlements, Active

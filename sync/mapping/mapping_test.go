@@ -98,7 +98,7 @@ entitlements = [for g in person.groups : g if startswith(g, "wiki-")]
 
 func TestTheDesignsOwnMapping(t *testing.T) {
 	target := mustCompile(t, wiki)
-	in, err := target.InScope(alice())
+	in, err := target.InScope(alice(), noon())
 	if err != nil || !in {
 		t.Fatal(in, err)
 	}

@@ -20,10 +20,11 @@ type Groups struct {
 func MemberOf(p *identity.Person, group string) bool { return memberOf(p, group) }
 
 // Groups returns the groups on which the expressions depend.
-func (s *Source) Groups() Groups { return groupsOf(s.active, s.rehire) }
+func (s *Source) Groups() Groups { return groupsOf(s.all()...) }
 
-// Names returns the attributes that the `active` expression names, in the source's spelling, sorted.
-func (s *Source) Names() []string { return namesOf(s.active) }
+// Names returns the attributes that say who is active, those that `active` and the dates name, in the source's spelling,
+// sorted.
+func (s *Source) Names() []string { return namesOf(s.deciding()...) }
 
 // Judged reports whether the kind's own judgement of who is active counts: there is no `active` expression, or it
 // looks at person.active.
@@ -50,10 +51,10 @@ func (s *Source) ActiveAt() string {
 }
 
 // AttributeAt says which expressions name an attribute: "active at config.hcl:10".
-func (s *Source) AttributeAt(name string) []string { return attributeAt(name, s.active, s.rehire) }
+func (s *Source) AttributeAt(name string) []string { return attributeAt(name, s.all()...) }
 
 // GroupAt says which expressions depend on a group.
-func (s *Source) GroupAt(name string) []string { return groupAt(name, s.active, s.rehire) }
+func (s *Source) GroupAt(name string) []string { return groupAt(name, s.all()...) }
 
 // AttributeAt says which expressions name an attribute: "scope at config.hcl:18".
 func (t *Target) AttributeAt(name string) []string { return attributeAt(name, t.all()...) }

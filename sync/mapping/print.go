@@ -40,6 +40,20 @@ func printOf(list ...*expression) uint64 {
 	return h.Sum64()
 }
 
+// combine adds further fingerprints to one; those that are 0 change nothing.
+func combine(print uint64, others ...uint64) uint64 {
+	for i, other := range others {
+		if other != 0 {
+			h := xxhash.New()
+			hashNumber(h, print)
+			hashNumber(h, uint64(i))
+			hashNumber(h, other)
+			print = h.Sum64()
+		}
+	}
+	return print
+}
+
 func hashText(h *xxhash.Digest, s string) {
 	hashNumber(h, uint64(len(s)))
 	_, _ = h.WriteString(s)

@@ -128,7 +128,7 @@ func TestTrap5NullHoldsBackOnePersonAndSaysWhatToDo(t *testing.T) {
 		}
 	}
 	scope := mustCompile(t, "scope = person.title == null ? null : true\naccount = { userName = person.uid }")
-	if _, err := scope.InScope(alice()); err == nil ||
+	if _, err := scope.InScope(alice(), noon()); err == nil ||
 		!strings.HasPrefix(err.Error(), "config.hcl:1: scope of alice: the result is null") {
 		t.Errorf("null scope: %v", err)
 	}

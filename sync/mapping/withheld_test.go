@@ -46,7 +46,7 @@ entitlements = [for t in values("title") : t]`)
 			t.Errorf("%s: %+v, %v", src, a, err)
 		}
 	}
-	if in, err := mustCompile(t, "account = { userName = person.uid }\nscope = person.title != \"x\"").InScope(p); err == nil {
+	if in, err := mustCompile(t, "account = { userName = person.uid }\nscope = person.title != \"x\"").InScope(p, noon()); err == nil {
 		t.Errorf("in scope by a value that cannot be read: %t", in)
 	}
 	whole := alice()

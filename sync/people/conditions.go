@@ -34,7 +34,8 @@ func (r *Read) stays(n int) []state.Stay {
 // settings are fingerprints of all that makes people of a source stay at a target, by what the config calls it.
 func (r *Read) settings(l *View, n int) map[string]uint64 {
 	_, settings := r.o.Sources[n].selection()
-	all := map[string]uint64{"scope": l.Mapping.ScopePrint(), "active": r.o.Sources[n].Mapping.Print()}
+	all := map[string]uint64{"scope": l.Mapping.ScopePrint()}
+	maps.Copy(all, r.o.Sources[n].Mapping.Settings())
 	maps.Copy(all, settings)
 	return all
 }
@@ -85,7 +86,7 @@ func (r *Read) conditionsOf(n int, link state.Link) []uint64 {
 
 // unmet is where the config asks what a person does not meet and was asked before, too; "" where that is nowhere.
 func (r *Read) unmet(n int, p identity.Person, before []uint64) string {
-	list := r.o.Sources[n].Mapping.Unmet(p)
+	list := r.o.Sources[n].Mapping.Unmet(p, r.o.Now)
 	at := slices.IndexFunc(list, func(c mapping.Condition) bool { return slices.Contains(before, c.Print) })
 	if at < 0 {
 		return ""
@@ -98,7 +99,7 @@ func (r *Read) unmet(n int, p identity.Person, before []uint64) string {
 func (r *Read) inactive(n int, p identity.Person, before []uint64) string {
 	src := r.o.Sources[n].Mapping
 	if src.Judged() && p.Inactive != "" {
-		if active, err := src.Active(p); err == nil && !active {
+		if now, err := src.Presence(p, r.o.Now); err == nil && !now.Active {
 			return p.Inactive
 		}
 	}

@@ -38,6 +38,25 @@ func (r *Read) Whereabouts(ctx context.Context, id identity.PersonID, known stat
 	return fmt.Sprintf("%s (%s)", a.Cause, a.Proof)
 }
 
+// Next is when the clock alone changes what somebody who was read is or is to have, and how; "" for never.
+func (r *Read) Next(id identity.PersonID) string {
+	if i, here := r.Roster.Find(id); here {
+		if e, err := r.Roster.Entry(i); err == nil {
+			return e.Record.Turn
+		}
+	}
+	return ""
+}
+
+// overOf is the date that has the person of a row not active; "" for none.
+func (r *Read) overOf(i int) string {
+	e, err := r.Roster.Entry(i)
+	if err != nil {
+		return ""
+	}
+	return r.over(r.Roster.Source(i), e)
+}
+
 // Because says whether a person is in a target's scope, and the config line, or the source's word in where, that
 // decides.
 func (r *Read) Because(l *View, id identity.PersonID, where string) (inScope bool, why string) {
@@ -56,7 +75,9 @@ func (r *Read) Because(l *View, id identity.PersonID, where string) (inScope boo
 		why = "not known: an expression failed, see the findings"
 	case !r.Roster.Row(i).Active:
 		why = "the person is not active"
-		if at := r.o.Sources[r.Roster.Source(i)].Mapping.ActiveAt(); at != "" {
+		if over := r.overOf(i); over != "" {
+			why += ": " + over
+		} else if at := r.o.Sources[r.Roster.Source(i)].Mapping.ActiveAt(); at != "" {
 			why += ", by active at " + at
 		}
 	case l.Mapping.ScopeAt() == "":

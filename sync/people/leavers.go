@@ -13,6 +13,7 @@ import (
 	"github.com/dirsweep/dirsweep/state"
 	"github.com/dirsweep/dirsweep/sync/identity"
 	"github.com/dirsweep/dirsweep/sync/judge"
+	"github.com/dirsweep/dirsweep/sync/roster"
 	"github.com/dirsweep/dirsweep/sync/sweep"
 )
 
@@ -281,6 +282,9 @@ func (r *Read) because(l *View, link state.Link, i int, f *judge.Facts) {
 	if r.o.Sources[n].Mapping.Judged() {
 		f.Why = e.Person.Inactive
 	}
+	if !f.Active {
+		f.Over = r.over(n, e)
+	}
 	if f.Edited && !f.Active {
 		f.Condition = r.unmet(n, e.Person, r.conditionsOf(n, link))
 	}
@@ -290,6 +294,17 @@ func (r *Read) because(l *View, link state.Link, i int, f *judge.Facts) {
 			f.Group = name
 		}
 	}
+}
+
+// over is the date that has somebody who was read not active; "" for none.
+func (r *Read) over(n int, e roster.Entry) string {
+	p := e.Person
+	p.Active = !e.Record.Inactive // the kind's word, not the config's
+	now, err := r.o.Sources[n].Mapping.Presence(p, r.o.Now)
+	if err != nil {
+		return ""
+	}
+	return now.Why
 }
 
 // ScopePrint fingerprints everything in the config that makes people of a source stay at a target (R14).

@@ -15,6 +15,7 @@ import (
 	"github.com/dirsweep/dirsweep/state"
 	"github.com/dirsweep/dirsweep/sync/identity"
 	"github.com/dirsweep/dirsweep/sync/judge"
+	"github.com/dirsweep/dirsweep/sync/mapping"
 	"github.com/dirsweep/dirsweep/sync/roster"
 )
 
@@ -312,10 +313,13 @@ func (r *Read) weigh(n int, known state.Person, p present, fingerprint uint64) (
 	case known.Print == rec.Print && known.Program == rec.Program && !r.timed(n):
 		rec.Rehire = known.Rehire
 		e = judge.Evaluation{Active: known.Active, Scope: known.Scope}
+		if known.Active {
+			turn(&rec, r.o.Sources[n].Mapping.Ends(p.Person))
+		}
 	default:
 		e = r.evaluate(n, p.Person, &rec)
 	}
-	was := judge.Known{Active: known.Active, Scope: known.Scope, Noticed: known.Noticed, Left: known.Left, Changed: unix(known.Changed)}
+	was := judge.Known{Active: known.Active, Scope: known.Scope, Noticed: known.Noticed, Left: known.Left, Changed: unix(known.Changed), Turns: known.Turns}
 	entry := judge.Entry{
 		Unreadable: p.unreadable, Changed: p.Changed.Truncate(time.Microsecond), Since: r.readings[n].record.Undated,
 	}
@@ -355,7 +359,8 @@ func (r *Read) weigh(n int, known state.Person, p present, fingerprint uint64) (
 func differs(a, b state.Person) bool {
 	return a.Print != b.Print && b.Print != 0 || a.Print == 0 || a.Program != b.Program || a.Proven != b.Proven || a.Changed != b.Changed ||
 		!a.Missing.Equal(b.Missing) || !a.Noticed.Equal(b.Noticed) || !a.Left.Equal(b.Left) || a.Inactive != b.Inactive || !bytes.Equal(a.Attributes, b.Attributes) ||
-		!slices.Equal(a.Groups, b.Groups) || !slices.Equal(a.Lost, b.Lost) || !slices.Equal(a.Former, b.Former)
+		!slices.Equal(a.Groups, b.Groups) || !slices.Equal(a.Lost, b.Lost) || !slices.Equal(a.Former, b.Former) ||
+		!a.Turns.Equal(b.Turns) || a.Turn != b.Turn
 }
 
 // mostLost bounds the groups that are remembered as lost.
@@ -415,26 +420,34 @@ func (r *Read) evaluate(n int, p identity.Person, rec *state.Person) (e judge.Ev
 			Detail: err.Error() + "; nothing is done for this person there",
 		})
 	}
-	active, err := src.Mapping.Active(p)
+	now, err := src.Mapping.Presence(p, r.o.Now)
 	if err != nil {
 		trouble(err, "")
 		return judge.Evaluation{ActiveFailed: true}
 	}
-	p.Active, e.Active = active, active
+	p.Active, e.Active, e.Ended = now.Active, now.Active, now.Ended
+	next := now.Next
 	if rec.Rehire, err = src.Mapping.Rehire(p); err != nil {
 		trouble(err, "")
 	}
 	for _, i := range r.readers(n) {
 		l := r.Views[i]
-		in, err := l.Mapping.InScope(p)
+		in, err := l.Mapping.InScope(p, r.o.Now)
 		switch {
-		case err != nil && active:
+		case err != nil && now.Active:
 			trouble(err, l.Name)
 			e.Failed = append(e.Failed, l.Name)
 		case in:
 			e.Scope = append(e.Scope, l.Name)
 		}
+		if now.Active && l.Mapping.Timed() {
+			next = next.Earlier(l.Mapping.Next(p, r.o.Now, l.Name))
+		}
 	}
+	turn(rec, next)
 	slices.Sort(e.Scope)
 	return e
 }
+
+// turn notes when the clock alone changes what somebody is or is to have.
+func turn(rec *state.Person, next mapping.Turn) { rec.Turns, rec.Turn = next.At, next.String() }

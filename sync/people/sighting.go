@@ -13,6 +13,7 @@ import (
 	"github.com/dirsweep/dirsweep/state"
 	"github.com/dirsweep/dirsweep/sync/identity"
 	"github.com/dirsweep/dirsweep/sync/judge"
+	"github.com/dirsweep/dirsweep/sync/mapping"
 )
 
 // lookups is how many people are asked about at once.
@@ -71,6 +72,7 @@ func (r *Read) prove(ctx context.Context, m missing) {
 	if p.Noticed.IsZero() {
 		p.Noticed, p.Left = r.o.Now, a.Left
 	}
+	turn(&p, mapping.Turn{})
 	p.Proven, p.Active, p.Scope, p.Print = a.Cause == identity.Deleted && !a.Emptied && !a.Unlisted, false, nil, 0
 	p.KnownBy = cmp.Or(r.foundBy[p.ID], p.KnownBy) // of whom only an account told, nobody else knows it
 	r.records = append(r.records, p)

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/dirsweep/dirsweep/state"
 	"github.com/dirsweep/dirsweep/sync/identity"
@@ -457,7 +458,7 @@ func (g *reading) groupRecords() []state.GroupRecord {
 func (r *Read) bind(v *state.Reader, n, i int, known state.Person, e roster.Entry) error {
 	g := r.readings[n]
 	before, now := g.before(known, r.programs[n]), g.traits(e.Record)
-	effect := effects{person: e.Person}
+	effect := effects{person: e.Person, now: r.o.Now}
 	effect.person.Active = !e.Record.Inactive
 	var by []*suspicion
 	for _, s := range g.suspicions {
@@ -471,7 +472,7 @@ func (r *Read) bind(v *state.Reader, n, i int, known state.Person, e roster.Entr
 	}
 	var bound, doubted []string // doubted: of those, where they may be out of scope
 	src := r.o.Sources[n].Mapping
-	if !e.Record.Active && effect.leaves(src.Unmet(e.Person)) {
+	if !e.Record.Active && effect.leaves(src.Unmet(e.Person, r.o.Now)) {
 		return nil
 	}
 	for _, li := range r.readers(n) {
@@ -644,6 +645,7 @@ func strongest(by []*suspicion) *suspicion {
 // effects are what of one person anomalies may have changed.
 type effects struct {
 	person     identity.Person // as read, the kind's own judgement included
+	now        time.Time
 	attributes []string
 	groups     []identity.Group
 	mark       bool
@@ -699,13 +701,13 @@ func (x *effects) at(src *mapping.Source, target *mapping.Target, active bool) (
 		return false, account
 	}
 	now, was := x.person, withGroups(x.person, x.groups)
-	wasActive, err := src.Active(was)
-	if err != nil || wasActive != active {
+	then, err := src.Presence(was, x.now)
+	if err != nil || then.Active != active {
 		return true, true
 	}
 	now.Active, was.Active = active, active
-	inNow, err := target.InScope(now)
-	inWas, wasErr := target.InScope(was)
+	inNow, err := target.InScope(now, x.now)
+	inWas, wasErr := target.InScope(was, x.now)
 	if err != nil || wasErr != nil || inNow != inWas {
 		return true, true
 	}

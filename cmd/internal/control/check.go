@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/hashicorp/go-hclog"
 
@@ -171,7 +172,7 @@ func (c *count) doubts() (list []string) {
 }
 
 func (s *share) add(m *mapping.Target, p identity.Person) {
-	in, err := m.InScope(p)
+	in, err := m.InScope(p, time.Now())
 	if err == nil && in && p.Active {
 		s.scope++
 		_, err = m.Account(p, mapping.Logins{})
