@@ -120,6 +120,44 @@ func TestLocks(t *testing.T) {
 	}
 }
 
+// TestR13EndsAreTold: when somebody's time ends is told of each attribute that says it, before and after.
+func TestR13EndsAreTold(t *testing.T) {
+	end := time.Date(2026, 5, 1, 0, 0, 0, 0, time.UTC)
+	ticks := (end.Unix() + 11_644_473_600) * 10_000_000
+	values := map[string]string{
+		"accountExpires": fmt.Sprint(ticks), "shadowExpire": fmt.Sprint(end.Unix() / 86400), "sambaKickoffTime": fmt.Sprint(end.Unix()),
+	}
+	for _, generalized := range []string{
+		"pwdEndTime", "krbPrincipalExpiration", "krb5ValidEnd", "loginExpirationTime", "orclActiveEndDate", "ds-pwp-account-expiration-time",
+	} {
+		values[generalized] = "20260501000000Z"
+	}
+	b := block{anchor: newAnchor("entryUUID"), name: "uid"}
+	for attribute, value := range values {
+		for _, now := range []time.Time{end.Add(-time.Nanosecond), end, end.Add(time.Hour)} {
+			p, err := person(t, b, nil, now, "uid=a,dc=x", "entryUUID", "u", attribute, value)
+			if err != nil || !p.Ends.Equal(end) || p.EndsBy != attribute || p.Active != now.Before(end) {
+				t.Errorf("%s at %s: active %t, ends %s by %q, %v", attribute, now, p.Active, p.Ends, p.EndsBy, err)
+			}
+		}
+	}
+	for name, c := range map[string]struct {
+		pairs []string
+		ends  string
+	}{
+		"the earliest counts":              {[]string{"pwdEndTime", "20270501000000Z", "shadowExpire", "20574", "krb5ValidEnd", "20260601000000Z"}, "shadowExpire"},
+		"a fraction of a second":           {[]string{"accountExpires", fmt.Sprint(ticks + 1), "pwdEndTime", "20260501000000Z"}, "pwdEndTime"},
+		"never":                            {[]string{"accountExpires", "9223372036854775807", "shadowExpire", "-1", "sambaKickoffTime", "2147483647"}, ""},
+		"later than anybody will see":      {[]string{"shadowExpire", "99999999999999", "sambaKickoffTime", "999999999999999", "accountExpires", "9223372036854775806"}, ""},
+		"of who is locked it says nothing": {[]string{"pwdEndTime", "20270501000000Z", "nsAccountLock", "TRUE"}, ""},
+	} {
+		p, err := person(t, b, nil, end.AddDate(-1, 0, 0), "uid=a,dc=x", append([]string{"entryUUID", "u"}, c.pairs...)...)
+		if err != nil || p.EndsBy != c.ends || p.Ends.IsZero() != (c.ends == "") {
+			t.Errorf("%s: ends %s by %q, %v; want %q", name, p.Ends, p.EndsBy, err, c.ends)
+		}
+	}
+}
+
 // TestAnyReasonIsEnough: one attribute that says no is believed, whatever the others say or fail to say.
 func TestAnyReasonIsEnough(t *testing.T) {
 	b := block{anchor: newAnchor("entryUUID"), name: "uid"}

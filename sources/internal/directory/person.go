@@ -222,6 +222,12 @@ func (r *entryReader) finish(who *decoded) error {
 			fmt.Errorf("%s cannot be read, and every user has one: let the bind DN read it", domainUser),
 		)
 	}
+	switch {
+	case who.Inactive != "": // whatever the time
+		who.Ends, who.EndsBy = time.Time{}, ""
+	case !who.Ends.IsZero() && !r.now.Before(who.Ends):
+		who.Inactive = who.EndsBy + " has passed"
+	}
 	if who.Inactive == "" {
 		who.trouble = errors.Join(who.trouble, who.unsure) // any one reason to be inactive is enough
 	}
@@ -278,12 +284,15 @@ func (r *entryReader) note(who *decoded, f field, attr *ldap.EntryAttribute) {
 
 func (r *entryReader) judge(who *decoded, f field, values []string) {
 	for _, value := range values {
-		inactive, err := f.judge(value, r.now)
+		says, err := f.judge(value)
 		if err != nil {
 			who.unsure = errors.Join(who.unsure, fmt.Errorf("%s %w", f.label, err))
 		}
-		if inactive != "" && who.Inactive == "" {
-			who.Inactive = strings.ToValidUTF8(f.label+" "+inactive, "\uFFFD")
+		if says.inactive != "" && who.Inactive == "" {
+			who.Inactive = strings.ToValidUTF8(f.label+" "+says.inactive, "\uFFFD")
+		}
+		if !says.ends.IsZero() && (who.Ends.IsZero() || says.ends.Before(who.Ends)) {
+			who.Ends, who.EndsBy = says.ends, f.label
 		}
 	}
 }
