@@ -35,7 +35,7 @@ func (l *loader) partial(b *hcl.Block, attributes, blocks []string) (reader, map
 func (l *loader) env() mapping.Env { return mapping.Env{Files: l.config.files, Clock: l.clock} }
 
 func (l *loader) source(b *hcl.Block) {
-	common := []string{"absence", "active", "rehire", "directory"}
+	common := []string{"absence", "active", "rehire", "directory", "leave_date", "enter_date", "time_zone"}
 	r, _, rest := l.partial(b, common, nil)
 	s := Source{Kind: b.Labels[0], Name: b.Labels[1], At: place(b.DefRange), Directory: r.text("directory", "")}
 	s.Lines = lines(b.Body, "")
@@ -59,9 +59,20 @@ func (l *loader) source(b *hcl.Block) {
 		l.schemas[s.Name] = schema
 	}
 	var diags hcl.Diagnostics
-	s.Mapping, diags = mapping.CompileSource(mapping.SourceExpressions{Active: r.expr("active"), Rehire: r.expr("rehire")}, schema, l.env())
+	s.Mapping, diags = mapping.CompileSource(mapping.SourceExpressions{
+		Active: r.expr("active"), Rehire: r.expr("rehire"), Leave: r.expr("leave_date"), Enter: r.expr("enter_date"), Zone: r.zone("time_zone"),
+	}, schema, l.env())
 	l.diags = append(l.diags, diags...)
+	l.untold(b, s.Mapping.Untold())
 	l.config.Sources = append(l.config.Sources, s)
+}
+
+// untold warns of expressions that look at the clock in a way which tells nobody when their value changes.
+func (l *loader) untold(b *hcl.Block, expressions []string) {
+	for _, at := range expressions {
+		l.warn(b.DefRange, "No instant to wait for", at+" looks at now() otherwise than by comparing it with a date (date_before, "+
+			"date_after), so that nobody can tell when its value changes: it is evaluated in each pass, by schedule { delta }.")
+	}
 }
 
 // lines says where each argument of a block, and of those in it, is.
@@ -165,6 +176,7 @@ func (l *loader) mapping(b *hcl.Block, r reader, t Target) *mapping.Target {
 	}
 	m, diags := mapping.CompileTarget(expressions, schemas, l.env())
 	l.diags = append(l.diags, diags...)
+	l.untold(b, m.Untold())
 	if account == nil {
 		l.fail(b.DefRange, "No account", "Say what accounts look like: account = { userName = lower(person.uid) }.")
 		return m

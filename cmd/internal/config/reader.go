@@ -148,6 +148,16 @@ func (r reader) duration(name string, preset, least time.Duration) time.Duration
 	return d
 }
 
+// zone reads the name of a time zone, UTC where there is none.
+func (r reader) zone(name string) *time.Location {
+	zone, err := mapping.LoadZone(r.text(name, ""))
+	if err != nil {
+		r.fail(name, "Unknown time zone", err.Error()+".")
+		return time.UTC
+	}
+	return zone
+}
+
 // choice reads one of a few words.
 func (r reader) choice(name, preset string, words ...string) string {
 	given := r.text(name, preset)
