@@ -295,6 +295,26 @@ func LastFull(ctx context.Context, ledger *state.Ledger) (began time.Time, err e
 	return began, err
 }
 
+// NextTurn returns the first instant after one at which the clock alone changes what somebody is or is to have, zero for
+// none, and whether somebody's before it is still to be judged.
+func NextTurn(ctx context.Context, ledger *state.Ledger, after time.Time) (next time.Time, overdue bool, err error) {
+	err = ledger.View(ctx, func(r *state.Reader) error {
+		next, overdue = time.Time{}, false
+		for t, err := range r.Turns() {
+			if err != nil {
+				return err
+			}
+			if t.At.After(after) {
+				next = t.At
+				return nil
+			}
+			overdue = true
+		}
+		return nil
+	})
+	return next, overdue, err
+}
+
 func clock(took []time.Duration) *Clock {
 	if len(took) == 0 {
 		return nil

@@ -46,6 +46,7 @@ type Daemon struct {
 	began   time.Time
 
 	full, delta chan struct{} // ask for a pass; buffered by one
+	turns       *turnClock
 
 	mu         sync.Mutex
 	newest     *config.Config // taken over last, whether or not it is on duty yet
@@ -81,6 +82,12 @@ func Start(ctx context.Context, o Options) (*Daemon, error) {
 		options: o, log: o.Log, storage: storage, began: time.Now(), newest: cfg, loaded: time.Now(),
 		full: make(chan struct{}, 1), delta: make(chan struct{}, 1),
 		pushing: map[string]control.Push{}, passes: map[reconcile.Mode]int{},
+	}
+	d.turns = &turnClock{
+		now: time.Now, begin: func() { nudge(d.delta) }, log: o.Log, changed: make(chan struct{}, 1),
+		read: func(ctx context.Context, after time.Time) (time.Time, bool, error) {
+			return control.NextTurn(ctx, storage.Ledger, after)
+		},
 	}
 	if err := d.open(ctx, cfg); err != nil {
 		return nil, errors.Join(err, d.Close())
@@ -131,6 +138,7 @@ func (d *Daemon) Run(ctx context.Context) error {
 		pass: func(ctx context.Context, mode reconcile.Mode) { d.runPass(ctx, mode, &all) },
 	}
 	all.Go(func() { s.run(ctx, last) })
+	all.Go(func() { d.turns.run(ctx) })
 	all.Go(func() { d.sweep(ctx) })
 	all.Go(func() { d.listen(ctx) })
 	all.Go(func() { d.maintain(ctx) })
@@ -196,6 +204,7 @@ func (d *Daemon) runPass(ctx context.Context, mode reconcile.Mode, all *sync.Wai
 		defer once()
 		report, err := d.service.Pass(ctx, mode, func() {
 			d.caughtUp(began)
+			d.turns.told(began)
 			once()
 		})
 		switch {
@@ -333,6 +342,7 @@ func (d *Daemon) running(mode reconcile.Mode, begun bool) {
 		d.passes[mode]++
 		return
 	}
+	d.turns.told(time.Time{}) // an operator's own may have written, too
 	if d.passes[mode]--; d.underWay() != "" {
 		return
 	}

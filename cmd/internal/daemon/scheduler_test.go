@@ -193,7 +193,9 @@ func TestASignIsAReasonToRead(t *testing.T) {
 
 // TestWhatIsLeftIsDoneNext: what a pass leaves is done by another, once nobody is at work any more; not for ever.
 func TestWhatIsLeftIsDoneNext(t *testing.T) {
-	d := &Daemon{delta: make(chan struct{}, 1), passes: map[reconcile.Mode]int{}}
+	d := &Daemon{
+		delta: make(chan struct{}, 1), passes: map[reconcile.Mode]int{}, turns: &turnClock{changed: make(chan struct{}, 1)},
+	}
 	next := func() bool {
 		select {
 		case <-d.delta:
