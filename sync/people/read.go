@@ -15,7 +15,6 @@ import (
 	"github.com/dirsweep/dirsweep/state"
 	"github.com/dirsweep/dirsweep/sync/identity"
 	"github.com/dirsweep/dirsweep/sync/judge"
-	"github.com/dirsweep/dirsweep/sync/mapping"
 	"github.com/dirsweep/dirsweep/sync/roster"
 )
 
@@ -38,6 +37,7 @@ type reading struct {
 	heirs      map[identity.PersonID]identity.PersonID // while the anchor's edit waits: from who people were to who they are
 	relink     string                                  // while it waits: the digest of its hold
 	complete   bool                                    // read to its end, from a server that is believed
+	retold     bool                                    // who has not changed, as far as was told, is as they were read before
 	views      []int                                   // of the targets that read it
 	targets    []string                                // their names, sorted
 	vocabulary
@@ -136,6 +136,8 @@ func (r *Read) readSource(ctx context.Context, n int) error {
 		}
 		whole = whole && !r.o.Renewed[n].done
 	}
+	_, follows := s.Source.(sources.Follower)
+	g.retold = follows && !whole
 	people, facts := sources.Read(ctx, s.Source, whole)
 	g.facts = facts
 	_, g.tells = s.Source.(sources.FactReader)
@@ -237,26 +239,52 @@ func (r *Read) enter(ctx context.Context, n int, batch []present) error {
 	if len(batch) == 0 {
 		return nil
 	}
-	return r.o.Ledger.View(ctx, func(v *state.Reader) error {
-		for _, p := range batch {
-			if err := r.enterOne(v, n, p); err != nil {
-				return err
+	judged := make([]weighed, len(batch))
+	err := r.o.Ledger.View(ctx, func(v *state.Reader) error {
+		for i, p := range batch {
+			known, old, err := v.Person(p.ID)
+			if err != nil {
+				return fmt.Errorf("read the state: %w", err)
 			}
+			judged[i] = r.weighed(n, known, old, p)
 		}
 		return nil
 	})
+	if err != nil {
+		return err
+	}
+	if err := r.confirm(ctx, n, judged); err != nil {
+		return err
+	}
+	for _, w := range judged {
+		if err := r.enterOne(n, w); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
-func (r *Read) enterOne(v *state.Reader, n int, p present) error {
-	known, old, err := v.Person(p.ID)
-	if err != nil {
-		return fmt.Errorf("read the state: %w", err)
-	}
-	fingerprint := p.Fingerprint()
-	rec, unsure := r.weigh(n, known, p, fingerprint)
-	lacks := !p.unreadable && r.readings[n].note(known, old, rec)
+// A weighed person is one whom the source returned, with what was and what is to be remembered of them.
+type weighed struct {
+	present
+	known       state.Person
+	old         bool // somebody is known
+	fingerprint uint64
+	rec         state.Person
+	unsure      []string // the targets at which nobody can tell
+}
+
+func (r *Read) weighed(n int, known state.Person, old bool, p present) weighed {
+	w := weighed{present: p, known: known, old: old, fingerprint: p.Fingerprint()}
+	w.rec, w.unsure = r.weigh(n, known, p, w.fingerprint)
+	return w
+}
+
+func (r *Read) enterOne(n int, w weighed) error {
+	p, rec := w.present, w.rec
+	lacks := !p.unreadable && r.readings[n].note(w.known, w.old, rec)
 	p.Active = rec.Active
-	i, err := r.Roster.Add(n, roster.Entry{Person: p.Person, Record: rec}, fingerprint, !old || differs(known, rec))
+	i, err := r.Roster.Add(n, roster.Entry{Person: p.Person, Record: rec}, w.fingerprint, !w.old || differs(w.known, rec))
 	if err != nil {
 		return err
 	}
@@ -271,7 +299,7 @@ func (r *Read) enterOne(v *state.Reader, n int, p present) error {
 	if p.Own {
 		r.noteOwn(n, p.ID)
 	}
-	r.mark(n, i, rec, unsure)
+	r.mark(n, i, rec, w.unsure)
 	return nil
 }
 
@@ -448,6 +476,3 @@ func (r *Read) evaluate(n int, p identity.Person, rec *state.Person) (e judge.Ev
 	slices.Sort(e.Scope)
 	return e
 }
-
-// turn notes when the clock alone changes what somebody is or is to have.
-func turn(rec *state.Person, next mapping.Turn) { rec.Turns, rec.Turn = next.At, next.String() }

@@ -20,6 +20,7 @@ type Explanation struct {
 	Name    string
 	DN      string
 	Where   string // what the source says: "in scope", "elsewhere", "gone", …
+	Next    string // what the clock alone changes next: "leaves 2026-12-31 18:00 CET by leave_date (config.hcl:12)"; "" for nothing
 	Target  string
 	InScope bool
 	Because string // the config line or the source's word that decides
@@ -69,7 +70,7 @@ func (e *Engine) Explain(ctx context.Context, who string) ([]Explanation, error)
 	if err != nil {
 		return nil, fmt.Errorf("read the state: %w", err)
 	}
-	base.Where = r.people.Whereabouts(ctx, id, remembered)
+	base.Where, base.Next = r.people.Whereabouts(ctx, id, remembered), r.people.Next(id)
 	if i, ok := r.people.Roster.Find(id); ok {
 		entry, err := r.people.Roster.Entry(i)
 		if err != nil {

@@ -158,13 +158,25 @@ func attributes() []string {
 func (l *lab) source(name, text string) {
 	l.t.Helper()
 	body, files := l.hclBody(text, name+".hcl")
-	exprs, rest := l.split(body, "active", "rehire")
+	exprs, rest := l.split(body, "active", "rehire", "leave_date", "enter_date", "time_zone")
+	zone := time.UTC
+	if expr := exprs["time_zone"]; expr != nil {
+		v, diags := expr.Value(nil)
+		if diags.HasErrors() {
+			l.t.Fatal(diags)
+		}
+		var err error
+		zone, err = mapping.LoadZone(v.AsString())
+		l.must(err)
+	}
 	spec, diags := ldap.Kind().Decode(rest, sources.Env{Name: name, Dir: l.dir, Eval: &hcl.EvalContext{}})
 	if diags.HasErrors() {
 		l.t.Fatal(diags)
 	}
 	schema := mapping.Schema{Attributes: spec.Attributes(), CaseSensitive: spec.CaseSensitive()}
-	compiled, diags := mapping.CompileSource(mapping.SourceExpressions{Active: exprs["active"], Rehire: exprs["rehire"]}, schema, mapping.Env{Files: files})
+	compiled, diags := mapping.CompileSource(mapping.SourceExpressions{
+		Active: exprs["active"], Rehire: exprs["rehire"], Leave: exprs["leave_date"], Enter: exprs["enter_date"], Zone: zone,
+	}, schema, mapping.Env{Files: files})
 	if diags.HasErrors() {
 		l.t.Fatal(diags)
 	}

@@ -39,7 +39,7 @@ func (a *app) printExplanations(list []control.Explanation) {
 		if e.Person != person {
 			person = e.Person
 			a.printf("%s  %s\n", a.style.bold(clean(first(e.Name, e.Person))), clean(e.Person))
-			a.printFacts([][2]string{{"dn", e.DN}, {"source says", e.Where}})
+			a.printFacts([][2]string{{"dn", e.DN}, {"source says", e.Where}, {"by the clock", e.Next}})
 		}
 		if e.Target == "" {
 			continue

@@ -102,6 +102,9 @@ func (a *app) printStatus(s control.Status, check bool, doubts string) {
 	if len(s.Runs) == 0 {
 		a.printf("No pass yet.\n")
 	}
+	if n := s.Next; n != nil {
+		a.printf("Next by the clock: %s\n", clean(first(n.Name, n.Person)+" "+n.What))
+	}
 	a.printHeld(s.Waiting, done)
 	a.printOpen(s)
 	if check && doubts != "" {

@@ -27,6 +27,15 @@ type Status struct {
 	Waiting []Hold         `json:"waiting"`                   // those, with the first few of their people
 	Found   int            `json:"findings"`
 	Orphans int            `json:"orphans"`
+	Next    *Turn          `json:"next,omitempty"` // what the clock alone changes next; null for nothing
+}
+
+// A Turn is what the clock alone changes of somebody (R13).
+type Turn struct {
+	Person string    `json:"person"`
+	Name   string    `json:"name"`
+	At     time.Time `json:"at"`
+	What   string    `json:"what"` // "leaves 2026-12-31 18:00 CET by leave_date (config.hcl:12)"
 }
 
 // A Process is a running daemon.
@@ -133,7 +142,7 @@ func readStatus(ctx context.Context, i *Instance) (Status, error) {
 		for _, read := range []func(*state.Reader) error{
 			func(r *state.Reader) error { return s.readSources(r, i) },
 			func(r *state.Reader) error { return s.readTargets(r, i) },
-			s.readCases, s.readHolds, s.readFindings, s.readRuns,
+			s.readCases, s.readHolds, s.readFindings, s.readRuns, s.readTurns,
 		} {
 			if err := read(r); err != nil {
 				return err
@@ -273,6 +282,22 @@ func (s *Status) readRuns(r *state.Reader) error {
 		if !slices.ContainsFunc(s.Runs, func(have Run) bool { return have.Mode == run.Mode }) {
 			s.Runs = append(s.Runs, viewRun(run))
 		}
+	}
+	return nil
+}
+
+// readTurns reads whom the clock alone changes next.
+func (s *Status) readTurns(r *state.Reader) error {
+	for t, err := range r.Turns() {
+		if err != nil {
+			return err
+		}
+		p, _, err := r.Person(t.Person)
+		if err != nil {
+			return err
+		}
+		s.Next = &Turn{Person: viewPerson(t.Person), Name: p.Name, At: t.At, What: p.Turn}
+		return nil
 	}
 	return nil
 }

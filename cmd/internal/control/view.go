@@ -264,6 +264,7 @@ type Explanation struct {
 	Name      string   `json:"name"`
 	DN        string   `json:"dn,omitempty"`
 	Where     string   `json:"where"`
+	Next      string   `json:"next,omitempty"` // what the clock alone changes next, and when
 	Target    string   `json:"target"`
 	InScope   bool     `json:"inScope"`
 	Because   string   `json:"because"`
@@ -440,7 +441,7 @@ func viewOrphan(o state.Unlinked) Orphan {
 
 func viewExplanation(e reconcile.Explanation) Explanation {
 	return Explanation{
-		Person: viewPerson(e.Person), Name: e.Name, DN: e.DN, Where: e.Where, Target: e.Target, InScope: e.InScope, Because: e.Because,
+		Person: viewPerson(e.Person), Name: e.Name, DN: e.DN, Where: e.Where, Next: e.Next, Target: e.Target, InScope: e.InScope, Because: e.Because,
 		Account: string(e.Account), UserName: e.UserName, Situation: string(e.Situation), Why: e.Why, Held: e.Held,
 		Changes: views(e.Changes, viewChange), Impossible: e.Impossible, History: views(e.History, viewEvent),
 	}
