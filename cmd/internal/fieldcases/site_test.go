@@ -55,6 +55,12 @@ func company(t *testing.T, people ...string) *site {
 func open(t *testing.T, o slapdtest.Options) *site {
 	t.Helper()
 	t.Parallel()
+	return start(t, o)
+}
+
+// start is open for a case beside which no other runs.
+func start(t *testing.T, o slapdtest.Options) *site {
+	t.Helper()
 	o.Schema = slapdtest.LockSchema
 	folder, err := os.MkdirTemp("", "site") // t.TempDir bears the case's name, and what is printed must not
 	if err != nil {
