@@ -388,7 +388,7 @@ func differs(a, b state.Person) bool {
 	return a.Print != b.Print && b.Print != 0 || a.Print == 0 || a.Program != b.Program || a.Proven != b.Proven || a.Changed != b.Changed ||
 		!a.Missing.Equal(b.Missing) || !a.Noticed.Equal(b.Noticed) || !a.Left.Equal(b.Left) || a.Inactive != b.Inactive || !bytes.Equal(a.Attributes, b.Attributes) ||
 		!slices.Equal(a.Groups, b.Groups) || !slices.Equal(a.Lost, b.Lost) || !slices.Equal(a.Former, b.Former) ||
-		!a.Turns.Equal(b.Turns) || a.Turn != b.Turn
+		!sameTurn(a, b)
 }
 
 // mostLost bounds the groups that are remembered as lost.

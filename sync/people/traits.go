@@ -628,7 +628,7 @@ func (r *Read) keep(i int, known state.Person, e roster.Entry, bound []string, b
 		}
 	}
 	slices.Sort(rec.Scope)
-	same := bytes.Equal(rec.Attributes, known.Attributes) && slices.Equal(rec.Groups, known.Groups)
+	same := bytes.Equal(rec.Attributes, known.Attributes) && slices.Equal(rec.Groups, known.Groups) && sameTurn(known, rec)
 	if same && rec.Active == known.Active && rec.Noticed.Equal(known.Noticed) && slices.Equal(rec.Scope, known.Scope) {
 		r.Roster.Keep(i)
 		return nil

@@ -16,6 +16,9 @@ import (
 // turn notes when the clock alone changes what somebody is or is to have.
 func turn(rec *state.Person, next mapping.Turn) { rec.Turns, rec.Turn = next.At, next.String() }
 
+// sameTurn reports whether the clock alone changes the same of somebody as before.
+func sameTurn(a, b state.Person) bool { return a.Turns.Equal(b.Turns) && a.Turn == b.Turn }
+
 // turned reports whether somebody is another than before by the clock alone, as far as was told.
 func (w *weighed) turned(now time.Time) bool {
 	due := w.old && !w.known.Turns.IsZero() && !w.known.Turns.After(now)

@@ -134,6 +134,7 @@ func (l *modelLab) history(seed int) modeltest.History {
 	h := l.generate.Example(seed)
 	l.aims.At(h, seed)
 	h.Follow(seed)
+	h.Date(seed)
 	return h.Without(l.without)
 }
 

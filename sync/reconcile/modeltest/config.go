@@ -23,7 +23,7 @@ const (
 
 // A Site is every config that a history may have, compiled once.
 type Site struct {
-	source  *mapping.Source
+	sources [2]*mapping.Source                 // whose config names no dates, and whose does
 	targets [targetCount][2][2]*mapping.Target // narrow, long
 }
 
@@ -37,15 +37,22 @@ var displays = [2]string{`person.cn`, `"${person.cn} (${person.departmentNumber}
 
 // NewSite compiles the configs.
 func NewSite() (*Site, error) {
-	schema := mapping.Schema{Attributes: []string{"cn", "departmentNumber", "employeeNumber", "title", "uid"}}
+	schema := mapping.Schema{Attributes: []string{
+		"cn", "departmentNumber", "employeeNumber", "enterDate", "leaveDate", "title", "uid",
+	}}
 	s := &Site{}
-	exprs, env, err := parse("source.hcl", "rehire = person.employeeNumber\n")
-	if err != nil {
-		return nil, err
-	}
-	var diags hcl.Diagnostics
-	if s.source, diags = mapping.CompileSource(mapping.SourceExpressions{Rehire: exprs["rehire"]}, schema, env); diags.HasErrors() {
-		return nil, diags
+	for dated, text := range []string{"", "leave_date = person.leaveDate\nenter_date = person.enterDate\n"} {
+		exprs, env, err := parse("source.hcl", "rehire = person.employeeNumber\n"+text)
+		if err != nil {
+			return nil, err
+		}
+		compiled, diags := mapping.CompileSource(mapping.SourceExpressions{
+			Rehire: exprs["rehire"], Leave: exprs["leave_date"], Enter: exprs["enter_date"],
+		}, schema, env)
+		if diags.HasErrors() {
+			return nil, diags
+		}
+		s.sources[dated] = compiled
 	}
 	for t := range targetCount {
 		for narrow := range 2 {
@@ -98,7 +105,7 @@ func (w *world) options() reconcile.Options {
 	}
 	for n := range sourceCount {
 		o.Sources = append(o.Sources, reconcile.Source{
-			Name: sourceNames[n], Source: w.sourceOf(n), Mapping: w.site.source, Directory: w.directory(n),
+			Name: sourceNames[n], Source: w.sourceOf(n), Mapping: w.site.sources[index(w.dated)], Directory: w.directory(n),
 		})
 	}
 	for n, app := range w.applications {

@@ -231,6 +231,7 @@ func (s source) person(e entry) identity.Person {
 	if !e.active {
 		p.Inactive = "nsAccountLock is TRUE"
 	}
+	s.dates(e, &p)
 	for g, member := range e.groups {
 		if member {
 			p.Groups = append(p.Groups, identity.Group{Name: groupNames[g], DN: s.groupDN(g)})

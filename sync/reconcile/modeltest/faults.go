@@ -196,6 +196,7 @@ type Step struct {
 	At     int   // how many writes, calls or reads go well before it
 	Batch  Batch `json:",omitzero"` // in which a followed source is told what has changed
 
+	Term int  `json:",omitzero"` // when somebody's time ends or begins: see terms
 	Then Edit // one more, of Who[1]
 	Tend int  // which account an application's administrator sees to, and to what of it that nobody maps; 0 for none
 	// Shown says that a full pass is planned first, and that nothing but what is shown may be done: 1; or 2, where a title
@@ -215,6 +216,7 @@ type Person struct {
 type History struct {
 	Shared   bool              // both sources are of one directory
 	Followed [sourceCount]bool `json:",omitzero"` // sources that follow their directory
+	Dated    bool              `json:",omitzero"` // times end and begin by dates that the config names
 	People   []Person
 	Steps    []Step
 }

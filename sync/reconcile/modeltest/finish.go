@@ -24,6 +24,7 @@ func (w *world) finish() error {
 	if w.anchorEdited() {
 		w.model.edit(func(c *config) { c.number = [sourceCount]bool{} })
 	}
+	w.outlast()
 	w.snap()
 	w.model.changed()
 	w.reload()

@@ -51,6 +51,7 @@ const (
 	TrailHolds    Invariant = "R16 the trail holds together"
 	ToldIsDone    Invariant = "R9 what was told of somebody is done"
 	MissesTold    Invariant = "R21 what a directory did not tell of is told"
+	OnTime        Invariant = "R13 who turns by the clock is judged by a pass at that instant"
 	Works         Invariant = "a pass can be made"
 )
 
@@ -85,9 +86,9 @@ func (m *model) strength(p place) identity.Strength {
 	switch {
 	case m.config.in(h, p.target):
 		return identity.Unproven
-	case h.entry == nil, (h.entry.place == outside || !h.entry.active) && len(h.gone) > 0: // of who they were
+	case h.entry == nil, (h.entry.place == outside || !h.entry.on(m.now())) && len(h.gone) > 0: // of who they were
 		return identity.ByAbsence
-	case !h.entry.active && h.entry.place != outside:
+	case !h.entry.on(m.now()) && h.entry.place != outside:
 		return identity.ByState
 	}
 	return identity.ByScope
@@ -373,6 +374,9 @@ func (w *world) check(kind Kind, completed bool) error {
 	if read {
 		w.checkMissed(l)
 		if err := w.checkDone(l); err != nil {
+			return err
+		}
+		if err := w.checkTurns(l); err != nil {
 			return err
 		}
 	}

@@ -32,7 +32,8 @@ type human struct {
 	bare    bool        // they may have been read without a department since, and been believed to have none
 	moved   bool        // they have been elsewhere since
 	seen    [2]int      // of which source, and in which container of it, they were last read
-	told    []time.Time // every instant at which the directory says that their entry was changed
+	told    []time.Time // every instant at which the directory says that their entry was changed, or their time ends
+	now     func() time.Time
 }
 
 // A tombstone is what a directory keeps of a deleted entry; seen says whether it says so.
@@ -48,6 +49,7 @@ type entry struct {
 	source, place                            int // whose base it is under, and which container of it; outside is the one beside the base
 	groups                                   [groupCount]bool
 	active                                   bool
+	ends, begins                             time.Time // their time; zero where it does not
 	changed                                  time.Time // when the directory says that it was
 }
 
@@ -67,7 +69,9 @@ type config struct {
 }
 
 // works reports whether somebody is there and active, for whatever target.
-func (h *human) works() bool { return h.entry != nil && h.entry.active && h.entry.place != outside }
+func (h *human) works() bool {
+	return h.entry != nil && h.entry.on(h.now()) && h.entry.place != outside
+}
 
 // in reports whether somebody should have an account in a target.
 func (c config) in(h *human, target int) bool {
@@ -125,6 +129,7 @@ type share struct {
 // A model is the truth, and what the engine can know of it.
 type model struct {
 	config     config
+	now        func() time.Time
 	accepted   []config          // those under which the last accepted read may have been
 	renumbered [sourceCount]bool // people of it were known by another anchor for a time
 	humans     []*human
@@ -149,7 +154,7 @@ func (m *model) hire(e entry) int {
 		e.login = fmt.Sprintf("p%d", m.logins)
 	}
 	e.name, e.title = "Name "+e.number, "t0"
-	m.humans = append(m.humans, &human{gone: map[string]tombstone{}})
+	m.humans = append(m.humans, &human{gone: map[string]tombstone{}, now: m.now})
 	m.shares = append(m.shares, [targetCount]*share{{}, {}, {}})
 	m.enter(n, e)
 	return n

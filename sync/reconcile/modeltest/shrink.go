@@ -43,6 +43,7 @@ func simpler(h History) (list []History) {
 			func(s *Step) { s.Edits[0] = NoEdit },
 			func(s *Step) { s.Edits[1] = NoEdit },
 			func(s *Step) { s.Then, s.Tend, s.Shown, s.Stop = NoEdit, 0, 0, 0 },
+			func(s *Step) { s.Term = noTerm },
 			func(s *Step) { s.Fault = NoFault },
 			func(s *Step) { s.Deed = NoFault },
 			func(s *Step) { s.Crash = NoCrash },

@@ -34,6 +34,8 @@ type world struct {
 	engine *reconcile.Engine
 
 	shared bool // both sources are of one directory
+	dated  bool // times end and begin by dates that the config names
+	dates  []time.Time
 	feed   feed
 
 	mu           sync.Mutex // guards what follows while the engine is at work
@@ -90,12 +92,13 @@ type world struct {
 // synctest bubble: nothing in it waits for real time.
 func Play(site *Site, dir string, h History, log hclog.Logger, tell io.Writer, counts *Counts) ([]Violation, error) {
 	w := &world{
-		site: site, dir: dir, shared: h.Shared, log: log, tell: tell, memory: memory.New(), counts: counts, feed: feed{followed: h.Followed},
+		site: site, dir: dir, shared: h.Shared, dated: h.Dated, log: log, tell: tell, memory: memory.New(), counts: counts, feed: feed{followed: h.Followed},
 		model:    &model{ordered: map[int]bool{}, anchors: map[string]int{}},
 		standing: map[place]member{}, returned: map[inHold]bool{}, released: map[place]bool{}, unknown: map[place]member{},
 		closedBefore: map[place]bool{}, linked: map[place]bool{},
 		owed: map[place]bool{}, decided: map[place]time.Time{},
 	}
+	w.model.now = w.now
 	for n := range targetCount {
 		w.known[n] = map[identity.AccountID]bool{}
 		w.applications = append(w.applications, &application{
@@ -267,6 +270,7 @@ func (w *world) take(s Step) error {
 	} else {
 		time.Sleep(jump)
 	}
+	w.elapse()
 	w.fail(s)
 	if w.tell != nil {
 		fmt.Fprintf(w.tell, "step %d: after %s; fault %s, %s at %d; %s, crash %s at %d\n", w.step, jump, w.fault.Fault, s.Deed, s.Where, s.Do, s.Crash, s.At)
@@ -276,6 +280,7 @@ func (w *world) take(s Step) error {
 		w.note()
 	}
 	w.edit(s.Then, s.Who[1], s.To)
+	w.term(s)
 	if s.Tend > 0 {
 		w.applications[s.Tend%targetCount].tend(s.Tend / targetCount)
 	}
