@@ -51,11 +51,20 @@ source "ldap" "corp" {
   page_size   = 500         # no more than the server allows; 0 reads without pages
   max_entries = 10000000    # a read that exceeds it is refused
   timeout     = "60s"       # of one page
-  attributes  = ["leaveDate"] # attributes of your own schema that expressions name; none where it is left out
+  attributes  = ["leaveDate", "enterDate"] # attributes of your own schema that expressions name; none where it is left out
 
-  # Who still works here. Left out, the kind knows how directories lock accounts. An attribute that a person lacks is null; a date that is
-  # absent or means "never" is neither before nor after anything.
-  active = !is_true(person.nsAccountLock) && !date_after(now(), person.leaveDate)
+  # Who still works here. Left out, the kind knows how directories lock accounts and end them (accountExpires, shadowExpire, …). An
+  # attribute that a person lacks is null; a date that is absent or means "never" is neither before nor after anything.
+  active = !is_true(person.nsAccountLock)
+
+  # When somebody's time is over, and when it begins; beside `active`, and none where it is left out. Whoever it concerns is closed, or gets the
+  # account, at that very second, not at the next pass. A date alone, "2026-12-31", is a last or first day: the time ends when the next
+  # day begins, and begins when the day does, by the calendar of time_zone. "2026-12-31 18:00" is what the clocks there show; of an hour that
+  # they show twice in autumn the last ends and the first begins something, and one that they leave out in spring is when they leave it out.
+  # RFC 3339 with an offset, generalized time and FILETIME name an instant by themselves. Of a person whose date cannot be read nothing is done.
+  leave_date = person.leaveDate
+  enter_date = person.enterDate
+  time_zone  = "Europe/Berlin" # left out: UTC
 
   # Who returns under a new anchor is known by this key, and gets the old account back. Left out, only the anchor counts.
   rehire = person.employeeNumber

@@ -277,6 +277,44 @@ func testLinked(t *testing.T, store state.Store, _ Suite) {
 	})
 }
 
+func testTurns(t *testing.T, store state.Store, _ Suite) {
+	l := state.NewLedger(store)
+	turns := func() (out []string) {
+		check(t, l, func(r *state.Reader) error {
+			for _, turn := range collect(t, r.Turns()) {
+				out = append(out, fmt.Sprint(turn.Person, " ", turn.At.UTC().Format(time.RFC3339Nano)))
+			}
+			return nil
+		})
+		return out
+	}
+	put := func(list ...state.Person) {
+		t.Helper()
+		write(t, l, func(w *state.Writer) error {
+			for _, p := range list {
+				if err := w.PutPerson(p); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	}
+	at := func(id identity.PersonID, when time.Time) string {
+		return fmt.Sprint(id, " ", when.UTC().Format(time.RFC3339Nano))
+	}
+	far := time.Date(9998, 1, 1, 0, 0, 0, 0, time.UTC) // later than anybody waits
+	put(state.Person{ID: carol, Turns: day0}, state.Person{ID: alice, Turns: day2}, state.Person{ID: bob})
+	same(t, "in order of when they turn", []string{at(carol, day0), at(alice, day2)}, turns())
+	put(state.Person{ID: carol, Turns: day2}, state.Person{ID: alice, Turns: day1}, state.Person{ID: bob, Turns: far})
+	same(t, "after changes", []string{at(alice, day1), at(carol, day2)}, turns())
+	put(state.Person{ID: alice, Name: "alice", Turns: day1})
+	same(t, "what else is written changes nothing", []string{at(alice, day1), at(carol, day2)}, turns())
+	write(t, l, func(w *state.Writer) error { return errors.Join(w.DeletePerson(carol), w.DeletePerson(bob)) })
+	same(t, "of those who are not forgotten", []string{at(alice, day1)}, turns())
+	put(state.Person{ID: alice})
+	same(t, "nobody", []string(nil), turns())
+}
+
 func testDue(t *testing.T, store state.Store, _ Suite) {
 	l := state.NewLedger(store)
 	due := func(target string) (out []string) {

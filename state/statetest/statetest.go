@@ -47,6 +47,7 @@ func Run(t *testing.T, s Suite) {
 		{"buffers stay the caller's", testBuffers},
 		{"the ledger keeps every record", testRecords},
 		{"the ledger knows what is due", testDue},
+		{"the ledger knows who turns by the clock", testTurns},
 		{"the ledger knows who is gone", testTombstones},
 		{"people and links are listed by source and target", testLists},
 		{"a link is one to one", testLinked},

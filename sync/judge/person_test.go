@@ -16,6 +16,32 @@ var (
 	dawn  = noon.Add(-6 * time.Hour)
 )
 
+// TestR19WhoseTimeEndsLeftAtThatInstant: whoever is inactive by a date left at the instant that it names, if that was to
+// come when they were last read; else when the directory says that it was set, if that was later.
+func TestR19WhoseTimeEndsLeftAtThatInstant(t *testing.T) {
+	never := time.Time{}
+	for _, c := range []struct {
+		name                  string
+		turns, known, changed time.Time // when they were to turn, and when their entry was changed, then and now
+		ended, want           time.Time
+	}{
+		{"as it was to be", early, dawn, dawn, early, early},
+		{"and something else was changed since", early, dawn, noon, early, early},
+		{"of whom nothing was known", never, never, dawn, early, early},
+		{"an end that was set when it had passed", never, dawn, early, dawn.Add(-time.Hour), early},
+		{"or that was to be another", noon.Add(time.Hour), dawn, early, dawn.Add(-time.Hour), early},
+		{"an end that was set before it came, unseen", never, dawn, dawn.Add(time.Hour), early, early},
+		{"no end", early, dawn, early, never, early},
+		{"no end, and nothing was changed", early, dawn, dawn, never, never},
+	} {
+		known := judge.Known{Active: true, Changed: c.known, Turns: c.turns}
+		r := judge.Person(known, judge.Entry{Changed: c.changed}, judge.Evaluation{Ended: c.ended}, nil, noon)
+		if r.Verdict != judge.Leave || !r.Left.Equal(c.want) || !r.Noticed.Equal(noon) {
+			t.Errorf("%s: %s, left %s, want %s", c.name, r.Verdict, r.Left, c.want)
+		}
+	}
+}
+
 // TestR01TroubleIsNotAbsence: an entry that cannot be read, and an expression that gives no answer, make nobody a
 // leaver (M15).
 func TestR01TroubleIsNotAbsence(t *testing.T) {

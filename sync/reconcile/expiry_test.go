@@ -122,6 +122,37 @@ func TestR13WhoseTimeEndsIsClosedAtThatInstant(t *testing.T) {
 	}
 }
 
+// TestR13AnEntrysOwnEndIsRemembered: when somebody's time ends by an attribute that no expression names is remembered as
+// it is now, whether or not anything has to be evaluated for them.
+func TestR13AnEntrysOwnEndIsRemembered(t *testing.T) {
+	dir := slapdtest.Start(t, slapdtest.Options{People: 3, Schema: slapdtest.LockSchema, Person: func(int) map[string][]string {
+		return map[string][]string{"objectClass": {"lockPerson"}}
+	}})
+	app := scimtest.StartElimity(t)
+	l := newLab(t)
+	l.follow = true
+	l.directory("corp", dir, "")
+	l.application("wiki", app, "", nil)
+	l.full()
+	one := slapdtest.UID(1)
+	for _, year := range []int{2101, 2102, 2100} {
+		end := time.Date(year, 1, 1, 0, 0, 0, 0, time.UTC)
+		dir.Set(t, dir.PersonDN(one), "accountExpires", fmt.Sprint((end.Unix()+11_644_473_600)*10_000_000))
+		l.delta()
+		if want := []string{fmt.Sprintf("%s leaves %d-01-01 00:00 UTC by accountExpires", one, year)}; !slices.Equal(l.turns(), want) {
+			t.Errorf("the state tells %q, want %q", l.turns(), want)
+		}
+	}
+	dir.Set(t, dir.PersonDN(one), "accountExpires", "0")
+	if l.delta(); len(l.turns()) != 0 || len(active(t, app)) != 3 {
+		t.Errorf("the state tells %q, active are %q", l.turns(), active(t, app))
+	}
+	dir.Set(t, dir.PersonDN(one), "accountExpires", "1")
+	if l.delta(); slices.Contains(active(t, app), one) {
+		t.Error("who has expired is active")
+	}
+}
+
 // TestR13AnExtendedTimeClosesNobody: what the directory says when the time is over counts, not what it said before; also
 // where it has told nobody.
 func TestR13AnExtendedTimeClosesNobody(t *testing.T) {
