@@ -144,23 +144,18 @@ func (t target) Update(ctx context.Context, have identity.Account, d identity.De
 }
 
 // Enable implements targets.Pass.
-func (t target) Enable(ctx context.Context, have identity.Account, _ map[string]string) (r targets.Receipt, err error) {
-	return r, t.call(ctx, identity.Enable, have.ID, func() error { return t.app.activate(have.ID, true) })
+func (t target) Enable(ctx context.Context, have identity.Account, kept map[string]string) (r targets.Receipt, err error) {
+	return r, t.call(ctx, identity.Enable, have.ID, func() error {
+		if held, ok := t.app.accounts[have.ID]; ok {
+			t.app.moveBack(held, kept)
+		}
+		return t.app.activate(have.ID, true)
+	})
 }
 
 // Disable implements targets.Pass.
 func (t target) Disable(ctx context.Context, have identity.Account) (r targets.Receipt, err error) {
 	return r, t.call(ctx, identity.Disable, have.ID, func() error { return t.app.activate(have.ID, false) })
-}
-
-// Closing implements targets.Pass: sessions are ended, and nobody sees it.
-func (t target) Closing() []targets.Step {
-	return []targets.Step{{
-		Name: "sessions", Revokes: true,
-		Do: func(ctx context.Context, have identity.Account) (kept string, r targets.Receipt, err error) {
-			return "", r, t.call(ctx, identity.Finish, have.ID, func() error { return t.app.endSessions(have.ID) })
-		},
-	}}
 }
 
 // Delete implements targets.Pass.

@@ -33,6 +33,11 @@ type account struct {
 	mine     bool      // the engine knew it already when somebody disabled it
 	asked    bool      // the engine asked to disable or enable it and was not answered: nobody can tell who disabled it
 	cut      bool      // its creation was not answered
+	signedIn bool      // somebody may be
+	sent     bool      // the application says that nobody is, and nobody can see whether that is so
+	place    string    // where the application keeps it
+	fresh    bool      // moved in this step
+	known    bool      // the state knows where it was before it was moved
 	touched  bool      // by somebody else, or with an unknown outcome, since the engine last wrote to it and knew what came of it
 }
 
@@ -53,6 +58,7 @@ const token = "0a1b2c3d4e5f"
 type write struct {
 	target int
 	op     identity.Op
+	step   string // of a Finish
 	owner  int
 	id     identity.AccountID
 	before identity.Account
@@ -90,6 +96,7 @@ func (a *application) call(ctx context.Context, op identity.Op, id identity.Acco
 	if trouble == HollowWrites && op != "" {
 		if known {
 			held.asked = false // answered, and seen not to be so
+			held.sent = held.sent || op == identity.Finish && a.n != chat
 		}
 		return nil
 	}
@@ -127,7 +134,7 @@ func (a *application) answer(trouble Fault, op identity.Op, id identity.AccountI
 	case NotFound:
 		return gone(id)
 	case Forbidden:
-		if id != "" && id == a.restricted() {
+		if id != "" && (id == a.restricted() || op == identity.Finish && a.n == chat) {
 			return fmt.Errorf("%w: 403", targets.ErrForbidden)
 		}
 	}
@@ -208,7 +215,7 @@ func (a *application) add(want identity.Account, owner int) identity.Account {
 	}
 	made.Attributes["userName"] = identity.Text(made.UserName)
 	made.Attributes["locale"] = identity.Text("en") // as the application does with every account
-	a.accounts[made.ID] = &account{Account: made, owner: owner}
+	a.accounts[made.ID] = &account{Account: made, owner: owner, signedIn: true, place: fmt.Sprintf("office %d", a.next)}
 	return copied(made)
 }
 
@@ -269,16 +276,7 @@ func (a *application) activate(id identity.AccountID, active bool) error {
 	case held.Active:
 		held.closedBy, held.closedAt = "engine", time.Now()
 	}
-	held.Active = active
-	return nil
-}
-
-func (a *application) endSessions(id identity.AccountID) error {
-	held, ok := a.accounts[id]
-	if !ok {
-		return gone(id)
-	}
-	a.record(write{op: identity.Finish, owner: held.owner, id: id, before: copied(held.Account)})
+	held.Active, held.signedIn = active, held.signedIn || active
 	return nil
 }
 
@@ -333,7 +331,7 @@ func (a *application) byHand(deed Fault, who int) {
 		if !held.Active {
 			held.unseen = held.closedBy
 		}
-		held.Active, held.closedBy = true, ""
+		held.Active, held.closedBy, held.signedIn = true, "", true
 	case AccountClosed:
 		if held.Active {
 			held.Active, held.closedBy, held.unseen = false, cmp.Or(held.unseen, "hand"), ""
@@ -354,6 +352,7 @@ func (a *application) byHand(deed Fault, who int) {
 		held.ID = identity.AccountID(fmt.Sprintf("%s-%03d", a.name(), a.next))
 		// Of who was linked to it, it is known under what name they had it.
 		a.accounts[held.ID], held.moved, held.listed = held, true, a.world.known[a.n][id]
+		held.known = false // nor what was done to it before
 		if was, unknown := a.world.unknown[place{held.owner, a.n}]; unknown && was.account == id {
 			was.account = held.ID
 			a.world.unknown[place{held.owner, a.n}] = was

@@ -31,6 +31,9 @@ const (
 	HoldsStand    Invariant = "R6 nobody who is held is closed"
 	Limits        Invariant = "R6 no more are closed in a window than the limit says"
 	EditedConfig  Invariant = "R14 an edit of the config alone closes nobody"
+	SessionsEnd   Invariant = "R8 no closing step is left of a leaver's account that is called closed"
+	SignInFirst   Invariant = "R4 no closing step is taken before sign-in is refused"
+	MovedBack     Invariant = "S6 what closing an account kept is undone where it is enabled"
 	Grace         Invariant = "R10 nothing is deleted before grace is over"
 	InBooks       Invariant = "R8 a leaver's open account is in the books"
 	ClosedAtOnce  Invariant = "R4 a leaver's account is closed where the application answers"
@@ -135,6 +138,10 @@ func (w *world) written(one write, acc *account) {
 			if one.op == identity.Create && other.owner == one.owner && id != one.id && w.marked(other) {
 				w.broken(CreatesOnce, "%s beside %s", what, id)
 			}
+		}
+	case identity.Finish:
+		if one.before.Active && !acc.touched {
+			w.broken(SignInFirst, "%s", what)
 		}
 	case identity.Update:
 		w.updates(one, s, what)
@@ -365,6 +372,7 @@ func (w *world) check(kind Kind, completed bool) error {
 	}
 	w.model.ordered, w.model.keyless = l.ordered, l.keyless
 	w.noteRemembered(l)
+	w.noteKept(l, completed && w.fault.Fault == NoFault)
 	for t, links := range l.links {
 		for _, link := range links {
 			w.checkLink(t, link)
@@ -546,6 +554,9 @@ func (w *world) checkAccount(l look, p place, acc *account, kind Kind, read bool
 	step := w.stepOf(l, p, acc.ID)
 	if step.Status == state.StepProven && step.Account == acc.ID && acc.Active && !acc.touched && out && !s.stays {
 		w.broken(BooksAreTrue, "%s: %s of %s is proven closed and open", targetNames[p.target], acc.ID, w.who(p.human))
+	}
+	if step.Status == state.StepProven && step.Account == acc.ID && !acc.Active && !acc.touched && out && !s.stays {
+		w.checkSteps(p, acc)
 	}
 	nobodyKnows := w.model.keyless[p.human] || w.unread(l, p) || w.placeless(l, p, acc.ID) || !w.provable(h)
 	if !read || !out || !acc.Active || !w.known[p.target][acc.ID] || nobodyKnows {

@@ -62,7 +62,7 @@ func (one write) meantBy(c identity.Change) bool {
 	if c.Op == identity.Create {
 		return c.UserName == one.want.UserName || c.UserName == one.before.UserName && one.op == identity.Update
 	}
-	return c.Account == one.id && (c.Op == one.op || c.Op == identity.Strip && one.op == identity.Update)
+	return c.Account == one.id && (one.named(c.Op, c.Step) || c.Op == identity.Strip && one.op == identity.Update)
 }
 
 // tells reports whether a record of a change is about a write: what was done to whose account, why, what was before and
@@ -73,7 +73,7 @@ func (w *world) tells(r audit.Record, one write) bool {
 	op := identity.Op(r.Op)
 	made := op == identity.Create && r.UserName == one.want.UserName
 	granted := op == identity.Create && one.op == identity.Update && r.Account == string(one.id) // what a new account is to have
-	same := r.Account == string(one.id) && (op == one.op || op == identity.Strip && one.op == identity.Update)
+	same := r.Account == string(one.id) && (one.named(op, r.Step) || op == identity.Strip && one.op == identity.Update)
 	return whole && (made || granted || same && !slices.ContainsFunc(one.delta.Attributes, func(a identity.AttributeChange) bool {
 		return r.Before[a.Path] != a.Before || r.After[a.Path] != a.After
 	}))
