@@ -118,7 +118,7 @@ target "scim" "wiki" {
 
   leaver {
     action       = "disable" # or "delete", or "report": change nothing
-    revoke       = true      # end sessions and tokens, where the application can
+    revoke       = true      # end what somebody who is signed in has: sessions, tokens, app passwords
     strip        = true      # take entitlements away; left out: only where `entitlements` are mapped
     delete_after = "30d"     # counted from the proven disable. Left out: never
   }

@@ -15,6 +15,7 @@ import (
 	"github.com/dirsweep/dirsweep/state"
 	"github.com/dirsweep/dirsweep/sync/apply/applytest"
 	"github.com/dirsweep/dirsweep/sync/identity"
+	"github.com/dirsweep/dirsweep/sync/plan"
 	"github.com/dirsweep/dirsweep/sync/sweep"
 	"github.com/dirsweep/dirsweep/targets"
 )
@@ -180,6 +181,33 @@ func TestR09AClosingStepThatFailsHoldsNothingBack(t *testing.T) {
 				}
 			})
 		})
+	}
+}
+
+// What a plan shows of a leaver names each closing step, in its order, and what nothing can be done about.
+func TestAPlanNamesTheClosingSteps(t *testing.T) {
+	d := stepped(t, active())
+	for _, c := range []struct {
+		policy     sweep.Policy
+		person     identity.PersonID
+		changes    string
+		impossible int
+	}{
+		{strict, alice, "disable, finish sessions, finish move, strip", 1},
+		{sweep.Policy{Action: sweep.ActionDelete}, alice, "disable, finish move, delete", 0},
+		{sweep.Policy{Action: sweep.ActionDisable, Revoke: true}, identity.PersonID{}, "disable, finish sessions", 1},
+	} {
+		a := sweep.Account{Policy: c.policy, Change: identity.Change{Target: "wiki", Person: c.person, Account: "1"}}
+		var changes []string
+		for _, change := range plan.New(a.Changes(d.p)).Changes {
+			changes = append(changes, strings.TrimSpace(fmt.Sprint(change.Op, " ", change.Step)))
+		}
+		if got := strings.Join(changes, ", "); got != c.changes {
+			t.Errorf("planned %q, want %q", got, c.changes)
+		}
+		if list := a.Impossible(d.p); len(list) != c.impossible || c.impossible > 0 && !strings.Contains(list[0], "Kerberos") {
+			t.Errorf("impossible: %q", list)
+		}
 	}
 }
 

@@ -11,6 +11,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/dirsweep/dirsweep/cmd/internal/control"
+	"github.com/dirsweep/dirsweep/sync/audit"
+	"github.com/dirsweep/dirsweep/sync/sweep/evidence"
 )
 
 func TestPlanReadsLikeAPlan(t *testing.T) {
@@ -201,4 +203,33 @@ func TestProgressWithoutATerminalIsALineNowAndThen(t *testing.T) {
 			t.Errorf("after 25 s: %q, want %q", out.String(), want)
 		}
 	})
+}
+
+// What evidence says of an account names its closing steps, when they were taken and how they stand; an explanation says
+// which nothing can be done about.
+func TestClosingStepsAreShown(t *testing.T) {
+	var out bytes.Buffer
+	a := &app{out: &out, style: newStyle(false)}
+	noon := time.Date(2026, 3, 1, 12, 0, 0, 0, time.Local)
+	a.printEvidence(evidence.Evidence{Name: "ann", Accounts: []evidence.Account{{
+		Target: "wiki", UserName: "ann", Status: "proven", Seen: "inactive", Steps: []audit.Step{
+			{Name: "sessions", Outcome: "sent", At: noon},
+			{Name: "move", Outcome: "proven", At: noon},
+			{Name: "tickets", Outcome: "impossible", At: noon, Why: "they live for 10 h"},
+		},
+	}}}, evidenceAnswer{})
+	a.printExplanations([]control.Explanation{{
+		Person: "corp/1", Target: "wiki", Impossible: []string{"tickets: they live for 10 h"},
+		Changes: []control.Change{{Op: "disable", Target: "wiki", Account: "7"}, {Op: "finish", Step: "move", Target: "wiki", Account: "7"}},
+		History: []control.Event{{At: noon, Op: "finish", Step: "sessions", Outcome: "done"}},
+	}})
+	for _, want := range []string{
+		"    sessions     " + clock(noon) + "  sent, not provable\n", "    move         " + clock(noon) + "  proven\n",
+		"    tickets      " + clock(noon) + "  impossible: they live for 10 h\n", "impossible   tickets: they live for 10 h\n",
+		"disable, finish move", clock(noon) + " finish sessions done\n",
+	} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("it does not say %q:\n%s", want, out.String())
+		}
+	}
 }
