@@ -134,9 +134,9 @@ func (a Account) change(op identity.Op) identity.Change {
 
 // Close takes an account through its steps: sign-in is refused, the target's own closing steps are taken, entitlements
 // are taken away, it is deleted, each read back. It is looked at first, and what it still has is taken; what cannot be
-// read is remembered. A step that fails holds nothing back but the delete (R9). An identifier is not the person: where it
-// names somebody else, or nobody, the one account that bears the person's own externalId is linked and closed instead. A
-// second account of the person that is active keeps the case open (R8).
+// read is remembered. A step that fails holds nothing back but the delete (R9). An identifier is not the person: where
+// it names somebody else, or nobody, the one account that bears the person's own externalId is linked and closed
+// instead. A second account of the person that is active keeps the case open (R8).
 func Close(ctx context.Context, x *apply.Executor, p *apply.Pass, a Account) Closed {
 	a.Finishes = slices.Clone(a.Finishes)
 	closed := closeLinked(ctx, x, p, &a)

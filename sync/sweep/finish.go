@@ -130,8 +130,8 @@ func (a *Account) failed(w work, err error, now time.Time) error {
 	return fmt.Errorf("%s: %w", w.change.Step, err)
 }
 
-// remember writes down that a closing step is done in the transaction that settles it, nil for other changes: whoever is
-// stopped behind it does not do it once more.
+// remember writes down that a closing step is done in the transaction that settles it, nil for other changes: whoever
+// is stopped behind it does not do it once more.
 func (a *Account) remember(w work, now func() time.Time) func(*state.Writer) error {
 	if w.change.Op != identity.Finish {
 		return nil
