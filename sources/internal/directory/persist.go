@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	ber "github.com/go-asn1-ber/asn1-ber"
@@ -21,7 +22,7 @@ import (
 type persistFeed struct {
 	ids      anchor
 	suffixes []string
-	arrived  chan struct{} // of the source: something came to one who follows
+	arrivals *arrivals // of the source
 
 	session *ldapclient.Session // of its own; nil of a feed that only listens
 	stop    context.CancelFunc
@@ -42,8 +43,23 @@ const (
 // registered is how long a server may take from the request on until it misses no change any more.
 const registered = time.Second
 
-func newPersistFeed(ids anchor, suffixes []string, arrived chan struct{}) *persistFeed {
-	return &persistFeed{ids: ids, suffixes: suffixes, arrived: arrived, pending: changes{now: map[uuid]string{}}}
+func newPersistFeed(ids anchor, suffixes []string, a *arrivals) *persistFeed {
+	return &persistFeed{ids: ids, suffixes: suffixes, arrivals: a, pending: changes{now: map[uuid]string{}}}
+}
+
+// Arrivals are what comes to those who follow a source by persistent searches. While somebody does, that is what whoever
+// watches waits for: their own search may tell of a change sooner, when nobody who looks finds it yet.
+type arrivals struct {
+	followers atomic.Int32
+	come      chan struct{} // buffered by one
+}
+
+// arrive is a sign for whoever watches.
+func (a *arrivals) arrive() {
+	select {
+	case a.come <- struct{}{}:
+	default: // one is waiting
+	}
 }
 
 // follow implements feed: it collects what changes on a connection of its own, until close.
@@ -51,6 +67,7 @@ func (f *persistFeed) follow(ctx context.Context, s *source, url string) (err er
 	if f.session, err = s.pool.Dial(ctx, url); err != nil {
 		return err
 	}
+	f.arrivals.followers.Add(1)
 	listening, stop := context.WithCancel(context.WithoutCancel(ctx))
 	f.stop = stop
 	for _, suffix := range f.suffixes {
@@ -86,14 +103,6 @@ func (f *persistFeed) beat(ctx context.Context, every time.Duration) error {
 	}
 }
 
-// arrive is a sign for whoever watches: what tells them may have come before what is followed did.
-func (f *persistFeed) arrive() {
-	select {
-	case f.arrived <- struct{}{}:
-	default: // one is waiting
-	}
-}
-
 func (f *persistFeed) close() {
 	if f.session == nil {
 		return
@@ -101,6 +110,7 @@ func (f *persistFeed) close() {
 	f.stop()
 	f.session.Close()
 	f.heard.Wait()
+	f.arrivals.followers.Add(-1)
 }
 
 func (f *persistFeed) settles() time.Duration { return settleTime }
@@ -134,7 +144,7 @@ func (f *persistFeed) take(r ldap.Response) error {
 		return &rereadError{"the server does not say how " + ldapclient.Readable(entry.DN) + " has changed: " + err.Error()}
 	}
 	f.count++
-	defer f.arrive()
+	defer f.arrivals.arrive()
 	if f.pending.tooMany() {
 		return &rereadError{"more has changed than is read one by one"}
 	}
@@ -150,7 +160,9 @@ func (f *persistFeed) end(err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.err = errors.Join(f.err, err)
-	f.arrive()
+	if !errors.Is(err, context.Canceled) { // nobody has closed it
+		f.arrivals.arrive()
+	}
 }
 
 // position implements feed: the server does not count its changes, so that they are counted here.
@@ -175,7 +187,9 @@ func (f *persistFeed) listen(ctx context.Context, s *ldapclient.Session, _ sourc
 	go func() {
 		ended <- firstEnd(f.suffixes, func(suffix string) error {
 			return hear(ctx, f.search(ctx, s, suffix), func(ldap.Response) error {
-				changed()
+				if f.arrivals.followers.Load() == 0 {
+					changed()
+				}
 				return nil
 			})
 		})
@@ -184,7 +198,7 @@ func (f *persistFeed) listen(ctx context.Context, s *ldapclient.Session, _ sourc
 		select {
 		case err := <-ended:
 			return err
-		case <-f.arrived:
+		case <-f.arrivals.come:
 			changed()
 		}
 	}

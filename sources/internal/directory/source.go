@@ -30,7 +30,7 @@ type source struct {
 
 	neighbours neighbours
 	hearing    hearing
-	arrived    chan struct{} // see persistFeed
+	arrivals   arrivals
 
 	follower           follower
 	heartbeat, silence time.Duration // of watching: see there
@@ -59,7 +59,7 @@ func (b block) open(name string, need sources.Need) (*source, error) {
 	}
 	return &source{
 		block: b, name: name, need: need, log: log, pool: ldapclient.NewPool(b.Access, name, log), now: time.Now,
-		follower: follower{turn: semaphore.NewWeighted(1)}, arrived: make(chan struct{}, 1),
+		follower: follower{turn: semaphore.NewWeighted(1)}, arrivals: arrivals{come: make(chan struct{}, 1)},
 		heartbeat: heartbeat, silence: silence, poll: pollEach,
 	}, nil
 }

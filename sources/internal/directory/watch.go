@@ -130,7 +130,7 @@ func (s *source) feed(ctx context.Context, session *ldapclient.Session, current 
 	case about.Directory:
 		return s.updateFeed(ctx, session, own)
 	case !about.OpenLDAP && slices.Contains(about.Controls, persistentSearch):
-		return newPersistFeed(identifier(about), own, s.arrived), ""
+		return newPersistFeed(identifier(about), own, &s.arrivals), ""
 	case !about.OpenLDAP:
 		return nil, "it has no persistent searches, and is neither OpenLDAP nor Active Directory"
 	case !slices.Contains(about.Controls, ldap.ControlTypeSyncRequest):
