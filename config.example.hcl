@@ -134,3 +134,33 @@ target "scim" "wiki" {
     protect         = ["wiki-bot"]
   }
 }
+
+# Directories hold accounts as well: `dirsweep sample active_directory` and `dirsweep sample ldap` print everything that can be set.
+# target "active_directory" "windows" {
+#   domain        = "ad.example.org"                     # or url = ["ldaps://dc1.ad.example.org"]
+#   bind_dn       = "dirsweep-write@ad.example.org"      # or principal and keytab
+#   bind_password = env("AD_PASSWORD")
+#   base_dn       = "OU=Staff,DC=ad,DC=example,DC=org"   # accounts are below it, and new ones directly in it
+#   external_id   = "employeeID"                         # holds the anchor. "objectGUID": accounts are the people of the source themselves
+#   closing { move_to = "OU=Leavers,DC=ad,DC=example,DC=org" } # beside disabling, and a random password
+#   account = {
+#     userName = lower(person.uid)
+#     cn       = person.cn
+#     sn       = person.sn
+#   }
+#   entitlements = [for g in person.groups : g if startswith(g, "ad-")]
+# }
+# target "ldap" "unix" {
+#   url           = "ldaps://unix.example.org"
+#   bind_dn       = "cn=dirsweep-write,dc=example,dc=org"
+#   bind_password = env("UNIX_PASSWORD")
+#   base_dn       = "ou=accounts,dc=example,dc=org"
+#   profile       = "openldap"                           # 389, edirectory, freeipa, openldap, samba, shadow, or a list: how accounts are disabled
+#   groups  { base_dn = "ou=groups,dc=example,dc=org" }
+#   closing { clear = ["sshPublicKey"] }
+#   account = {
+#     userName = lower(person.uid)
+#     cn       = person.cn
+#     sn       = person.sn
+#   }
+# }

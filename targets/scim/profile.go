@@ -1,7 +1,7 @@
 package scim
 
 // A profile is what one application is known to do differently from RFC 7644. Its zero value is the RFC itself. Each
-// line of the table names where it is known from; docs/targets-scim.md says what is proven against which server.
+// line of the table names where it is known from; docs/targets/scim.md says what is proven against which server.
 type profile struct {
 	name string
 

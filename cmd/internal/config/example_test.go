@@ -135,3 +135,31 @@ func write(t *testing.T, path, text string) {
 		t.Fatal(err)
 	}
 }
+
+// TestTheExampleOfDirectoriesIsGood: what config.example.hcl shows as comments is accepted once it is none.
+func TestTheExampleOfDirectoriesIsGood(t *testing.T) {
+	text, err := os.ReadFile(filepath.Join("..", "..", "..", "config.example.hcl"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, commented, _ := strings.Cut(string(text), "# target \"active_directory\"")
+	lines := strings.Split("# target \"active_directory\""+commented, "\n")
+	for i, line := range lines {
+		lines[i] = strings.TrimPrefix(strings.TrimPrefix(line, "#"), " ")
+	}
+	dir := t.TempDir()
+	for _, kind := range sourcekinds.Kinds() {
+		if kind.Name == "ldap" {
+			write(t, filepath.Join(dir, "source.hcl"), kind.Sample)
+		}
+	}
+	write(t, filepath.Join(dir, "target.hcl"), strings.Join(lines, "\n"))
+	write(t, filepath.Join(dir, "ca.pem"), certificate(t))
+	for _, name := range []string{"LDAP_PASSWORD", "AD_PASSWORD", "UNIX_PASSWORD"} {
+		t.Setenv(name, "hunter2")
+	}
+	cfg, err := config.Load(dir)
+	if err != nil || len(cfg.Targets) != 2 || len(cfg.Warnings) > 0 {
+		t.Errorf("%+v", err)
+	}
+}
