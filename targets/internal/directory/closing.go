@@ -253,6 +253,10 @@ func (p *pass) moveAway(ctx context.Context, s *ldapclient.Session, id identity.
 
 // moveFree moves an entry, with the next free one of a few names that are always the same for it.
 func (p *pass) moveFree(ctx context.Context, s *ldapclient.Session, entry *ldap.Entry, rdn, parent string) error {
+	return p.followed(ctx, s, entry, func() error { return p.tryNames(ctx, s, entry, rdn, parent) })
+}
+
+func (p *pass) tryNames(ctx context.Context, s *ldapclient.Session, entry *ldap.Entry, rdn, parent string) error {
 	err := p.move(ctx, s, entry, rdn, parent)
 	for _, more := range []string{entry.GetEqualFoldAttributeValue(p.login), string(p.id.of(entry))} {
 		if !ldap.IsErrorWithCode(err, ldap.LDAPResultEntryAlreadyExists) || more == "" {

@@ -413,10 +413,7 @@ func (t *target) leave(ctx context.Context, s *ldapclient.Session, account, grou
 		return fmt.Errorf("%w: they are its last member, and the group may not be empty: set placeholder_member, or delete the group: %w",
 			targets.ErrRejected, err)
 	}
-	request = ldap.NewModifyRequest(group.DN, nil)
-	request.Add(attribute, []string{t.groups.placeholder})
-	request.Delete(attribute, []string{value})
-	return t.modify(ctx, s, request)
+	return t.replaceLast(ctx, s, group, attribute, value)
 }
 
 // inGroup asks whether a group has a member (RFC 4511, 4.10).

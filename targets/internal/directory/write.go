@@ -220,10 +220,18 @@ func (t *target) update(
 			changes = append(changes, changeOf(c.Path, attribute, valuesOf(entry, attribute), textsOf(c.After)))
 		}
 	}
-	if err := t.write(ctx, s, entry.DN, changes, r); err != nil {
-		return err
+	write := func() error {
+		if err := t.write(ctx, s, entry.DN, changes, r); err != nil {
+			return err
+		}
+		return t.place(ctx, s, entry, delta, r)
 	}
-	if err := t.place(ctx, s, entry, delta, r); err != nil {
+	if t.renames(delta) {
+		err = t.followed(ctx, s, entry, write)
+	} else {
+		err = write()
+	}
+	if err != nil {
 		return err
 	}
 	return t.regroup(ctx, s, have.ID, delta.Withdraw, delta.Grant)
@@ -517,11 +525,15 @@ func (t *target) remove(ctx context.Context, s *ldapclient.Session, id identity.
 	if t.inPlace() {
 		return fmt.Errorf("%w: accounts of this target are the people themselves: they are not deleted", targets.ErrRejected)
 	}
-	entry, err := t.entry(ctx, s, id, t.id.name)
+	entry, err := t.entry(ctx, s, id, t.id.name, t.login)
 	if err != nil {
 		return err
 	}
-	err = t.drop(ctx, s, entry.DN)
+	return t.followed(ctx, s, entry, func() error { return t.removeEntry(ctx, s, entry) })
+}
+
+func (t *target) removeEntry(ctx context.Context, s *ldapclient.Session, entry *ldap.Entry) error {
+	err := t.drop(ctx, s, entry.DN)
 	if ldap.IsErrorWithCode(err, ldap.LDAPResultNotAllowedOnNonLeaf) {
 		if err = t.dropChildren(ctx, s, entry.DN); err == nil {
 			err = t.drop(ctx, s, entry.DN)
