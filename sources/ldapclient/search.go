@@ -9,6 +9,8 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/cespare/xxhash/v2"
 	"github.com/go-ldap/ldap/v3"
@@ -41,9 +43,22 @@ type ResultError struct{ answer *ldap.Error }
 func (e *ResultError) Error() string {
 	text := fmt.Sprintf("%s (%d)", strings.ToLower(ldap.LDAPResultCodeMap[e.answer.ResultCode]), e.answer.ResultCode)
 	if e.answer.Err != nil && e.answer.Err.Error() != "" {
-		text += ", " + e.answer.Err.Error()
+		text += ", " + printable(e.answer.Err.Error())
 	}
 	return text
+}
+
+// printable leaves out what is no text: domain controllers end their words with a NUL.
+func printable(text string) string {
+	return strings.TrimSpace(strings.Map(func(r rune) rune {
+		switch {
+		case r == utf8.RuneError || unicode.IsControl(r) && r != '\n':
+			return -1
+		case r == '\n':
+			return ' '
+		}
+		return r
+	}, text))
 }
 
 func (e *ResultError) Unwrap() error { return e.answer }

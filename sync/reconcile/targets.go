@@ -351,6 +351,9 @@ func (r *run) notDone(s *side, c identity.Change, err error) {
 		return
 	}
 	s.failed(c, err)
+	if f, ok := survey.NotDone(c, err); ok {
+		r.find(f)
+	}
 	r.o.Log.Error("not done", "target", s.Name, "op", c.Op, "account", c.UserName, "person", c.Name, "error", err)
 	if errors.Is(err, targets.ErrUnauthorized) {
 		r.fail(s, err)

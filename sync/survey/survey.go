@@ -4,6 +4,7 @@
 package survey
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -25,6 +26,7 @@ import (
 	"github.com/dirsweep/dirsweep/sync/plan"
 	"github.com/dirsweep/dirsweep/sync/roster"
 	"github.com/dirsweep/dirsweep/sync/sweep"
+	"github.com/dirsweep/dirsweep/targets"
 )
 
 // chunk is how many accounts share one look at the state.
@@ -319,6 +321,18 @@ func Disputed(c identity.Change, detail string) identity.Finding {
 	return identity.Finding{
 		Kind: "disputed", Subject: c.Target + ": " + c.UserName, Target: c.Target, Person: c.Person, Account: c.Account, Detail: detail,
 	}
+}
+
+// NotDone is the finding that the application does not take a change, with what it said. ok is false where that says
+// nothing of the change: it had no answer, or is repeated soon.
+func NotDone(c identity.Change, err error) (f identity.Finding, ok bool) {
+	for _, class := range []error{targets.ErrRejected, targets.ErrForbidden, targets.ErrConflict} {
+		ok = ok || errors.Is(err, class)
+	}
+	return identity.Finding{
+		Kind: "not done", Subject: c.Target + ": " + cmp.Or(c.UserName, c.Name), Target: c.Target, Person: c.Person, Account: c.Account,
+		Detail: fmt.Sprintf("%s: %v", c.Op, err),
+	}, ok && !c.Op.Sweeps()
 }
 
 // linksOf is how many links the target has.

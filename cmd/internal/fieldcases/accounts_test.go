@@ -387,3 +387,56 @@ func TestDisabledInPlace(t *testing.T) {
 	s.claim(s.within(30*time.Second, back), "bob is back: %s, %s", b.account("bob"), b.is("bob", "userAccountControl"))
 	s.claim(b.is("bob", "description") == "", "bob's description is %q", b.is("bob", "description"))
 }
+
+// TestRefusalsOfADomainNameTheCure: a mail address that somebody has, an account that AdminSDHolder protects, one that is
+// protected from deletion, a place that does not exist: each is one finding or one open case, which says what to do; and
+// everybody else is made, changed and closed.
+func TestRefusalsOfADomainNameTheCure(t *testing.T) {
+	s := open(t, slapdtest.Options{})
+	from, domain := slapdSide(t), sambatest.Start(t, sambatest.Options{})
+	to := side{
+		Directory: domain, login: "sAMAccountName", domain: true, root: domain.BaseDN(), url: domain.URL(), edit: domain.Editor,
+		access: fmt.Sprintf("url = %q\nca_file = %q\nbind_dn = %q\nbind_password = %q", domain.URL(), domain.CAFile(), domain.Reader(), domain.Password()),
+	}
+	b := s.branch(to)
+	rights := []string{"(A;CI;WPCCDCSD;;;", "(OA;CI;CR;00299570-246d-11d0-a768-00aa006e0529;;"}
+	for _, dn := range []string{b.accounts, b.leavers, b.teams} {
+		domain.Grant(t, dn, rights...)
+	}
+	people := map[string]string{}
+	hire := func(login, title string) {
+		people[login] = from.AddPerson(s, login, map[string][]string{
+			"displayName": {"The " + login}, "mail": {login + "@b.example.test"}, "title": {title},
+		})
+	}
+	for _, login := range []string{"alice", "bob", "carol", "dan"} {
+		hire(login, "clerk")
+	}
+	s.configure(wide, from.block(), b.target(from))
+	s.settle()
+
+	domain.AddPerson(t, "taken", map[string][]string{"mail": {"erin@b.example.test"}})
+	hire("erin", "clerk")
+	hire("frank", "clerk")
+	code := s.sync()
+	s.claim(code == 4 && b.account("erin") == "" && b.account("frank") != "", "erin has no account, frank has one: exit %d", code)
+	s.claim(s.says("findings", "not done", "erin", "CN=taken", "only one account may have"), "a finding names who has erin's address")
+	domain.Delete(t, domain.PersonDN("taken"))
+	s.claim(s.sync() == 0 && b.account("erin") != "", "erin has an account once the address is free")
+	s.claim(s.says("findings", "No findings"), "the finding is over")
+
+	domain.Set(t, b.account("bob"), "adminCount", "1")
+	domain.Grant(t, b.account("bob"), "(D;;WP;;;")
+	domain.Grant(t, b.account("carol"), "(D;;SD;;;")
+	domain.Grant(t, b.accounts, "(D;;DC;;;")
+	for _, login := range []string{"bob", "carol", "dan"} {
+		from.Delete(s, people[login])
+	}
+	code = s.sync()
+	s.claim(code == 4, "leavers are open: exit %d", code)
+	s.claim(s.says("leavers", "bob", "AdminSDHolder", "Disable-ADAccount"), "bob's case names AdminSDHolder and the command")
+	s.claim(s.says("leavers", "carol", "move", "protected from accidental deletion"), "carol's case names what protects her account")
+	disabled := func(login string) bool { return b.is(login, "userAccountControl") == "514" }
+	s.claim(disabled("carol") && disabled("dan") && !disabled("bob"), "carol and dan are disabled, bob is not")
+	s.claim(strings.EqualFold(identity.ParentDN(b.account("dan")), b.leavers), "dan is at %s", b.account("dan"))
+}
