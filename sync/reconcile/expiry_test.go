@@ -153,8 +153,8 @@ func TestR13AnEntrysOwnEndIsRemembered(t *testing.T) {
 	}
 }
 
-// TestR13WhoIsKeptTurnsAsTheySay: while people are kept as they are, because a group has lost everybody at once, an end that
-// is set of one of them is remembered all the same.
+// TestR13WhoIsKeptTurnsAsTheySay: while people are kept as they are, because a group has lost everybody at once, that the end
+// of one of them is another is remembered all the same.
 func TestR13WhoIsKeptTurnsAsTheySay(t *testing.T) {
 	dir := slapdtest.Start(t, slapdtest.Options{People: 10, Groups: 1, Person: func(int) map[string][]string {
 		return map[string][]string{"title": {}, "departmentNumber": {}}
@@ -163,12 +163,15 @@ func TestR13WhoIsKeptTurnsAsTheySay(t *testing.T) {
 	l := newLab(t)
 	l.directory("corp", dir, fmt.Sprintf("groups { base_dn = %q }", dir.GroupsDN())+datesOfPeople)
 	l.application("wiki", app, `scope = member_of("group001")`, nil)
+	one := slapdtest.UID(1)
+	dir.Set(t, dir.PersonDN(one), "title", "2200-12-31")
 	l.full()
 	dir.Set(t, dir.GroupDN("group001"), "member", "cn=nobody,"+dir.BaseDN())
 	l.held()
-	one := slapdtest.UID(1)
-	dir.Set(t, dir.PersonDN(one), "title", "2200-12-31")
-	if l.delta(); len(l.turns()) != 1 || len(active(t, app)) != 10 {
+	dir.Set(t, dir.PersonDN(one), "title", "2100-12-31")
+	l.delta()
+	want := []string{one + " leaves 2101-01-01 00:00 CET by leave_date (corp.hcl:8)"}
+	if !slices.Equal(l.turns(), want) || len(active(t, app)) != 10 {
 		t.Errorf("the state tells %q, active are %q", l.turns(), active(t, app))
 	}
 }
