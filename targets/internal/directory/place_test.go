@@ -92,3 +92,20 @@ func TestD08ChildrenOfChildren(t *testing.T) {
 		t.Errorf("with children of children: %v", err)
 	}
 }
+
+// TestR12WhoJoinsIsAdded: to whoever is there, and only once.
+func TestR12WhoJoinsIsAdded(t *testing.T) {
+	u := slapd(t).unit(t)
+	p := u.begun(t)
+	a, other := u.made(t, p, 1), u.made(t, p, 2)
+	group := u.group(t, "editors", u.dn(t, other.ID))
+	grant := identity.Delta{Grant: identity.NamedEntitlements("editors")}
+	for range 2 { // the second time as one whose answer was lost
+		if _, _, err := p.Update(t.Context(), a, grant); err != nil {
+			t.Error(err)
+		}
+	}
+	if got := u.Values(t, group, "member"); len(got) != 3 {
+		t.Errorf("members: %q", got)
+	}
+}

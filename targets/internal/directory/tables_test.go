@@ -189,3 +189,26 @@ func TestD16WhatWasRecycledIsNotRestored(t *testing.T) {
 		}
 	}
 }
+
+// TestStepsKnowWhatIsDone: by what an entry says, and by nothing near it.
+func TestStepsKnowWhatIsDone(t *testing.T) {
+	past, future := ticks(time.Now().Add(-time.Hour)), ticks(time.Now().Add(time.Hour))
+	for _, c := range []struct {
+		what    func([]string) bool
+		done    []string
+		notDone [][]string
+	}{
+		{isPast, []string{past}, [][]string{nil, {future}, {"0"}, {"9223372036854775807"}, {past, past}, {"x"}}},
+		{isTrue, []string{"true"}, [][]string{nil, {"FALSE"}, {"TRUE", "FALSE"}}},
+		{isStamped, []string{stamped + "2026-05-01"}, [][]string{nil, {"Fourth floor"}, {"Was " + stamped}}},
+	} {
+		if !c.what(c.done) {
+			t.Errorf("%q is not done", c.done)
+		}
+		for _, values := range c.notDone {
+			if c.what(values) {
+				t.Errorf("%q is done", values)
+			}
+		}
+	}
+}
