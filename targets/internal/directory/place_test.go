@@ -36,8 +36,10 @@ func TestInPlace(t *testing.T) {
 	if found, err := p.Find(t.Context(), "externalId", string(a.ID)); err != nil || len(found) != 1 || found[0].ID != a.ID || found[0].ExternalID != string(a.ID) {
 		t.Errorf("found: %+v, %v", found, err)
 	}
-	if _, _, err := p.Create(t.Context(), u.want(2)); !errors.Is(err, targets.ErrRejected) {
-		t.Errorf("somebody is made: %v", err)
+	want := u.want(2)
+	want.ExternalID = ""
+	if made, _, err := p.Create(t.Context(), want); !errors.Is(err, targets.ErrRejected) || made.ID != "" {
+		t.Errorf("somebody is made: %s, %v", made.ID, err)
 	}
 	if _, err := p.Delete(t.Context(), a); !errors.Is(err, targets.ErrRejected) || u.dn(t, a.ID) == "" {
 		t.Errorf("somebody is deleted: %v", err)
