@@ -43,8 +43,11 @@ func NewPool(a Access, name string, log hclog.Logger) *Pool {
 // Missing are the servers that could not be reached when they were last tried: by URL, why.
 func (p *Pool) Missing() map[string]string { return p.servers.missing() }
 
-// Prefer has the server of a URL asked first, while it can be reached.
-func (p *Pool) Prefer(url string) { p.servers.met(url, nil) }
+// Prefer has the server of a URL asked first, while it can be reached. Connections to others would be used before it.
+func (p *Pool) Prefer(url string) {
+	p.servers.met(url, nil)
+	p.Close()
+}
 
 // URLs are those of the servers in the order to try them.
 func (p *Pool) URLs(ctx context.Context) ([]string, error) { return p.servers.inOrder(ctx) }

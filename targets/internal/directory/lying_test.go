@@ -132,3 +132,23 @@ func TestD03APasswordThatWasNotTaken(t *testing.T) {
 		t.Errorf("%s: %v", step.Name, err)
 	}
 }
+
+// TestThePDCEmulatorIsAskedFirst: it takes the writes, in whatever order the servers are named.
+func TestThePDCEmulatorIsAskedFirst(t *testing.T) {
+	domain := samba(t)
+	l := lying(t, domain, func(*ber.Packet) bool { return false })
+	_, port, err := net.SplitHostPort(strings.TrimSuffix(strings.TrimPrefix(l.access[0], `url = "ldaps://`), `"`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	emulator := "ldaps://localhost:" + port
+	l.access[0] = fmt.Sprintf("url = [%q, %q]", domain.url, emulator)
+	owner := l.Values(t, domain.root, "fSMORoleOwner")[0]
+	l.Set(t, identity.ParentDN(owner), "dNSHostName", "LOCALHOST")
+	u := l.unit(t)
+	p := u.begun(t)
+	u.made(t, p, 1)
+	if p.wrote != emulator {
+		t.Errorf("made on %s, want it on %s", p.wrote, emulator)
+	}
+}
