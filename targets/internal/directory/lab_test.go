@@ -59,8 +59,9 @@ func slapdLab(s *slapdtest.Server, more ...string) *lab {
 	}
 }
 
-func dirsrv(t testing.TB) *lab {
-	s := dirsrvtest.Start(t, dirsrvtest.Options{})
+func dirsrv(t testing.TB) *lab { return dirsrvLab(dirsrvtest.Start(t, dirsrvtest.Options{})) }
+
+func dirsrvLab(s *dirsrvtest.Server) *lab {
 	return &lab{
 		Editor: s.Editor, url: s.URL(), root: identity.ParentDN(s.PeopleDN()), login: "uid", mark: "employeeNumber", id: "nsUniqueId", naming: "uid",
 		access: []string{
