@@ -27,8 +27,10 @@ type Facts struct {
 	Unsure  bool // nobody can tell at this target: an expression failed, or the entry cannot be read
 	Active  bool
 	InScope bool
-	Why     string    // why they are not active: "nsAccountLock is TRUE"; "" for the config's `active` expression
-	Over    string    // the date that has them not active: "their time ended 2026-12-31 18:00 CET by leave_date (config.hcl:12)"
+	Why     string // why they are not active: "nsAccountLock is TRUE"; "" for the config's `active` expression
+	// Over is the date that has them not active: "their time ended 2026-12-31 18:00 CET by leave_date (config.hcl:12)"; ""
+	// where none has.
+	Over    string
 	Left    time.Time // when they left, by the directory's own clock
 	Noticed time.Time // when that was seen
 	Group   string    // a group that the scope names and that they were in and are no longer

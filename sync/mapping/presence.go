@@ -16,8 +16,9 @@ import (
 type Presence struct {
 	Active bool
 	Ended  time.Time // of who is not active: since when, where a date has them so
-	Why    string    // of who is not active: the date that has them so: "their time ended 2026-12-31 18:00 CET by leave_date (config.hcl:12)"
-	Next   Turn
+	// Why is that date: "their time ended 2026-12-31 18:00 CET by leave_date (config.hcl:12)"; "" where none has.
+	Why  string
+	Next Turn
 }
 
 // A Turn is the next instant at which the clock alone changes what somebody is or has. Its zero value is never.

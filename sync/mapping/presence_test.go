@@ -52,32 +52,95 @@ func TestR13WhatTheClockSaysOfSomebody(t *testing.T) {
 		want                string // "active", "not active", "?"
 		ended, why, changes string
 	}{
-		"no dates":                   {block: dates, want: "active"},
-		"the time is not over":       {block: dates, leave: "2026-12-31", want: "active", changes: "leaves 2027-01-01 00:00 CET by leave_date (config.hcl:1)"},
-		"in summer time":             {block: dates, leave: "2026-06-30 18:00", want: "active", changes: "leaves 2026-06-30 18:00 CEST by leave_date (config.hcl:1)"},
-		"with seconds":               {block: dates, leave: "2026-06-30 18:00:30", want: "active", changes: "leaves 2026-06-30 18:00:30 CEST by leave_date (config.hcl:1)"},
-		"the last day is today":      {block: dates, leave: "2026-03-01", want: "active", changes: "leaves 2026-03-02 00:00 CET by leave_date (config.hcl:1)"},
-		"the last second":            {block: dates, leave: "2026-03-01T12:00:01Z", want: "active", changes: "leaves 2026-03-01 13:00:01 CET by leave_date (config.hcl:1)"},
-		"at the instant it is over":  {block: dates, leave: "2026-03-01T12:00:00Z", want: "not active", ended: "2026-03-01T12:00:00Z", why: "their time ended 2026-03-01 13:00 CET by leave_date (config.hcl:1)"},
-		"over":                       {block: dates, leave: "2026-02-28", want: "not active", ended: "2026-02-28T23:00:00Z", why: "their time ended 2026-03-01 00:00 CET by leave_date (config.hcl:1)"},
-		"not begun":                  {block: dates, enter: "2026-03-02", want: "not active", why: "they come 2026-03-02 00:00 CET by enter_date (config.hcl:2)", changes: "comes 2026-03-02 00:00 CET by enter_date (config.hcl:2)"},
-		"begun":                      {block: dates, enter: "2026-03-01", want: "active"},
-		"begun, and not over":        {block: dates, enter: "2026-02-01", leave: "2026-04-30", want: "active", changes: "leaves 2026-05-01 00:00 CEST by leave_date (config.hcl:1)"},
-		"not begun, and an end":      {block: dates, enter: "2026-04-01", leave: "2026-04-30", want: "not active", why: "they come 2026-04-01 00:00 CEST by enter_date (config.hcl:2)", changes: "comes 2026-04-01 00:00 CEST by enter_date (config.hcl:2)"},
+		"no dates": {block: dates, want: "active"},
+		"the time is not over": {
+			block: dates, leave: "2026-12-31",
+			want: "active", changes: "leaves 2027-01-01 00:00 CET by leave_date (config.hcl:1)",
+		},
+		"in summer time": {
+			block: dates, leave: "2026-06-30 18:00",
+			want: "active", changes: "leaves 2026-06-30 18:00 CEST by leave_date (config.hcl:1)",
+		},
+		"with seconds": {
+			block: dates, leave: "2026-06-30 18:00:30",
+			want: "active", changes: "leaves 2026-06-30 18:00:30 CEST by leave_date (config.hcl:1)",
+		},
+		"the last day is today": {
+			block: dates, leave: "2026-03-01",
+			want: "active", changes: "leaves 2026-03-02 00:00 CET by leave_date (config.hcl:1)",
+		},
+		"the last second": {
+			block: dates, leave: "2026-03-01T12:00:01Z",
+			want: "active", changes: "leaves 2026-03-01 13:00:01 CET by leave_date (config.hcl:1)",
+		},
+		"at the instant it is over": {
+			block: dates, leave: "2026-03-01T12:00:00Z",
+			want: "not active", ended: "2026-03-01T12:00:00Z",
+			why: "their time ended 2026-03-01 13:00 CET by leave_date (config.hcl:1)",
+		},
+		"over": {
+			block: dates, leave: "2026-02-28",
+			want: "not active", ended: "2026-02-28T23:00:00Z",
+			why: "their time ended 2026-03-01 00:00 CET by leave_date (config.hcl:1)",
+		},
+		"not begun": {
+			block: dates, enter: "2026-03-02",
+			want: "not active", why: "they come 2026-03-02 00:00 CET by enter_date (config.hcl:2)",
+			changes: "comes 2026-03-02 00:00 CET by enter_date (config.hcl:2)",
+		},
+		"begun": {block: dates, enter: "2026-03-01", want: "active"},
+		"begun, and not over": {
+			block: dates, enter: "2026-02-01", leave: "2026-04-30",
+			want: "active", changes: "leaves 2026-05-01 00:00 CEST by leave_date (config.hcl:1)",
+		},
+		"not begun, and an end": {
+			block: dates, enter: "2026-04-01", leave: "2026-04-30",
+			want: "not active", why: "they come 2026-04-01 00:00 CEST by enter_date (config.hcl:2)",
+			changes: "comes 2026-04-01 00:00 CEST by enter_date (config.hcl:2)",
+		},
 		"over before it begins":      {block: dates, enter: "2026-04-01", leave: "2026-03-30", want: "not active"},
 		"locked, and an end":         {block: dates, leave: "2026-12-31", lock: "TRUE", want: "not active"},
 		"an end that cannot be read": {block: dates, leave: "soon", want: "?"},
 		"neither can the beginning":  {block: dates, enter: "31.12.2026", want: "?"},
-		"locked, and cannot be read": {block: dates, leave: "soon", lock: "TRUE", want: "not active"}, // one reason is enough
-		"over, and cannot be read":   {block: dates, leave: "2026-02-28", enter: "soon", want: "not active", ended: "2026-02-28T23:00:00Z", why: "their time ended 2026-03-01 00:00 CET by leave_date (config.hcl:1)"},
-		"both over and locked":       {block: dates, leave: "2026-02-28", lock: "TRUE", want: "not active"}, // since when is not known
+		"locked, and cannot be read": { // one reason is enough
+			block: dates, leave: "soon", lock: "TRUE",
+			want: "not active",
+		},
+		"over, and cannot be read": {
+			block: dates, leave: "2026-02-28", enter: "soon",
+			want: "not active", ended: "2026-02-28T23:00:00Z",
+			why: "their time ended 2026-03-01 00:00 CET by leave_date (config.hcl:1)",
+		},
+		"both over and locked": { // since when is not known
+			block: dates, leave: "2026-02-28", lock: "TRUE",
+			want: "not active",
+		},
 
-		"the entry's own end":                {kindEnds: "2026-03-31T16:00:00Z", want: "active", changes: "leaves 2026-03-31 18:00 CEST by accountExpires"},
-		"the entry's own end has passed":     {kindEnds: "2026-02-28T16:00:00Z", want: "not active", ended: "2026-02-28T16:00:00Z", why: "their time ended 2026-02-28 17:00 CET by accountExpires"},
-		"the earlier of two ends":            {block: dates, leave: "2026-12-31", kindEnds: "2026-03-31T16:00:00Z", want: "active", changes: "leaves 2026-03-31 18:00 CEST by accountExpires"},
-		"who is yet to come and ends before": {block: dates, enter: "2026-04-02", kindEnds: "2026-03-31T16:00:00Z", want: "not active"},
-		"an expression overrules the entry":  {block: "active = person.uid != null", kindEnds: "2026-02-28T16:00:00Z", want: "active"},
-		"an expression asks the entry":       {block: "active = person.active && person.uid != null", kindEnds: "2026-03-31T16:00:00Z", want: "active", changes: "leaves 2026-03-31 18:00 CEST by accountExpires"},
+		"the entry's own end": {
+			kindEnds: "2026-03-31T16:00:00Z",
+			want:     "active", changes: "leaves 2026-03-31 18:00 CEST by accountExpires",
+		},
+		"the entry's own end has passed": {
+			kindEnds: "2026-02-28T16:00:00Z",
+			want:     "not active", ended: "2026-02-28T16:00:00Z",
+			why: "their time ended 2026-02-28 17:00 CET by accountExpires",
+		},
+		"the earlier of two ends": {
+			block: dates, leave: "2026-12-31", kindEnds: "2026-03-31T16:00:00Z",
+			want: "active", changes: "leaves 2026-03-31 18:00 CEST by accountExpires",
+		},
+		"who is yet to come and ends before": {
+			block: dates, enter: "2026-04-02", kindEnds: "2026-03-31T16:00:00Z",
+			want: "not active",
+		},
+		"an expression overrules the entry": {
+			block: "active = person.uid != null", kindEnds: "2026-02-28T16:00:00Z",
+			want: "active",
+		},
+		"an expression asks the entry": {
+			block: "active = person.active && person.uid != null", kindEnds: "2026-03-31T16:00:00Z",
+			want: "active", changes: "leaves 2026-03-31 18:00 CEST by accountExpires",
+		},
 
 		"an expression over a date": {
 			block: "active = !date_after(now(), person.title)", leave: "2026-12-31T17:00:00Z", want: "active",
@@ -137,7 +200,7 @@ func TestR13TheNextInstantIsExact(t *testing.T) {
 		return pick("", when.Format(time.RFC3339), when.Format("20060102150405.000Z"), when.Format(time.RFC3339Nano))
 	}
 	changed := 0
-	for range 400 {
+	for range 150 {
 		block := fmt.Sprintf("active = %s %s %s", comparison(), pick("&&", "||"), pick("person.active", comparison(), comparison()+" && "+comparison()))
 		if random.IntN(2) == 0 {
 			block += "\nleave_date = person.employeeNumber\nenter_date = person.mail"
@@ -180,8 +243,8 @@ func TestR13TheNextInstantIsExact(t *testing.T) {
 			changed++
 		}
 	}
-	if changed < 100 {
-		t.Errorf("only %d of 400 changed at all", changed)
+	if changed < 40 {
+		t.Errorf("only %d of 150 changed at all", changed)
 	}
 }
 

@@ -58,8 +58,8 @@ func (r *Read) confirmOne(ctx context.Context, n int, finder sources.Finder, w *
 	case err != nil:
 		r.o.Find(identity.Finding{
 			Kind: "unproven", Subject: w.Source + ": " + w.Name, Source: w.Source, Person: w.ID,
-			Detail: fmt.Sprintf("%s, and nobody can tell whether that still holds: nothing is done for this person until it can be told: %v",
-				w.known.Turn, err),
+			Detail: fmt.Sprintf("%s, and nobody can tell whether that still holds: nothing is done for this person until "+
+				"it can be told: %v", w.known.Turn, err),
 		})
 		p.unreadable = true
 	case seen.Where != sources.InScope || seen.Person.Changed.Before(w.Changed):

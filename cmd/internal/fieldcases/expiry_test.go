@@ -108,13 +108,15 @@ func (s *site) keep(list []appointment, w *stopwatch, away, back time.Time) {
 	}
 	slices.Sort(took)
 	share := func(percent int) time.Duration { return took[(len(took)-1)*percent/100].Round(time.Millisecond) }
-	s.Logf("%d appointments, %d of them while the daemon was away: P50 %s, P95 %s, worst %s", len(took), whileAway, share(50), share(95), share(100))
+	s.Logf("%d appointments, %d of them while the daemon was away: P50 %s, P95 %s, worst %s",
+		len(took), whileAway, share(50), share(95), share(100))
 	s.claim(early == 0, "nobody is seen to before their time; %d were", early)
 	limit := 2 * time.Second
 	if os.Getenv(expirySeconds) != "" {
 		limit = time.Second
 	}
-	s.claim(share(95) <= time.Second && share(100) <= limit, "each is kept within a second: P95 %s, worst %s", share(95), share(100))
+	s.claim(share(95) <= time.Second && share(100) <= limit,
+		"each is kept within a second: P95 %s, worst %s", share(95), share(100))
 }
 
 // schedule spreads appointments over some seconds, from a little while ahead.
@@ -126,7 +128,8 @@ func schedule(count int, of func(i int) appointment) (list []appointment) {
 	begin := time.Now().Add(5 * time.Second).Truncate(time.Second)
 	for i := range count {
 		a := of(i)
-		a.at = begin.Add(time.Duration(i) * time.Duration(seconds) * time.Second / time.Duration(count)).Truncate(time.Millisecond)
+		later := time.Duration(i) * time.Duration(seconds) * time.Second / time.Duration(count)
+		a.at = begin.Add(later).Truncate(time.Millisecond)
 		list = append(list, a)
 	}
 	return list
@@ -147,8 +150,8 @@ func filetime(at time.Time) string {
 	return fmt.Sprint((at.Unix()+11_644_473_600)*10_000_000 + int64(at.Nanosecond()/100))
 }
 
-// TestR13OnTheSecondInOpenLDAP: 200 people leave by leaveDate, with an expression, or by accountExpires, without, and 20 come by
-// a date, each at their own instant and within a second, without a word of the directory and through a restart.
+// TestR13OnTheSecondInOpenLDAP: 200 people leave by leave_date, or by accountExpires, and 20 come by enter_date, each at
+// their own instant and within a second, without a word of the directory and through a restart.
 func TestR13OnTheSecondInOpenLDAP(t *testing.T) {
 	const leavers, joiners, others = 200, 20, 20
 	never := func(i int) map[string][]string {
@@ -159,8 +162,8 @@ func TestR13OnTheSecondInOpenLDAP(t *testing.T) {
 		return attributes
 	}
 	s := start(t, slapdtest.Options{People: leavers + joiners + others, Person: never})
-	s.configure(wide, everyHour, s.source("corp", s.dir, `attributes = ["leaveDate"]`, `leave_date = person.leaveDate`, `enter_date = person.description`),
-		s.target("app", s.app))
+	dates := []string{`attributes = ["leaveDate"]`, `leave_date = person.leaveDate`, `enter_date = person.description`}
+	s.configure(wide, everyHour, s.source("corp", s.dir, dates...), s.target("app", s.app))
 	s.settle()
 	d := s.run()
 	s.untilPushed()
@@ -190,12 +193,14 @@ func TestR13OnTheSecondInOpenLDAP(t *testing.T) {
 	})
 	s.claim(time.Now().Before(list[0].at), "the appointments were made in time")
 	w := watch(s.app)
-	s.claim(s.within(5*time.Second, func() bool { return s.says("status", "next by the clock", list[0].userName+" leaves") }), "status tells who is next")
+	s.claim(s.within(5*time.Second, func() bool { return s.says("status", "next by the clock", list[0].userName+" leaves") }),
+		"status tells who is next")
 	s.claim(s.says("explain "+list[20].userName, "by the clock"), "explain tells when it is their turn")
 	away, back := s.restart(d, list)
 	s.keep(list, w, away, back)
 	for _, a := range list {
-		s.claim(s.within(5*time.Second, func() bool { return s.app.active(a.userName) == a.comes }), "%s: active %t", a.userName, a.comes)
+		s.claim(s.within(5*time.Second, func() bool { return s.app.active(a.userName) == a.comes }),
+			"%s: active %t", a.userName, a.comes)
 	}
 	for i := range others {
 		s.claim(s.app.active(slapdtest.UID(leavers+joiners+1+i)), "%s is as before", slapdtest.UID(leavers+joiners+1+i))
