@@ -24,6 +24,9 @@ func (t *target) entry(
 		return nil, classed(err)
 	case found != nil && t.untouchable(found) != "":
 		return nil, fmt.Errorf("%w: %s is not touched: %s", targets.ErrForbidden, found.DN, t.untouchable(found))
+	case found != nil && t.domain && !identified(found):
+		return nil, fmt.Errorf("%w: %s is not touched: it shows no objectSid, by which the domain's own accounts are known; let the bind "+
+			"DN read it", targets.ErrForbidden, found.DN)
 	case found != nil:
 		return found, nil
 	}

@@ -3,6 +3,7 @@
 package directory
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"regexp"
@@ -200,5 +201,20 @@ func (u *unit) life(t *testing.T) {
 	u.close(t, p, first)
 	if _, err := p.Delete(t.Context(), first); err != nil || u.dn(t, first.ID) != "" {
 		t.Errorf("deleted: %v", err)
+	}
+}
+
+// TestR05WhoCannotBeIdentifiedIsNotTouched: an account that hides by what the domain's own are known may be one of them.
+func TestR05WhoCannotBeIdentifiedIsNotTouched(t *testing.T) {
+	u, s := delegated(t, writeAll()...)
+	p := u.begun(t)
+	a, other := u.hand(t, 1), u.hand(t, 2)
+	s.Grant(t, u.dn(t, a.ID), "(OD;;RP;"+u.schemaGUID(t, "objectSid")+";;")
+	if _, err := p.Disable(t.Context(), a); !errors.Is(err, targets.ErrForbidden) ||
+		!strings.Contains(err.Error(), "objectSid") || !u.active(t, u.dn(t, a.ID)) {
+		t.Errorf("disabled: %v", err)
+	}
+	if _, err := p.Disable(t.Context(), other); err != nil {
+		t.Errorf("another one: %v", err)
 	}
 }

@@ -345,6 +345,12 @@ func sidOf(entry *ldap.Entry) (domain string, relative uint64, err error) {
 	return sid[:cut], relative, err
 }
 
+// identified reports whether an entry of a domain shows whose it is.
+func identified(entry *ldap.Entry) bool {
+	_, _, err := sidOf(entry)
+	return err == nil
+}
+
 // Own implements targets.Identifier.
 func (p *pass) Own(ctx context.Context) (own targets.Own, err error) {
 	err = p.with(ctx, func(s *ldapclient.Session) error {
