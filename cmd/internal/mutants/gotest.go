@@ -171,7 +171,8 @@ func (r *runner) passWithout(ctx context.Context, mutants []mutant) error {
 		}
 	}
 	results := each(ctx, r.parallel, packages, func(pkg string) result {
-		return r.test(ctx, edit{}, "./"+pkg, strings.Join(patterns[pkg], "|"), r.timeout) // go test takes them apart itself, subtests too
+		// go test takes patterns apart itself at "|" and "/", which it does not do inside of parentheses.
+		return r.test(ctx, edit{}, "./"+pkg, strings.Join(patterns[pkg], "|"), r.timeout)
 	})
 	var failed []error
 	for i, pkg := range packages {

@@ -26,7 +26,9 @@ func lying(t testing.TB, l *lab, swallows func(*ber.Packet) bool) *lab {
 	ldaptest.Check(t, "make a certificate", ldaptest.Certify(folder, net.IPv4(127, 0, 0, 1)))
 	pair, err := tls.LoadX509KeyPair(filepath.Join(folder, "server.pem"), filepath.Join(folder, "server.key"))
 	ldaptest.Check(t, "read the certificate", err)
-	listener, err := tls.Listen("tcp", "127.0.0.1:0", &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12})
+	listener, err := tls.Listen("tcp", "127.0.0.1:0", &tls.Config{
+		Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12,
+	})
 	ldaptest.Check(t, "listen", err)
 	t.Cleanup(func() { _ = listener.Close() })
 	go func() {
@@ -45,7 +47,8 @@ func lying(t testing.TB, l *lab, swallows func(*ber.Packet) bool) *lab {
 		}
 	}()
 	other := &lab{
-		Editor: l.Editor, url: l.url, root: l.root, lines: l.lines, domain: l.domain, login: l.login, mark: l.mark, id: l.id, naming: l.naming,
+		Editor: l.Editor, url: l.url, root: l.root, lines: l.lines, domain: l.domain, login: l.login, mark: l.mark,
+		id: l.id, naming: l.naming,
 	}
 	other.access = []string{fmt.Sprintf("url = %q", "ldaps://"+listener.Addr().String()), "tls_insecure = true"}
 	for _, line := range l.access {
@@ -78,8 +81,10 @@ func pump(from, to net.Conn, swallows func(*ber.Packet) bool) {
 		}
 		if request := message.Children[1]; swallows(request) {
 			answer := ber.Encode(ber.ClassUniversal, ber.TypeConstructed, ber.TagSequence, nil, "")
-			answer.AppendChild(ber.NewInteger(ber.ClassUniversal, ber.TypePrimitive, ber.TagInteger, message.Children[0].Value, ""))
-			result := ber.Encode(ber.ClassApplication, ber.TypeConstructed, request.Tag+1, nil, "") // the answer's tag is the next one
+			number := message.Children[0].Value
+			answer.AppendChild(ber.NewInteger(ber.ClassUniversal, ber.TypePrimitive, ber.TagInteger, number, ""))
+			// An answer has the tag after its request's.
+			result := ber.Encode(ber.ClassApplication, ber.TypeConstructed, request.Tag+1, nil, "")
 			result.AppendChild(ber.NewInteger(ber.ClassUniversal, ber.TypePrimitive, ber.TagEnumerated, uint64(0), ""))
 			result.AppendChild(ber.NewString(ber.ClassUniversal, ber.TypePrimitive, ber.TagOctetString, "", ""))
 			result.AppendChild(ber.NewString(ber.ClassUniversal, ber.TypePrimitive, ber.TagOctetString, "", ""))
@@ -128,7 +133,8 @@ func TestD03APasswordThatWasNotTaken(t *testing.T) {
 		t.Fatal(err)
 	}
 	step := p.Closing()[1]
-	if _, _, err := step.Do(t.Context(), a); step.Name != "password" || !errors.Is(err, targets.ErrConflict) || !strings.Contains(err.Error(), "pwdLastSet") {
+	_, _, err := step.Do(t.Context(), a)
+	if step.Name != "password" || !errors.Is(err, targets.ErrConflict) || !strings.Contains(err.Error(), "pwdLastSet") {
 		t.Errorf("%s: %v", step.Name, err)
 	}
 }

@@ -33,7 +33,8 @@ func TestInPlace(t *testing.T) {
 	if p.Capabilities().Delete {
 		t.Error("it says that it can delete people")
 	}
-	if found, err := p.Find(t.Context(), "externalId", string(a.ID)); err != nil || len(found) != 1 || found[0].ID != a.ID || found[0].ExternalID != string(a.ID) {
+	found, err := p.Find(t.Context(), "externalId", string(a.ID))
+	if err != nil || len(found) != 1 || found[0].ID != a.ID || found[0].ExternalID != string(a.ID) {
 		t.Errorf("found: %+v, %v", found, err)
 	}
 	want := u.want(2)
@@ -53,11 +54,14 @@ func TestLoginsAreUniqueWhereverAccountsAre(t *testing.T) {
 	want := u.want(1)
 	leaver := "cn=Somebody," + u.leavers
 	u.Add(t, leaver, map[string][]string{"objectClass": {"inetOrgPerson"}, "sn": {"x"}, "uid": {want.UserName}})
-	if _, _, err := p.Create(t.Context(), want); !errors.Is(err, targets.ErrConflict) || !strings.Contains(strings.ToLower(err.Error()), "cn=somebody") {
+	_, _, err := p.Create(t.Context(), want)
+	if !errors.Is(err, targets.ErrConflict) || !strings.Contains(strings.ToLower(err.Error()), "cn=somebody") {
 		t.Errorf("made: %v", err)
 	}
 	a := u.made(t, p, 2)
-	_, _, err := p.Update(t.Context(), a, identity.Delta{Attributes: []identity.AttributeChange{{Path: "userName", After: identity.Text(want.UserName)}}})
+	_, _, err = p.Update(t.Context(), a, identity.Delta{Attributes: []identity.AttributeChange{
+		{Path: "userName", After: identity.Text(want.UserName)},
+	}})
 	if !errors.Is(err, targets.ErrConflict) {
 		t.Errorf("renamed: %v", err)
 	}
@@ -74,7 +78,8 @@ func TestStepsSayWhatIsLeft(t *testing.T) {
 		if step.Left == nil {
 			continue
 		}
-		if left, err := step.Left(t.Context(), a); err != nil || !strings.Contains(left, want[step.Name]) || want[step.Name] == "" {
+		left, err := step.Left(t.Context(), a)
+		if err != nil || !strings.Contains(left, want[step.Name]) || want[step.Name] == "" {
 			t.Errorf("%s: left is %q, %v", step.Name, left, err)
 		}
 	}

@@ -22,9 +22,9 @@ func (t *target) renames(delta identity.Delta) bool {
 	})
 }
 
-// followed has the groups of an account follow what do makes of its name. Domains see to that themselves; other servers
-// only with referential integrity (OpenLDAP: refint). Without it the memberships would be lost, and left for whoever gets
-// the old name next.
+// followed has the groups of an account follow what do makes of its name. Domains see to that themselves; other
+// servers only with referential integrity (OpenLDAP: refint). Without it the memberships would be lost, and left for
+// whoever gets the old name next.
 func (t *target) followed(ctx context.Context, s *ldapclient.Session, entry *ldap.Entry, do func() error) error {
 	if t.domain || t.groups == nil {
 		return do()
@@ -53,7 +53,8 @@ func (t *target) followed(ctx context.Context, s *ldapclient.Session, entry *lda
 				continue
 			}
 			if err := t.correct(ctx, s, group, m.attribute, m.was, m.is); err != nil {
-				troubles = append(troubles, fmt.Errorf("group %s names it by its old name, %s: %w", group.DN, m.was, classed(err)))
+				err = fmt.Errorf("group %s names it by its old name, %s: %w", group.DN, m.was, classed(err))
+				troubles = append(troubles, err)
 			}
 		}
 	}
@@ -61,7 +62,9 @@ func (t *target) followed(ctx context.Context, s *ldapclient.Session, entry *lda
 }
 
 // correct puts one member in the place of another that a group still has. An empty one only takes that away.
-func (t *target) correct(ctx context.Context, s *ldapclient.Session, group *ldap.Entry, attribute, was, is string) error {
+func (t *target) correct(
+	ctx context.Context, s *ldapclient.Session, group *ldap.Entry, attribute, was, is string,
+) error {
 	if in, err := t.inGroup(ctx, s, group, attribute, was); err != nil || !in {
 		return err
 	}
@@ -86,7 +89,9 @@ func (t *target) correct(ctx context.Context, s *ldapclient.Session, group *ldap
 }
 
 // replaceLast has the placeholder stand in for the last member of a group.
-func (t *target) replaceLast(ctx context.Context, s *ldapclient.Session, group *ldap.Entry, attribute, member string) error {
+func (t *target) replaceLast(
+	ctx context.Context, s *ldapclient.Session, group *ldap.Entry, attribute, member string,
+) error {
 	request := ldap.NewModifyRequest(group.DN, nil)
 	request.Add(attribute, []string{t.groups.placeholder})
 	request.Delete(attribute, []string{member})

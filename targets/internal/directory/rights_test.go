@@ -57,7 +57,8 @@ func (u *unit) aces(t testing.TB, line string) (list []string) {
 			list = append(list, fmt.Sprintf("(A;%s;%s;;;", flags, rights))
 			continue
 		}
-		list = append(list, fmt.Sprintf("(OA;%s;%s;%s;%s;", flags, rights, u.schemaGUID(t, parts[1]), u.schemaGUID(t, parts[2])))
+		object, below := u.schemaGUID(t, parts[1]), u.schemaGUID(t, parts[2])
+		list = append(list, fmt.Sprintf("(OA;%s;%s;%s;%s;", flags, rights, object, below))
 	}
 	if len(list) == 0 {
 		t.Fatalf("%s grants nothing", line)
@@ -75,8 +76,8 @@ func (u *unit) schemaGUID(t testing.TB, name string) (guid string) {
 		return resetPassword
 	}
 	u.Edit(t, "find "+name, func(c *ldap.Conn) error {
-		found, err := c.Search(ldap.NewSearchRequest("CN=Schema,CN=Configuration,"+u.root, ldap.ScopeSingleLevel, ldap.NeverDerefAliases, 0, 0, false,
-			equal("lDAPDisplayName", name), []string{"schemaIDGUID"}, nil))
+		found, err := c.Search(ldap.NewSearchRequest("CN=Schema,CN=Configuration,"+u.root, ldap.ScopeSingleLevel,
+			ldap.NeverDerefAliases, 0, 0, false, equal("lDAPDisplayName", name), []string{"schemaIDGUID"}, nil))
 		if err == nil && len(found.Entries) != 1 {
 			err = fmt.Errorf("the schema has %d of it", len(found.Entries))
 		}
@@ -97,7 +98,10 @@ func TestTheDocumentedRightsSuffice(t *testing.T) {
 		for _, line := range documented(t, "active_directory.md", "dsacls ", "OU=Groups,DC=ad,DC=example,DC=org", u.groups) {
 			switch {
 			case strings.Contains(line, "WP;displayName;user"):
-				for _, attribute := range []string{"displayName", "sAMAccountName", "employeeID", "mail", "sn", "title", "description", "accountExpires", "userCertificate"} {
+				for _, attribute := range []string{
+					"displayName", "sAMAccountName", "employeeID", "mail", "sn", "title", "description", "accountExpires",
+					"userCertificate",
+				} {
 					for _, ou := range []string{u.base, u.leavers} {
 						s.Grant(t, ou, u.aces(t, strings.Replace(line, "displayName", attribute, 1))...)
 					}
@@ -110,36 +114,37 @@ func TestTheDocumentedRightsSuffice(t *testing.T) {
 				s.Grant(t, u.groups, u.aces(t, line)...)
 			}
 		}
-		l.access = []string{
-			fmt.Sprintf("url = %q", s.URL()), fmt.Sprintf("ca_file = %q", s.CAFile()), fmt.Sprintf("bind_dn = %q", s.Reader()),
-			fmt.Sprintf("bind_password = %q", s.Password()),
-		}
+		l.access[2] = fmt.Sprintf("bind_dn = %q", s.Reader())
+		l.access[3] = fmt.Sprintf("bind_password = %q", s.Password())
 		u.life(t)
 	})
 	t.Run("slapd", func(t *testing.T) {
 		s := slapdtest.Start(t, slapdtest.Options{Locks: true})
 		l := slapdLab(s)
 		u := l.unit(t)
-		rules := documented(t, "ldap.md", "olcAccess: ", "ou=accounts,dc=example,dc=org", u.base, "ou=former,dc=example,dc=org", u.leavers,
-			"ou=groups,dc=example,dc=org", u.groups, "cn=dirsweep-write,dc=example,dc=org", s.ReaderDN())
+		rules := documented(t, "ldap.md", "olcAccess: ", u.places(s.ReaderDN())...)
 		s.Restrict(t, mapped(rules)...)
-		l.access = []string{
-			fmt.Sprintf("url = %q", s.URL()), fmt.Sprintf("bind_dn = %q", s.ReaderDN()), fmt.Sprintf("bind_password = %q", s.Password()),
-		}
+		l.access[1] = fmt.Sprintf("bind_dn = %q", s.ReaderDN())
 		u.life(t)
 	})
 	t.Run("389", func(t *testing.T) {
 		s := dirsrvtest.Start(t, dirsrvtest.Options{})
 		l := dirsrvLab(s)
 		u := l.unit(t)
-		rules := documented(t, "ldap.md", "aci: ", "ou=accounts,dc=example,dc=org", u.base, "ou=former,dc=example,dc=org", u.leavers,
-			"ou=groups,dc=example,dc=org", u.groups, "cn=dirsweep-write,dc=example,dc=org", s.ReaderDN())
+		rules := documented(t, "ldap.md", "aci: ", u.places(s.ReaderDN())...)
 		u.Set(t, u.root, "aci", mapped(rules)...)
-		l.access = []string{
-			fmt.Sprintf("url = %q", s.URL()), fmt.Sprintf("bind_dn = %q", s.ReaderDN()), fmt.Sprintf("bind_password = %q", s.Password()),
-		}
+		l.access[1] = fmt.Sprintf("bind_dn = %q", s.ReaderDN())
 		u.life(t)
 	})
+}
+
+// places are the names on the page of LDAP, each before what it is here.
+func (u *unit) places(writer string) []string {
+	const suffix = ",dc=example,dc=org"
+	return []string{
+		"ou=accounts" + suffix, u.base, "ou=former" + suffix, u.leavers, "ou=groups" + suffix, u.groups,
+		"cn=dirsweep-write" + suffix, writer,
+	}
 }
 
 // mapped adds what these tests map besides to what the page's example maps.
@@ -172,8 +177,8 @@ func (u *unit) life(t *testing.T) {
 		return identity.Delta{Attributes: []identity.AttributeChange{{Path: path, After: p.Normal(path, identity.Text(to))}}}
 	}
 	for path, to := range map[string]string{
-		"cn": u.prefix + "Renamed", "displayName": "Renamed", "title": "Boss", "mail": "renamed@example.org", "userName": u.prefix + "renamed", "sn": "Renamed",
-		"externalId": "E99",
+		"cn": u.prefix + "Renamed", "displayName": "Renamed", "title": "Boss", "mail": "renamed@example.org",
+		"userName": u.prefix + "renamed", "sn": "Renamed", "externalId": "E99",
 	} {
 		change(first, set(path, to))
 	}
@@ -183,7 +188,8 @@ func (u *unit) life(t *testing.T) {
 	if err != nil || len(whole.Entitlements) != 1 {
 		t.Errorf("it is in %+v, %v", whole.Entitlements, err)
 	}
-	u.Set(t, u.dn(t, first.ID), map[bool]string{true: "userCertificate", false: "userCertificate;binary"}[u.domain], someCertificate(t))
+	certificate := map[bool]string{true: "userCertificate", false: "userCertificate;binary"}[u.domain]
+	u.Set(t, u.dn(t, first.ID), certificate, someCertificate(t))
 	kept := u.close(t, p, first)
 	change(first, identity.Delta{Withdraw: whole.Entitlements})
 	if got := u.dn(t, first.ID); !ldapclient.Within(got, u.leavers) || u.active(t, got) {
