@@ -147,6 +147,11 @@ func (s *Session) suspect(id identity.AccountID) (unlisted bool) {
 	return unlisted
 }
 
+// unlisted reports whether whole lists lack an account that could not be read, and would have it if it were anywhere.
+func (p *Pass) unlisted(id identity.AccountID) bool {
+	return !p.Capabilities().Places && p.s.suspect(id)
+}
+
 // cleared forgets a suspect whose case is decided, or that can be read again.
 func (s *Session) cleared(id identity.AccountID) {
 	s.mu.Lock()
@@ -198,7 +203,7 @@ func (l *listing) whole() {
 func (x *Executor) prove(ctx context.Context, p *Pass, link state.Link, err error, facts Facts) Verdict {
 	facts.Account, facts.ExternalID = link.Account, mark(link)
 	facts.Own = errors.Is(err, targets.ErrNotFound)
-	facts.Unlisted = p.s.suspect(link.Account)
+	facts.Unlisted = p.unlisted(link.Account)
 	if !facts.Own && !facts.Unlisted {
 		return Absence(facts)
 	}

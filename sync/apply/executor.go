@@ -299,6 +299,7 @@ func (x *Executor) Look(ctx context.Context, p *Pass, job Job) Result {
 		p.s.noteGood(link)
 		r.Seen = seen(have)
 		r.Account.ID, r.Account.Active, r.Account.ActiveShown = have.ID, have.Active, have.ActiveShown
+		r.Account.Unlisted = have.Unlisted
 		r.Account.UserName, r.Account.ExternalID = have.UserName, have.ExternalID
 	case !p.absent(link.Account, err):
 		r.Err = fmt.Errorf("read before it is written: %w", err)
@@ -344,7 +345,7 @@ func (p *Pass) hidden(link state.Link) bool {
 // absent reports whether err may mean that there is no such account: the application's own word, or no answer about one
 // that whole lists have lacked since.
 func (p *Pass) absent(id identity.AccountID, err error) bool {
-	return errors.Is(err, targets.ErrNotFound) || errors.Is(err, targets.ErrUnavailable) && !errors.Is(err, ErrPaused) && p.s.suspect(id)
+	return errors.Is(err, targets.ErrNotFound) || errors.Is(err, targets.ErrUnavailable) && !errors.Is(err, ErrPaused) && p.unlisted(id)
 }
 
 // judged takes in what an absence proves.

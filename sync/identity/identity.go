@@ -98,6 +98,9 @@ type Account struct {
 	// ActiveShown is what the application shows where it tells neither true nor false: "the number 2"; such an account
 	// counts as active.
 	ActiveShown string
+	// Unlisted is why no list of accounts has it, where the target knows of one that was read by itself: "it is at
+	// ou=elsewhere,dc=example,dc=org, which is not below base_dn"; "" for one that lists have.
+	Unlisted string
 	// Withheld are mapped paths, "entitlements" among them, that have no value to write now; of an account that is only
 	// wanted, sorted by path. Absence from Attributes then does not ask for clearing.
 	Withheld []Withheld
@@ -157,6 +160,9 @@ type Capabilities struct {
 	Delete       bool
 	Entitlements bool
 	Update       bool
+	// Places: lists hold the accounts of certain places alone. One that they lack may be elsewhere (Account.Unlisted): that
+	// they lack it proves nothing.
+	Places bool
 }
 
 // Situation is what correlation says of one account or person.

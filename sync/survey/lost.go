@@ -196,6 +196,8 @@ func (s *Survey) lookAfter(ctx context.Context, link state.Link) error {
 	})
 	gone := errors.Is(look.Err, targets.ErrNotFound) && look.Seen == apply.SeenGone
 	switch {
+	case look.Err == nil && look.Account.Unlisted != "":
+		return s.unlistedAccount(ctx, link)
 	case look.Err == nil:
 		return fmt.Errorf("%w: it lacks %s (%s), which can be read by itself", targets.ErrIncomplete, link.UserName, link.Account)
 	case look.Seen == apply.SeenHidden:
@@ -222,6 +224,33 @@ func (s *Survey) lookAfter(ctx context.Context, link state.Link) error {
 		return nil
 	}
 	return s.makeAgain(ctx, link)
+}
+
+// unlistedAccount plans what differs of an account that somebody took away from where accounts are listed: it is the
+// person's still.
+func (s *Survey) unlistedAccount(ctx context.Context, link state.Link) error {
+	i, ok := s.people.Roster.Find(s.view.Heir(link.Person))
+	if !ok {
+		return nil
+	}
+	w, ok, err := s.wanted(ctx, i, link.UserName)
+	if err != nil || !ok {
+		return err
+	}
+	have, err := s.app.Whole(ctx, link.Account)
+	if err != nil {
+		return s.trouble(ctx, link, err)
+	}
+	s.o.Find(identity.Finding{
+		Kind: "missing", Subject: s.Name + ": " + have.UserName, Target: s.Name, Person: link.Person, Account: have.ID,
+		Detail: "the account is not among those that are listed: " + have.Unlisted,
+	})
+	steps, left := plan.Steps(s.intended(w, link, have))
+	s.reportDrift(w.Person.ID, have, left)
+	if len(steps) > 0 {
+		s.addWork(i, w, link, have, steps)
+	}
+	return nil
 }
 
 // makeAgain plans an account anew that was deleted in the application (R11). Where the application has another one of the

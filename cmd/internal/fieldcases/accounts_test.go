@@ -269,8 +269,10 @@ func (s *site) live(from side, b *branch) {
 	s.claim(slices.Equal(b.teamsOf("carol"), []string{"editors"}) && len(b.teamsOf("alice")) == 0, "the group has changed hands")
 
 	b.Set(s, b.account("carol"), "title", "hacker") // drift
+	b.Move(s, b.account("alice"), b.teams)
 	s.settle()
 	s.claim(b.is("carol", "title") == "boss", "carol's title is put back")
+	s.claim(b.account("alice") != "" && strings.EqualFold(identity.ParentDN(b.account("alice")), b.accounts), "alice is back at %s", b.account("alice"))
 	code, out = s.dirsweep("sync")
 	s.claim(code == 0 && strings.Contains(out, "nothing"), "nothing is left to do:\n%s", out)
 

@@ -131,7 +131,27 @@ func (t *target) read(ctx context.Context, s *ldapclient.Session, id identity.Ac
 	if err != nil {
 		return identity.Account{}, err
 	}
-	return t.account(entry)
+	a, err := t.account(entry)
+	if err == nil {
+		a.Unlisted, err = t.unlisted(ctx, s, entry.DN)
+	}
+	return a, err
+}
+
+// unlisted says why a list of accounts lacks an entry; "" where it has it.
+func (t *target) unlisted(ctx context.Context, s *ldapclient.Session, dn string) (string, error) {
+	if !slices.ContainsFunc(t.places(), func(place string) bool { return ldapclient.Within(dn, place) }) {
+		return fmt.Sprintf("it is at %s, which is not below base_dn", dn), nil
+	}
+	if t.filter == ldapFilter || t.filter == domainFilter {
+		return "", nil // which every account fits
+	}
+	q := ldapclient.Query{Base: dn, Scope: ldap.ScopeBaseObject, Filter: t.filter, Attributes: []string{"1.1"}}
+	result, err := s.Search(ctx, q, 1, nil)
+	if err != nil || len(result.Entries) > 0 {
+		return "", classed(err)
+	}
+	return fmt.Sprintf("%s does not fit filter any more", dn), nil
 }
 
 // Find implements targets.Pass.

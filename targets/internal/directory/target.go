@@ -53,7 +53,7 @@ var (
 
 // replicated is how long a server may lack what was written on another (MS-ADTS 3.1.1.1.14: within a site seconds, between
 // sites at least 15 minutes).
-const replicated = 30 * time.Minute
+const replicated = 15 * time.Minute
 
 // Begin signs in where no connection stands, and asks the directory for its time.
 func (t *target) Begin(ctx context.Context) (targets.Pass, error) {
@@ -159,7 +159,7 @@ func (t *target) root(ctx context.Context, s *ldapclient.Session) string {
 
 // Capabilities implements targets.Pass.
 func (p *pass) Capabilities() identity.Capabilities {
-	return identity.Capabilities{Disable: true, Delete: !p.inPlace(), Entitlements: p.groups != nil, Update: true}
+	return identity.Capabilities{Disable: true, Delete: !p.inPlace(), Entitlements: p.groups != nil, Update: true, Places: true}
 }
 
 // Accounts implements targets.Pass.

@@ -447,12 +447,13 @@ func (p *pass) turn(
 	ctx context.Context, have identity.Account, what string, to func(door, []string) ([]string, error),
 ) (targets.Receipt, error) {
 	err := p.with(ctx, func(s *ldapclient.Session) error {
-		for _, d := range p.doors {
+		var troubles []error
+		for _, d := range p.doors { // one that does not move keeps no other from it
 			if err := p.swap(ctx, s, have.ID, d, to); err != nil {
-				return fmt.Errorf("%s: %w", d.attribute, err)
+				troubles = append(troubles, fmt.Errorf("%s: %w", d.attribute, err))
 			}
 		}
-		return nil
+		return errors.Join(troubles...)
 	})
 	if err != nil {
 		return targets.Receipt{}, fmt.Errorf("%s %s: %w", what, have.UserName, err)

@@ -264,6 +264,40 @@ func TestD05StepsFindAnAccountThatMoves(t *testing.T) {
 	})
 }
 
+// TestR09EveryDoorIsTried: one lock that cannot be set keeps no other from being set.
+func TestR09EveryDoorIsTried(t *testing.T) {
+	u := slapd(t).unit(t)
+	u.lines = []string{`profile = ["edirectory", "openldap"]`}
+	p := u.begun(t)
+	a := u.made(t, p, 1)
+	if _, err := p.Disable(t.Context(), a); !errors.Is(err, targets.ErrRejected) || !strings.Contains(err.Error(), "loginDisabled") {
+		t.Errorf("disabled by what the server does not know: %v", err)
+	}
+	if u.active(t, u.dn(t, a.ID)) {
+		t.Error("the other lock is not set")
+	}
+}
+
+// TestWhatNoListHas: an account that was taken away from where accounts are is read by itself, and says that no list has it.
+func TestWhatNoListHas(t *testing.T) {
+	labs(t, func(t *testing.T, l *lab) {
+		u := l.unit(t)
+		p := u.begun(t)
+		a, b := u.made(t, p, 1), u.made(t, p, 2)
+		u.Move(t, u.dn(t, a.ID), u.groups)
+		for who, want := range map[identity.AccountID]string{a.ID: "is not below base_dn", b.ID: ""} {
+			if now, err := p.Account(t.Context(), who); err != nil || (now.Unlisted == "") != (want == "") || !strings.HasSuffix(now.Unlisted, want) {
+				t.Errorf("%q, %v", now.Unlisted, err)
+			}
+		}
+		filtered := u.begun(t, `filter = "(&(objectClass=person)(title=Engineer))"`)
+		u.Set(t, u.dn(t, b.ID), "title", "Boss")
+		if now, err := filtered.Account(t.Context(), b.ID); err != nil || !strings.Contains(now.Unlisted, "filter") {
+			t.Errorf("%q, %v", now.Unlisted, err)
+		}
+	})
+}
+
 // TestD08ChildrenAreTold: an account with entries below it is deleted only where the config names them.
 func TestD08ChildrenAreTold(t *testing.T) {
 	labs(t, func(t *testing.T, l *lab) {
