@@ -213,6 +213,14 @@ func TestR08AListThatLacksIt(t *testing.T) {
 		d.app.Remove("1")
 		d.app.Always("find", applytest.Answer{})
 		list()
+		can := d.app.Capabilities()
+		can.Places = true
+		d.app.Can(can)
+		if r := d.x.Do(t.Context(), d.p, d.sweep(identity.Disable, link)); r.Err == nil {
+			t.Fatalf("lists hold what is in some places, and it may be in another: %+v", r)
+		}
+		can.Places = false
+		d.app.Can(can)
 		if r := d.x.Do(t.Context(), d.p, d.sweep(identity.Disable, link)); r.Err != nil || r.Seen != apply.SeenGone {
 			t.Errorf("%+v", r)
 		}
