@@ -18,6 +18,8 @@ import (
 	"github.com/dirsweep/dirsweep/sources/ldapclient"
 	"github.com/dirsweep/dirsweep/sync/identity"
 	"github.com/dirsweep/dirsweep/targets"
+	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/hclparse"
 )
 
 // close takes every step of closing, and returns what they kept.
@@ -178,6 +180,34 @@ func TestD11TwoOfOneName(t *testing.T) {
 			t.Errorf("%q", got)
 		}
 	})
+}
+
+// TestR08ALockOfOthers: where only other programs look at the lock, the password of before opens nothing any more; to leave
+// it is refused.
+func TestR08ALockOfOthers(t *testing.T) {
+	u := slapd(t).unit(t)
+	u.lines = []string{`profile = "shadow"`, `object_classes = ["inetOrgPerson", "shadowAccount"]`}
+	p := u.begun(t)
+	a := u.made(t, p, 1)
+	const password = "Correct-Horse-7-Battery"
+	u.setPassword(t, u.dn(t, a.ID), password)
+	if !u.signsIn(t, u.dn(t, a.ID), password) {
+		t.Fatal("they cannot sign in to begin with")
+	}
+	u.close(t, p, a)
+	if dn := u.dn(t, a.ID); u.signsIn(t, dn, password) || u.one(t, dn, "shadowExpire") != "1" {
+		t.Errorf("closed, they can sign in, or shadowExpire is %q", u.one(t, dn, "shadowExpire"))
+	}
+	lines := append(u.access, `base_dn = "ou=x,dc=example,dc=org"`, `profile = ["samba", "shadow"]`, "closing {", "reset_password = false", "}")
+	file, diags := hclparse.NewParser().ParseHCL([]byte(strings.Join(lines, "\n")), "config.hcl")
+	if diags.HasErrors() {
+		t.Fatal(diags)
+	}
+	if _, diags = u.kind().Decode(file.Body, targets.Env{Name: "accounts", Eval: &hcl.EvalContext{}}); !slices.ContainsFunc(diags, func(d *hcl.Diagnostic) bool {
+		return d.Summary == "The directory lets them in"
+	}) {
+		t.Errorf("to leave the password is taken: %v", diags)
+	}
 }
 
 // TestR08ALockThatNobodyHeeds: an attribute that says locked, on a server that does not look at it, closes nothing; a bind

@@ -10,6 +10,8 @@ import (
 // A door is an attribute by which a directory lets somebody sign in, or not.
 type door struct {
 	attribute string
+	// elsewhere: what looks at it is not the directory, which lets somebody in with a password all the same.
+	elsewhere bool
 	// closed reads its values. The error says that they cannot be read: "is missing".
 	closed func(values []string) (bool, error)
 	// shut and release are the values that close and open it, computed of those that it has. The error says that those it
@@ -110,7 +112,7 @@ func sambaDoor() door {
 	}
 	spell := func(flags string) []string { return []string{fmt.Sprintf("[%-11s]", flags)} }
 	return door{
-		attribute: "sambaAcctFlags",
+		attribute: "sambaAcctFlags", elsewhere: true,
 		closed: func(values []string) (bool, error) {
 			if len(values) == 0 {
 				return true, nil
@@ -141,7 +143,7 @@ func sambaDoor() door {
 // shadowDoor is shadowExpire, in days since 1970 (shadow(5)): day 1 has passed everywhere.
 func shadowDoor() door {
 	return door{
-		attribute: "shadowExpire",
+		attribute: "shadowExpire", elsewhere: true,
 		closed: func(values []string) (bool, error) {
 			if len(values) == 0 {
 				return false, nil

@@ -122,6 +122,10 @@ func (dialect Dialect) decode(body hcl.Body, env targets.Env) (targets.Spec, hcl
 	s.children = d.Texts("delete_children")
 	s.groups = d.groups(content.Blocks, s.domain)
 	s.closing = d.closing(content.Blocks, s.domain)
+	if len(s.doors) > 0 && !s.closing.password && !s.heeds() {
+		d.Fail("profile", "The directory lets them in", "What the profiles change is looked at by other programs: with the password of before "+
+			"somebody who left signs in to the directory itself. Leave reset_password = false out, or add a profile of the directory.")
+	}
 	return s, d.Diagnostics
 }
 

@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math/big"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf16"
@@ -104,6 +105,9 @@ func (t *target) resetPassword(ctx context.Context, s *ldapclient.Session, id id
 	if before, after := entry.GetEqualFoldAttributeValue(set), now.GetEqualFoldAttributeValue(set); t.domain && after == before {
 		return fmt.Errorf("%w: it answered that all is well, and pwdLastSet is %q as it was before", targets.ErrConflict, after)
 	}
+	if !t.heeds() {
+		return nil // nobody knows the password, and no lock is to be tried
+	}
 	opens, err := t.pool.SignsIn(ctx, s.URL, now.DN, password)
 	if opens {
 		return fmt.Errorf("%w: with its new password the account can sign in, though %s says that it cannot: the server does not heed it "+
@@ -111,6 +115,11 @@ func (t *target) resetPassword(ctx context.Context, s *ldapclient.Session, id id
 			targets.ErrRejected, t.doors[0].attribute)
 	}
 	return err
+}
+
+// heeds reports whether the directory itself looks at one of the doors.
+func (s *spec) heeds() bool {
+	return slices.ContainsFunc(s.doors, func(d door) bool { return !d.elsewhere })
 }
 
 // sendPassword sets a password as an administrator does.
