@@ -252,3 +252,50 @@ func TestClassesOfAnswers(t *testing.T) {
 		}
 	}
 }
+
+// TestE01ARefusedSignInIsNamed: by what the controller says, and it is not tried so often that the account is locked. The
+// words for each of its codes are a table of ldapclient's.
+func TestE01ARefusedSignInIsNamed(t *testing.T) {
+	u := samba(t).unit(t)
+	u.access = []string{strings.Join(u.access[:3], "\n"), `bind_password = "wrong"`}
+	target := u.open(t)
+	for range 3 {
+		_, err := target.Begin(t.Context())
+		if !errors.Is(err, targets.ErrUnauthorized) || !strings.Contains(err.Error(), "the name or the password is wrong") {
+			t.Errorf("%v", err)
+		}
+	}
+	if _, err := target.Begin(t.Context()); !strings.Contains(fmt.Sprint(err), "not tried again before") {
+		t.Errorf("%v", err)
+	}
+}
+
+// TestE03KerberosGoesOn: a new key in the keytab is used without a restart.
+func TestE03KerberosGoesOn(t *testing.T) {
+	s := sambatest.Start(t, sambatest.Options{Tickets: true})
+	u := sambaLab(s).unit(t)
+	s.Grant(t, u.base, writeAll()...)
+	u.lab.access = []string{
+		fmt.Sprintf("url = %q", s.URL()), fmt.Sprintf("ca_file = %q", s.CAFile()),
+		fmt.Sprintf("principal = %q", "dirsweep@"+s.Realm()), fmt.Sprintf("keytab = %q", s.Keytab()),
+	}
+	target := u.open(t)
+	a := u.hand(t, 1)
+	p, err := target.Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := p.Disable(t.Context(), a); err != nil || u.active(t, u.dn(t, a.ID)) {
+		t.Errorf("disabled: %v", err)
+	}
+	s.SetPassword(t, "Another-Password-9")
+	s.ExportKeytab(t)
+	s.Stop(t)
+	s.Start(t)
+	if p, err = target.Begin(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := p.Enable(t.Context(), a, nil); err != nil || !u.active(t, u.dn(t, a.ID)) {
+		t.Errorf("enabled: %v", err)
+	}
+}
