@@ -416,7 +416,7 @@ func (w *world) hide() {
 		hidden := [2]int{w.fault.where % sourceCount, 0}
 		if h.entry != nil && [2]int{h.entry.source, h.entry.place} == hidden && (h.moved || h.read != h.entry.anchor) {
 			for t, s := range w.model.shares[n] {
-				s.leaves, s.edited = true, nil
+				s.leaves, s.edited, s.left = true, nil, identity.ByAbsence
 				w.back(place{n, t})
 			}
 		}
