@@ -139,14 +139,18 @@ func (w *world) checkTurns(l look) error {
 	if err != nil {
 		return err
 	}
+	late := map[int]bool{}
 	for n, h := range w.model.humans {
 		if h.entry == nil || h.entry.place == outside || !w.honest(h) {
 			continue
 		}
 		id := identity.PersonID{Directory: w.directory(h.entry.source), Anchor: w.model.config.anchor(h.entry)}
 		if want := h.entry.turns(w.now()); !told[id].Equal(want) {
-			w.broken(OnTime, "%s turns at %s, and the state says %s", w.who(n), want, told[id])
+			if late[n] = true; w.late[n] {
+				w.broken(OnTime, "%s turns at %s, and the state says %s", w.who(n), want, told[id])
+			}
 		}
 	}
+	w.late = late
 	return nil
 }

@@ -35,8 +35,11 @@ type world struct {
 
 	shared bool // both sources are of one directory
 	dated  bool // times end and begin by dates that the config names
-	dates  []time.Time
-	feed   feed
+	// late are those of whom the last pass told another instant than theirs: one that took in an edited anchor tells it in the
+	// next, which the daemon begins at once for whoever is due.
+	late  map[int]bool
+	dates []time.Time
+	feed  feed
 
 	mu           sync.Mutex // guards what follows while the engine is at work
 	model        *model
