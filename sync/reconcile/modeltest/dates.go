@@ -29,7 +29,7 @@ const (
 // begin, where the config does.
 func (h *History) Date(seed int) {
 	r := rand.New(rand.NewPCG(uint64(seed), 0x6461746573))
-	if r.IntN(3) == 0 {
+	if r.IntN(3) != 0 {
 		return
 	}
 	h.Dated = r.IntN(2) == 0

@@ -91,7 +91,7 @@ func (m *model) strength(p place) identity.Strength {
 		return identity.Unproven
 	case h.entry == nil, (h.entry.place == outside || !h.entry.on(m.now())) && len(h.gone) > 0: // of who they were
 		return identity.ByAbsence
-	case !h.entry.on(m.now()) && h.entry.place != outside:
+	case !h.entry.on(m.now()) && (h.entry.place != outside || h.entry.active): // whose time ends is so wherever they were told to be
 		return identity.ByState
 	}
 	return identity.ByScope
