@@ -99,14 +99,16 @@ func Person(known Known, entry Entry, e Evaluation, targets []string, now time.T
 
 // leftAt is when somebody left whom their entry no longer has active. Who is so by a date left at that very instant, if it
 // was known beforehand that they would; if not, the date may have been set when it had passed, and until then nothing
-// said that they were to leave.
+// said that they were to leave: where the directory does not tell when that was, nothing dates it.
 func leftAt(known Known, entry Entry, ended time.Time) time.Time {
-	told := Happened(known.Changed, entry.Changed)
-	if !ended.IsZero() && (ended.Equal(known.Turns) || ended.After(told)) {
+	if !ended.IsZero() && (ended.Equal(known.Turns) || entry.setBefore(ended)) {
 		return ended
 	}
-	return told
+	return Happened(known.Changed, entry.Changed)
 }
+
+// setBefore reports whether an entry said before an instant what it says: it was not changed since.
+func (e Entry) setBefore(at time.Time) bool { return !e.Changed.IsZero() && at.After(e.Changed) }
 
 // Happened is when an entry came to say what it says: when it was last changed, if that was since it was last known to
 // be. An entry that was not changed says it by the clock, by the config, or because something else was changed, such as

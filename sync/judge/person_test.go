@@ -31,6 +31,8 @@ func TestR19WhoseTimeEndsLeftAtThatInstant(t *testing.T) {
 		{"an end that was set when it had passed", never, dawn, early, dawn.Add(-time.Hour), early},
 		{"or that was to be another", noon.Add(time.Hour), dawn, early, dawn.Add(-time.Hour), early},
 		{"an end that was set before it came, unseen", never, dawn, dawn.Add(time.Hour), early, early},
+		{"or that within the second in which it was read before", never, early, early, time.Unix(0, 0), never},
+		{"and the directory does not tell when", never, never, never, time.Unix(0, 0), never},
 		{"no end", early, dawn, early, never, early},
 		{"no end, and nothing was changed", early, dawn, dawn, never, never},
 	} {
