@@ -117,7 +117,7 @@ func (w *world) noteKept(l look, undisturbed bool) {
 				continue
 			}
 			acc.known = link.Kept[move] != "" && link.OwnDisable()
-			found := acc.made && !acc.kept // closed before it was linked: there was nowhere to keep it
+			found := (acc.made || acc.cut) && !acc.kept // closed before it was linked: there was nowhere to keep it
 			if acc.fresh && undisturbed && !acc.Active && link.Kept[move] == "" && !found {
 				w.broken(MovedBack, "%s: where %s was is forgotten", app.name(), link.Account)
 			}
