@@ -44,8 +44,8 @@ type Access struct {
 	Timeout  time.Duration   // of one request with its whole answer, and of connecting
 }
 
-// connecting is how long a server has to accept a connection and to let us sign in: one that is switched off says nothing
-// at all, and one that hangs accepts connections.
+// connecting is how long a server has to accept a connection and to let us sign in: one that is switched off says
+// nothing at all, and one that hangs accepts connections.
 const connecting = 10 * time.Second
 
 // errSilent is the cause of a request that had no whole answer in time.
@@ -145,8 +145,8 @@ func (s *Session) signIn(ctx context.Context, a Access, config *tls.Config, star
 	return nil
 }
 
-// ticket gets a Kerberos ticket for the server, by the name that it has in its domain: that of its URL, or, where that is
-// an address, the one that it shows over the connection, whose certificate was verified.
+// ticket gets a Kerberos ticket for the server, by the name that it has in its domain: that of its URL, or, where that
+// is an address, the one that it shows over the connection, whose certificate was verified.
 func (s *Session) ticket(ctx context.Context, a Access) (*kerberos.Context, error) {
 	u, _, _, err := parseURL(s.URL)
 	if err != nil {
@@ -225,8 +225,8 @@ func (s *Session) Do(ctx context.Context, request func() error) error {
 	return &ResultError{answer}
 }
 
-// ofTheLibrary reports whether go-ldap has made a result code itself, for trouble with the connection. What servers say is
-// below those, and above them: e-syncRefreshRequired (4096) is an answer.
+// ofTheLibrary reports whether go-ldap has made a result code itself, for trouble with the connection. What servers say
+// is below those, and above them: e-syncRefreshRequired (4096) is an answer.
 func ofTheLibrary(code uint16) bool {
 	return code >= ldap.ErrorNetwork && code <= ldap.ErrorMalformedPacket
 }

@@ -196,6 +196,17 @@ func (s *Session) Pages(ctx context.Context, q Query, b Bounds) iter.Seq2[[]*lda
 	}
 }
 
+// Every runs a search to its proven end and returns all entries; meant for a handful.
+func Every(pages iter.Seq2[[]*ldap.Entry, error]) (all []*ldap.Entry, err error) {
+	for entries, err := range pages {
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, entries...)
+	}
+	return all, nil
+}
+
 // page asks for one page. next is the cookie of the following one, empty after the last; paged tells that the
 // server did page.
 func (s *Session) page(

@@ -57,7 +57,7 @@ func (s *Session) Describe(ctx context.Context) (*Server, error) {
 	return s.server, nil
 }
 
-// Known is what describe finds out; nothing where the root DSE cannot be read.
+// Known is what Describe finds out; nothing where the root DSE cannot be read.
 func (s *Session) Known(ctx context.Context) Server {
 	if found, err := s.Describe(ctx); err == nil {
 		return *found
@@ -98,8 +98,8 @@ func (s *Session) WhoAmI(ctx context.Context) string {
 	return answer.AuthzID
 }
 
-// Own is the entry that the session is signed in with, with the attributes asked for, once a connection; without any where
-// only its name is known, and nil where nothing is. bases are where a login is looked for.
+// Own is the entry that the session is signed in with, with the attributes asked for, once a connection; without any
+// where only its name is known, and nil where nothing is. bases are where a login is looked for.
 func (s *Session) Own(ctx context.Context, a Access, bases []string, attributes ...string) *ldap.Entry {
 	if s.self == nil {
 		entry := s.lookUpOwn(ctx, a, bases, attributes)

@@ -45,9 +45,9 @@ type absence struct {
 	why   string
 }
 
-// inOrder are the URLs of the servers in the order to try them: the one that answered last first, since another may know
-// less than it did, and those that could not be reached within the last minute after all others. The error says that DNS
-// names none.
+// inOrder are the URLs of the servers in the order to try them: the one that answered last first, since another may
+// know less than it did, and those that could not be reached within the last minute after all others. The error says
+// that DNS names none.
 func (s *servers) inOrder(ctx context.Context) ([]string, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

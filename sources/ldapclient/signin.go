@@ -28,7 +28,8 @@ func (e *SignInError) Error() string {
 
 func (e *SignInError) Unwrap() error { return e.err }
 
-// subCode is where a domain controller says why it refuses: a system error code of Windows (MS-ERREF 2.2), in hexadecimal.
+// subCode is where a domain controller says why it refuses: a system error code of Windows (MS-ERREF 2.2), in
+// hexadecimal.
 var subCode = regexp.MustCompile(`\bdata ([0-9a-f]{1,8})\b`)
 
 // adviceOn says what to do about a refusal to sign in, "" where the error says it.
@@ -86,8 +87,8 @@ func RefusedSignIn(err error) bool {
 		(ldap.IsErrorWithCode(refused.err, ldap.LDAPResultInvalidCredentials) || errors.As(refused.err, &key))
 }
 
-// The times after which a name and password that were refused are tried again: directories lock an account after some five
-// or ten wrong passwords within half an hour.
+// The times after which a name and password that were refused are tried again: directories lock an account after some
+// five or ten wrong passwords within half an hour.
 const (
 	firstAgain = 5 * time.Minute
 	lastAgain  = 15 * time.Minute

@@ -73,25 +73,19 @@ func (x *Executor) finish(ctx context.Context, p *Pass, job Job, r *Result) {
 		r.Kept = cmp.Or(r.Kept, kept) // repeated, it finds what it did itself
 		return err
 	})
-	x.readBack(ctx, p, job, r, disabled)
-	if r.Err == nil && r.Seen == SeenInactive && step.Left != nil {
-		r.Err = x.nothingLeft(ctx, p, job)
-	}
-}
-
-// nothingLeft reads what is left of a closing step until that is nothing, a few times.
-func (x *Executor) nothingLeft(ctx context.Context, p *Pass, job Job) error {
-	for try := 1; ; try++ {
-		left, err := p.Left(ctx, job.Change.Step, job.Have)
+	x.readBack(ctx, p, job, r, func(a identity.Account) error {
+		if err := disabled(a); err != nil || step.Left == nil {
+			return err
+		}
+		left, err := p.Left(ctx, step.Name, job.Have)
 		switch {
 		case err != nil:
 			return fmt.Errorf("read back: %w", err)
-		case left == "":
-			return nil
-		case try == readBacks || sleep(ctx, firstBackoff<<try) != nil:
+		case left != "":
 			return fmt.Errorf("%w: read back, %s", targets.ErrConflict, left)
 		}
-	}
+		return nil
+	})
 }
 
 // toUndo is what enabling an account has to undo: what dirsweep did when it closed it, and of what somebody else

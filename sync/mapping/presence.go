@@ -121,9 +121,9 @@ func (s *Source) life(f *frame) (l life) {
 	return l
 }
 
-// Presence says whether somebody is active at an instant, since when not, and when the clock alone changes that. One date
-// that has passed, or has yet to come, is reason enough for not being active, whatever cannot be read beside it; of
-// somebody who would be active, every date has to be read, else nobody knows whether they are: an error.
+// Presence says whether somebody is active at an instant, since when not, and when the clock alone changes that. One
+// date that has passed, or has yet to come, is reason enough for not being active, whatever cannot be read beside it;
+// of somebody who would be active, every date has to be read, else nobody knows whether they are: an error.
 func (s *Source) Presence(p identity.Person, at time.Time) (Presence, error) {
 	l := s.life(s.unit.frame(&p, nil))
 	active, err := s.activeAt(p, l, at)

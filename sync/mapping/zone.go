@@ -69,8 +69,8 @@ func edgeOf(day time.Time, zone *time.Location, at edge) time.Time {
 	return first.UTC()
 }
 
-// shows is when the clocks of a zone show a time of day, first and last; when they leave it out, for one that they never
-// show. Of shown, only what it reads counts, whatever zone it is in.
+// shows is when the clocks of a zone show a time of day, first and last; when they leave it out, for one that they
+// never show. Of shown, only what it reads counts, whatever zone it is in.
 func shows(shown time.Time, zone *time.Location) (first, last time.Time) {
 	_, own := shown.Zone()
 	read := shown.Unix() + int64(own)

@@ -24,21 +24,26 @@ const traced = 60 * 24 * time.Hour
 
 // askAll asks about absent people.
 func (r *Read) askAll(ctx context.Context, absent []missing) error {
-	work := make(chan missing)
+	atOnce(absent, func(p missing) { r.prove(ctx, p) })
+	return context.Cause(ctx)
+}
+
+// atOnce asks about each of some people, a few at a time.
+func atOnce[T any](people []T, ask func(T)) {
+	work := make(chan T)
 	var wg sync.WaitGroup
-	for range min(lookups, len(absent)) {
+	for range min(lookups, len(people)) {
 		wg.Go(func() {
 			for p := range work {
-				r.prove(ctx, p)
+				ask(p)
 			}
 		})
 	}
-	for _, p := range absent {
+	for _, p := range people {
 		work <- p
 	}
 	close(work)
 	wg.Wait()
-	return context.Cause(ctx)
 }
 
 // prove asks every source of their directory about one absent person (R1). Of those whose accounts are closed nothing

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"sync"
 	"time"
 
 	"github.com/dirsweep/dirsweep/sources"
@@ -32,18 +31,13 @@ func (r *Read) confirm(ctx context.Context, n int, judged []weighed) error {
 	if !finds || !r.readings[n].retold {
 		return nil
 	}
-	var wg sync.WaitGroup
-	free := make(chan struct{}, lookups)
+	var due []*weighed
 	for i := range judged {
 		if w := &judged[i]; w.turned(r.o.Now) {
-			wg.Go(func() {
-				free <- struct{}{}
-				defer func() { <-free }()
-				r.confirmOne(ctx, n, finder, w)
-			})
+			due = append(due, w)
 		}
 	}
-	wg.Wait()
+	atOnce(due, func(w *weighed) { r.confirmOne(ctx, n, finder, w) })
 	return context.Cause(ctx)
 }
 

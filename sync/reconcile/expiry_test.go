@@ -74,23 +74,6 @@ func (l *lab) turns() (list []string) {
 	return list
 }
 
-// caseOf is the case of somebody.
-func (l *lab) caseOf(name string) (found state.Case) {
-	l.t.Helper()
-	l.must(l.ledger.View(l.t.Context(), func(r *state.Reader) error {
-		for c, err := range r.Cases() {
-			if err != nil {
-				return err
-			}
-			if c.Name == name {
-				found = c
-			}
-		}
-		return nil
-	}))
-	return found
-}
-
 // TestR13WhoseTimeEndsIsClosedAtThatInstant: not before, at the instant itself, without a change that the directory
 // told, dated by that instant and with the date for a proof.
 func TestR13WhoseTimeEndsIsClosedAtThatInstant(t *testing.T) {
@@ -111,7 +94,7 @@ func TestR13WhoseTimeEndsIsClosedAtThatInstant(t *testing.T) {
 			if l.delta(); slices.Contains(active(t, app), one) || len(active(t, app)) != 4 {
 				t.Fatalf("at the instant, active are %q", active(t, app))
 			}
-			c := l.caseOf(one)
+			c := l.theCase(one)
 			if !c.Left.Equal(parsed(t, "2026-12-31T23:00:00Z")) || c.Cause != identity.Inactive || !strings.Contains(c.Proof, "their time ended 2027-01-01 00:00 CET by leave_date (corp.hcl:8)") {
 				t.Errorf("the case says %s, left %s: %s", c.Cause, c.Left, c.Proof)
 			}
@@ -331,7 +314,7 @@ func TestR13ADatePassedBeforeItWasSet(t *testing.T) {
 	began := time.Now().Add(-2 * time.Second)
 	dir.Set(t, dir.PersonDN(one), "title", "2020-01-01")
 	l.delta()
-	if c := l.caseOf(one); c.Left.Before(began) || c.Closed.IsZero() {
+	if c := l.theCase(one); c.Left.Before(began) || c.Closed.IsZero() {
 		t.Errorf("they left %s, closed %s; it was set after %s", c.Left, c.Closed, began)
 	}
 }

@@ -44,8 +44,9 @@ type lab struct {
 	targets []reconcile.Target
 	schemas map[string]mapping.Schema
 	now     func() time.Time
-	follow  bool         // sources are opened to follow their directory
-	guard   guard.Limits // the general ones; as a target's, where that has some
+	wrap    func(targets.Target) targets.Target // what a target that is opened becomes; nil for itself
+	follow  bool                                // sources are opened to follow their directory
+	guard   guard.Limits                        // the general ones; as a target's, where that has some
 }
 
 func newLab(t *testing.T) *lab {
@@ -248,9 +249,13 @@ func (l *lab) target(name, block, extra string, adjust func(*reconcile.Target)) 
 			return time.Now()
 		},
 	}, func(pace func(context.Context) error) (targets.Target, error) {
-		return spec.Open(targets.Need{
+		opened, err := spec.Open(targets.Need{
 			Paths: slices.Compact(paths), Entitlements: t.Mapping.MapsEntitlements() || t.Leaver.Strip, Pace: pace, Log: hclog.NewNullLogger(),
 		})
+		if err == nil && l.wrap != nil {
+			opened = l.wrap(opened)
+		}
+		return opened, err
 	})
 	l.must(err)
 	l.targets = append(l.targets, t)

@@ -227,15 +227,11 @@ func (s *Survey) lookAfter(ctx context.Context, link state.Link) error {
 }
 
 // unlistedAccount plans what differs of an account that somebody took away from where accounts are listed: it is the
-// person's still.
+// person's still, and compared as one that was listed.
 func (s *Survey) unlistedAccount(ctx context.Context, link state.Link) error {
 	i, ok := s.people.Roster.Find(s.view.Heir(link.Person))
 	if !ok {
 		return nil
-	}
-	w, ok, err := s.wanted(ctx, i, link.UserName)
-	if err != nil || !ok {
-		return err
 	}
 	have, err := s.app.Whole(ctx, link.Account)
 	if err != nil {
@@ -245,12 +241,7 @@ func (s *Survey) unlistedAccount(ctx context.Context, link state.Link) error {
 		Kind: "missing", Subject: s.Name + ": " + have.UserName, Target: s.Name, Person: link.Person, Account: have.ID,
 		Detail: "the account is not among those that are listed: " + have.Unlisted,
 	})
-	steps, left := plan.Steps(s.intended(w, link, have))
-	s.reportDrift(w.Person.ID, have, left)
-	if len(steps) > 0 {
-		s.addWork(i, w, link, have, steps)
-	}
-	return nil
+	return s.planLinked(ctx, i, link, have)
 }
 
 // makeAgain plans an account anew that was deleted in the application (R11). Where the application has another one of the

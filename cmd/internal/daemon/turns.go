@@ -22,8 +22,8 @@ type turnClock struct {
 	judged  time.Time // when the last pass began of those that have judged everybody
 }
 
-// told takes in that everybody was judged by a pass that began at an instant; the zero time says only that something was
-// written.
+// told takes in that everybody was judged by a pass that began at an instant; the zero time says only that something
+// was written.
 func (c *turnClock) told(began time.Time) {
 	c.mu.Lock()
 	if !began.IsZero() {
@@ -71,10 +71,11 @@ func (c *turnClock) look(ctx context.Context, a alarm) alarm {
 }
 
 const (
-	// glance is how often the clock is looked at, however long there is to wait: a timer counts the time that passes, and
-	// knows neither of a clock that was set nor of a computer that slept.
+	// glance is how often the clock is looked at, however long there is to wait: a timer counts the time that passes,
+	// and knows neither of a clock that was set nor of a computer that slept.
 	glance = 500 * time.Millisecond
-	// firstPause and longestPause are between passes over people who stay due: their source cannot be read, or their entry.
+	// firstPause and longestPause are between passes over people who stay due: their source cannot be read, or their
+	// entry.
 	firstPause, longestPause = 5 * time.Second, time.Hour
 )
 

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"iter"
 	"slices"
 	"strings"
 
@@ -58,7 +57,7 @@ func (s *source) find(
 	r := s.reader(ctx, session)
 	for _, base := range s.bases {
 		q := s.query(base, r.ask).And(filter)
-		entries, err := every(s.pages(ctx, session, q))
+		entries, err := ldapclient.Every(s.pages(ctx, session, q))
 		if err != nil && !s.oneOfSeveral(err) {
 			return sources.Sighting{}, err
 		}
@@ -99,7 +98,7 @@ func (s *source) find(
 		if session.Known(ctx).Directory {
 			q.Attributes = ldapclient.With(q.Attributes, metadata)
 		}
-		entries, err := every(session.Pages(ctx, q, s.bounds()))
+		entries, err := ldapclient.Every(session.Pages(ctx, q, s.bounds()))
 		if err != nil {
 			return sources.Sighting{}, fmt.Errorf("%w; find_base says where else to look", err)
 		}
@@ -243,17 +242,6 @@ func nobody(present bool) string {
 		return "the witness alone"
 	}
 	return "nobody"
-}
-
-// every runs a search to its proven end and returns all entries; meant for a handful.
-func every(pages iter.Seq2[[]*ldap.Entry, error]) (all []*ldap.Entry, err error) {
-	for entries, err := range pages {
-		if err != nil {
-			return nil, err
-		}
-		all = append(all, entries...)
-	}
-	return all, nil
 }
 
 // roots are the parts of the tree in which a person may be: find_base, or what the root DSE (RFC 4512, 5.1) calls

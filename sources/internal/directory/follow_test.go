@@ -452,30 +452,19 @@ func newCounter(t *testing.T, url string) *counter {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = listener.Close() })
 	c := &counter{listener: listener}
-	go func() {
-		for {
-			in, err := listener.Accept()
-			if err != nil {
-				return
-			}
-			out, err := net.Dial("tcp", strings.TrimPrefix(url, "ldap://"))
-			if err != nil {
-				_ = in.Close()
-				continue
-			}
-			go func() {
-				defer out.Close()
-				for asked := io.TeeReader(in, out); ; c.requests.Add(1) {
-					if _, err := ber.ReadPacket(asked); err != nil {
-						return
-					}
+	dial := func() (net.Conn, error) { return net.Dial("tcp", strings.TrimPrefix(url, "ldap://")) }
+	ldaptest.Between(t, listener, dial, func(in, out net.Conn) {
+		go func() {
+			defer out.Close()
+			for asked := io.TeeReader(in, out); ; c.requests.Add(1) {
+				if _, err := ber.ReadPacket(asked); err != nil {
+					return
 				}
-			}()
-			go func() { _, _ = io.Copy(io.MultiWriter(in, c), out); _ = in.Close() }()
-		}
-	}()
+			}
+		}()
+		go func() { _, _ = io.Copy(io.MultiWriter(in, c), out); _ = in.Close() }()
+	})
 	return c
 }
 

@@ -95,7 +95,7 @@ func FuzzMember(f *testing.F) {
 	f.Add("uniqueMember", "uid=a#'0101'B")
 	f.Add("memberUid", "a")
 	f.Fuzz(func(t *testing.T, attribute, value string) {
-		if memberKey(attribute, value) == loginKey(value) && !strings.EqualFold(attribute, "memberUid") {
+		if ldapclient.KeyOfMember(attribute, value) == ldapclient.LoginKey(value) && !strings.EqualFold(attribute, "memberUid") {
 			t.Errorf("%s %q reads as a login", attribute, value)
 		}
 	})
@@ -187,7 +187,7 @@ func FuzzKey(f *testing.F) {
 	f.Add("CN=Ann  Smith , OU=x")
 	f.Add(`cn=a\2cb+uid=1,o=`)
 	f.Fuzz(func(t *testing.T, dn string) {
-		if once, err := ldapclient.NormalDN(dn); err == nil && dnKey(dn) != dnKey(once) {
+		if once, err := ldapclient.NormalDN(dn); err == nil && ldapclient.DNKey(dn) != ldapclient.DNKey(once) {
 			t.Errorf("%q and %q have different keys", dn, once)
 		}
 	})

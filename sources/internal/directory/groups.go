@@ -3,7 +3,6 @@ package directory
 import (
 	"bytes"
 	"context"
-	"crypto/sha256"
 	"fmt"
 	"iter"
 	"slices"
@@ -16,10 +15,6 @@ import (
 	"github.com/dirsweep/dirsweep/sync/identity"
 )
 
-// groupsPage bounds the pages of groups, whose entries may hold ten thousand members each where a person's holds
-// ten values.
-const groupsPage = 20
-
 // groupsBlock is the `groups` block.
 type groupsBlock struct {
 	bases  []string
@@ -27,36 +22,6 @@ type groupsBlock struct {
 	member []string // attributes that hold members: DNs, or logins in memberUid
 	name   string   // the attribute that people call a group by
 }
-
-// A key stands for one member. It is a cut SHA-256 and not a quick hash: who can choose a DN must not be able to
-// choose a membership.
-type key [16]byte
-
-func digest(kind byte, text string) key {
-	sum := sha256.Sum256(append([]byte{kind}, text...))
-	return key(sum[:16])
-}
-
-// memberKey is the key of a value of a member attribute.
-func memberKey(attribute, value string) key {
-	if strings.EqualFold(attribute, "memberUid") {
-		return loginKey(value)
-	}
-	if i := strings.LastIndex(value, "#'"); i > 0 && strings.HasSuffix(value, "'B") {
-		value = value[:i] // Name and Optional UID (RFC 4517, 3.3.21)
-	}
-	return dnKey(value)
-}
-
-func dnKey(dn string) key {
-	normal, err := ldapclient.NormalDN(dn)
-	if err != nil {
-		return digest('?', dn)
-	}
-	return digest('d', normal)
-}
-
-func loginKey(uid string) key { return digest('u', uid) }
 
 // A member is what a group may list a person by; "" where the entry does not show it.
 type member struct {
@@ -68,13 +33,13 @@ type member struct {
 }
 
 // primary are the keys of the person's primary groups, which list nobody.
-func (m member) primary() []key {
-	var keys []key
+func (m member) primary() []ldapclient.MemberKey {
+	var keys []ldapclient.MemberKey
 	if m.number != "" {
-		keys = append(keys, digest('g', m.number))
+		keys = append(keys, ldapclient.NewMemberKey('g', m.number))
 	}
 	if sid := m.primarySID(); sid != "" {
-		keys = append(keys, digest('s', sid), digest('r', m.relative))
+		keys = append(keys, ldapclient.NewMemberKey('s', sid), ldapclient.NewMemberKey('r', m.relative))
 	}
 	return keys
 }
@@ -88,10 +53,10 @@ func (m member) primarySID() string {
 }
 
 // names are the keys of the person's DN and logins.
-func (m member) names() []key {
-	keys := []key{dnKey(m.dn)}
+func (m member) names() []ldapclient.MemberKey {
+	keys := []ldapclient.MemberKey{ldapclient.DNKey(m.dn)}
 	for _, login := range m.logins {
-		keys = append(keys, loginKey(login))
+		keys = append(keys, ldapclient.LoginKey(login))
 	}
 	return keys
 }
@@ -99,14 +64,14 @@ func (m member) names() []key {
 // A membership answers which groups a person is in, directly or through other groups. It costs 20 bytes a member
 // value.
 type membership struct {
-	ids     anchor           // by what entries are told apart where they are followed; zero where they are not
-	groups  []group          // sorted by DN
-	edges   []edge           // sorted
-	parents [][]uint32       // by group: the groups that hold it directly
-	primary map[key][]uint32 // the groups that a number names as primary
-	met     []uint64         // a bit an edge: its member has been read
-	nested  []uint64         // of those: the ones whose member is a group
-	samples []listed         // of the first member values
+	ids     anchor                            // by what entries are told apart where they are followed; zero where they are not
+	groups  []group                           // sorted by DN
+	edges   []edge                            // sorted
+	parents [][]uint32                        // by group: the groups that hold it directly
+	primary map[ldapclient.MemberKey][]uint32 // the groups that a number names as primary
+	met     []uint64                          // a bit an edge: its member has been read
+	nested  []uint64                          // of those: the ones whose member is a group
+	samples []listed                          // of the first member values
 }
 
 // A group is what one read has of a group.
@@ -130,7 +95,7 @@ type listed struct {
 const maxSamples = 50_000
 
 type edge struct {
-	member key
+	member ldapclient.MemberKey
 	group  uint32
 }
 
@@ -143,21 +108,21 @@ func (e edge) compare(f edge) int {
 
 // bounds are those of a search for groups.
 func (g *groupsBlock) bounds(b ldapclient.Bounds) ldapclient.Bounds {
-	b.PageSize = min(b.PageSize, groupsPage)
+	b.PageSize = min(b.PageSize, ldapclient.GroupsPage)
 	return b
 }
 
 // readGroups reads every group, or fails.
 func readGroups(ctx context.Context, s *ldapclient.Session, g *groupsBlock, b ldapclient.Bounds) (*membership, error) {
 	x := newMembership()
-	seen := make(map[key]bool) // bases may overlap
+	seen := make(map[ldapclient.MemberKey]bool) // bases may overlap
 	for _, base := range g.bases {
 		for entries, err := range s.Pages(ctx, g.query(base), g.bounds(b)) {
 			if err != nil {
 				return nil, fmt.Errorf("groups: %w", err)
 			}
 			for _, entry := range entries {
-				own := dnKey(entry.DN)
+				own := ldapclient.DNKey(entry.DN)
 				if seen[own] {
 					continue
 				}
@@ -172,7 +137,9 @@ func readGroups(ctx context.Context, s *ldapclient.Session, g *groupsBlock, b ld
 	return x, nil
 }
 
-func newMembership() *membership { return &membership{primary: make(map[key][]uint32)} }
+func newMembership() *membership {
+	return &membership{primary: make(map[ldapclient.MemberKey][]uint32)}
+}
 
 // unmet is the same membership before anybody was read.
 func (x *membership) unmet() *membership {
@@ -209,7 +176,7 @@ func addGroup(ctx context.Context, s *ldapclient.Session, x *membership, g *grou
 		}
 		found.values += len(attr.Values)
 		for _, value := range attr.Values {
-			x.edges = append(x.edges, edge{memberKey(d.Base, value), number})
+			x.edges = append(x.edges, edge{ldapclient.KeyOfMember(d.Base, value), number})
 			if len(x.samples) < maxSamples {
 				x.samples = append(x.samples, listed{number, strings.EqualFold(d.Base, "memberUid"), value})
 			}
@@ -233,18 +200,18 @@ func addGroup(ctx context.Context, s *ldapclient.Session, x *membership, g *grou
 
 // primaryKeys are the keys by which a group is somebody's primary one. numbered is false where it must have a
 // number and shows none.
-func primaryKeys(entry *ldap.Entry) (keys []key, numbered bool) {
+func primaryKeys(entry *ldap.Entry) (keys []ldapclient.MemberKey, numbered bool) {
 	numbered = true
 	if hasClass(entry, "posixGroup") { // elsewhere a gidNumber is the group's own business
 		number := entry.GetEqualFoldAttributeValue("gidNumber")
 		if numbered = number != ""; numbered {
-			keys = append(keys, digest('g', number))
+			keys = append(keys, ldapclient.NewMemberKey('g', number))
 		}
 	}
 	if sid, err := ldapclient.SIDText(entry.GetEqualFoldRawAttributeValue("objectSid")); err == nil {
-		keys = append(keys, digest('s', sid))
+		keys = append(keys, ldapclient.NewMemberKey('s', sid))
 	} else if token := entry.GetEqualFoldAttributeValue("primaryGroupToken"); token != "" {
-		keys = append(keys, digest('r', token))
+		keys = append(keys, ldapclient.NewMemberKey('r', token))
 	}
 	return keys, numbered
 }
@@ -329,14 +296,14 @@ func (x *membership) sort() {
 	x.met = make([]uint64, (len(x.edges)+63)/64)
 	x.parents = make([][]uint32, len(sorted))
 	for i, g := range sorted {
-		x.parents[i] = x.direct(dnKey(g.DN), nil)
-		x.meet(dnKey(g.DN))
+		x.parents[i] = x.direct(ldapclient.DNKey(g.DN), nil)
+		x.meet(ldapclient.DNKey(g.DN))
 	}
 	x.nested = slices.Clone(x.met)
 }
 
 // each calls f with the number of every edge of member.
-func (x *membership) each(member key, f func(i int)) {
+func (x *membership) each(member ldapclient.MemberKey, f func(i int)) {
 	i, _ := slices.BinarySearchFunc(x.edges, edge{member: member}, edge.compare)
 	for ; i < len(x.edges) && x.edges[i].member == member; i++ {
 		f(i)
@@ -344,13 +311,13 @@ func (x *membership) each(member key, f func(i int)) {
 }
 
 // direct appends the numbers of the groups that list member.
-func (x *membership) direct(member key, to []uint32) []uint32 {
+func (x *membership) direct(member ldapclient.MemberKey, to []uint32) []uint32 {
 	x.each(member, func(i int) { to = append(to, x.edges[i].group) })
 	return to
 }
 
 // meet notes that somebody, or a group, has that name.
-func (x *membership) meet(member key) {
+func (x *membership) meet(member ldapclient.MemberKey) {
 	x.each(member, func(i int) { x.met[i/64] |= 1 << (i % 64) })
 }
 
@@ -460,7 +427,7 @@ func (x *membership) unknown() iter.Seq[listed] {
 				attribute = "memberUid"
 			}
 			met := true
-			x.each(memberKey(attribute, s.value), func(i int) { met = met && (x.edges[i].group != s.group || x.isMet(i)) })
+			x.each(ldapclient.KeyOfMember(attribute, s.value), func(i int) { met = met && (x.edges[i].group != s.group || x.isMet(i)) })
 			if !met && !yield(s) {
 				return
 			}
@@ -471,7 +438,7 @@ func (x *membership) unknown() iter.Seq[listed] {
 // groupsOf asks the directory for the groups of one person, level by level: for a single look-up, reading all of
 // them would take too long.
 func groupsOf(ctx context.Context, s *ldapclient.Session, g *groupsBlock, b ldapclient.Bounds, m member) ([]identity.Group, error) {
-	found := make(map[key]identity.Group)
+	found := make(map[ldapclient.MemberKey]identity.Group)
 	next := []string{g.holds(m)}
 	for len(next) > 0 {
 		wanted := next[0]
@@ -484,7 +451,7 @@ func groupsOf(ctx context.Context, s *ldapclient.Session, g *groupsBlock, b ldap
 					return nil, fmt.Errorf("groups: %w", err)
 				}
 				for _, entry := range entries {
-					own := dnKey(entry.DN)
+					own := ldapclient.DNKey(entry.DN)
 					if _, again := found[own]; !again {
 						found[own] = g.group(entry)
 						next = append(next, g.holds(member{dn: entry.DN}))

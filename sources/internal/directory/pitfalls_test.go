@@ -276,27 +276,16 @@ func newValves(t *testing.T, url string) *valves {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = listener.Close() })
 	v := &valves{listener: listener}
-	go func() {
-		for {
-			in, err := listener.Accept()
-			if err != nil {
-				return
-			}
-			out, err := net.Dial("tcp", strings.TrimPrefix(url, "ldap://"))
-			if err != nil {
-				_ = in.Close()
-				continue
-			}
-			valve := new(sync.Mutex)
-			v.mu.Lock()
-			v.shut = append(v.shut, valve)
-			v.mu.Unlock()
-			go func() { _, _ = io.Copy(out, in); _ = out.Close() }()
-			go func() { _, _ = io.Copy(gated{in, valve}, out); _ = in.Close() }()
-		}
-	}()
+	dial := func() (net.Conn, error) { return net.Dial("tcp", strings.TrimPrefix(url, "ldap://")) }
+	ldaptest.Between(t, listener, dial, func(in, out net.Conn) {
+		valve := new(sync.Mutex)
+		v.mu.Lock()
+		v.shut = append(v.shut, valve)
+		v.mu.Unlock()
+		go func() { _, _ = io.Copy(out, in); _ = out.Close() }()
+		go func() { _, _ = io.Copy(gated{in, valve}, out); _ = in.Close() }()
+	})
 	return v
 }
 

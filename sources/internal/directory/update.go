@@ -142,7 +142,7 @@ func (u *update) settle(ctx context.Context) error {
 	}
 	ids := map[uuid]bool{}
 	for _, dn := range due {
-		for _, n := range u.members.direct(dnKey(dn), nil) {
+		for _, n := range u.members.direct(ldapclient.DNKey(dn), nil) {
 			ids[u.members.groups[n].uuid] = true
 		}
 	}

@@ -33,7 +33,8 @@ func (t *target) Check(ctx context.Context) ([]string, error) {
 	err := t.with(ctx, func(s *ldapclient.Session) error {
 		c.lines, c.lacking = nil, nil
 		c.say("%s: connected with %s, signed in %s", s.URL, s.TLS, t.Who())
-		for _, step := range []func(context.Context, *ldapclient.Session) error{c.schema, c.accounts, c.rights, c.groupRights} {
+		type step = func(context.Context, *ldapclient.Session) error
+		for _, step := range []step{c.schema, c.accounts, c.rights, c.groupRights} {
 			if err := step(ctx, s); err != nil {
 				return err
 			}
@@ -66,8 +67,8 @@ func (c *checkup) schema(ctx context.Context, s *ldapclient.Session) error {
 			return err
 		}
 		if !defined {
-			return fmt.Errorf("%w: the server's schema does not know %s: load what brings it (ppolicy for pwdAccountLockedTime), "+
-				"or take another profile", targets.ErrRejected, name)
+			return fmt.Errorf("%w: the server's schema does not know %s: load what brings it (ppolicy for "+
+				"pwdAccountLockedTime), or take another profile", targets.ErrRejected, name)
 		}
 	}
 	return nil
@@ -79,7 +80,7 @@ func (c *checkup) accounts(ctx context.Context, s *ldapclient.Session) error {
 	for _, base := range c.places() {
 		entry, err := s.Read(ctx, base, "1.1")
 		if err != nil || entry == nil {
-			return errors.Join(fmt.Errorf("%w: %s cannot be seen: it does not exist, or the bind DN may not see it", targets.ErrRejected, base), err)
+			return errors.Join(unseen(targets.ErrRejected, base), err)
 		}
 		n := 0
 		for entries, err := range s.Pages(ctx, subtree(base, c.filter, append(c.ask, "adminCount")...), c.bounds()) {
@@ -108,8 +109,8 @@ func (c *checkup) accounts(ctx context.Context, s *ldapclient.Session) error {
 		c.say("never touched, as the domain's own or a machine's: %s", few(own))
 	}
 	if len(guarded) > 0 {
-		c.say("warning: AdminSDHolder protects these (adminCount is 1), and takes rights on them back within the hour; when they leave, "+
-			"an administrator has to close them: %s", few(guarded))
+		c.say("warning: AdminSDHolder protects these (adminCount is 1), and takes rights on them back within the hour; "+
+			"when they leave, an administrator has to close them: %s", few(guarded))
 	}
 	return nil
 }

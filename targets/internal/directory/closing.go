@@ -54,16 +54,21 @@ func (c closing) writes(path string) string {
 func (p *pass) Closing() []targets.Step {
 	var steps []targets.Step
 	if p.domain {
-		steps = append(steps, targets.Step{Name: "tickets", Revokes: true, Impossible: "Kerberos tickets, and sessions opened with them " +
-			"(files, remote desktops), last until they end: 10 hours after sign-in, unless the domain's policy says otherwise"})
+		steps = append(steps, targets.Step{
+			Name: "tickets", Revokes: true, Impossible: "Kerberos tickets, and sessions opened with them (files, remote " +
+				"desktops), last until they end: 10 hours after sign-in, unless the domain's policy says otherwise",
+		})
 	} else {
-		steps = append(steps, targets.Step{Name: "connections", Revokes: true, Impossible: "LDAP has no way to end a connection that " +
-			"somebody else is signed in over: it lasts until it is closed"})
+		steps = append(steps, targets.Step{
+			Name: "connections", Revokes: true, Impossible: "LDAP has no way to end a connection that somebody else is " +
+				"signed in over: it lasts until it is closed",
+		})
 	}
 	if p.closing.password {
-		steps = append(steps, targets.Step{Name: "password", Do: p.changing(func(ctx context.Context, s *ldapclient.Session, id identity.AccountID) (string, error) {
+		reset := func(ctx context.Context, s *ldapclient.Session, id identity.AccountID) (string, error) {
 			return "", p.resetPassword(ctx, s, id)
-		})})
+		}
+		steps = append(steps, targets.Step{Name: "password", Do: p.changing(reset)})
 	}
 	if p.closing.expire {
 		steps = append(steps, p.setting("expire", expires, isPast, func() []string { return []string{ticks(time.Now())} }))
@@ -237,7 +242,8 @@ func (p *pass) unmoved(ctx context.Context, s *ldapclient.Session, id identity.A
 	return "it is at " + entry.DN, nil
 }
 
-// moveAway moves an account to where leavers are kept. Where another one has its name there, it gets its login behind it.
+// moveAway moves an account to where leavers are kept. Where another one has its name there, it gets its login behind
+// it.
 func (p *pass) moveAway(ctx context.Context, s *ldapclient.Session, id identity.AccountID) (string, error) {
 	entry, err := p.entry(ctx, s, id, p.id.name, p.login)
 	if err != nil || ldapclient.Within(entry.DN, p.closing.moveTo) {
@@ -245,8 +251,8 @@ func (p *pass) moveAway(ctx context.Context, s *ldapclient.Session, id identity.
 	}
 	err = p.moveFree(ctx, s, entry, firstOf(entry.DN), p.closing.moveTo)
 	if errors.Is(err, targets.ErrForbidden) {
-		return "", fmt.Errorf("the right to delete the account, or what is below its container, is needed to move it; it may be protected "+
-			"from accidental deletion: %w", p.guarded(ctx, s, entry.DN, err))
+		return "", fmt.Errorf("the right to delete the account, or what is below its container, is needed to move it; "+
+			"it may be protected from accidental deletion: %w", p.guarded(ctx, s, entry.DN, err))
 	}
 	return entry.DN, err // it may have been moved, and nobody heard of it
 }

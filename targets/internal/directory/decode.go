@@ -82,7 +82,8 @@ func (d *decoder) section(blocks hcl.Blocks, name string, required string, argum
 	for _, block := range blocks.OfType(name) {
 		if found != nil {
 			d.Diagnostics = d.Diagnostics.Append(&hcl.Diagnostic{
-				Severity: hcl.DiagError, Summary: "A second " + name + " block", Detail: "One is enough.", Subject: block.DefRange.Ptr(),
+				Severity: hcl.DiagError, Summary: "A second " + name + " block", Detail: "One is enough.",
+				Subject: block.DefRange.Ptr(),
 			})
 			break
 		}

@@ -14,15 +14,13 @@ type door struct {
 	elsewhere bool
 	// closed reads its values. The error says that they cannot be read: "is missing".
 	closed func(values []string) (bool, error)
-	// shut and release are the values that close and open it, computed of those that it has. The error says that those it
-	// has cannot be read: nothing is computed of them.
-	shut, release func(values []string) ([]string, error)
+	// shut and release are the values that close and open it, computed of those that it has. The error says that those
+	// it has cannot be read: nothing is computed of them.
+	shut, release compute
 }
 
-// shutting and releasing are what becomes of a door's values.
-func (d door) shutting(values []string) ([]string, error) { return d.shut(values) }
-
-func (d door) releasing(values []string) ([]string, error) { return d.release(values) }
+// A compute makes the values that an attribute is to have of those that it has.
+type compute func(values []string) ([]string, error)
 
 // A profile is a door with its name in the config.
 type profile struct {
@@ -36,7 +34,8 @@ func profiles() []profile {
 		{"389", flag("nsAccountLock")},
 		{"edirectory", flag("loginDisabled")},
 		{"freeipa", flag("nsAccountLock")},
-		{"openldap", value("pwdAccountLockedTime", "000001010000Z", "000001010000")}, // draft-behera-ldap-password-policy-10, 5.3.3
+		// draft-behera-ldap-password-policy-10, 5.3.3
+		{"openldap", value("pwdAccountLockedTime", "000001010000Z", "000001010000")},
 		{"samba", sambaDoor()},
 		{"shadow", shadowDoor()},
 	}
@@ -102,7 +101,8 @@ func userFlags(values []string) (int64, error) {
 	return flags, nil
 }
 
-// sambaDoor is flag D in sambaAcctFlags, such as "[UX         ]" (smbpasswd(5)). An entry without them is none of Samba's.
+// sambaDoor is flag D in sambaAcctFlags, such as "[UX         ]" (smbpasswd(5)). An entry without them is none of
+// Samba's.
 func sambaDoor() door {
 	read := func(values []string) (string, error) {
 		if len(values) != 1 || len(values[0]) < 2 || values[0][0] != '[' || values[0][len(values[0])-1] != ']' {

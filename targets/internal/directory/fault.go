@@ -132,13 +132,16 @@ func referred(answer *ldap.Error) string {
 // unlisted is why a listing came to no end.
 func unlisted(err error) error {
 	err = classed(err)
-	if errors.Is(err, targets.ErrIncomplete) || errors.Is(err, targets.ErrUnauthorized) || errors.Is(err, targets.ErrUnavailable) {
-		return err
+	for _, class := range []error{targets.ErrIncomplete, targets.ErrUnauthorized, targets.ErrUnavailable} {
+		if errors.Is(err, class) {
+			return err
+		}
 	}
 	return fmt.Errorf("%w: %w", targets.ErrIncomplete, err)
 }
 
-// written is the error of a write. One that had no answer may have been made: it is not made again on another connection.
+// written is the error of a write. One that had no answer may have been made: it is not made again on another
+// connection.
 func written(err error) error {
 	var unreachable *ldapclient.UnreachableError
 	if errors.As(err, &unreachable) {

@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/dirsweep/dirsweep/sources/ldaptest"
 	"github.com/dirsweep/dirsweep/sync/identity"
 	"github.com/dirsweep/dirsweep/targets"
 )
@@ -56,11 +57,8 @@ func newLine(t testing.TB, server string) *line {
 		t.Fatal(err)
 	}
 	l := &line{listener: listener, to: host, fault: none}
-	t.Cleanup(func() {
-		_ = listener.Close()
-		l.set(none, 0)
-	})
-	go l.serve()
+	ldaptest.Between(t, listener, l.dial, l.pass)
+	t.Cleanup(func() { l.set(none, 0) })
 	return l
 }
 
@@ -85,26 +83,22 @@ func (l *line) set(f fault, after int) {
 	}
 }
 
-func (l *line) serve() {
-	for {
-		here, err := l.listener.Accept()
-		if err != nil {
-			return
-		}
-		l.mu.Lock()
-		refuse := l.fault == refused
-		l.mu.Unlock()
-		there, err := net.Dial("tcp", l.to)
-		if err != nil || refuse {
-			_ = here.Close()
-			continue
-		}
-		l.mu.Lock()
-		l.open = append(l.open, here, there)
-		l.mu.Unlock()
-		go func() { _, _ = io.Copy(here, there); _ = here.Close() }()
-		go l.forward(here, there)
+// dial connects to the directory, unless the line refuses.
+func (l *line) dial() (net.Conn, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.fault == refused {
+		return nil, errors.New("refused")
 	}
+	return net.Dial("tcp", l.to)
+}
+
+func (l *line) pass(here, there net.Conn) {
+	l.mu.Lock()
+	l.open = append(l.open, here, there)
+	l.mu.Unlock()
+	go func() { _, _ = io.Copy(here, there); _ = here.Close() }()
+	go l.forward(here, there)
 }
 
 // forward passes requests on, one read at a time: each is small, and waits for its answer.

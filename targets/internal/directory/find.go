@@ -25,13 +25,14 @@ func (t *target) entry(
 	case found != nil && t.untouchable(found) != "":
 		return nil, fmt.Errorf("%w: %s is not touched: %s", targets.ErrForbidden, found.DN, t.untouchable(found))
 	case found != nil && t.domain && !identified(found):
-		return nil, fmt.Errorf("%w: %s is not touched: it shows no objectSid, by which the domain's own accounts are known; let the bind "+
-			"DN read it", targets.ErrForbidden, found.DN)
+		return nil, fmt.Errorf("%w: %s is not touched: it shows no objectSid, by which the domain's own accounts are known; "+
+			"let the bind DN read it", targets.ErrForbidden, found.DN)
 	case found != nil:
 		return found, nil
 	}
 	if elsewhere, yes := t.notYet(s); yes {
-		return nil, fmt.Errorf("%w: %s does not know it, and may not know yet what was written on %s", targets.ErrUnavailable, s.URL, elsewhere)
+		return nil, fmt.Errorf("%w: %s does not know it, and may not know yet what was written on %s",
+			targets.ErrUnavailable, s.URL, elsewhere)
 	}
 	if trace := t.trace(ctx, s, id); trace != "" {
 		return nil, fmt.Errorf("%w: %s", targets.ErrNotFound, trace)
@@ -48,7 +49,7 @@ func (t *target) lookUp(
 		return nil, nil //nolint:nilerr // what is no identifier is nobody's
 	}
 	if t.domain {
-		for _, name := range []string{"objectSid", "isCriticalSystemObject", "objectClass", "userAccountControl"} {
+		for _, name := range judgedBy() {
 			attributes = ldapclient.With(attributes, name)
 		}
 	}
@@ -56,13 +57,14 @@ func (t *target) lookUp(
 	places := t.roots(ctx, s)
 	for _, place := range places {
 		q := subtree(place, filter, attributes...)
-		if t.domain && t.id.guid { // by its name of that form (MS-ADTS 3.1.1.3.1.2.4) it is found at once, and in any container
+		if t.domain && t.id.guid { // by its name of that form (MS-ADTS 3.1.1.3.1.2.4) it is found at once, anywhere
 			q.Base, q.Scope, q.Filter = "<GUID="+string(id)+">", ldap.ScopeBaseObject, "(objectClass=*)"
 		}
 		result, err := s.Search(ctx, q, 2, nil)
 		switch {
 		case ldap.IsErrorWithCode(err, ldap.LDAPResultNoSuchObject) && len(places) == 1 && !t.domain:
-			return nil, fmt.Errorf("%w: %s: %w", targets.ErrUnavailable, place, err) // the place is gone, of the account nothing is known
+			// The place is gone: of the account nothing is known.
+			return nil, fmt.Errorf("%w: %s: %w", targets.ErrUnavailable, place, err)
 		case ldap.IsErrorWithCode(err, ldap.LDAPResultNoSuchObject):
 			continue
 		case err != nil:
@@ -90,7 +92,8 @@ func (t *target) roots(ctx context.Context, s *ldapclient.Session) []string {
 	return t.places()
 }
 
-// trace says that an account is among the deleted objects of a domain (MS-ADTS 3.1.1.5.5); "" where it is not seen there.
+// trace says that an account is among the deleted objects of a domain (MS-ADTS 3.1.1.5.5); "" where it is not seen
+// there.
 func (t *target) trace(ctx context.Context, s *ldapclient.Session, id identity.AccountID) string {
 	if !t.domain || !t.id.guid {
 		return ""
@@ -190,21 +193,20 @@ func (t *target) find(ctx context.Context, s *ldapclient.Session, attribute, val
 	}
 	var found []identity.Account
 	for _, place := range t.places() {
-		q := subtree(place, "(&"+t.filter+equal(attribute, value)+")", t.ask...)
-		for entries, err := range s.Pages(ctx, q, t.bounds()) {
+		q := subtree(place, t.filter, t.ask...).And(equal(attribute, value))
+		entries, err := ldapclient.Every(s.Pages(ctx, q, t.bounds()))
+		if err != nil {
+			return nil, err
+		}
+		for _, entry := range entries {
+			if t.untouchable(entry) != "" || !holds(entry, attribute, value) {
+				continue
+			}
+			a, err := t.account(entry)
 			if err != nil {
-				return nil, err
+				return nil, fmt.Errorf("%w: %w", targets.ErrIncomplete, err)
 			}
-			for _, entry := range entries {
-				if t.untouchable(entry) != "" || !holds(entry, attribute, value) {
-					continue
-				}
-				a, err := t.account(entry)
-				if err != nil {
-					return nil, fmt.Errorf("%w: %w", targets.ErrIncomplete, err)
-				}
-				found = append(found, a)
-			}
+			found = append(found, a)
 		}
 	}
 	return found, nil

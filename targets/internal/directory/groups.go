@@ -8,7 +8,6 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/cespare/xxhash/v2"
 	"github.com/go-ldap/ldap/v3"
 
 	"github.com/dirsweep/dirsweep/sources/ldapclient"
@@ -19,13 +18,12 @@ import (
 // groupKind is the kind of every entitlement that a directory has.
 const groupKind = "group"
 
-// A roster is which account is in which groups, as of one read: eight bytes and an index for each membership.
+// A roster is which account is in which groups, as of one read: a key and an index for each membership.
 type roster struct {
 	groups   []identity.Entitlement
-	members  map[uint64][]int32
+	members  map[ldapclient.MemberKey][]int32
 	primary  map[string]int32 // by SID, in a domain
-	login    string
-	unknowns bool // the groups hide their members
+	unknowns bool             // the groups hide their members
 }
 
 // memberNames are the attributes that hold a group's members, in lower case.
@@ -50,35 +48,28 @@ func (t *target) groupBases(ctx context.Context, s *ldapclient.Session) []string
 
 // entitlement is what a group is to those in it.
 func (t *target) entitlement(group *ldap.Entry) (identity.Entitlement, error) {
-	e := identity.Entitlement{Kind: groupKind, ID: string(t.id.of(group)), Name: group.GetEqualFoldAttributeValue(t.groups.name)}
+	e := identity.Entitlement{
+		Kind: groupKind, ID: string(t.id.of(group)), Name: group.GetEqualFoldAttributeValue(t.groups.name),
+	}
 	if e.ID == "" || e.Name == "" {
 		return e, fmt.Errorf("group %s shows no %s or no %s: let the bind DN read them", group.DN, t.id.name, t.groups.name)
 	}
 	return e, nil
 }
 
-// dnKey and loginKey are a member as rosters keep it.
-func dnKey(dn string) uint64 {
-	normal, err := ldapclient.NormalDN(dn)
-	if err != nil {
-		normal = dn
-	}
-	return xxhash.Sum64String(normal)
-}
-
-func loginKey(login string) uint64 { return xxhash.Sum64String("\x00" + login) }
-
 // readRoster reads every group with its members.
 func (p *pass) readRoster(ctx context.Context, s *ldapclient.Session) (*roster, error) {
-	r := &roster{members: map[uint64][]int32{}, primary: map[string]int32{}, login: p.login}
+	r := &roster{members: map[ldapclient.MemberKey][]int32{}, primary: map[string]int32{}}
 	hidden, err := p.hides(ctx, s)
 	if err != nil {
 		return nil, err
 	}
 	r.unknowns = hidden
+	bounds := p.bounds()
+	bounds.PageSize = min(bounds.PageSize, ldapclient.GroupsPage)
 	for _, base := range p.groupBases(ctx, s) {
 		q := subtree(base, p.groups.filter, append(p.groupAttributes(), memberNames()...)...)
-		for entries, err := range s.Pages(ctx, q, p.bounds()) {
+		for entries, err := range s.Pages(ctx, q, bounds) {
 			if err != nil {
 				return nil, fmt.Errorf("groups: %w", err)
 			}
@@ -104,10 +95,7 @@ func (r *roster) add(t *target, group *ldap.Entry) error {
 	}
 	for _, attribute := range memberNames() {
 		for _, member := range valuesOf(group, attribute) {
-			key := dnKey(member)
-			if attribute == "memberuid" {
-				key = loginKey(member)
-			}
+			key := ldapclient.KeyOfMember(attribute, member)
 			r.members[key] = append(r.members[key], n)
 		}
 	}
@@ -117,7 +105,7 @@ func (r *roster) add(t *target, group *ldap.Entry) error {
 // entitle gives an account the groups that its entry is in.
 func (r *roster) entitle(a identity.Account, entry *ldap.Entry) identity.Account {
 	list := []identity.Entitlement{}
-	for _, n := range slices.Concat(r.members[dnKey(entry.DN)], r.members[loginKey(a.UserName)]) {
+	for _, n := range slices.Concat(r.members[ldapclient.DNKey(entry.DN)], r.members[ldapclient.LoginKey(a.UserName)]) {
 		list = append(list, r.groups[n])
 	}
 	if sid := primaryGroup(entry); sid != "" {
@@ -186,7 +174,8 @@ func (p *pass) shows(ctx context.Context, s *ldapclient.Session, base, class, at
 		return false, err
 	}
 	for _, entry := range result.Entries {
-		if !slices.ContainsFunc(entry.Attributes, func(a *ldap.EntryAttribute) bool { return strings.EqualFold(a.Name, attribute) }) {
+		named := func(a *ldap.EntryAttribute) bool { return strings.EqualFold(a.Name, attribute) }
+		if !slices.ContainsFunc(entry.Attributes, named) {
 			return false, nil
 		}
 	}
@@ -247,12 +236,12 @@ func (t *target) groupsOf(ctx context.Context, s *ldapclient.Session, account *l
 func (t *target) groupsThat(ctx context.Context, s *ldapclient.Session, filter string) ([]*ldap.Entry, error) {
 	var found []*ldap.Entry
 	for _, base := range t.groupBases(ctx, s) {
-		for entries, err := range s.Pages(ctx, subtree(base, "(&"+t.groups.filter+filter+")", t.groupAttributes()...), t.bounds()) {
-			if err != nil {
-				return nil, fmt.Errorf("groups: %w", err)
-			}
-			found = append(found, entries...)
+		q := subtree(base, t.groups.filter, t.groupAttributes()...).And(filter)
+		entries, err := ldapclient.Every(s.Pages(ctx, q, t.bounds()))
+		if err != nil {
+			return nil, fmt.Errorf("groups: %w", err)
 		}
+		found = append(found, entries...)
 	}
 	return found, nil
 }
@@ -391,7 +380,8 @@ func (t *target) join(ctx context.Context, s *ldapclient.Session, account, group
 
 // leave takes an account out of a group. One that is its primary group is exchanged for the usual one first.
 func (t *target) leave(ctx context.Context, s *ldapclient.Session, account, group *ldap.Entry) error {
-	if sid, err := ldapclient.SIDText(group.GetEqualFoldRawAttributeValue("objectSid")); err == nil && sid == primaryGroup(account) {
+	sid, err := ldapclient.SIDText(group.GetEqualFoldRawAttributeValue("objectSid"))
+	if err == nil && sid == primaryGroup(account) {
 		if err := t.unsetPrimary(ctx, s, account); err != nil {
 			return err
 		}
@@ -399,8 +389,7 @@ func (t *target) leave(ctx context.Context, s *ldapclient.Session, account, grou
 	attribute, value := t.memberOf(account, group)
 	request := ldap.NewModifyRequest(group.DN, nil)
 	request.Delete(attribute, []string{value})
-	err := t.modify(ctx, s, request)
-	if err == nil {
+	if err = t.modify(ctx, s, request); err == nil {
 		return nil
 	}
 	if in, lookErr := t.inGroup(ctx, s, group, attribute, value); lookErr == nil && !in {
@@ -410,14 +399,16 @@ func (t *target) leave(ctx context.Context, s *ldapclient.Session, account, grou
 		return err
 	}
 	if t.groups.placeholder == "" {
-		return fmt.Errorf("%w: they are its last member, and the group may not be empty: set placeholder_member, or delete the group: %w",
-			targets.ErrRejected, err)
+		return fmt.Errorf("%w: they are its last member, and the group may not be empty: set placeholder_member, or delete "+
+			"the group: %w", targets.ErrRejected, err)
 	}
 	return t.replaceLast(ctx, s, group, attribute, value)
 }
 
 // inGroup asks whether a group has a member (RFC 4511, 4.10).
-func (t *target) inGroup(ctx context.Context, s *ldapclient.Session, group *ldap.Entry, attribute, value string) (in bool, err error) {
+func (t *target) inGroup(
+	ctx context.Context, s *ldapclient.Session, group *ldap.Entry, attribute, value string,
+) (in bool, err error) {
 	result, err := s.Search(ctx, ldapclient.Query{
 		Base: group.DN, Scope: ldap.ScopeBaseObject, Filter: equal(attribute, value), Attributes: []string{"1.1"},
 	}, 1, nil)
@@ -433,12 +424,14 @@ func (t *target) unsetPrimary(ctx context.Context, s *ldapclient.Session, accoun
 	if err != nil {
 		return fmt.Errorf("%w: its objectSid cannot be read, and so its primary group not be changed", targets.ErrRejected)
 	}
-	usual, err := s.Search(ctx, subtree(t.root(ctx, s), equal("objectSid", fmt.Sprintf("%s-%d", domain, domainUsers)), "1.1"), 1, nil)
+	filter := equal("objectSid", fmt.Sprintf("%s-%d", domain, domainUsers))
+	usual, err := s.Search(ctx, subtree(t.root(ctx, s), filter, "1.1"), 1, nil)
 	if err != nil {
 		return err
 	}
 	if len(usual.Entries) == 0 {
-		return fmt.Errorf("%w: the group Domain Users cannot be seen, and so the primary group not be changed", targets.ErrRejected)
+		return fmt.Errorf("%w: the group Domain Users cannot be seen, and so the primary group not be changed",
+			targets.ErrRejected)
 	}
 	if err := t.join(ctx, s, account, usual.Entries[0]); err != nil {
 		return fmt.Errorf("domain users: %w", err)

@@ -81,9 +81,9 @@ const (
 
 func arguments(domain bool) []hcl.AttributeSchema {
 	list := []string{
-		"url", "starttls", "ca_file", "cert_file", "key_file", "tls_insecure", "bind", "bind_dn", "bind_password", "principal",
-		"keytab", "credential_cache", "krb5_conf", "timeout", "base_dn", "filter", "object_classes", "id", "user_name",
-		"external_id", "rdn", "profile", "page_size", "max_entries", "initial_password", "delete_children",
+		"url", "starttls", "ca_file", "cert_file", "key_file", "tls_insecure", "bind", "bind_dn", "bind_password",
+		"principal", "keytab", "credential_cache", "krb5_conf", "timeout", "base_dn", "filter", "object_classes", "id",
+		"user_name", "external_id", "rdn", "profile", "page_size", "max_entries", "initial_password", "delete_children",
 	}
 	if domain {
 		list = append(list, "domain", "site", "must_change_password", "recreate_deleted")
@@ -108,7 +108,8 @@ func (dialect Dialect) decode(body hcl.Body, env targets.Env) (targets.Spec, hcl
 	for i, base := range s.bases {
 		for _, other := range s.bases[:i] {
 			if ldapclient.Within(base, other) || ldapclient.Within(other, base) {
-				d.Fail("base_dn", "Read twice", fmt.Sprintf("One of %q and %q is below the other: name the upper one alone.", other, base))
+				d.Fail("base_dn", "Read twice",
+					fmt.Sprintf("One of %q and %q is below the other: name the upper one alone.", other, base))
 			}
 		}
 	}
@@ -123,8 +124,9 @@ func (dialect Dialect) decode(body hcl.Body, env targets.Env) (targets.Spec, hcl
 	s.groups = d.groups(content.Blocks, s.domain)
 	s.closing = d.closing(content.Blocks, s.domain)
 	if len(s.doors) > 0 && !s.closing.password && !s.heeds() {
-		d.Fail("profile", "The directory lets them in", "What the profiles change is looked at by other programs: with the password of before "+
-			"somebody who left signs in to the directory itself. Leave reset_password = false out, or add a profile of the directory.")
+		d.Fail("profile", "The directory lets them in", "What the profiles change is looked at by other programs: with the "+
+			"password of before somebody who left signs in to the directory itself. Leave reset_password = false out, or add "+
+			"a profile of the directory.")
 	}
 	return s, d.Diagnostics
 }
@@ -198,10 +200,11 @@ func reserved() map[string]string {
 	const password, link, own, other = "passwords are not mapped", "memberships are mapped by entitlements",
 		"the directory itself writes it", "it belongs to another program that keeps accounts (Entra Connect)"
 	return map[string]string{
-		"userpassword": password, "unicodepwd": password, "dbcspwd": password, "sambantpassword": password, "sambalmpassword": password,
-		"krbprincipalkey": password, "memberof": link, "member": link, "primarygroupid": link, "objectclass": own, "objectguid": own,
-		"objectsid": own, "entryuuid": own, "entrydn": own, "distinguishedname": own, "name": own, "whencreated": own, "whenchanged": own,
-		"nsuniqueid": own, "createtimestamp": own, "modifytimestamp": own, "admincount": own, "ntsecuritydescriptor": own,
+		"userpassword": password, "unicodepwd": password, "dbcspwd": password, "sambantpassword": password,
+		"sambalmpassword": password, "krbprincipalkey": password, "memberof": link, "member": link, "primarygroupid": link,
+		"objectclass": own, "objectguid": own, "objectsid": own, "entryuuid": own, "entrydn": own, "distinguishedname": own,
+		"name": own, "whencreated": own, "whenchanged": own, "nsuniqueid": own, "createtimestamp": own,
+		"modifytimestamp": own, "admincount": own, "ntsecuritydescriptor": own,
 		"ms-ds-consistencyguid": other, "admindescription": other,
 	}
 }
@@ -248,7 +251,8 @@ func (s *spec) Open(need targets.Need) (targets.Target, error) {
 	}
 	for _, path := range need.Paths {
 		if name := s.closing.writes(path); name != "" {
-			return nil, fmt.Errorf("%s: %s is mapped, and closing { %s } writes it: take one of the two away", s.name, path, name)
+			return nil, fmt.Errorf("%s: %s is mapped, and closing { %s } writes it: take one of the two away",
+				s.name, path, name)
 		}
 	}
 	if need.Log == nil {
@@ -276,7 +280,7 @@ func (t *target) attributes() []string {
 		add(door.attribute)
 	}
 	if t.domain {
-		for _, name := range []string{"objectSid", "isCriticalSystemObject", "objectClass", "primaryGroupID"} {
+		for _, name := range append(judgedBy(), "primaryGroupID") {
 			add(name)
 		}
 	}
@@ -296,7 +300,8 @@ func (t *target) bounds() ldapclient.Bounds {
 // places are the DNs below which accounts may be: where they are made, and where leavers are kept.
 func (s *spec) places() []string {
 	places := slices.Clone(s.bases)
-	if to := s.closing.moveTo; to != "" && !slices.ContainsFunc(places, func(base string) bool { return ldapclient.Within(to, base) }) {
+	to := s.closing.moveTo
+	if to != "" && !slices.ContainsFunc(places, func(base string) bool { return ldapclient.Within(to, base) }) {
 		places = append(places, to)
 	}
 	return places

@@ -30,22 +30,10 @@ func lying(t testing.TB, l *lab, swallows func(*ber.Packet) bool) *lab {
 		Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12,
 	})
 	ldaptest.Check(t, "listen", err)
-	t.Cleanup(func() { _ = listener.Close() })
-	go func() {
-		for {
-			here, err := listener.Accept()
-			if err != nil {
-				return
-			}
-			there, err := l.dial()
-			if err != nil {
-				_ = here.Close()
-				continue
-			}
-			go pump(there, here, func(*ber.Packet) bool { return false })
-			go pump(here, there, swallows)
-		}
-	}()
+	ldaptest.Between(t, listener, l.dial, func(here, there net.Conn) {
+		go pump(there, here, func(*ber.Packet) bool { return false })
+		go pump(here, there, swallows)
+	})
 	other := &lab{
 		Editor: l.Editor, url: l.url, root: l.root, lines: l.lines, domain: l.domain, login: l.login, mark: l.mark,
 		id: l.id, naming: l.naming,

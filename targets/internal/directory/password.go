@@ -45,8 +45,8 @@ func randomPassword(length int) (string, error) {
 	return string(password), nil
 }
 
-// newPassword is one that fits the policy in force, as far as that is told: of a domain the greatest length that any of its
-// policies asks for (MS-ADTS 3.1.1.4.5, minPwdLength and msDS-MinimumPasswordLength).
+// newPassword is one that fits the policy in force, as far as that is told: of a domain the greatest length that any of
+// its policies asks for (MS-ADTS 3.1.1.4.5, minPwdLength and msDS-MinimumPasswordLength).
 func (t *target) newPassword(ctx context.Context, s *ldapclient.Session) (string, error) {
 	length := usualLength
 	longer := func(text string) {
@@ -59,10 +59,11 @@ func (t *target) newPassword(ctx context.Context, s *ldapclient.Session) (string
 		if entry, err := s.Read(ctx, root, "minPwdLength"); err == nil && entry != nil {
 			longer(entry.GetEqualFoldAttributeValue("minPwdLength"))
 		}
-		policies := subtree("CN=Password Settings Container,CN=System,"+root, "(objectClass=msDS-PasswordSettings)", "msDS-MinimumPasswordLength")
+		const least = "msDS-MinimumPasswordLength"
+		policies := subtree("CN=Password Settings Container,CN=System,"+root, "(objectClass=msDS-PasswordSettings)", least)
 		if found, err := s.Search(ctx, policies, 0, nil); err == nil {
 			for _, entry := range found.Entries {
-				longer(entry.GetEqualFoldAttributeValue("msDS-MinimumPasswordLength"))
+				longer(entry.GetEqualFoldAttributeValue(least))
 			}
 		}
 	}
@@ -78,8 +79,8 @@ func quoted(password string) string {
 	return string(raw)
 }
 
-// resetPassword gives an account a password that nobody knows, sees that it was taken, and that it opens nothing: a lock
-// that a server does not heed is none.
+// resetPassword gives an account a password that nobody knows, sees that it was taken, and that it opens nothing: a
+// lock that a server does not heed is none.
 func (t *target) resetPassword(ctx context.Context, s *ldapclient.Session, id identity.AccountID) error {
 	const set = "pwdLastSet"
 	entry, err := t.entry(ctx, s, id, set)
@@ -94,7 +95,7 @@ func (t *target) resetPassword(ctx context.Context, s *ldapclient.Session, id id
 		return t.guarded(ctx, s, entry.DN, err)
 	}
 	for _, d := range t.doors { // OpenLDAP takes an administrator's new password for the end of a lock
-		if err := t.swap(ctx, s, id, d, door.shutting); err != nil {
+		if err := t.swap(ctx, s, id, d.attribute, d.shut); err != nil {
 			return err
 		}
 	}
@@ -102,16 +103,19 @@ func (t *target) resetPassword(ctx context.Context, s *ldapclient.Session, id id
 	if err != nil {
 		return err
 	}
-	if before, after := entry.GetEqualFoldAttributeValue(set), now.GetEqualFoldAttributeValue(set); t.domain && after == before {
-		return fmt.Errorf("%w: it answered that all is well, and pwdLastSet is %q as it was before", targets.ErrConflict, after)
+	before, after := entry.GetEqualFoldAttributeValue(set), now.GetEqualFoldAttributeValue(set)
+	if t.domain && after == before {
+		return fmt.Errorf("%w: it answered that all is well, and pwdLastSet is %q as it was before",
+			targets.ErrConflict, after)
 	}
 	if !t.heeds() {
 		return nil // nobody knows the password, and no lock is to be tried
 	}
 	opens, err := t.pool.SignsIn(ctx, s.URL, now.DN, password)
 	if opens {
-		return fmt.Errorf("%w: with its new password the account can sign in, though %s says that it cannot: the server does not heed it "+
-			"(OpenLDAP: only with a password policy that has pwdLockout TRUE); mend that, or take another profile",
+		return fmt.Errorf("%w: with its new password the account can sign in, though %s says that it cannot: the server "+
+			"does not heed it (OpenLDAP: only with a password policy that has pwdLockout TRUE); mend that, or take another "+
+			"profile",
 			targets.ErrRejected, t.doors[0].attribute)
 	}
 	return err
@@ -129,12 +133,11 @@ func (t *target) sendPassword(ctx context.Context, s *ldapclient.Session, dn, pa
 		request.Replace("unicodePwd", []string{quoted(password)})
 		return t.modify(ctx, s, request)
 	}
-	err := written(s.Do(ctx, func() error {
+	err := t.send(ctx, s, func() error {
 		_, err := s.Conn.PasswordModify(ldap.NewPasswordModifyRequest(dn, "", password)) // RFC 3062
 		return err
-	}))
-	t.wroteOn(s)
-	if ldap.IsErrorWithCode(err, ldap.LDAPResultProtocolError) || ldap.IsErrorWithCode(err, ldap.LDAPResultConfidentialityRequired) {
+	})
+	if ldap.IsErrorAnyOf(err, ldap.LDAPResultProtocolError, ldap.LDAPResultConfidentialityRequired) {
 		request := ldap.NewModifyRequest(dn, nil) // a server that does not know it, or not over this connection
 		request.Replace("userPassword", []string{password})
 		return t.modify(ctx, s, request)

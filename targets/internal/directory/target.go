@@ -51,8 +51,8 @@ var (
 	_ targets.Identifier = (*pass)(nil)
 )
 
-// replicated is how long a server may lack what was written on another (MS-ADTS 3.1.1.1.14: within a site seconds, between
-// sites at least 15 minutes).
+// replicated is how long a server may lack what was written on another (MS-ADTS 3.1.1.1.14: within a site seconds,
+// between sites at least 15 minutes).
 const replicated = 15 * time.Minute
 
 // Begin signs in where no connection stands, and asks the directory for its time.
@@ -80,18 +80,17 @@ func (t *target) Begin(ctx context.Context) (targets.Pass, error) {
 
 // with runs fn on a signed-in connection; its error is of a class. fn may run more than once, unless it has written.
 func (t *target) with(ctx context.Context, fn func(*ldapclient.Session) error) error {
-	err := t.prefer(ctx)
-	if err == nil {
-		err = t.pool.Ask(ctx, fn)
-	}
-	return classed(err)
+	t.prefer(ctx)
+	return classed(t.pool.Ask(ctx, fn))
 }
 
-// wroteOn remembers the server that took a write: others may know of it later.
-func (t *target) wroteOn(s *ldapclient.Session) {
+// send sends one write, and remembers the server: others may know of it later.
+func (t *target) send(ctx context.Context, s *ldapclient.Session, write func() error) error {
+	err := s.Do(ctx, write)
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.wrote, t.wroteAt = s.URL, time.Now()
+	return written(err)
 }
 
 // notYet reports whether what a server lacks may only not have come to it yet.
@@ -101,19 +100,19 @@ func (t *target) notYet(s *ldapclient.Session) (elsewhere string, yes bool) {
 	return t.wrote, t.wrote != "" && t.wrote != s.URL && time.Since(t.wroteAt) < replicated
 }
 
-// prefer has the controller asked first that is the PDC emulator (MS-ADTS 6.1.5.3), once: password changes go there first,
-// and what was written there is read there.
-func (t *target) prefer(ctx context.Context) error {
+// prefer has the controller asked first that is the PDC emulator (MS-ADTS 6.1.5.3), once: password changes go there
+// first, and what was written there is read there. Where that is not told, whoever connects next says so.
+func (t *target) prefer(ctx context.Context) {
 	t.mu.Lock()
 	chosen := t.preferred
 	t.preferred = true
 	t.mu.Unlock()
 	if chosen || !t.domain {
-		return nil
+		return
 	}
 	urls, err := t.pool.URLs(ctx)
 	if err != nil || len(urls) < 2 {
-		return nil //nolint:nilerr // whoever connects next says so
+		return
 	}
 	var host string
 	err = t.pool.Ask(ctx, func(s *ldapclient.Session) error {
@@ -121,7 +120,7 @@ func (t *target) prefer(ctx context.Context) error {
 		return nil
 	})
 	if err != nil || host == "" {
-		return nil //nolint:nilerr // as above
+		return
 	}
 	for _, url := range urls {
 		_, rest, _ := strings.Cut(url, "://")
@@ -129,7 +128,6 @@ func (t *target) prefer(ctx context.Context) error {
 			t.pool.Prefer(url)
 		}
 	}
-	return nil
 }
 
 // emulator is the host name of the PDC emulator; "" where it is not told.
@@ -159,21 +157,21 @@ func (t *target) root(ctx context.Context, s *ldapclient.Session) string {
 
 // Capabilities implements targets.Pass.
 func (p *pass) Capabilities() identity.Capabilities {
-	return identity.Capabilities{Disable: true, Delete: !p.inPlace(), Entitlements: p.groups != nil, Update: true, Places: true}
+	return identity.Capabilities{
+		Disable: true, Delete: !p.inPlace(), Entitlements: p.groups != nil, Update: true, Places: true,
+	}
 }
 
 // Accounts implements targets.Pass.
 func (p *pass) Accounts(ctx context.Context) iter.Seq2[identity.Account, error] {
 	return func(yield func(identity.Account, error) bool) {
-		err := p.prefer(ctx)
-		if err == nil {
-			err = p.pool.Anywhere(ctx, func(url string) (begun bool, err error) {
-				return begun, p.list(ctx, url, func(a identity.Account) bool {
-					begun = true
-					return yield(a, nil)
-				})
+		p.prefer(ctx)
+		err := p.pool.Anywhere(ctx, func(url string) (begun bool, err error) {
+			return begun, p.list(ctx, url, func(a identity.Account) bool {
+				begun = true
+				return yield(a, nil)
 			})
-		}
+		})
 		if err == nil || errors.Is(err, ldapclient.ErrStopped) {
 			return
 		}
@@ -207,7 +205,7 @@ func (p *pass) list(ctx context.Context, url string, yield func(identity.Account
 			return fmt.Errorf("%w: %s: %w", targets.ErrIncomplete, base, err)
 		}
 		if entry == nil { // some servers answer with success and nobody below a base that is not there
-			return fmt.Errorf("%w: %s cannot be seen: it does not exist, or the bind DN may not see it", targets.ErrIncomplete, base)
+			return unseen(targets.ErrIncomplete, base)
 		}
 		for entries, err := range s.Pages(ctx, subtree(base, p.filter, p.ask...), p.bounds()) {
 			if err != nil {
@@ -234,6 +232,11 @@ func (p *pass) list(ctx context.Context, url string, yield func(identity.Account
 		}
 	}
 	return nil
+}
+
+// unseen is the error of a base below which nothing can be read.
+func unseen(class error, base string) error {
+	return fmt.Errorf("%w: %s cannot be seen: it does not exist, or the bind DN may not see it", class, base)
 }
 
 // account is what an entry says of its account, without entitlements.
@@ -310,12 +313,18 @@ const (
 // lowest is the least relative identifier that is not the domain's own (MS-SAMR 3.1.5.9.2).
 const lowest = 1000
 
+// judgedBy are the attributes that untouchable looks at.
+func judgedBy() []string {
+	return []string{"objectSid", "isCriticalSystemObject", "objectClass", "userAccountControl"}
+}
+
 // untouchable says why an entry of a domain is no account of a person, whatever its filter; "" for one that may be.
 func (t *target) untouchable(entry *ldap.Entry) string {
 	if !t.domain {
 		return ""
 	}
-	if flags, err := strconv.ParseInt(entry.GetEqualFoldAttributeValue("userAccountControl"), 10, 64); err == nil && flags&machines != 0 {
+	flags, err := strconv.ParseInt(entry.GetEqualFoldAttributeValue("userAccountControl"), 10, 64)
+	if err == nil && flags&machines != 0 {
 		return "it is a machine's, or of a trust"
 	}
 	if strings.EqualFold(entry.GetEqualFoldAttributeValue("isCriticalSystemObject"), "TRUE") {
@@ -323,7 +332,8 @@ func (t *target) untouchable(entry *ldap.Entry) string {
 	}
 	for _, class := range entry.GetEqualFoldAttributeValues("objectClass") {
 		switch strings.ToLower(class) {
-		case "computer", "msds-managedserviceaccount", "msds-groupmanagedserviceaccount", "msds-delegatedmanagedserviceaccount":
+		case "computer", "msds-managedserviceaccount", "msds-groupmanagedserviceaccount",
+			"msds-delegatedmanagedserviceaccount":
 			return "it is a " + class
 		}
 	}

@@ -42,7 +42,9 @@ func (t *target) changedTexts(delta identity.Delta) map[string][]string {
 
 // unique refuses values that somebody else has already and that only one may have: servers see to some of them in one
 // domain, and to none in one container. self is the account that may have them, "" for a new one.
-func (t *target) unique(ctx context.Context, s *ldapclient.Session, self identity.AccountID, values map[string][]string) error {
+func (t *target) unique(
+	ctx context.Context, s *ldapclient.Session, self identity.AccountID, values map[string][]string,
+) error {
 	single := []string{strings.ToLower(t.login)}
 	if t.domain {
 		single = []string{"userprincipalname", "mail", "proxyaddresses"}
@@ -63,7 +65,8 @@ func (t *target) unique(ctx context.Context, s *ldapclient.Session, self identit
 		return nil
 	}
 	q := subtree("", anyOf(filters...), append([]string{t.id.name, "objectSid"}, single...)...)
-	for _, search := range []func(context.Context, *ldapclient.Session, ldapclient.Query) ([]*ldap.Entry, error){t.searchForest, t.searchPlaces} {
+	type search = func(context.Context, *ldapclient.Session, ldapclient.Query) ([]*ldap.Entry, error)
+	for _, search := range []search{t.searchForest, t.searchPlaces} {
 		found, err := search(ctx, s, q)
 		if err != nil {
 			return err
@@ -78,7 +81,9 @@ func (t *target) unique(ctx context.Context, s *ldapclient.Session, self identit
 	return nil
 }
 
-func (t *target) searchPlaces(ctx context.Context, s *ldapclient.Session, q ldapclient.Query) (found []*ldap.Entry, err error) {
+func (t *target) searchPlaces(
+	ctx context.Context, s *ldapclient.Session, q ldapclient.Query,
+) (found []*ldap.Entry, err error) {
 	places := t.places() // elsewhere in such a directory a name may be somebody else's, or the person's own
 	if t.domain {
 		places = t.roots(ctx, s)
@@ -94,8 +99,8 @@ func (t *target) searchPlaces(ctx context.Context, s *ldapclient.Session, q ldap
 	return found, nil
 }
 
-// searchForest asks the Global Catalog of the same controller (MS-ADTS 3.1.1.3.1.10), which knows the names of all domains.
-// Where it has none, nobody beyond the domain is found.
+// searchForest asks the Global Catalog of the same controller (MS-ADTS 3.1.1.3.1.10), which knows the names of all
+// domains. Where it has none, nobody beyond the domain is found.
 func (t *target) searchForest(ctx context.Context, s *ldapclient.Session, q ldapclient.Query) ([]*ldap.Entry, error) {
 	address := catalogOf(s.URL)
 	if !t.domain || address == "" {
@@ -129,8 +134,8 @@ func catalogOf(address string) string {
 	return u.Scheme + "://" + net.JoinHostPort(u.Hostname(), port)
 }
 
-// deletedTwin refuses to make somebody's account anew while the deleted one can be brought back: another would have another
-// identifier, and none of its rights.
+// deletedTwin refuses to make somebody's account anew while the deleted one can be brought back: another would have
+// another identifier, and none of its rights.
 func (t *target) deletedTwin(ctx context.Context, s *ldapclient.Session, want identity.Account) error {
 	if !t.domain || t.recreate || t.mark == "" || want.ExternalID == "" {
 		return nil

@@ -17,9 +17,7 @@ import (
 
 // modify sends one change.
 func (t *target) modify(ctx context.Context, s *ldapclient.Session, request *ldap.ModifyRequest) error {
-	err := s.Do(ctx, func() error { return s.Conn.Modify(request) })
-	t.wroteOn(s)
-	return written(err)
+	return t.send(ctx, s, func() error { return s.Conn.Modify(request) })
 }
 
 // Create implements targets.Pass.
@@ -34,9 +32,12 @@ func (p *pass) Create(ctx context.Context, want identity.Account) (a identity.Ac
 	return a, r, nil
 }
 
-func (t *target) create(ctx context.Context, s *ldapclient.Session, want identity.Account) (a identity.Account, r targets.Receipt, err error) {
+func (t *target) create(
+	ctx context.Context, s *ldapclient.Session, want identity.Account,
+) (a identity.Account, r targets.Receipt, err error) {
 	if t.inPlace() {
-		return a, r, fmt.Errorf("%w: accounts of this target are the people themselves, and this one has no entry below base_dn", targets.ErrRejected)
+		return a, r, fmt.Errorf("%w: accounts of this target are the people themselves, and this one has no entry below "+
+			"base_dn", targets.ErrRejected)
 	}
 	if err := t.unique(ctx, s, "", t.texts(want.Attributes, want.UserName)); err != nil {
 		return a, r, err
@@ -50,8 +51,7 @@ func (t *target) create(ctx context.Context, s *ldapclient.Session, want identit
 		if err != nil {
 			return a, r, err
 		}
-		err = written(s.Do(ctx, func() error { return s.Conn.Add(request) }))
-		t.wroteOn(s)
+		err = t.send(ctx, s, func() error { return s.Conn.Add(request) })
 		if err == nil {
 			a, err = t.made(ctx, s, request.DN)
 			if err != nil || len(want.Entitlements) == 0 {
@@ -80,7 +80,8 @@ func (t *target) made(ctx context.Context, s *ldapclient.Session, dn string) (id
 		return identity.Account{}, err
 	}
 	if entry == nil {
-		return identity.Account{}, fmt.Errorf("%w: %s was made, and cannot be seen: let the bind DN read it", targets.ErrUnavailable, dn)
+		return identity.Account{}, fmt.Errorf("%w: %s was made, and cannot be seen: let the bind DN read it",
+			targets.ErrUnavailable, dn)
 	}
 	a, err := t.account(entry)
 	if t.need.Entitlements {
@@ -293,9 +294,11 @@ func (c change) into(request *ldap.ModifyRequest) {
 
 func (c change) nothing() bool { return !c.replace && len(c.remove)+len(c.add) == 0 }
 
-// write sends changes in one request. Where that is refused, each goes alone, so that one does not hold the others back:
-// what is refused then is told.
-func (t *target) write(ctx context.Context, s *ldapclient.Session, dn string, changes []change, r *targets.Receipt) error {
+// write sends changes in one request. Where that is refused, each goes alone, so that one does not hold the others
+// back: what is refused then is told.
+func (t *target) write(
+	ctx context.Context, s *ldapclient.Session, dn string, changes []change, r *targets.Receipt,
+) error {
 	changes = slices.DeleteFunc(changes, change.nothing)
 	if len(changes) == 0 {
 		return nil
@@ -327,7 +330,8 @@ func (t *target) write(ctx context.Context, s *ldapclient.Session, dn string, ch
 // ofOneAttribute reports whether another attribute of the same request may be to blame.
 func ofOneAttribute(err error) bool {
 	err = classed(err)
-	return errors.Is(err, targets.ErrRejected) || errors.Is(err, targets.ErrForbidden) || errors.Is(err, targets.ErrConflict)
+	return errors.Is(err, targets.ErrRejected) || errors.Is(err, targets.ErrForbidden) ||
+		errors.Is(err, targets.ErrConflict)
 }
 
 // refusedPath is the mapped attribute that an answer names; "" where it names none.
@@ -408,9 +412,8 @@ func (t *target) move(ctx context.Context, s *ldapclient.Session, entry *ldap.En
 	if ldapclient.SameDN(parent, identity.ParentDN(entry.DN)) {
 		superior = ""
 	}
-	err := written(s.Do(ctx, func() error { return s.Conn.ModifyDN(ldap.NewModifyDNRequest(entry.DN, rdn, true, superior)) }))
-	t.wroteOn(s)
-	if err != nil {
+	request := ldap.NewModifyDNRequest(entry.DN, rdn, true, superior)
+	if err := t.send(ctx, s, func() error { return s.Conn.ModifyDN(request) }); err != nil {
 		return classed(err)
 	}
 	now, err := t.entry(ctx, s, t.id.of(entry), t.id.name)
@@ -434,22 +437,22 @@ func (p *pass) Enable(ctx context.Context, have identity.Account, kept map[strin
 	if err != nil {
 		return targets.Receipt{}, fmt.Errorf("enable %s: %w", have.UserName, err)
 	}
-	return p.turn(ctx, have, "enable", door.releasing)
+	return p.turn(ctx, have, "enable", func(d door) compute { return d.release })
 }
 
 // Disable implements targets.Pass.
 func (p *pass) Disable(ctx context.Context, have identity.Account) (targets.Receipt, error) {
-	return p.turn(ctx, have, "disable", door.shutting)
+	return p.turn(ctx, have, "disable", func(d door) compute { return d.shut })
 }
 
 // turn shuts or opens every door of an account.
 func (p *pass) turn(
-	ctx context.Context, have identity.Account, what string, to func(door, []string) ([]string, error),
+	ctx context.Context, have identity.Account, what string, to func(door) compute,
 ) (targets.Receipt, error) {
 	err := p.with(ctx, func(s *ldapclient.Session) error {
 		var troubles []error
 		for _, d := range p.doors { // one that does not move keeps no other from it
-			if err := p.swap(ctx, s, have.ID, d, to); err != nil {
+			if err := p.swap(ctx, s, have.ID, d.attribute, to(d)); err != nil {
 				troubles = append(troubles, fmt.Errorf("%s: %w", d.attribute, err))
 			}
 		}
@@ -464,19 +467,19 @@ func (p *pass) turn(
 // swaps of one attribute are tried this often: somebody else may write it at the same time.
 const swaps = 4
 
-// swap computes a door's values of those just read, and writes them only where they still are: delete what was read, add
-// what is to be, in one request. Nothing is computed of what was not read.
+// swap computes an attribute's values of those just read, and writes them only where they still are: delete what was
+// read, add what is to be, in one request. Nothing is computed of what was not read.
 func (t *target) swap(
-	ctx context.Context, s *ldapclient.Session, id identity.AccountID, d door, to func(door, []string) ([]string, error),
+	ctx context.Context, s *ldapclient.Session, id identity.AccountID, attribute string, to compute,
 ) error {
 	var last error
 	for range swaps {
-		entry, err := t.entry(ctx, s, id, d.attribute)
+		entry, err := t.entry(ctx, s, id, attribute)
 		if err != nil {
 			return err
 		}
-		have := valuesOf(entry, d.attribute)
-		want, err := to(d, have)
+		have := valuesOf(entry, attribute)
+		want, err := to(have)
 		if err != nil {
 			return fmt.Errorf("%w: %w; nothing is written", targets.ErrRejected, err)
 		}
@@ -485,10 +488,10 @@ func (t *target) swap(
 		}
 		request := ldap.NewModifyRequest(entry.DN, nil)
 		if len(have) > 0 {
-			request.Delete(d.attribute, have)
+			request.Delete(attribute, have)
 		}
 		if len(want) > 0 {
-			request.Add(d.attribute, want)
+			request.Add(attribute, want)
 		}
 		if last = t.modify(ctx, s, request); last == nil {
 			return nil
@@ -509,8 +512,8 @@ func (t *target) guarded(ctx context.Context, s *ldapclient.Session, dn string, 
 	if readErr != nil || entry == nil || entry.GetEqualFoldAttributeValue("adminCount") != "1" {
 		return classed(err)
 	}
-	return fmt.Errorf(`AdminSDHolder protects it (adminCount is 1), and takes rights on it back within the hour: an administrator has to `+
-		`do it, with Disable-ADAccount -Identity "%s": %w`, dn, classed(err))
+	return fmt.Errorf(`AdminSDHolder protects it (adminCount is 1), and takes rights on it back within the hour: an `+
+		`administrator has to do it, with Disable-ADAccount -Identity "%s": %w`, dn, classed(err))
 }
 
 // Delete implements targets.Pass.
@@ -542,19 +545,18 @@ func (t *target) removeEntry(ctx context.Context, s *ldapclient.Session, entry *
 	}
 	if t.domain && errors.Is(classed(err), targets.ErrForbidden) {
 		return fmt.Errorf("it may be protected from accidental deletion: "+
-			`Set-ADObject -Identity "%s" -ProtectedFromAccidentalDeletion:$false: %w`, entry.DN, t.guarded(ctx, s, entry.DN, err))
+			`Set-ADObject -Identity "%s" -ProtectedFromAccidentalDeletion:$false: %w`,
+			entry.DN, t.guarded(ctx, s, entry.DN, err))
 	}
 	return classed(err)
 }
 
 func (t *target) drop(ctx context.Context, s *ldapclient.Session, dn string) error {
-	err := written(s.Do(ctx, func() error { return s.Conn.Del(ldap.NewDelRequest(dn, nil)) }))
-	t.wroteOn(s)
-	return err
+	return t.send(ctx, s, func() error { return s.Conn.Del(ldap.NewDelRequest(dn, nil)) })
 }
 
-// dropChildren deletes what is below an account, where the config names the classes of all of it; people, groups and units
-// never.
+// dropChildren deletes what is below an account, where the config names the classes of all of it; people, groups and
+// units never.
 func (t *target) dropChildren(ctx context.Context, s *ldapclient.Session, dn string) error {
 	var below []string
 	for entries, err := range s.Pages(ctx, subtree(dn, "(objectClass=*)", "objectClass"), t.bounds()) {
@@ -567,8 +569,8 @@ func (t *target) dropChildren(ctx context.Context, s *ldapclient.Session, dn str
 			}
 			classes := entry.GetEqualFoldAttributeValues("objectClass")
 			if !t.mayDrop(classes) {
-				return fmt.Errorf("%w: %s is below it (%s), and delete_children names none of its classes: delete or move that first",
-					targets.ErrRejected, entry.DN, strings.Join(classes, ", "))
+				return fmt.Errorf("%w: %s is below it (%s), and delete_children names none of its classes: delete or move "+
+					"that first", targets.ErrRejected, entry.DN, strings.Join(classes, ", "))
 			}
 			below = append(below, entry.DN)
 		}
@@ -586,7 +588,8 @@ func (t *target) mayDrop(classes []string) bool {
 	named := false
 	for _, class := range classes {
 		switch strings.ToLower(class) {
-		case "user", "person", "inetorgperson", "group", "groupofnames", "groupofuniquenames", "posixgroup", "organizationalunit":
+		case "user", "person", "inetorgperson", "group", "groupofnames", "groupofuniquenames", "posixgroup",
+			"organizationalunit":
 			return false
 		}
 		named = named || ldapclient.ContainsFold(t.children, class)

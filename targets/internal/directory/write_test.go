@@ -152,12 +152,12 @@ func TestD02FlagsAreExchangedNotWritten(t *testing.T) {
 	dn := u.dn(t, a.ID)
 	meddled := false
 	err := p.with(t.Context(), func(s *ldapclient.Session) error {
-		return p.swap(t.Context(), s, a.ID, p.doors[0], func(d door, have []string) ([]string, error) {
+		return p.swap(t.Context(), s, a.ID, p.doors[0].attribute, func(have []string) ([]string, error) {
 			if !meddled {
 				meddled = true
 				u.Set(t, dn, "userAccountControl", "66048") // an administrator says that the password never expires
 			}
-			return d.shut(have)
+			return p.doors[0].shut(have)
 		})
 	})
 	if got := u.one(t, dn, "userAccountControl"); err != nil || got != "66050" {
