@@ -8,6 +8,8 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -210,7 +212,19 @@ type ReadFacts struct {
 	// or not known (R5).
 	Own string
 
+	// Members are the sources that are joined, of a join; filled in before the sequence begins.
+	Members []MemberFacts
+
 	former func(dn string, logins []string) []string
+}
+
+// MemberFacts are what one read of a join showed of one of the joined sources.
+type MemberFacts struct {
+	Name  string
+	Facts *ReadFacts
+	Tells bool  // its kind fills Facts in
+	Count int   // entries
+	Err   error // why it was not read; nil where it was
 }
 
 // GroupsOfFormer returns the DNs, sorted, of the groups that list a person under a DN or login which nobody who
@@ -273,17 +287,43 @@ type PersonError struct {
 	ID  identity.PersonID // Anchor "" where even that is unknown
 	DN  string
 	Err error
+	// Disputed: what was read may be of several humans.
+	Disputed bool
+	// Told: why is told of the source as a whole, by the error that the sequence ends in.
+	Told bool
 }
 
 func (e *PersonError) Error() string { return e.DN + ": " + e.Err.Error() }
 
 func (e *PersonError) Unwrap() error { return e.Err }
 
+// A PartialError ends a sequence of people who are made of the entries of several sources, some of which were not read.
+// Of whom it has returned as not active, what was read is reason enough; of everybody else nobody can tell (R2).
+type PartialError struct {
+	Unread map[string]error // by the name of the source: why not
+}
+
+func (e *PartialError) Error() string {
+	var list []string
+	for _, name := range slices.Sorted(maps.Keys(e.Unread)) {
+		list = append(list, fmt.Sprintf("%s was not read: %v", name, e.Unread[name]))
+	}
+	return strings.Join(list, "; ")
+}
+
+// Unwrap makes a PartialError match ErrIncomplete as well as its causes.
+func (e *PartialError) Unwrap() []error {
+	return append(slices.Collect(maps.Values(e.Unread)), ErrIncomplete)
+}
+
 // Findings are what an operator should know of a person's entry itself, in each read: the attributes that cannot
 // be read as text.
 func Findings(p identity.Person) []identity.Finding {
 	var found []identity.Finding
 	for _, attribute := range p.Unreadable {
+		if slices.Contains(p.Unread, attribute) {
+			continue
+		}
 		found = append(found, identity.Finding{
 			Kind: "unreadable", Subject: p.Source + ": " + p.DN, Source: p.Source, Person: p.ID,
 			Detail: attribute + " holds bytes that are not UTF-8 text; it is neither written nor cleared until the entry is corrected",
@@ -323,6 +363,11 @@ type Spec interface {
 	Exact() []string
 	// Open makes the source. It touches no network: connections are made when they are first needed.
 	Open(need Need) (Source, error)
+}
+
+// A Grouped source block can say whether its people's groups can be asked for; one that is no Grouped has none.
+type Grouped interface {
+	Grouped() bool
 }
 
 // Need is what a config wants of a source.

@@ -47,6 +47,8 @@ type Person struct {
 	// "leaves 2026-12-31 18:00 CET by leave_date (config.hcl:12)" (R13).
 	Turns time.Time `cbor:"19,keyasint,omitzero"`
 	Turn  string    `cbor:"20,keyasint,omitempty"`
+	// Parts are the entries that a joined person was last made of.
+	Parts []identity.Part `cbor:"21,keyasint,omitempty"`
 	// Missing is since when whole reads lack somebody of whom nothing else is left; zero where they do not.
 	Missing time.Time `cbor:"18,keyasint,omitzero"`
 }

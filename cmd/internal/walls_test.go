@@ -130,6 +130,8 @@ func mayImport(from, to string) bool {
 		return false
 	case below(from, "sync/roster"):
 		return to == "state" || below(to, pure...)
+	case below(from, "sync/join"):
+		return to == "sources" || to == "sync/roster" || below(to, pure...)
 	case below(from, "sync/apply", "sync/sweep"):
 		return isContract || below(to, pure...) || below(to, "sync/audit", "sync/apply", "sync/sweep")
 	case slices.Contains(layers, from) && from != "sync/reconcile":

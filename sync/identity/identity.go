@@ -54,6 +54,7 @@ type Person struct {
 	// Unreadable are those of them whose value is there and cannot be read as text, sorted. They are missing from
 	// Attributes and yet not absent: what depends on one is neither written nor cleared.
 	Unreadable []string
+	Unread     []string  // those of Unreadable that are not known because their source was not read, sorted
 	Groups     []Group   // nested ones included, sorted by DN, without duplicates
 	Own        bool      // the account that the source itself signs in as: never to be closed (R5)
 	Changed    time.Time // when the entry was last changed, by the directory's own clock; zero where it does not say (R19)
@@ -61,6 +62,22 @@ type Person struct {
 	// "accountExpires". Zero for never, and where something else in the entry has them inactive anyway (R13).
 	Ends   time.Time
 	EndsBy string
+	// Begins is when they come, of somebody who is not active before by their own entry, and BeginsBy what says so. Zero
+	// where nothing does.
+	Begins   time.Time
+	BeginsBy string
+	// Parts are the entries that a joined person is made of, the one that has most to say first; nil of somebody who is
+	// one entry of one source. From is of which source each attribute is then.
+	Parts []Part
+	From  map[string]string
+}
+
+// A Part is one entry of one source: what a person is made of whom several sources describe.
+type Part struct {
+	Source string `cbor:"1,keyasint"`           // its name in the config
+	Anchor string `cbor:"2,keyasint"`           // by which that source knows the entry
+	DN     string `cbor:"3,keyasint,omitempty"` // where it is there
+	Says   string `cbor:"4,keyasint,omitempty"` // what it says: "active", "not active: status is terminated"; not remembered
 }
 
 // Container is the place in the tree that holds the person: the DN less its first component, or "" where there is none.

@@ -18,6 +18,7 @@ type Presence struct {
 	Ended  time.Time // of who is not active: since when, where a date has them so
 	// Why is that date: "their time ended 2026-12-31 18:00 CET by leave_date (config.hcl:12)"; "" where none has.
 	Why  string
+	By   string // which date it is, and nothing else of Why
 	Next Turn
 }
 
@@ -140,7 +141,7 @@ func (s *Source) Presence(p identity.Person, at time.Time) (Presence, error) {
 		case !c.At.After(at) && !active:
 			before := c.At.Add(-time.Nanosecond)
 			if was, err := s.activeAt(judgedAt(p, before), l, before); err != nil || was {
-				now.Ended, now.Why = c.At, "their time ended "+shown(c.At, c.Zone)+" by "+c.By
+				now.Ended, now.By, now.Why = c.At, c.By, "their time ended "+shown(c.At, c.Zone)+" by "+c.By
 			}
 		}
 	}
@@ -155,6 +156,11 @@ func (s *Source) Presence(p identity.Person, at time.Time) (Presence, error) {
 		}
 	}
 	return now, nil
+}
+
+// Later is Presence at an instant that is yet to come, with the kind's own judgement as it will be then.
+func (s *Source) Later(p identity.Person, at time.Time) (Presence, error) {
+	return s.Presence(judgedAt(p, at), at)
 }
 
 // activeAt is what the block says of somebody at an instant: p is as the kind judges them then.
@@ -177,8 +183,11 @@ func (s *Source) activeAt(p identity.Person, l life, at time.Time) (bool, error)
 
 // judgedAt is a person as their kind judges them at another instant than it has.
 func judgedAt(p identity.Person, at time.Time) identity.Person {
+	if !p.Begins.IsZero() {
+		p.Active = !at.Before(p.Begins)
+	}
 	if !p.Ends.IsZero() {
-		p.Active = at.Before(p.Ends)
+		p.Active = !at.Before(p.Begins) && at.Before(p.Ends)
 	}
 	return p
 }
@@ -197,6 +206,7 @@ func (s *Source) candidates(p identity.Person, l life) (list []Turn) {
 		add(l.enters, s.enter.by(), s.enter.zone)
 	}
 	if s.Judged() {
+		add(p.Begins, p.BeginsBy, s.zone)
 		add(p.Ends, p.EndsBy, s.zone)
 	}
 	if s.active != nil && len(s.active.flips) > 0 {
@@ -215,6 +225,14 @@ func (s *Source) Ends(p identity.Person) Turn {
 		return Turn{}
 	}
 	return Turn{At: p.Ends, What: "leaves", By: p.EndsBy, Zone: s.zone}
+}
+
+// Begins is when the kind's own judgement of somebody who is not active yet changes by the clock.
+func (s *Source) Begins(p identity.Person) Turn {
+	if p.Begins.IsZero() || p.Active || !s.Judged() {
+		return Turn{}
+	}
+	return Turn{At: p.Begins, What: "comes", By: p.BeginsBy, Zone: s.zone}
 }
 
 // Next is the next instant at which the clock alone changes what somebody, who is active, is to have at the target.

@@ -53,7 +53,13 @@ func (d *Desk) Link(ctx context.Context, o Order) (link state.Link, err error) {
 		if err := free(w, link); err != nil {
 			return err
 		}
-		if err := w.PutLink(link); err != nil {
+		if has, linked, err := w.Link(link.Target, link.Person); err != nil {
+			return err
+		} else if linked { // that it was dirsweep who disabled it, and what has to be given back, is still so
+			has.UserName, has.Name, has.ExternalID, has.State = link.UserName, link.Name, link.ExternalID, link.State
+			link = has
+		}
+		if err := errors.Join(w.PutLink(link), isOne(w, person.ID)); err != nil {
 			return err
 		}
 		return settleDispute(w, link, d.Now())
@@ -84,6 +90,16 @@ func account(ctx context.Context, t survey.Target, name string) (identity.Accoun
 		return have, fmt.Errorf("%d accounts have the userName %q (%s, %s, …): name one by its id", len(found), name, found[0].ID, found[1].ID)
 	}
 	return found[0], nil
+}
+
+// isOne takes whoever has a key now for the human who had it before, of whatever entries they were made then.
+func isOne(w *state.Writer, id identity.PersonID) error {
+	p, known, err := w.Person(id)
+	if err != nil || !known || p.Parts == nil {
+		return err
+	}
+	p.ID, p.Parts = id, nil
+	return w.PutPerson(p)
 }
 
 // free refuses a link that would take an account from somebody, or give a person a second one.

@@ -119,6 +119,9 @@ func (r *Read) absent(ctx context.Context) (absent []missing, err error) {
 					r.noteStranded(p)
 					continue
 				}
+				if r.rekeyed(p) {
+					continue
+				}
 				if p.Proven {
 					r.gone[p.ID] = provenBefore(p)
 					continue

@@ -134,7 +134,7 @@ func (r *Read) suspicionOf(l *View, out Leaver) *suspicion {
 func (r *Read) HoldAnomalies(ctx context.Context) error {
 	odd := map[string]bool{}
 	for n, g := range r.readings {
-		if g == nil || !g.complete {
+		if g == nil || !g.complete && !r.half[n] {
 			continue
 		}
 		name := r.o.Sources[n].Name

@@ -258,7 +258,9 @@ func (r *Read) departureFacts(l *View, link state.Link) judge.Facts {
 		return f
 	}
 	f.Present = slices.ContainsFunc(mine, func(n int) bool { return r.Roster.In(i, n) })
-	f.Watched = slices.ContainsFunc(mine, func(n int) bool { return r.Roster.In(i, n) && r.whole[n] })
+	f.Watched = slices.ContainsFunc(mine, func(n int) bool {
+		return r.Roster.In(i, n) && (r.whole[n] || r.half[n] && !r.Roster.Row(i).Active)
+	})
 	if !f.Present && len(mine) > 0 && r.completely(link.Person.Directory) {
 		by := r.o.Sources[r.Roster.Source(i)].Name
 		f.Absent = &judge.Absent{

@@ -109,6 +109,7 @@ type Read struct {
 	// directories are the directories that the sources read.
 	directories []directory
 	whole       []bool     // by source: read whole and believed, people's number included
+	half        []bool     // by source: a join of which some sources were read: who is not active by those leaves
 	picked      roster.Key // of Options.Person
 	meant       Candidates // for Options.Person, among those read
 	match       identity.PersonID
@@ -134,19 +135,22 @@ type Read struct {
 	// asked is what the config asked, when they last stayed, of those who seem to be inactive by another anchor.
 	asked   map[identity.PersonID][]uint64
 	records []state.Person
-	own     []identity.Own // people as whom sources sign in
+	own     []identity.Own                        // people as whom sources sign in
+	aside   map[identity.PersonID][]identity.Part // who was read and lacks entries that they had: as absent as who was not
+	parts   map[identity.Part][]int               // by entry, of those whose entries are not as they were: their rows
 }
 
 // New begins a read.
 func New(o Options) *Read {
 	r := &Read{
 		o: o, Roster: roster.New(o.Spool), Views: o.Views, Parts: make([]Part, len(o.Sources)),
-		whole: make([]bool, len(o.Sources)), programs: make([]uint64, len(o.Sources)),
+		whole: make([]bool, len(o.Sources)), half: make([]bool, len(o.Sources)), programs: make([]uint64, len(o.Sources)),
 		selected: make([]uint64, len(o.Sources)), readings: make([]*reading, len(o.Sources)),
 		gone: map[identity.PersonID]judge.Absent{}, keys: map[identity.PersonID]uint64{},
 		open: map[identity.PersonID]bool{}, stranded: map[string]*stranded{},
 		late: map[identity.PersonID]identity.PersonID{}, foundBy: map[identity.PersonID]string{},
-		asked:  map[identity.PersonID][]uint64{},
+		asked: map[identity.PersonID][]uint64{},
+		aside: map[identity.PersonID][]identity.Part{}, parts: map[identity.Part][]int{},
 		orders: map[identity.PersonID]state.Closure{}, holders: newHolders(), unseen: map[uint64]bool{},
 	}
 	r.activeKeys = sync.OnceValue(r.keysOfActive)

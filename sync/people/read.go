@@ -90,8 +90,10 @@ func (r *Read) ReadSources(ctx context.Context) error {
 		if err == nil {
 			err = r.believe(ctx, n)
 		}
-		if err == nil && r.readings[n].complete {
-			err = cmp.Or(r.weighLosses(ctx, n), r.bindNewcomers(ctx, n))
+		if err == nil && r.readings[n].complete || r.isHalf(n, err) {
+			lost := cmp.Or(r.weighLosses(ctx, n), r.bindNewcomers(ctx, n))
+			r.half[n] = err != nil && lost == nil
+			err = cmp.Or(err, lost)
 		}
 		if err != nil {
 			r.withdraw(n, err)
@@ -112,6 +114,9 @@ func (r *Read) withdraw(n int, err error) {
 func (r *Read) disbelieve(n int) {
 	for _, li := range r.readers(n) {
 		for i := range r.Roster.Of(n) {
+			if r.half[n] && !r.Roster.Row(i).Active && !r.Views[li].Unsure.Has(i) {
+				continue // what was read is reason enough
+			}
 			r.Views[li].Scope.Clear(i)
 			r.Views[li].Unsure.Set(i)
 		}
@@ -145,16 +150,15 @@ func (r *Read) readSource(ctx context.Context, n int) error {
 	read := 0
 	for p, err := range people {
 		if trouble := (*sources.PersonError)(nil); errors.As(err, &trouble) {
-			r.o.Find(identity.Finding{
-				Kind: "unreadable", Subject: s.Name + ": " + trouble.DN, Source: s.Name, Person: trouble.ID,
-				Detail: trouble.Err.Error() + "; nothing is done for this person",
-			})
+			r.tellTrouble(n, trouble)
 			if trouble.ID.Anchor == "" {
 				g.unnamed++
 				continue
 			}
 			p.ID, p.DN = trouble.ID, trouble.DN
 			g.unreadable = append(g.unreadable, identity.PersonID{Directory: r.directories[n].name, Anchor: p.ID.Anchor})
+		} else if partial := (*sources.PartialError)(nil); errors.As(err, &partial) {
+			return cmp.Or(r.enter(ctx, n, batch), err)
 		} else if err != nil {
 			return err
 		}
@@ -257,6 +261,9 @@ func (r *Read) enter(ctx context.Context, n int, batch []present) error {
 		return err
 	}
 	for _, w := range judged {
+		if r.setAside(n, w) {
+			continue
+		}
 		if err := r.enterOne(n, w); err != nil {
 			return err
 		}
@@ -300,6 +307,7 @@ func (r *Read) enterOne(n int, w weighed) error {
 		r.noteOwn(n, p.ID)
 	}
 	r.mark(n, i, rec, w.unsure)
+	r.noteParts(w, i)
 	return nil
 }
 
@@ -341,11 +349,18 @@ func (r *Read) weigh(n int, known state.Person, p present, fingerprint uint64) (
 	case known.Print == rec.Print && known.Program == rec.Program && !r.timed(n):
 		rec.Rehire = known.Rehire
 		e = judge.Evaluation{Active: known.Active, Scope: known.Scope}
+		m := r.o.Sources[n].Mapping
 		if known.Active {
-			turn(&rec, r.o.Sources[n].Mapping.Ends(p.Person))
+			turn(&rec, m.Ends(p.Person))
+		} else {
+			turn(&rec, m.Begins(p.Person))
 		}
 	default:
 		e = r.evaluate(n, p.Person, &rec)
+	}
+	if why := judge.Succeeded(!known.Noticed.IsZero(), known.Parts, p.Parts); why != "" && !p.unreadable && e.Active {
+		r.tellSuccessor(p.Person, why)
+		p.unreadable = true
 	}
 	was := judge.Known{Active: known.Active, Scope: known.Scope, Noticed: known.Noticed, Left: known.Left, Changed: unix(known.Changed), Turns: known.Turns}
 	entry := judge.Entry{
@@ -368,6 +383,7 @@ func (r *Read) weigh(n int, known state.Person, p present, fingerprint uint64) (
 	if r.anchorEdited(n) {
 		rec.KnownBy = known.KnownBy
 	}
+	rec.Parts = remembered(p.Parts)
 	rec.Active, rec.Scope, rec.Noticed, rec.Left = j.Active, j.Scope, j.Noticed, j.Left
 	r.readings[n].describe(&rec, p.Person)
 	rec.Lost = lost(known, rec)
@@ -388,7 +404,7 @@ func differs(a, b state.Person) bool {
 	return a.Print != b.Print && b.Print != 0 || a.Print == 0 || a.Program != b.Program || a.Proven != b.Proven || a.Changed != b.Changed ||
 		!a.Missing.Equal(b.Missing) || !a.Noticed.Equal(b.Noticed) || !a.Left.Equal(b.Left) || a.Inactive != b.Inactive || !bytes.Equal(a.Attributes, b.Attributes) ||
 		!slices.Equal(a.Groups, b.Groups) || !slices.Equal(a.Lost, b.Lost) || !slices.Equal(a.Former, b.Former) ||
-		!sameTurn(a, b)
+		!sameTurn(a, b) || !slices.Equal(a.Parts, b.Parts)
 }
 
 // mostLost bounds the groups that are remembered as lost.

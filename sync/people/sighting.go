@@ -90,6 +90,9 @@ func (r *Read) ask(ctx context.Context, p state.Person) judge.Absent {
 
 // askAs is ask, of a read as it is known to be beforehand.
 func (r *Read) askAs(ctx context.Context, p state.Person, read judge.Read) judge.Absent {
+	if n, j := r.joinOf(p.ID.Directory); j != nil {
+		return r.askParts(ctx, n, j, p, read)
+	}
 	var asked []judge.Sighting
 	for _, n := range r.readersOf(p.ID.Directory) {
 		g := r.readings[n]
@@ -157,23 +160,11 @@ func (r *Read) sighting(ctx context.Context, n int, p state.Person) judge.Sighti
 		r.late[p.ID] = identity.PersonID{Directory: p.ID.Directory, Anchor: seen.Person.ID.Anchor}
 	}
 	r.mu.Unlock()
-	out := judge.Sighting{
-		Source: s.Name, Where: judge.Where(seen.Where), Now: seen.Person.DN, Proof: seen.Proof,
-		Changed: seen.Changed, At: seen.At,
-		Order: order(seen.Currency, g.facts.Until), Same: seen.Server == g.facts.Server, Witness: seen.Witness != "",
-	}
+	out := sightingOf(s.Name, seen, g.facts)
 	// What was deleted is kept for months, so that nothing is left of whom nobody has read for longer.
 	out.Untraced = seen.Untraced && p.DN != "" && r.o.Now.Sub(g.record.At) < traced
 	if late {
 		out.Inactive = r.inactive(n, seen.Person, r.asked[p.ID])
-	}
-	switch seen.Place {
-	case sources.PlacePeopled:
-		out.Place = judge.PlacePeopled
-	case sources.PlaceEmpty:
-		out.Place = judge.PlaceEmpty
-	case sources.PlaceHidden:
-		out.Place = judge.PlaceHidden
 	}
 	answer := order(seen.Currency, g.record.Currency)
 	if !g.complete && answer != judge.Current && answer != judge.Undated {
@@ -190,6 +181,24 @@ func (r *Read) sighting(ctx context.Context, n int, p state.Person) judge.Sighti
 	}
 	if p.Changed != 0 {
 		out.Changed = judge.Happened(unix(p.Changed), out.Changed)
+	}
+	return out
+}
+
+// sightingOf is what a source has answered, as judge sees it. facts are those of the read that lacks the person.
+func sightingOf(source string, seen sources.Sighting, facts *sources.ReadFacts) judge.Sighting {
+	out := judge.Sighting{
+		Source: source, Where: judge.Where(seen.Where), Now: seen.Person.DN, Proof: seen.Proof,
+		Changed: seen.Changed, At: seen.At,
+		Order: order(seen.Currency, facts.Until), Same: seen.Server == facts.Server, Witness: seen.Witness != "",
+	}
+	switch seen.Place {
+	case sources.PlacePeopled:
+		out.Place = judge.PlacePeopled
+	case sources.PlaceEmpty:
+		out.Place = judge.PlaceEmpty
+	case sources.PlaceHidden:
+		out.Place = judge.PlaceHidden
 	}
 	return out
 }

@@ -16,10 +16,12 @@ import (
 type Explanation struct {
 	survey.Standing // their account, and why it is theirs
 
-	Person  identity.PersonID
-	Name    string
-	DN      string
-	Where   string // what the source says: "in scope", "elsewhere", "gone", …
+	Person identity.PersonID
+	Name   string
+	DN     string
+	Where  string // what the source says: "in scope", "elsewhere", "gone", …
+	// Entries are what the sources say whose entries the person is joined of.
+	Entries []SourceEntry
 	Next    string // what the clock alone changes next: "leaves 2026-12-31 18:00 CET by leave_date (config.hcl:12)"; "" for nothing
 	Target  string
 	InScope bool
@@ -29,6 +31,12 @@ type Explanation struct {
 	Impossible []string
 	Held       string // why a change would wait, "" where none would
 	History    []audit.Record
+}
+
+// A SourceEntry is what one source says of somebody whom several describe.
+type SourceEntry struct {
+	identity.Part
+	Attributes []string // those that it gave, sorted
 }
 
 // Explain says, target by target, how things stand for one person: what the source says, whether they are in scope and
@@ -76,7 +84,7 @@ func (e *Engine) Explain(ctx context.Context, who string) ([]Explanation, error)
 		if err != nil {
 			return nil, err
 		}
-		base.Name, base.DN = entry.Person.Name, entry.Person.DN
+		base.Name, base.DN, base.Entries = entry.Person.Name, entry.Person.DN, entriesOf(entry.Person)
 	}
 	var out []Explanation
 	for _, s := range r.sides {
@@ -91,6 +99,23 @@ func (e *Engine) Explain(ctx context.Context, who string) ([]Explanation, error)
 		out = append(out, x)
 	}
 	return out, nil
+}
+
+// entriesOf are the entries that a joined person is made of.
+func entriesOf(p identity.Person) (list []SourceEntry) {
+	told := map[string]bool{}
+	for _, part := range p.Parts {
+		e := SourceEntry{Part: part}
+		for name, source := range p.From {
+			if source == part.Source && !told[source] {
+				e.Attributes = append(e.Attributes, name)
+			}
+		}
+		told[part.Source] = true
+		slices.Sort(e.Attributes)
+		list = append(list, e)
+	}
+	return list
 }
 
 // explain fills in one target's part.

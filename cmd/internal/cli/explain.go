@@ -40,6 +40,13 @@ func (a *app) printExplanations(list []control.Explanation) {
 			person = e.Person
 			a.printf("%s  %s\n", a.style.bold(clean(first(e.Name, e.Person))), clean(e.Person))
 			a.printFacts([][2]string{{"dn", e.DN}, {"source says", e.Where}, {"by the clock", e.Next}})
+			for _, entry := range e.Entries {
+				text := entry.Entry + ": " + entry.Says
+				if len(entry.Attributes) > 0 {
+					text += "; gives " + strings.Join(entry.Attributes, ", ")
+				}
+				a.printFacts([][2]string{{"  " + entry.Source, text}})
+			}
 		}
 		if e.Target == "" {
 			continue

@@ -243,6 +243,7 @@ func (l *loader) load(texts []text) {
 		{Type: "audit"},
 		{Type: "console"},
 		{Type: "source", LabelNames: []string{"kind", "name"}},
+		{Type: "join", LabelNames: []string{"name"}},
 		{Type: "target", LabelNames: []string{"kind", "name"}},
 	}})
 	l.diags = append(l.diags, diags...)
@@ -258,6 +259,7 @@ func (l *loader) load(texts []text) {
 	for _, b := range blocks["source"] {
 		l.source(b)
 	}
+	read := l.joins(blocks["join"], blocks["source"])
 	for _, b := range blocks["target"] {
 		l.target(b)
 	}
@@ -275,7 +277,7 @@ func (l *loader) load(texts []text) {
 		l.unread()
 	}
 	if !l.diags.HasErrors() {
-		l.try(blocks["source"], blocks["target"])
+		l.try(read, blocks["target"])
 	}
 }
 

@@ -2,6 +2,7 @@ package config
 
 import (
 	"path/filepath"
+	"slices"
 
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclparse"
@@ -48,6 +49,7 @@ func ReadOutline(path string) (Outline, error) {
 	context := &hcl.EvalContext{Functions: functions(dir)}
 	parser := hclparse.NewParser()
 	torn, named := false, false
+	joined := map[string]bool{} // sources that are part of a join
 	for _, t := range texts {
 		file, diags := t.parse(parser)
 		torn = torn || diags.HasErrors()
@@ -55,13 +57,22 @@ func ReadOutline(path string) (Outline, error) {
 			continue
 		}
 		content, _, _ := file.Body.PartialContent(&hcl.BodySchema{Blocks: []hcl.BlockHeaderSchema{
-			{Type: "state"}, {Type: "source", LabelNames: []string{"kind", "name"}}, {Type: "target", LabelNames: []string{"kind", "name"}},
+			{Type: "state"},
+			{Type: "source", LabelNames: []string{"kind", "name"}},
+			{Type: "target", LabelNames: []string{"kind", "name"}},
+			{Type: "join", LabelNames: []string{"name"}},
 		}})
 		for _, b := range content.Blocks {
 			attributes, _ := b.Body.JustAttributes()
 			switch b.Type {
 			case "source":
 				o.Sources = append(o.Sources, Named{Name: b.Labels[1], Kind: b.Labels[0]})
+			case "join":
+				o.Sources = append(o.Sources, Named{Name: b.Labels[0], Kind: joinKind})
+				inner, _, _ := b.Body.PartialContent(&hcl.BodySchema{Blocks: []hcl.BlockHeaderSchema{{Type: "source", LabelNames: []string{"name"}}}})
+				for _, m := range inner.Blocks {
+					joined[m.Labels[0]] = true
+				}
 			case "target":
 				mode, _ := plainText(attributes["mode"], context, "enforce")
 				o.Targets = append(o.Targets, Named{Name: b.Labels[1], Kind: b.Labels[0], Mode: mode})
@@ -72,6 +83,7 @@ func ReadOutline(path string) (Outline, error) {
 			}
 		}
 	}
+	o.Sources = slices.DeleteFunc(o.Sources, func(s Named) bool { return joined[s.Name] && s.Kind != joinKind })
 	switch {
 	case o.State != "" && !filepath.IsAbs(o.State):
 		o.State = filepath.Join(dir, o.State)

@@ -27,8 +27,18 @@ func (c *Config) Show() string {
 		p.block("console", func() { p.set("listen", strconv.Quote(c.Console.Listen)) })
 	}
 	for _, s := range c.Sources {
+		if joined, ok := s.Spec.(*joinSpec); ok {
+			for _, m := range joined.members {
+				p.block(fmt.Sprintf("source %q %q", m.Kind, m.Name), func() { p.body(c.find("source", m.Kind, m.Name), c.files, nil) })
+			}
+			p.block(fmt.Sprintf("join %q", s.Name), func() {
+				p.body(c.find("join", s.Name), c.files, nil)
+				p.set("# reads", list(s.Need.Attributes))
+			})
+			continue
+		}
 		p.block(fmt.Sprintf("source %q %q", s.Kind, s.Name), func() {
-			p.body(c.find("source", s.Name), c.files, nil)
+			p.body(c.find("source", s.Kind, s.Name), c.files, nil)
 			p.set("# reads", list(s.Need.Attributes))
 		})
 	}
@@ -40,7 +50,7 @@ func (c *Config) Show() string {
 
 func (p *printer) target(c *Config, t Target) {
 	shown := []string{"mode", "sources", "correlate", "on_orphan", "on_drift", "rate", "leaver", "guard"}
-	p.body(c.find("target", t.Name), c.files, shown)
+	p.body(c.find("target", t.Kind, t.Name), c.files, shown)
 	p.set("mode", strconv.Quote(t.Mode))
 	p.set("sources", list(t.Sources))
 	p.set("correlate", list(t.Correlate))
@@ -58,15 +68,15 @@ func (p *printer) target(c *Config, t Target) {
 	p.guard(t.Guard)
 }
 
-// find returns the body of a source or target block.
-func (c *Config) find(kind, name string) *hclsyntax.Body {
+// find returns the body of a source, join or target block.
+func (c *Config) find(block string, labels ...string) *hclsyntax.Body {
 	for _, f := range c.files {
 		body, ok := f.Body.(*hclsyntax.Body)
 		if !ok {
 			continue
 		}
 		for _, b := range body.Blocks {
-			if b.Type == kind && len(b.Labels) == 2 && b.Labels[1] == name {
+			if b.Type == block && slices.Equal(b.Labels, labels) {
 				return b.Body
 			}
 		}

@@ -258,6 +258,18 @@ func viewLink(l state.Link) Link {
 	}
 }
 
+// An Entry is what one source says of a person whom several describe.
+type Entry struct {
+	Source     string   `json:"source"`
+	Entry      string   `json:"entry"` // its name there, or what the source knows it by
+	Says       string   `json:"says"`
+	Attributes []string `json:"attributes"` // those that count
+}
+
+func viewEntry(e reconcile.SourceEntry) Entry {
+	return Entry{Source: e.Source, Entry: cmp.Or(e.DN, e.Anchor), Says: e.Says, Attributes: append([]string{}, e.Attributes...)}
+}
+
 // An Explanation says how one target stands to one person.
 type Explanation struct {
 	Person    string   `json:"person"`
@@ -265,6 +277,7 @@ type Explanation struct {
 	DN        string   `json:"dn,omitempty"`
 	Where     string   `json:"where"`
 	Next      string   `json:"next,omitempty"` // what the clock alone changes next, and when
+	Entries   []Entry  `json:"entries,omitempty"`
 	Target    string   `json:"target"`
 	InScope   bool     `json:"inScope"`
 	Because   string   `json:"because"`
@@ -441,10 +454,18 @@ func viewOrphan(o state.Unlinked) Orphan {
 
 func viewExplanation(e reconcile.Explanation) Explanation {
 	return Explanation{
-		Person: viewPerson(e.Person), Name: e.Name, DN: e.DN, Where: e.Where, Next: e.Next, Target: e.Target, InScope: e.InScope, Because: e.Because,
+		Person: viewPerson(e.Person), Name: e.Name, DN: e.DN, Where: e.Where, Next: e.Next, Entries: viewEntries(e.Entries),
+		Target: e.Target, InScope: e.InScope, Because: e.Because,
 		Account: string(e.Account), UserName: e.UserName, Situation: string(e.Situation), Why: e.Why, Held: e.Held,
 		Changes: views(e.Changes, viewChange), Impossible: e.Impossible, History: views(e.History, viewEvent),
 	}
+}
+
+func viewEntries(list []reconcile.SourceEntry) []Entry {
+	if len(list) == 0 {
+		return nil
+	}
+	return views(list, viewEntry)
 }
 
 func viewEvent(r audit.Record) Event {

@@ -52,7 +52,7 @@ func runGenerated(ctx context.Context, r *runner, packages []string, count int, 
 			return err
 		}
 		shuffle(candidates, seed)
-		if res := r.test(ctx, edit{}, "./"+pkg, ".", r.timeout); res.err != nil || res.killer != "" {
+		if res := r.test(ctx, edit{}, "./"+pkg, ".", unbroken*r.timeout); res.err != nil || res.killer != "" {
 			return errors.Join(fmt.Errorf("without any mutant, %s fails: %s: %s", pkg, res.killer, res.details), res.err)
 		}
 		want := (count - len(tried)) / (len(packages) - i) // what a small package lacks, the next ones give

@@ -27,6 +27,9 @@ type runner struct {
 	count    atomic.Int64
 }
 
+// unbroken is how many times as long as the tests of one mutant all those of a package may take without any.
+const unbroken = 5
+
 // A result is what the tests said of a mutant.
 type result struct {
 	killer  string // the first test that failed; "" where the mutant survives
@@ -172,7 +175,7 @@ func (r *runner) passWithout(ctx context.Context, mutants []mutant) error {
 	}
 	results := each(ctx, r.parallel, packages, func(pkg string) result {
 		// go test takes patterns apart itself at "|" and "/", which it does not do inside of parentheses.
-		return r.test(ctx, edit{}, "./"+pkg, strings.Join(patterns[pkg], "|"), r.timeout)
+		return r.test(ctx, edit{}, "./"+pkg, strings.Join(patterns[pkg], "|"), unbroken*r.timeout)
 	})
 	var failed []error
 	for i, pkg := range packages {

@@ -56,6 +56,9 @@ func (s spec) Attributes() []string {
 // CaseSensitive implements sources.Spec: attribute names of LDAP are not (RFC 4512, 2.5).
 func (s spec) CaseSensitive() bool { return false }
 
+// Grouped implements sources.Grouped.
+func (s spec) Grouped() bool { return s.groups != nil }
+
 // Exact implements sources.Spec.
 func (s spec) Exact() []string { return ldapclient.Exact() }
 

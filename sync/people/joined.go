@@ -1,0 +1,231 @@
+package people
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/dirsweep/dirsweep/sources"
+	"github.com/dirsweep/dirsweep/state"
+	"github.com/dirsweep/dirsweep/sync/identity"
+	"github.com/dirsweep/dirsweep/sync/join"
+	"github.com/dirsweep/dirsweep/sync/judge"
+)
+
+// joinOf is the join that reads a directory, and its place among the sources; nil where none does.
+func (r *Read) joinOf(directory string) (n int, j *join.Source) {
+	for _, n := range r.readersOf(directory) {
+		if j, ok := r.o.Sources[n].Source.(*join.Source); ok {
+			return n, j
+		}
+	}
+	return 0, nil
+}
+
+// isHalf reports whether a read ended because some of the sources that it joins were not read, and the others are as
+// current as they were.
+func (r *Read) isHalf(n int, err error) bool {
+	if partial := (*sources.PartialError)(nil); !errors.As(err, &partial) || r.readings[n] == nil {
+		return false
+	}
+	g := r.readings[n]
+	before := sources.Currency{}
+	for _, m := range g.facts.Members {
+		if m.Err != nil {
+			continue
+		}
+		for sequence := range m.Facts.From {
+			if position, known := g.record.Currency[join.Sequence(m.Name, sequence)]; known {
+				before[join.Sequence(m.Name, sequence)] = position
+			}
+		}
+	}
+	then := order(g.facts.From, before)
+	return then == judge.Current || then == judge.Undated
+}
+
+// tellTrouble makes a finding of somebody who cannot be told for sure, where the read as a whole does not tell it.
+func (r *Read) tellTrouble(n int, trouble *sources.PersonError) {
+	s := r.o.Sources[n]
+	f := identity.Finding{
+		Kind: "unreadable", Subject: s.Name + ": " + trouble.DN, Source: s.Name, Person: trouble.ID,
+		Detail: trouble.Err.Error() + "; nothing is done for this person",
+	}
+	switch {
+	case trouble.Told:
+		return
+	case trouble.Disputed:
+		f.Kind, f.Subject = "disputed", s.Name+": "+trouble.ID.Anchor
+	}
+	r.o.Find(f)
+}
+
+// tellSuccessor says that somebody who left may be another human than who has their key now.
+func (r *Read) tellSuccessor(p identity.Person, why string) {
+	r.o.Find(identity.Finding{
+		Kind: "disputed", Subject: p.Source + ": " + p.Name, Source: p.Source, Person: p.ID,
+		Detail: fmt.Sprintf("the key %q may be somebody else's now: %s. Nothing is done for them. If they are one human who is "+
+			"back, `dirsweep link PERSON TARGET ACCOUNT` gives them an account that they had; if not, give them a key of their own",
+			p.ID.Anchor, why),
+	})
+}
+
+// remembered are the entries that somebody is made of, as the state keeps them.
+func remembered(parts []identity.Part) []identity.Part {
+	if parts == nil {
+		return nil
+	}
+	out := slices.Clone(parts)
+	for i := range out {
+		out[i].Says = ""
+	}
+	return out
+}
+
+// rules are the members of a join as judge sees them in this read.
+func (r *Read) rules(n int, j *join.Source) []judge.Member {
+	var list []judge.Member
+	for i, m := range j.Members() {
+		rule := m.Member
+		if facts := r.readings[n].facts.Members; i < len(facts) {
+			rule.Unread = facts[i].Err != nil
+		}
+		list = append(list, rule)
+	}
+	return list
+}
+
+// setAside reports whether somebody who was read lacks entries that they had. As far as their sources go they are missing:
+// they are looked for as whoever was not read at all.
+func (r *Read) setAside(n int, w weighed) bool {
+	j, ok := r.o.Sources[n].Source.(*join.Source)
+	if !ok || w.unreadable {
+		return false
+	}
+	lost := judge.Lost(r.rules(n, j), w.known.Parts, w.Parts)
+	if len(lost) == 0 {
+		return false
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.aside[w.ID] = lost
+	return true
+}
+
+// noteParts notes whose entries are not those that they were: they may be of somebody who is missing. The caller holds
+// r.mu.
+func (r *Read) noteParts(w weighed, row int) {
+	for _, p := range remembered(w.Parts) {
+		if !slices.ContainsFunc(w.known.Parts, func(q identity.Part) bool { return q.Source == p.Source && q.Anchor == p.Anchor }) {
+			p.DN = ""
+			r.parts[p] = append(r.parts[p], row)
+		}
+	}
+}
+
+// rekeyed reports whether entries of somebody who is missing are somebody else's now: they have not left, their key was
+// changed. Where nothing else shows them under the old one, and one person has it all, what is remembered of them is
+// given to who they are now; else nobody can tell who is who, and nothing is done for either. The caller reads the state.
+func (r *Read) rekeyed(p state.Person) bool {
+	var rows []int
+	for _, part := range p.Parts {
+		for _, row := range r.parts[identity.Part{Source: part.Source, Anchor: part.Anchor}] {
+			if !slices.Contains(rows, row) {
+				rows = append(rows, row)
+			}
+		}
+	}
+	if len(rows) == 0 {
+		return false
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var now []string
+	for _, row := range rows {
+		e, err := r.Roster.Entry(row)
+		if err != nil {
+			r.o.Log.Error("read the temporary file", "error", err)
+			continue
+		}
+		now = append(now, e.Person.ID.Anchor)
+		r.Roster.Keep(row) // as long as nobody can tell whose the entry is, it is new to whoever shows it
+		if len(rows) == 1 && r.aside[p.ID] == nil {
+			r.late[p.ID] = e.Person.ID
+		}
+		for _, li := range r.readers(r.Roster.Source(row)) {
+			r.Views[li].Scope.Clear(row)
+			r.Views[li].Unsure.Set(row)
+		}
+	}
+	r.gone[p.ID] = judge.Absent{Outcome: judge.Missed, Why: fmt.Sprintf("entries of theirs have the key %s now", now[0])}
+	if _, one := r.late[p.ID]; one {
+		return true
+	}
+	r.o.Find(identity.Finding{
+		Kind: "disputed", Subject: p.ID.Directory + ": " + p.Name, Source: p.ID.Directory, Person: p.ID,
+		Detail: fmt.Sprintf("entries that made %s (%s) have other keys now (%s), and others still have the old one: nobody can tell "+
+			"who is who, and nothing is done for any of them until the keys are corrected", p.ID.Anchor, judge.Named(p.Parts), now),
+	})
+	return true
+}
+
+// askParts asks the joined sources for the entries of somebody that are missing.
+func (r *Read) askParts(ctx context.Context, n int, j *join.Source, p state.Person, read judge.Read) judge.Absent {
+	if r.readings[n] == nil {
+		return judge.Absence(read, nil)
+	}
+	read.Unnamed += r.nameless(n)
+	rules, missing := r.rules(n, j), r.aside[p.ID]
+	if missing == nil {
+		missing = judge.Lost(rules, p.Parts, nil)
+	}
+	if len(missing) == 0 {
+		missing = p.Parts // of sources whose word does not end anything, and there is no other
+	}
+	var said []judge.Absent
+	for i, m := range j.Members() {
+		var asked []judge.Sighting
+		for _, part := range missing {
+			if part.Source == m.Name {
+				asked = append(asked, r.partSighting(ctx, n, i, m, part))
+			}
+		}
+		if len(asked) > 0 {
+			said = append(said, judge.Absence(read, asked))
+		}
+	}
+	return judge.Missing(said)
+}
+
+// partSighting is what one joined source says of one entry.
+func (r *Read) partSighting(ctx context.Context, n, at int, m join.Member, part identity.Part) judge.Sighting {
+	if at >= len(r.readings[n].facts.Members) || r.readings[n].facts.Members[at].Err != nil {
+		return judge.Sighting{Source: m.Name, Trouble: "it was not read"}
+	}
+	of := r.readings[n].facts.Members[at]
+	finder, ok := m.Source.(sources.Finder)
+	if !ok && m.AbsenceLeaves {
+		return judge.Sighting{
+			Source: m.Name, Where: judge.Unlisted, Order: judge.Current, Same: true, At: r.o.Now,
+			Proof: fmt.Sprintf("a complete read of source %s, with %d entries, lacks theirs (%s); it cannot be asked for one entry, "+
+				"and absence = \"leaves\" takes that for leaving", m.Name, of.Count, part.Anchor),
+		}
+	}
+	if !ok {
+		return judge.Sighting{
+			Source:  m.Name,
+			Trouble: "the source cannot look one entry up; absence = \"leaves\" takes absence for leaving",
+		}
+	}
+	seen, err := finder.Find(ctx, sources.Lookup{Anchor: part.Anchor, DN: part.DN, Leaving: true})
+	if err != nil {
+		return judge.Sighting{Source: m.Name, Trouble: err.Error()}
+	}
+	out := sightingOf(m.Name, seen, of.Facts)
+	out.Untraced = seen.Untraced && part.DN != "" && r.o.Now.Sub(r.readings[n].record.At) < traced
+	if !of.Tells {
+		out.Order, out.Witness, out.Place = judge.Current, true, judge.PlacePeopled
+	}
+	return out
+}
