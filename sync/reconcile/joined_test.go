@@ -510,3 +510,36 @@ func TestR12PrecedenceOfAttributes(t *testing.T) {
 		}
 	}
 }
+
+// TestR18WhoLacksAnEntryIsRemembered: who was deleted in one source, and whom another still lists, is not forgotten and
+// taken for somebody new.
+func TestR18WhoLacksAnEntryIsRemembered(t *testing.T) {
+	s := newStaff(t, 3, nil)
+	s.application("wiki", s.app, `account = { userName = person.number }`, nil)
+	s.hire(4)
+	s.corp.people["guid"+numbered(4)]["locked"] = []string{"TRUE"}
+	s.full()
+	delete(s.corp.people, "guid"+numbered(4))
+	s.corp.deleted["guid"+numbered(4)] = true
+	for range 4 {
+		s.clock = s.clock.Add(25 * time.Hour)
+		s.pass()
+		if s.app.Users(t)[numbered(4)] != nil {
+			t.Fatal("an account was made for somebody whom the directory has deleted")
+		}
+	}
+}
+
+// TestExplainNamesTheSources: who said what.
+func TestExplainNamesTheSources(t *testing.T) {
+	s := newStaff(t, 2, nil)
+	s.hr.people["c"+numbered(1)]["lastDay"] = []string{"2026-05-01"}
+	list, err := s.engine().Explain(t.Context(), "staff/"+numbered(1))
+	s.must(err)
+	got := fmt.Sprint(list[0].Entries)
+	for _, want := range []string{"hr", "not active: their time ended 2026-05-02", "corp", "active", "employeeNumber", "fullName"} {
+		if !strings.Contains(got, want) {
+			t.Errorf("%s lacks %q", got, want)
+		}
+	}
+}

@@ -146,6 +146,8 @@ func (l *loader) sourcesOf(r reader) []string {
 	var chosen []string
 	for _, name := range names {
 		switch {
+		case l.joined[name] != "":
+			r.fail("sources", "A joined source", fmt.Sprintf("The people of %q are those of the join %q: name that.", name, l.joined[name]))
 		case !slices.Contains(all, name):
 			r.fail("sources", "Unknown source", fmt.Sprintf("There is no source named %q.%s", name, didYouMean(name, all)))
 		case slices.Contains(chosen, name):

@@ -217,6 +217,7 @@ type loader struct {
 	diags  hcl.Diagnostics
 
 	schemas map[string]mapping.Schema // by source
+	joined  map[string]string         // by source that is part of a join: the join
 
 	offline bool        // secrets and files that are not there are no mistakes
 	absent  []hcl.Range // arguments that were not read for want of one
@@ -253,7 +254,7 @@ func (l *loader) load(texts []text) {
 	l.config.Guard = l.guard(l.single(blocks["guard"]), guard.Default())
 	l.audit(l.single(blocks["audit"]))
 	l.console(l.single(blocks["console"]))
-	l.schemas = make(map[string]mapping.Schema)
+	l.schemas, l.joined = make(map[string]mapping.Schema), make(map[string]string)
 	l.names(blocks["source"])
 	l.names(blocks["target"])
 	for _, b := range blocks["source"] {

@@ -69,6 +69,9 @@ func (l *loader) join(b *hcl.Block, blocks []*hcl.Block) []*hcl.Block {
 	l.untold(b, s.Mapping.Untold())
 	var rest []*hcl.Block
 	var others []Source
+	for _, name := range names {
+		l.joined[name] = spec.name
+	}
 	for i, own := range l.config.Sources {
 		if !slices.Contains(names, own.Name) {
 			rest, others = append(rest, blocks[i]), append(others, own)
