@@ -224,7 +224,7 @@ func TestH7NoGapBetweenContracts(t *testing.T) {
 // TestR12UnreadIsNotAbsent: what a source that was not read would say is not known, unless one before it has said it.
 func TestR12UnreadIsNotAbsent(t *testing.T) {
 	hr := &list{people: []identity.Person{entry("a", "number", "1", "mail", "hr@example.org", "last", "2026-05-01")}}
-	corp := &list{fails: errors.New("no route")}
+	corp := &list{people: []identity.Person{entry("x", "number", "1", "login", "alice")}, fails: errors.New("no route")}
 	people, errs := read(t, joined(t, member(t, "hr", hr, "mail"), member(t, "corp", corp, "mail", "login")))
 	p := people["1"]
 	if !slices.Equal(p.Unread, []string{"login"}) && !slices.Equal(p.Unread, []string{"first", "login"}) {
@@ -240,6 +240,15 @@ func TestR12UnreadIsNotAbsent(t *testing.T) {
 	hr.fails = errors.New("no route either")
 	if people, errs := read(t, joined(t, member(t, "hr", hr), member(t, "corp", corp))); len(people) > 0 || len(errs) != 1 {
 		t.Errorf("without any source there are %v, %v", people, errs)
+	}
+}
+
+// TestR02AnEmptyListIsNone: a source that shows nobody was not read.
+func TestR02AnEmptyListIsNone(t *testing.T) {
+	hr := &list{people: []identity.Person{entry("a", "number", "1")}}
+	_, errs := read(t, joined(t, member(t, "hr", hr), member(t, "corp", &list{})))
+	if len(errs) != 2 || !strings.Contains(errs[1].Error(), "corp was not read: the list of people is incomplete: it shows nobody") {
+		t.Errorf("%v", errs)
 	}
 }
 
