@@ -204,6 +204,12 @@ type ReadFacts struct {
 	// Unseen are the parts of what is to be read that are not there, or may not be seen, while others are: nobody of those
 	// was read.
 	Unseen []string
+	// Version is what messages call that which was read, of a source that is written anew as a whole:
+	// "people.csv of 2026-11-27 14:00 UTC"; "" of others.
+	Version string
+	// Stale are parts of what was read that have not been written anew for longer than the config lets them: by name, since
+	// when.
+	Stale map[string]string
 	// Away are the servers of the directory that could not be reached when they were last tried: by address, why.
 	Away map[string]string
 	// Missed are the entries of which a Follower was not told that they had changed, as its last whole read found.

@@ -4,6 +4,7 @@ package all
 import (
 	"github.com/dirsweep/dirsweep/sources"
 	"github.com/dirsweep/dirsweep/sources/activedirectory"
+	"github.com/dirsweep/dirsweep/sources/csv"
 	"github.com/dirsweep/dirsweep/sources/ldap"
 )
 
@@ -11,6 +12,7 @@ import (
 func Kinds() []sources.Kind {
 	return []sources.Kind{
 		activedirectory.Kind(),
+		csv.Kind(),
 		ldap.Kind(),
 	}
 }

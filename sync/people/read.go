@@ -196,6 +196,10 @@ func (r *Read) tell(source string, facts *sources.ReadFacts) {
 		find("not seen", source+": "+part, "it is not there, or the source may not see it; the others were read, and whoever "+
 			"was there and is nowhere else is looked for one by one: take it out of base_dn if it was given up, else give the right to see it")
 	}
+	for _, part := range slices.Sorted(maps.Keys(facts.Stale)) {
+		find("stale", source+": "+part, facts.Stale[part]+": nobody leaves by that, and it is read as it is; "+
+			"see whether the export has stopped: whoever has left since is not known to have")
+	}
 	if missed := facts.Missed; missed.Count > 0 {
 		find("missed by push", source, fmt.Sprintf("%d changes were found by reading everything alone, and the directory had not "+
 			"told of them (%s): until it tells of all of them, whoever leaves may be noticed at the next full pass only", missed.Count, missed))

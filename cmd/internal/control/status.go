@@ -253,7 +253,7 @@ func (s *Status) readHolds(r *state.Reader) error {
 
 // ofSources are the kinds of findings that status shows with their source.
 func ofSources(kind string) bool {
-	return slices.Contains([]string{"missed by push", "not seen", "server away"}, kind)
+	return slices.Contains([]string{"missed by push", "not seen", "server away", "stale"}, kind)
 }
 
 func (s *Status) readFindings(r *state.Reader) error {
