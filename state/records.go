@@ -51,6 +51,10 @@ type Person struct {
 	Parts []identity.Part `cbor:"21,keyasint,omitempty"`
 	// Missing is since when whole reads lack somebody of whom nothing else is left; zero where they do not.
 	Missing time.Time `cbor:"18,keyasint,omitzero"`
+	// Lacked is when a believed read of a source that cannot be asked first lacked them, and LackedIn how current it was;
+	// zero where none has since they were last read (R1).
+	Lacked   time.Time         `cbor:"31,keyasint,omitzero"`
+	LackedIn map[string]string `cbor:"32,keyasint,omitempty"`
 }
 
 // turns is when the person is in the index of turns; false for never, and for later than numbers of nanoseconds go.

@@ -117,6 +117,16 @@ type Sighting struct {
 	Proof    string    // for evidence: what was asked, of whom, and the answer
 	Changed  time.Time // when the directory says that it happened; zero where it does not
 	At       time.Time // of the answer
+
+	// Of Unlisted: Version is what messages call the list that lacks them, Lacked when a list that was believed first did,
+	// zero where this one is the first, and Later how this one is beside that: Current where all of it has been written
+	// anew since, Older where not, Undated where the source does not tell, Incomparable where that one was of other files.
+	Version string
+	Lacked  time.Time
+	Later   Order
+	// Alike, of a source that cannot be asked, is an anchor that the list has, that nobody else's account is linked to, and that differs from
+	// theirs in leading zeros alone; "" for none.
+	Alike string
 }
 
 // An Outcome is what became of somebody whom a read lacks.
@@ -145,13 +155,16 @@ type Absent struct {
 	// Unlisted: nothing says that they left but a read that lacks them, of a source that cannot be asked. They count as
 	// missing without an explanation (R2), and no floor lets them go (R6).
 	Unlisted bool
+	// First: they are unproven since this read is the first of a source that cannot be asked which lacks them. It has to be
+	// remembered, if it is believed.
+	First bool
 }
 
 // Absence judges somebody whom a read lacks by what each source of their directory says when asked for that very anchor
 // (R1). The strongest word counts: who is in scope of one is there, and who is anywhere else has moved; gone has to be
 // the answer of all. Without an answer of every source, from a server that is current, with a witness and the place
-// where they were, nobody is a leaver. A source that cannot be asked answers by its read alone where the config says
-// so, and that is the weakest proof of all.
+// where they were, nobody is a leaver. A source that cannot be asked answers by its reads alone where the config says
+// so, and that is the weakest proof of all: two versions of the list have to lack them, since one may have lost lines.
 func Absence(read Read, sightings []Sighting) Absent {
 	var inactive, elsewhere, tombstone, gone, unlisted *Sighting
 	if len(sightings) == 0 {
@@ -187,6 +200,13 @@ func Absence(read Read, sightings []Sighting) Absent {
 			return unproven(s.Source, why)
 		}
 	}
+	for _, s := range sightings {
+		if why := unconfirmed(s); why != "" {
+			a := unproven(s.Source, why)
+			a.First = s.first()
+			return a
+		}
+	}
 	switch {
 	case inactive != nil:
 		a := left(*inactive, identity.Inactive, identity.ByState)
@@ -220,6 +240,9 @@ func left(s Sighting, cause identity.Cause, strength identity.Strength) Absent {
 // doubt says why an answer is not believed, "" where it is.
 func doubt(read Read, s Sighting) string {
 	switch {
+	case s.Alike != "":
+		return fmt.Sprintf("%s has %s, which differs only in leading zeros: a spreadsheet may have eaten them; have that column exported as text",
+			s.list(), s.Alike)
 	case s.Where == NoAnswer:
 		return strings.TrimSuffix("it gave no answer: "+s.Trouble, ": ")
 	case s.Order == Older || s.Order == Incomparable:
@@ -240,6 +263,36 @@ func doubt(read Read, s Sighting) string {
 		return ""
 	case s.Place == PlaceHidden || s.Place == PlaceUnknown:
 		return "the place where they were cannot be seen"
+	}
+	return ""
+}
+
+// first reports whether nothing is remembered of an earlier list that lacks them and that this one can be compared with.
+func (s Sighting) first() bool {
+	return s.Lacked.IsZero() || s.Lacked.After(s.At) || s.Later == Incomparable
+}
+
+// list is what messages call the list that lacks them.
+func (s Sighting) list() string {
+	if s.Version == "" {
+		return "the list"
+	}
+	return s.Version
+}
+
+// unconfirmed says why a list that lacks somebody is not enough; "" where it is, and of whatever is not Unlisted. A source
+// that does not tell its versions has to lack them in two reads that are a delta apart.
+func unconfirmed(s Sighting) string {
+	switch {
+	case s.Where != Unlisted:
+		return ""
+	case s.first() && s.Later == Undated:
+		return fmt.Sprintf("missing from %s; a second read, %s later or more, has to lack them as well", s.list(), apart)
+	case s.first(), s.Later == Older:
+		return fmt.Sprintf("missing from %s; a second, newer one has to lack them as well", s.list())
+	case s.Later == Undated && s.At.Sub(s.Lacked) < apart:
+		return fmt.Sprintf("missing from %s since %s; a read %s after that, or more, has to lack them as well",
+			s.list(), s.Lacked.UTC().Format(time.TimeOnly), apart)
 	}
 	return ""
 }

@@ -261,12 +261,15 @@ func TestR01NobodyLeavesOnHalfAProof(t *testing.T) {
 // TestR01AbsenceAlone: of a source that cannot be asked, where the config takes absence for leaving. It is the weakest
 // word.
 func TestR01AbsenceAlone(t *testing.T) {
-	unlisted := judge.Sighting{Source: "hr", Where: judge.Unlisted, Order: judge.Current, Same: true, At: noon}
+	unlisted := judge.Sighting{
+		Source: "hr", Where: judge.Unlisted, Order: judge.Current, Same: true, At: noon, Lacked: early, Later: judge.Current,
+	}
 	gone := judge.Sighting{
 		Source: "corp", Where: judge.Gone, Order: judge.Current, Same: true, Witness: true, Place: judge.PlacePeopled, At: noon,
 	}
 	here := judge.Sighting{Source: "corp", Where: judge.InScope}
 	silent := judge.Sighting{Source: "corp", Trouble: "no answer"}
+	once := with(unlisted, func(s *judge.Sighting) { s.Lacked = time.Time{} })
 	for name, c := range map[string]struct {
 		read    judge.Read
 		said    []judge.Sighting
@@ -278,6 +281,7 @@ func TestR01AbsenceAlone(t *testing.T) {
 		"another source has them":                {judge.Read{}, []judge.Sighting{unlisted, here}, judge.Missed, false},
 		"another source does not answer":         {judge.Read{}, []judge.Sighting{unlisted, silent}, judge.Unproven, false},
 		"an entry without an anchor may be them": {judge.Read{Unnamed: 1}, []judge.Sighting{unlisted}, judge.Unproven, false},
+		"one of two lists lacks them once":       {judge.Read{}, []judge.Sighting{once, unlisted}, judge.Unproven, false},
 	} {
 		a := judge.Absence(c.read, c.said)
 		if a.Outcome != c.outcome || a.Unlisted != c.alone {
@@ -285,6 +289,51 @@ func TestR01AbsenceAlone(t *testing.T) {
 		}
 		if c.alone && (a.Cause != identity.Deleted || a.Strength != identity.ByScope) {
 			t.Errorf("%s: %s with strength %d", name, a.Cause, a.Strength)
+		}
+	}
+}
+
+// TestR01AbsenceIsConfirmed: one list may have lost lines (H1), so that two versions of it have to lack somebody.
+func TestR01AbsenceIsConfirmed(t *testing.T) {
+	const file = "people.csv of 2026-11-27 14:00 UTC"
+	for name, c := range map[string]struct {
+		lacked time.Time
+		later  judge.Order
+		left   bool
+		first  bool
+		why    string
+	}{
+		"H1 the first file that lacks them":     {time.Time{}, judge.Incomparable, false, true, "missing from " + file + "; a second, newer one has to lack them as well"},
+		"H1 the same file, read again":          {early, judge.Older, false, false, "missing from " + file + "; a second, newer one has to lack them as well"},
+		"H1 a newer file":                       {early, judge.Current, true, false, ""},
+		"H1 other files than those":             {early, judge.Incomparable, false, true, "missing from " + file + "; a second, newer one has to lack them as well"},
+		"undated, the first read":               {time.Time{}, judge.Undated, false, true, "missing from " + file + "; a second read, 30s later or more, has to lack them as well"},
+		"undated, again within seconds":         {noon.Add(-29 * time.Second), judge.Undated, false, false, "missing from " + file + " since 11:59:31; a read 30s after that, or more, has to lack them as well"},
+		"undated, a delta later":                {noon.Add(-30 * time.Second), judge.Undated, true, false, ""},
+		"the clock has gone back":               {noon.Add(time.Hour), judge.Undated, false, true, "missing from " + file + "; a second read, 30s later or more, has to lack them as well"},
+		"a newer file, and the clock went back": {noon.Add(time.Hour), judge.Current, false, true, "missing from " + file + "; a second, newer one has to lack them as well"},
+	} {
+		a := judge.Absence(judge.Read{}, []judge.Sighting{{
+			Source: "hr", Where: judge.Unlisted, Order: judge.Current, Same: true, At: noon, Version: file, Lacked: c.lacked, Later: c.later,
+		}})
+		why := c.why
+		if why != "" {
+			why = "hr: " + why
+		}
+		if (a.Outcome == judge.Left) != c.left || a.First != c.first || a.Why != why {
+			t.Errorf("%s: %+v", name, a)
+		}
+	}
+}
+
+// TestH3EatenZeros: a list that has 123 in the place of 00123 proves nothing, in however many versions.
+func TestH3EatenZeros(t *testing.T) {
+	for _, where := range []judge.Where{judge.Unlisted, judge.NoAnswer} {
+		a := judge.Absence(judge.Read{}, []judge.Sighting{{
+			Source: "hr", Where: where, Order: judge.Current, Same: true, At: noon, Lacked: early, Later: judge.Current, Alike: "123",
+		}})
+		if a.Outcome != judge.Unproven || !strings.Contains(a.Why, "has 123, which differs only in leading zeros") {
+			t.Errorf("%q: %+v", where, a)
 		}
 	}
 }

@@ -23,6 +23,7 @@ func (r *Read) JudgePeople(ctx context.Context) error {
 	if err := r.askAll(ctx, absent); err != nil {
 		return err
 	}
+	r.keepAlike(absent)
 	if err := r.askHeirs(ctx); err != nil {
 		return err
 	}

@@ -91,7 +91,7 @@ func (r *Read) putUndated(w *state.Writer, name string) error {
 func (r *Read) nobody(ctx context.Context, n int) error {
 	g, name := r.readings[n], r.o.Sources[n].Name
 	if g.record.Accepted == 0 {
-		return fmt.Errorf("%w: %s returned nobody: check base_dn, filter and the bind DN's rights",
+		return fmt.Errorf("%w: %s returned nobody: check what it reads (base_dn and filter, or files), and its rights to see it",
 			sources.ErrIncomplete, name)
 	}
 	belief, err := r.o.Keeper.Size(ctx, guard.Read{

@@ -406,7 +406,7 @@ func (r *Read) weigh(n int, known state.Person, p present, fingerprint uint64) (
 // alone is no change.
 func differs(a, b state.Person) bool {
 	return a.Print != b.Print && b.Print != 0 || a.Print == 0 || a.Program != b.Program || a.Proven != b.Proven || a.Changed != b.Changed ||
-		!a.Missing.Equal(b.Missing) || !a.Noticed.Equal(b.Noticed) || !a.Left.Equal(b.Left) || a.Inactive != b.Inactive || !bytes.Equal(a.Attributes, b.Attributes) ||
+		!a.Missing.Equal(b.Missing) || !a.Lacked.Equal(b.Lacked) || !a.Noticed.Equal(b.Noticed) || !a.Left.Equal(b.Left) || a.Inactive != b.Inactive || !bytes.Equal(a.Attributes, b.Attributes) ||
 		!slices.Equal(a.Groups, b.Groups) || !slices.Equal(a.Lost, b.Lost) || !slices.Equal(a.Former, b.Former) ||
 		!sameTurn(a, b) || !slices.Equal(a.Parts, b.Parts)
 }

@@ -68,6 +68,9 @@ func (r *Read) prove(ctx context.Context, m missing) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.gone[p.ID] = a
+	if a.First {
+		r.records = append(r.records, r.lacked(p))
+	}
 	if a.Outcome != judge.Left {
 		if slices.ContainsFunc(r.readersOf(p.ID.Directory), func(n int) bool { return len(r.knownBy(n, p)) > 0 }) {
 			r.noteStranded(p)
@@ -122,18 +125,8 @@ func (r *Read) sighting(ctx context.Context, n int, p state.Person) judge.Sighti
 				strings.Join(others, " or ")),
 		}
 	}
-	if !ok && s.AbsenceLeaves {
-		return judge.Sighting{
-			Source: s.Name, Where: judge.Unlisted, Order: judge.Current, Same: true, At: r.o.Now,
-			Proof: fmt.Sprintf("a complete read of source %s, with %d people, lacks them; it cannot be asked for one "+
-				"person, and absence = \"leaves\" takes that for leaving", s.Name, r.Roster.Count(n)),
-		}
-	}
 	if !ok {
-		return judge.Sighting{
-			Source:  s.Name,
-			Trouble: "the source cannot look one person up; absence = \"leaves\" takes absence for leaving",
-		}
+		return r.unlisted(n, p)
 	}
 	seen, err := finder.Find(ctx, sources.Lookup{Anchor: p.ID.Anchor, DN: p.DN, Leaving: true})
 	late := false
@@ -206,7 +199,7 @@ func sightingOf(source string, seen sources.Sighting, facts *sources.ReadFacts) 
 // listAgain makes nobody a leaver whom nothing but a read proves to have left that is not believed.
 func (r *Read) listAgain(n int) {
 	for id, a := range r.gone {
-		if !a.Unlisted || id.Directory != r.directories[n].name {
+		if !a.Unlisted && !a.First || id.Directory != r.directories[n].name {
 			continue
 		}
 		r.gone[id] = judge.Absent{Outcome: judge.Unproven, Why: "the read that lacks them is not believed"}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"iter"
 	"testing"
+	"time"
 
 	"github.com/dirsweep/dirsweep/sources"
 	"github.com/dirsweep/dirsweep/sources/ldap/slapdtest"
@@ -21,7 +22,7 @@ func (s listing) People(ctx context.Context) iter.Seq2[identity.Person, error] {
 }
 
 // A source that cannot be asked makes nobody leave, unless the config says that absence leaves: then whoever is missing
-// does, within the limits and without a floor, and of too many nobody does.
+// from two reads a delta apart does, within the limits and without a floor, and of too many nobody does.
 func TestR01AbsenceLeavesOnlyWhereTheConfigSaysSo(t *testing.T) {
 	l, dir, app := company(t, 40, "", nil)
 	l.sources[0].Source = listing{l.sources[0].Source}
@@ -32,6 +33,12 @@ func TestR01AbsenceLeavesOnlyWhereTheConfigSaysSo(t *testing.T) {
 		t.Fatalf("%v, %+v", app.Users(t)[one]["active"], report.Findings)
 	}
 	l.sources[0].AbsenceLeaves = true
+	for range 2 {
+		if report := l.run(full); app.Users(t)[one]["active"] != true || len(findings(report, "unproven")) != 1 {
+			t.Fatalf("%v, %+v", app.Users(t)[one]["active"], report.Findings)
+		}
+	}
+	l.now = func() time.Time { return time.Now().Add(time.Minute) }
 	if report := l.run(full); app.Users(t)[one]["active"] != false || len(findings(report, "unproven")) != 0 {
 		t.Fatalf("%v, %+v", app.Users(t)[one]["active"], report.Findings)
 	}
@@ -39,7 +46,8 @@ func TestR01AbsenceLeavesOnlyWhereTheConfigSaysSo(t *testing.T) {
 	for n := 2; n <= 9; n++ {
 		dir.Delete(t, dir.PersonDN(slapdtest.UID(n)))
 	}
-	for range 2 {
+	for minutes := range 3 {
+		l.now = func() time.Time { return time.Now().Add(time.Duration(minutes+2) * time.Minute) }
 		if report := l.run(full); len(active(t, app)) != before ||
 			len(report.Held) != 1 || report.Held[0].Kind != identity.HoldShrink {
 			t.Fatalf("%d of %d are active, held %+v", len(active(t, app)), before, report.Held)

@@ -1,0 +1,115 @@
+package people
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/dirsweep/dirsweep/sources"
+	"github.com/dirsweep/dirsweep/state"
+	"github.com/dirsweep/dirsweep/sync/identity"
+	"github.com/dirsweep/dirsweep/sync/judge"
+)
+
+// unlisted is what a list says of somebody whom it lacks, of a source that cannot be asked for one person.
+func (r *Read) unlisted(n int, p state.Person) judge.Sighting {
+	s, g := r.o.Sources[n], r.readings[n]
+	out := judge.Sighting{
+		Source: s.Name, Where: judge.Unlisted, Order: judge.Current, Same: true, At: r.o.Now,
+		Version: g.facts.Version, Lacked: p.Lacked, Later: renewed(g.facts.Until, p.LackedIn),
+		Proof: fmt.Sprintf("a complete read of source %s, with %d people, lacks them, as one before it did; it cannot be asked for one "+
+			"person, and absence = \"leaves\" takes that for leaving", s.Name, r.Roster.Count(n)),
+	}
+	if !s.AbsenceLeaves {
+		out.Where, out.Proof, out.Trouble = judge.NoAnswer, "", `the source cannot look one person up; absence = "leaves" takes absence for leaving`
+	}
+	if i, here := r.withoutZeros(p.ID); here {
+		if e, err := r.Roster.Entry(i); err == nil {
+			out.Alike = e.Person.ID.Anchor
+		}
+	}
+	return out
+}
+
+// renewed compares a list with the one that lacked somebody first: each part of it has to be written anew before it
+// counts for another one.
+func renewed(now, before sources.Currency) judge.Order {
+	if len(now) == 0 && len(before) == 0 {
+		return judge.Undated
+	}
+	order := judge.Current
+	for sequence, position := range now {
+		switch was, known := before[sequence]; {
+		case !known || len(was) != len(position):
+			return judge.Incomparable
+		case position <= was:
+			order = judge.Older
+		}
+	}
+	if len(now) == 0 {
+		return judge.Incomparable
+	}
+	return order
+}
+
+// lacked is what is to be remembered of somebody whom a list lacks for the first time.
+func (r *Read) lacked(p state.Person) state.Person {
+	p.Lacked, p.LackedIn = r.o.Now, map[string]string{}
+	for _, n := range r.readersOf(p.ID.Directory) {
+		for sequence, position := range r.readings[n].facts.Until {
+			p.LackedIn[sequence] = position
+		}
+	}
+	return p
+}
+
+// mostZeros is how many zeros a number may have lost, or got.
+const mostZeros = 12
+
+// withoutZeros finds who was read by an anchor that differs from one in leading zeros alone, and has no account linked: a
+// spreadsheet may have eaten them.
+func (r *Read) withoutZeros(id identity.PersonID) (row int, here bool) {
+	bare := strings.TrimLeft(id.Anchor, "0")
+	if bare == "" {
+		return 0, false
+	}
+	for zeros := range mostZeros + 1 {
+		anchor := strings.Repeat("0", zeros) + bare
+		if anchor == id.Anchor {
+			continue
+		}
+		i, here := r.Roster.Find(identity.PersonID{Directory: id.Directory, Anchor: anchor})
+		if here && !slices.ContainsFunc(r.Views, func(l *View) bool { return l.Linked.Has(i) }) {
+			return i, true
+		}
+	}
+	return 0, false
+}
+
+// keepAlike makes no account for whoever may be somebody with an account, less the zeros before their number.
+func (r *Read) keepAlike(absent []missing) {
+	for _, m := range absent {
+		if slices.ContainsFunc(r.readersOf(m.ID.Directory), r.finds) {
+			continue
+		}
+		if a, asked := r.absentOf(m.ID); !asked || a.Outcome != judge.Unproven {
+			continue
+		}
+		i, here := r.withoutZeros(m.ID)
+		if !here {
+			continue
+		}
+		for _, l := range r.Views {
+			if l.Scope.Has(i) {
+				l.Scope.Clear(i)
+				l.Unsure.Set(i)
+			}
+		}
+	}
+}
+
+// finds reports whether a source can be asked for one person.
+func (r *Read) finds(n int) bool {
+	_, ok := r.o.Sources[n].Source.(sources.Finder)
+	return ok
+}
