@@ -1,7 +1,6 @@
 package csv
 
 import (
-	"bufio"
 	"bytes"
 	"errors"
 	"fmt"
@@ -81,19 +80,16 @@ func (b *block) readHeader(p *parser) (header, error) {
 func (b *block) detect(line []byte) byte {
 	best, found, width := byte(','), -1, -1
 	for _, delimiter := range delimiters() {
-		p := &parser{in: bufio.NewReader(bytes.NewReader(nil)), delimiter: delimiter, text: line, line: 1}
-		first, err := p.row()
-		if err != nil {
-			continue
-		}
+		fields := bytes.Split(line, []byte{delimiter})
 		known := 0
-		for _, field := range first.fields {
-			if slices.ContainsFunc(b.attributes, func(a string) bool { return plainName(b.columns[a]) == plainName(string(field)) }) {
+		for _, field := range fields {
+			name := plainName(strings.Trim(string(bytes.TrimSpace(field)), `"`))
+			if slices.ContainsFunc(b.attributes, func(a string) bool { return plainName(b.columns[a]) == name }) {
 				known++
 			}
 		}
-		if known > found || known == found && len(first.fields) > width {
-			best, found, width = delimiter, known, len(first.fields)
+		if known > found || known == found && len(fields) > width {
+			best, found, width = delimiter, known, len(fields)
 		}
 	}
 	return best

@@ -167,7 +167,8 @@ func (a *anchors) twice(l list) (map[uint64]*rows, error) {
 		return cmp.Or(cmp.Compare(a.anchor, b.anchor), cmp.Compare(a.file, b.file), cmp.Compare(a.line, b.line))
 	})
 	at := func(m met) string { return fmt.Sprintf("%s line %d", l[m.file].shown, m.line) }
-	twice, more, example := map[uint64]*rows{}, 0, ""
+	twice, more := map[uint64]*rows{}, 0
+	var example met // the first of them in the files
 	for i := 1; i < len(a.all); i++ {
 		this, before := a.all[i], a.all[i-1]
 		if this.anchor != before.anchor {
@@ -180,13 +181,13 @@ func (a *anchors) twice(l list) (map[uint64]*rows, error) {
 			twice[this.anchor] = same
 		}
 		same.places.Add(at(this))
-		if more++; more == 1 {
-			example = same.places.String()
+		if more++; more == 1 || cmp.Or(cmp.Compare(this.file, example.file), cmp.Compare(this.line, example.line)) < 0 {
+			example = this
 		}
 	}
 	if tooMany(more, total) {
 		return nil, fmt.Errorf("%d of %d rows have the anchor of another one, such as %s: the files hold two exports of the same people; "+
-			"move the old one away, or write a narrower pattern", more, total, example)
+			"move the old one away, or write a narrower pattern", more, total, twice[example.anchor].places)
 	}
 	return twice, nil
 }

@@ -158,6 +158,12 @@ func attributes() []string {
 
 func (l *lab) source(name, text string) {
 	l.t.Helper()
+	l.sourceOf(ldap.Kind(), attributes(), name, text)
+}
+
+// sourceOf adds a source of any kind, which is asked for some attributes.
+func (l *lab) sourceOf(kind sources.Kind, attributes []string, name, text string) {
+	l.t.Helper()
 	body, files := l.hclBody(text, name+".hcl")
 	exprs, rest := l.split(body, "active", "rehire", "leave_date", "enter_date", "time_zone")
 	zone := time.UTC
@@ -170,7 +176,7 @@ func (l *lab) source(name, text string) {
 		zone, err = mapping.LoadZone(v.AsString())
 		l.must(err)
 	}
-	spec, diags := ldap.Kind().Decode(rest, sources.Env{Name: name, Dir: l.dir, Eval: &hcl.EvalContext{}})
+	spec, diags := kind.Decode(rest, sources.Env{Name: name, Dir: l.dir, Eval: &hcl.EvalContext{}})
 	if diags.HasErrors() {
 		l.t.Fatal(diags)
 	}
@@ -182,7 +188,7 @@ func (l *lab) source(name, text string) {
 		l.t.Fatal(diags)
 	}
 	opened, err := spec.Open(sources.Need{
-		Attributes: attributes(), Groups: strings.Contains(text, "groups {"), Log: hclog.NewNullLogger(), Follow: l.follow, Scratch: l.dir,
+		Attributes: attributes, Groups: strings.Contains(text, "groups {"), Log: hclog.NewNullLogger(), Follow: l.follow, Scratch: l.dir,
 	})
 	l.must(err)
 	l.schemas[name] = schema
