@@ -119,6 +119,12 @@ func decode(body hcl.Body, env sources.Env) (sources.Spec, hcl.Diagnostics) {
 		return nil, d.diags
 	}
 	s := spec{source: env.Name}
+	d.require(a.Files, "files")
+	d.require(a.Columns, "columns")
+	d.require(a.Anchor, "anchor")
+	if d.diags.HasErrors() {
+		return nil, d.diags
+	}
 	s.dir = env.Dir
 	s.patterns = d.patterns(a.Files)
 	d.columns(a.Columns, &s.block)
@@ -162,6 +168,13 @@ type decoder struct {
 
 func (d *decoder) fail(e hcl.Expression, summary, detail string) {
 	d.diags = d.diags.Append(&hcl.Diagnostic{Severity: hcl.DiagError, Summary: summary, Detail: detail, Subject: e.Range().Ptr()})
+}
+
+// require complains where an argument is not there: gohcl takes every expression for optional.
+func (d *decoder) require(e hcl.Expression, name string) {
+	if v, diags := e.Value(d.eval); !diags.HasErrors() && v.IsNull() {
+		d.fail(e, "Missing argument", name+" is required.")
+	}
 }
 
 // value evaluates an argument, and reports whether it is there and of that type.

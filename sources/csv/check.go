@@ -25,12 +25,12 @@ func (s *source) Check(ctx context.Context) ([]string, error) {
 	if r.twice, err = met.twice(l); err != nil {
 		return lines, s.incomplete(err)
 	}
-	troubled := map[string]int{}
+	troubled := 0
 	for _, p := range l {
 		if _, err := s.pass(ctx, p, func(h header, row row) error {
 			return r.hand(ctx, p, h, row, func(_ identity.Person, err error) bool {
 				if err != nil {
-					if troubled["all"]++; troubled["all"] <= mostShown {
+					if troubled++; troubled <= mostShown {
 						say("warning: %s", err)
 					}
 				}
@@ -40,7 +40,7 @@ func (s *source) Check(ctx context.Context) ([]string, error) {
 			return lines, s.incomplete(p.wrong(err))
 		}
 	}
-	s.checkFacts(r, troubled["all"], say)
+	s.checkFacts(r, troubled, say)
 	if err := ctx.Err(); err != nil {
 		return lines, s.incomplete(err)
 	}
@@ -48,7 +48,7 @@ func (s *source) Check(ctx context.Context) ([]string, error) {
 }
 
 func (s *source) checkPart(p *part, say func(string, ...any)) {
-	delimiter := fmt.Sprintf("%q", p.scan.delimiter)
+	delimiter := fmt.Sprintf("%q", string(rune(p.scan.delimiter)))
 	if p.scan.delimiter == '\t' {
 		delimiter = "tab"
 	}
@@ -79,15 +79,15 @@ func (s *source) checkFacts(r *reading, troubled int, say func(string, ...any)) 
 		}
 		say("%s%s (%s): %d of %d have it", note, name, s.columns[name], has, people)
 	}
-	switch c := s.complete; {
-	case !c.declared():
+	c := s.complete
+	if !c.declared() {
 		say("warning: nothing tells that a file is whole: one that is cut between two rows is noticed by its size alone (guard { " +
 			"max_shrink_percent }); have the export write a last line, a checksum or a file when it is done, and declare complete")
-	default:
-		for what, declared := range map[string]string{"its last line": c.trailer, "the file beside it": c.done, "its checksum": c.sha256} {
-			if declared != "" {
-				say("each file is whole, as %s says (%s)", what, declared)
-			}
+	}
+	marks := []struct{ what, declared string }{{"its last line", c.trailer}, {"the file beside it", c.done}, {"its checksum", c.sha256}}
+	for _, mark := range marks {
+		if mark.declared != "" {
+			say("each file is whole, as %s says (%s)", mark.what, mark.declared)
 		}
 	}
 	say("absence cannot be proven by a file: whoever is missing stays, unless absence = \"leaves\"")

@@ -172,5 +172,17 @@ func (s *source) stale(p *part) string {
 	if age <= s.maxAge {
 		return ""
 	}
-	return fmt.Sprintf("%s was written %s, %s ago, and max_age is %s", p.shown, minute(p.info.ModTime()), age.Truncate(time.Minute), s.maxAge)
+	return fmt.Sprintf("%s was written %s, %s ago, and max_age is %s", p.shown, minute(p.info.ModTime()), span(age.Truncate(time.Minute)), span(s.maxAge))
+}
+
+// span writes a duration as people do: "36h", "90m" rather than "36h0m0s".
+func span(d time.Duration) string {
+	text := d.String()
+	if strings.HasSuffix(text, "m0s") {
+		text = strings.TrimSuffix(text, "0s")
+	}
+	if strings.HasSuffix(text, "h0m") {
+		text = strings.TrimSuffix(text, "0m")
+	}
+	return text
 }

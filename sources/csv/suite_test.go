@@ -81,7 +81,9 @@ type harness struct {
 	next int
 }
 
-func (h *harness) Open(t testing.TB, need sources.Need) sources.Source { return open(t, h.dir, columns, need) }
+func (h *harness) Open(t testing.TB, need sources.Need) sources.Source {
+	return open(t, h.dir, columns, need)
+}
 
 func (h *harness) Names() (login, surname, mail string) { return "login", "sn", "mail" }
 
