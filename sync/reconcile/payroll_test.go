@@ -186,6 +186,38 @@ func TestH1TooManyAreHeld(t *testing.T) {
 	}
 }
 
+// TestH1HeldListIsNoFirstOne: a list that was not believed counts for nothing when a later one lacks somebody of it.
+func TestH1HeldListIsNoFirstOne(t *testing.T) {
+	p := newPayroll(t, 40, "")
+	whole := p.rows
+	p.rows = p.rows[:30]
+	p.save(p.text())
+	if report := p.run(reconcile.Pass{}); len(report.Held) != 1 {
+		t.Fatal(said(report))
+	}
+	p.rows = whole[:38]
+	for _, want := range []int{40, 38} {
+		p.save(p.text())
+		report := p.run(reconcile.Pass{})
+		if got := len(active(t, p.app)); got != want {
+			t.Fatalf("%d are active, want %d: %s", got, want, said(report))
+		}
+	}
+}
+
+// TestH3EatenZerosMakeNobody: who is in the list without the zeros before their number is no joiner either, also where
+// they are called otherwise by now.
+func TestH3EatenZerosMakeNobody(t *testing.T) {
+	p := newPayroll(t, 40, "")
+	p.rows[6][0], p.rows[6][1] = "7", "renamed"
+	for range 2 {
+		p.save(p.text())
+		if report := p.run(reconcile.Pass{}); len(p.app.Users(t)) != 40 || len(active(t, p.app)) != 40 {
+			t.Fatalf("%d accounts: %s", len(p.app.Users(t)), said(report))
+		}
+	}
+}
+
 // TestH3EatenZeros: opened and saved in a spreadsheet, every number has lost its zeros. Nobody leaves, nobody joins, and it
 // is said why.
 func TestH3EatenZeros(t *testing.T) {
