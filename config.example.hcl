@@ -69,14 +69,44 @@ source "ldap" "corp" {
   # Who returns under a new anchor is known by this key, and gets the old account back. Left out, only the anchor counts.
   rehire = person.employeeNumber
 
-  # Absence is "proven" by asking for that very person. "leaves" is for a kind of source that cannot be asked: whoever a complete read of
-  # it lacks has left. LDAP can be asked, and always is.
+  # Absence is "proven" by asking for that very person. "leaves" is for a kind of source that cannot be asked: whoever two complete reads of
+  # it lack, one after the other, has left. LDAP can be asked, and always is.
   absence = "proven"
 
   groups {
     base_dn = "ou=groups,dc=example,dc=org" # makes member_of() and person.groups work, nested groups included
   }
 }
+
+# Files of people are a source as well, as personnel systems export them.
+# source "csv" "hr" {
+#   files = ["hr/people-*.csv"] # each file that fits is a part of one list, and each entry has to find one
+#   columns = {                 # what expressions call a column, and what the header calls it
+#     employeeNumber = "Personnel No."
+#     uid            = "Login"
+#     mail           = "E-mail"
+#     status         = "Status"
+#     leaveDate      = "Last day"
+#   }
+#   anchor    = "employeeNumber" # what names a person for life; text, so that 00123 is not 123
+#   name      = "uid"            # what messages call a person by; left out: the anchor
+#   encoding  = "windows-1252"   # left out: a byte order mark tells, or it is UTF-8
+#   delimiter = ";"              # left out: the header tells, among , ; tab and |
+#   max_age   = "36h"            # an older file is a finding in each pass; left out: "8d"
+#   settle    = "5s"             # how long a file has to be left alone before it is read, where complete is left out
+#   status {                     # who still works here; any other value is a finding, and nothing is done for that person
+#     column = "status"
+#     active = ["active", "on leave"]
+#     left   = ["terminated", "retired"]
+#   }
+#   complete {                   # how the export says that a file is whole; one of them is enough
+#     trailer = "END;{rows}"     # its last line, with the number of rows
+#     done    = "{stem}.done"    # a file that is written after it: {file} is its path, {stem} that without .csv
+#     sha256  = "{file}.sha256"  # its checksum, as sha256sum writes it
+#   }
+#   leave_date = person.leaveDate
+#   absence    = "leaves"        # whoever two versions of the list lack has left; left out: nobody leaves for being missing
+# }
 
 # A target is an application that holds accounts.
 target "scim" "wiki" {

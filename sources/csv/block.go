@@ -99,15 +99,18 @@ func (s spec) CaseSensitive() bool { return false }
 // Exact implements sources.Spec: an anchor is never the same as another one that differs in letter case.
 func (s spec) Exact() []string { return []string{s.anchor} }
 
+// noGroups is said where an expression asks for groups: it may be meant for another source of the same target.
+const noGroups = "a file of people has no groups, and an expression asks for them: member_of() holds nobody of it, and person.groups is empty; " +
+	"ask for a column, such as person.department, or give that target other sources"
+
 // Open implements sources.Spec.
 func (s spec) Open(need sources.Need) (sources.Source, error) {
-	if need.Groups {
-		return nil, fmt.Errorf("%s: a file of people has no groups, and an expression asks for them by member_of() or person.groups: "+
-			"ask for a column, such as person.department, or give the target other sources", s.source)
-	}
 	log := need.Log
 	if log == nil {
 		log = hclog.NewNullLogger()
+	}
+	if need.Groups {
+		log.Warn(noGroups, "source", s.source)
 	}
 	return &source{block: s.block, name: s.source, need: need, log: log, now: time.Now, look: lookEach}, nil
 }

@@ -20,9 +20,6 @@ func TestDecode(t *testing.T) {
 	if got := strings.Join(s.Attributes(), " "); got != "id login" || s.CaseSensitive() || strings.Join(s.Exact(), " ") != "id" {
 		t.Errorf("%q", got)
 	}
-	if _, err := s.Open(sources.Need{Groups: true}); err == nil || !strings.Contains(err.Error(), "hr: a file of people has no groups") {
-		t.Errorf("%v", err)
-	}
 }
 
 func TestMistakes(t *testing.T) {

@@ -79,6 +79,9 @@ func (s *source) checkFacts(r *reading, troubled int, say func(string, ...any)) 
 		}
 		say("%s%s (%s): %d of %d have it", note, name, s.columns[name], has, people)
 	}
+	if s.need.Groups {
+		say("warning: %s", noGroups)
+	}
 	c := s.complete
 	if !c.declared() {
 		say("warning: nothing tells that a file is whole: one that is cut between two rows is noticed by its size alone (guard { " +

@@ -340,7 +340,7 @@ func TestCheckTells(t *testing.T) {
 		t.Fatal(err)
 	}
 	s := open(t, f.dir, "files = \"p.csv\"\nmax_age = \"30m\"\ncolumns = { id = \"No\", login = \"Login\", mail = \"Mail\" }\nanchor = \"id\"",
-		sources.Need{Attributes: []string{"mail"}})
+		sources.Need{Attributes: []string{"mail"}, Groups: true})
 	lines, err := s.Check(t.Context())
 	text := strings.Join(lines, "\n")
 	if err != nil {
@@ -349,7 +349,7 @@ func TestCheckTells(t *testing.T) {
 	words := []string{
 		`p.csv: 4 rows, utf-8, columns apart by ";", written `, "and max_age is 30m", "2 rows have the No 2 (p.csv line 3, p.csv line 4)",
 		"p.csv line 5: it has no No", "3 people, 2 of them are not read", "mail (Mail): 1 of 3 have it", "nothing tells that a file is whole",
-		"absence cannot be proven",
+		"absence cannot be proven", "a file of people has no groups",
 	}
 	if runtime.GOOS != "windows" {
 		words = append(words, "can be written by everybody")

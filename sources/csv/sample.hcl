@@ -2,7 +2,8 @@ source "csv" "hr" {
   files = ["hr/people-*.csv"] # relative to this file; every file that fits is a part of one list, and each entry has to find one
   columns = {                 # what expressions call a column, and what the header calls it
     employeeNumber = "Personnel No."
-    login          = "Login"
+    uid            = "Login"
+    cn             = "Full name"
     givenName      = "First name"
     sn             = "Last name"
     mail           = "E-mail"
@@ -10,7 +11,7 @@ source "csv" "hr" {
     leaveDate      = "Last day"
   }
   anchor    = "employeeNumber" # what names a person for life; text, so that 00123 is not 123
-  name      = "login"          # what messages call a person by
+  name      = "uid"            # what messages call a person by
   encoding  = "windows-1252"   # left out: a byte order mark tells, or it is UTF-8
   delimiter = ";"              # left out: the header tells, among , ; tab and |
   max_age   = "36h"            # a file that is older is a finding in each pass: the export may have stopped; left out: 8d

@@ -94,14 +94,14 @@ func (r Read) hold(nobody bool) identity.Hold {
 		h.Reason = fmt.Sprintf("%s lists none of the %d active accounts that are linked there: check its url and token before you approve; "+
 			"nothing is made again until then", r.Target, r.Before)
 	case nobody:
-		h.Reason = fmt.Sprintf("%s returned nobody, %d last time: check base_dn, filter and the bind DN's rights before you approve",
+		h.Reason = fmt.Sprintf("%s returned nobody, %d last time: check what it reads (base_dn and filter, or files) and its rights to see it before you approve",
 			r.Source, r.Before)
 	case r.Target != "":
 		h.Reason = fmt.Sprintf("%s lacks %d of %d linked active accounts, more than max_shrink_percent = %g in %s allows: check its url and "+
 			"token before you approve; nothing is made again until then", r.Target, r.Missing, r.Before, r.Limits.MaxShrinkPercent, where)
 	default:
 		h.Reason = fmt.Sprintf("%s lacks %d of %d people, and nothing says where they are: more than max_shrink_percent = %g in %s allows; "+
-			"check base_dn, filter and the bind DN's rights before you approve", r.Source, r.Missing, r.Before, r.Limits.MaxShrinkPercent, where)
+			"check what it reads (base_dn and filter, or files) and its rights to see it before you approve", r.Source, r.Missing, r.Before, r.Limits.MaxShrinkPercent, where)
 	}
 	if r.Words != "" {
 		h.Reason += "; " + r.Words

@@ -77,9 +77,6 @@ func personnel(n int) string { return fmt.Sprintf("%05d", n) }
 
 func login(n int) string { return fmt.Sprintf("p%03d", n) }
 
-// lineOf is where the row of a person begins: each takes two lines.
-func lineOf(n int) int { return 2 * n }
-
 func (p *payroll) text() string {
 	lines := []string{payrollHeader}
 	for _, row := range p.rows {

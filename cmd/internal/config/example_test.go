@@ -136,6 +136,32 @@ func write(t *testing.T, path, text string) {
 	}
 }
 
+// TestTheExampleOfFilesIsGood: what config.example.hcl shows as comments is accepted once it is none.
+func TestTheExampleOfFilesIsGood(t *testing.T) {
+	text, err := os.ReadFile(filepath.Join("..", "..", "..", "config.example.hcl"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, commented, _ := strings.Cut(string(text), "# source \"csv\"")
+	commented, _, _ = strings.Cut("# source \"csv\""+commented, "\n\n")
+	lines := strings.Split(commented, "\n")
+	for i, line := range lines {
+		lines[i] = strings.TrimPrefix(strings.TrimPrefix(line, "#"), " ")
+	}
+	path := filepath.Join(t.TempDir(), "config.hcl")
+	write(t, path, strings.Join(lines, "\n")+`
+target "scim" "wiki" {
+  url          = "https://wiki.example.org/scim/v2"
+  bearer_token = env("WIKI_TOKEN")
+  account      = { userName = person.uid }
+}`)
+	t.Setenv("WIKI_TOKEN", "hunter2")
+	cfg, err := config.Load(path)
+	if err != nil || len(cfg.Sources) != 1 || len(cfg.Warnings) > 0 || !cfg.Sources[0].AbsenceLeaves || !cfg.Sources[0].Mapping.Timed() {
+		t.Errorf("%+v, %+v", cfg, err)
+	}
+}
+
 // TestTheExampleOfDirectoriesIsGood: what config.example.hcl shows as comments is accepted once it is none.
 func TestTheExampleOfDirectoriesIsGood(t *testing.T) {
 	text, err := os.ReadFile(filepath.Join("..", "..", "..", "config.example.hcl"))
