@@ -36,6 +36,7 @@ const (
 type block struct {
 	dir        string   // where relative paths start
 	patterns   []string // of the files, as the config writes them
+	newest     bool     // of what a pattern finds, the newest file alone is read
 	columns    map[string]string
 	attributes []string // the keys of columns, sorted
 	anchor     string
@@ -65,6 +66,7 @@ func (c completeness) declared() bool { return c != completeness{} }
 // arguments is the shape of the block. Expressions are kept, so that mistakes are told at their place.
 type arguments struct {
 	Files     hcl.Expression `hcl:"files"`
+	Newest    hcl.Expression `hcl:"newest,optional"`
 	Columns   hcl.Expression `hcl:"columns"`
 	Anchor    hcl.Expression `hcl:"anchor"`
 	Name      hcl.Expression `hcl:"name,optional"`
@@ -130,6 +132,7 @@ func decode(body hcl.Body, env sources.Env) (sources.Spec, hcl.Diagnostics) {
 	}
 	s.dir = env.Dir
 	s.patterns = d.patterns(a.Files)
+	d.value(a.Newest, cty.Bool, &s.newest)
 	d.columns(a.Columns, &s.block)
 	s.anchor = d.attribute(a.Anchor, "anchor", "", &s.block)
 	s.name = d.attribute(a.Name, "name", s.anchor, &s.block)

@@ -109,6 +109,44 @@ func TestSeveralFilesAreOneList(t *testing.T) {
 	}
 }
 
+// TestNewestOfDatedFiles: each export has a name of its own, and the old ones stay.
+func TestNewestOfDatedFiles(t *testing.T) {
+	f := newFolder(t)
+	f.put("people-26.csv", "No,Login\n1,ann\n2,bob\n")
+	f.put("people-27.csv", "No,Login\n1,ann\n3,eve\n")
+	s := open(t, f.dir, small("files = \"people-*.csv\"\nnewest = true"), sources.Need{})
+	who, wrong, before, err := read(t, s)
+	if err != nil || len(wrong) > 0 || anchorsOf(who) != "1 3" {
+		t.Errorf("%v, %q, %v", anchorsOf(who), wrong, err)
+	}
+	f.remove("people-26.csv") // the archive is nobody's business
+	if _, _, after, err := read(t, s); err != nil || !after.From.Covers(before.Until) {
+		t.Errorf("%v after %v, %v", after.From, before.Until, err)
+	}
+	f.put("people-28.csv", "No,Login\n1,ann\n4,kim\n")
+	if who, _, _, err = read(t, s); err != nil || anchorsOf(who) != "1 4" {
+		t.Errorf("%v, %v", anchorsOf(who), err)
+	}
+	_, _, before, _ = read(t, s)
+	f.remove("people-28.csv")
+	if _, _, after, err := read(t, s); err != nil || after.From.Covers(before.Until) {
+		t.Errorf("the one before is older: %v after %v, %v", after.From, before.Until, err)
+	}
+}
+
+// TestFolderOfAnyName: what stands for something in a pattern may be part of the folder's own name.
+func TestFolderOfAnyName(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("such names are refused")
+	}
+	f := newFolder(t)
+	f.dir = filepath.Join(f.dir, `a[b]*\c`)
+	f.put("hr/p.csv", "No,Login\n1,ann\n")
+	if who, _, _, err := read(t, open(t, f.dir, small(`files = "hr/*.csv"`), sources.Need{})); err != nil || len(who) != 1 {
+		t.Errorf("%v, %v", who, err)
+	}
+}
+
 // TestOlderFileIsLessCurrent: as after a restore, also where another file of the pattern is newer.
 func TestOlderFileIsLessCurrent(t *testing.T) {
 	f := newFolder(t)

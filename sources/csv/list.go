@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"time"
@@ -53,23 +55,15 @@ func (b *block) found() (list, error) {
 	var parts list
 	seen := map[string]bool{}
 	for _, pattern := range b.patterns {
-		paths, err := filepath.Glob(b.at(pattern))
+		paths, err := b.matching(pattern)
 		if err != nil {
-			return nil, fmt.Errorf("%s: %w", pattern, err)
+			return nil, err
 		}
-		count := 0
 		for _, path := range paths {
-			if info, err := os.Stat(path); err == nil && info.IsDir() {
-				continue
-			}
-			if count++; !seen[path] {
+			if !seen[path] {
 				parts = append(parts, &part{pattern: pattern, path: path, shown: b.shown(path)})
 			}
 			seen[path] = true
-		}
-		if count == 0 {
-			return nil, fmt.Errorf("no file is called %s: the export did not write it, or the folder is not mounted; "+
-				"see that it is there, or take it out of files", pattern)
 		}
 	}
 	if len(parts) > maxFiles {
@@ -77,6 +71,45 @@ func (b *block) found() (list, error) {
 			len(parts), maxFiles)
 	}
 	return parts, nil
+}
+
+// matching are the files that one pattern finds, folders left out, and of those the newest alone where the block says so.
+func (b *block) matching(pattern string) (paths []string, err error) {
+	all, err := filepath.Glob(b.glob(pattern))
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", pattern, err)
+	}
+	var newest time.Time
+	for _, path := range all {
+		info, err := os.Stat(path)
+		switch {
+		case err == nil && info.IsDir():
+		case !b.newest || err != nil:
+			paths = append(paths, path)
+		case len(paths) == 0 || !info.ModTime().Before(newest): // of two of one time, the one whose name comes later
+			paths, newest = []string{path}, info.ModTime()
+		}
+	}
+	if len(paths) > 0 {
+		return paths, nil
+	}
+	if _, err := os.ReadDir(folderOf(b.at(pattern))); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("no file is called %s, and its folder cannot be read: %w", pattern, errors.Unwrap(err))
+	}
+	return nil, fmt.Errorf("no file is called %s: the export did not write it, or the folder is not mounted; "+
+		"see that it is there, or take it out of files", pattern)
+}
+
+// glob is a pattern that starts at the config's folder, whose own name is meant as it is.
+func (b *block) glob(pattern string) string {
+	if filepath.IsAbs(pattern) {
+		return pattern
+	}
+	dir := b.dir
+	if runtime.GOOS != "windows" { // where names hold none of these but [, and nothing can be escaped
+		dir = strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`).Replace(dir)
+	}
+	return filepath.Join(dir, pattern)
 }
 
 // open opens every part, as it is at that moment.

@@ -187,7 +187,7 @@ func (a *anchors) twice(l list) (map[uint64]*rows, error) {
 	}
 	if tooMany(more, total) {
 		return nil, fmt.Errorf("%d of %d rows have the anchor of another one, such as %s: the files hold two exports of the same people; "+
-			"move the old one away, or write a narrower pattern", more, total, twice[example.anchor].places)
+			"move the old one away, write a narrower pattern, or newest = true", more, total, twice[example.anchor].places)
 	}
 	return twice, nil
 }

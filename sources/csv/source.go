@@ -34,7 +34,9 @@ func (s *source) Close() error { return nil }
 
 // Selection implements sources.Selective.
 func (s *source) Selection() (anchor string, settings map[string]uint64) {
-	settings = map[string]uint64{"files": xxhash.Sum64String(strings.Join(s.patterns, "\x00"))}
+	settings = map[string]uint64{
+		"files": xxhash.Sum64String(strings.Join(s.patterns, "\x00")), "newest": xxhash.Sum64String(fmt.Sprint(s.newest)),
+	}
 	if s.status != nil {
 		settings["status.column"] = xxhash.Sum64String(plainName(s.columns[s.status.column]))
 		settings["status.active"] = xxhash.Sum64String(strings.Join(s.status.active, "\x00"))

@@ -62,7 +62,7 @@ func (s *source) Watch(ctx context.Context, tell func(sources.Sign)) {
 // follow has the system tell of the folders that the files are in now.
 func (s *source) follow(notify *fsnotify.Watcher) {
 	for _, pattern := range s.patterns {
-		folders, err := filepath.Glob(folderOf(s.at(pattern)))
+		folders, err := filepath.Glob(folderOf(s.glob(pattern)))
 		if err != nil {
 			continue
 		}

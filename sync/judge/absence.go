@@ -280,19 +280,22 @@ func (s Sighting) list() string {
 	return s.Version
 }
 
-// unconfirmed says why a list that lacks somebody is not enough; "" where it is, and of whatever is not Unlisted. A source
-// that does not tell its versions has to lack them in two reads that are a delta apart.
+// unconfirmed says why a list that lacks somebody is not enough; "" where it is, and of whatever is not Unlisted. Two
+// versions within seconds are one export that is still being written, and a source that does not tell its versions is
+// asked twice.
 func unconfirmed(s Sighting) string {
+	second := "a second, newer one"
+	if s.Later == Undated {
+		second = "a second read of it"
+	}
 	switch {
 	case s.Where != Unlisted:
 		return ""
-	case s.first() && s.Later == Undated:
-		return fmt.Sprintf("missing from %s; a second read, %s later or more, has to lack them as well", s.list(), apart)
-	case s.first(), s.Later == Older:
-		return fmt.Sprintf("missing from %s; a second, newer one has to lack them as well", s.list())
-	case s.Later == Undated && s.At.Sub(s.Lacked) < apart:
-		return fmt.Sprintf("missing from %s since %s; a read %s after that, or more, has to lack them as well",
-			s.list(), s.Lacked.UTC().Format(time.TimeOnly), apart)
+	case s.first():
+		return fmt.Sprintf("missing from %s; %s, %s later or more, has to lack them as well", s.list(), second, apart)
+	case s.Later == Older, s.At.Sub(s.Lacked) < apart:
+		return fmt.Sprintf("missing from %s, and since %s; %s, %s after that or more, has to lack them as well",
+			s.list(), s.Lacked.UTC().Format("2006-01-02 15:04:05 UTC"), second, apart)
 	}
 	return ""
 }

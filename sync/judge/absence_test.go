@@ -293,9 +293,14 @@ func TestR01AbsenceAlone(t *testing.T) {
 	}
 }
 
+// stamp is how messages write an instant.
+func stamp(at time.Time) string { return at.UTC().Format("2006-01-02 15:04:05 UTC") }
+
 // TestR01AbsenceIsConfirmed: one list may have lost lines (H1), so that two versions of it have to lack somebody.
 func TestR01AbsenceIsConfirmed(t *testing.T) {
 	const file = "people.csv of 2026-11-27 14:00 UTC"
+	const newer = "missing from " + file + "; a second, newer one, 30s later or more, has to lack them as well"
+	const again = "missing from " + file + "; a second read of it, 30s later or more, has to lack them as well"
 	for name, c := range map[string]struct {
 		lacked time.Time
 		later  judge.Order
@@ -303,15 +308,25 @@ func TestR01AbsenceIsConfirmed(t *testing.T) {
 		first  bool
 		why    string
 	}{
-		"H1 the first file that lacks them":     {time.Time{}, judge.Incomparable, false, true, "missing from " + file + "; a second, newer one has to lack them as well"},
-		"H1 the same file, read again":          {early, judge.Older, false, false, "missing from " + file + "; a second, newer one has to lack them as well"},
-		"H1 a newer file":                       {early, judge.Current, true, false, ""},
-		"H1 other files than those":             {early, judge.Incomparable, false, true, "missing from " + file + "; a second, newer one has to lack them as well"},
-		"undated, the first read":               {time.Time{}, judge.Undated, false, true, "missing from " + file + "; a second read, 30s later or more, has to lack them as well"},
-		"undated, again within seconds":         {noon.Add(-29 * time.Second), judge.Undated, false, false, "missing from " + file + " since 11:59:31; a read 30s after that, or more, has to lack them as well"},
+		"H1 the first file that lacks them": {time.Time{}, judge.Incomparable, false, true, newer},
+		"H1 the same file, read again": {
+			early, judge.Older, false, false,
+			"missing from " + file + ", and since " + stamp(early) + "; a second, newer one, 30s after that or more, has to lack them as well",
+		},
+		"H1 a newer file": {early, judge.Current, true, false, ""},
+		"H1 a newer file within seconds": {
+			noon.Add(-29 * time.Second), judge.Current, false, false,
+			"missing from " + file + ", and since " + stamp(noon.Add(-29*time.Second)) + "; a second, newer one, 30s after that or more, has to lack them as well",
+		},
+		"H1 other files than those": {early, judge.Incomparable, false, true, newer},
+		"undated, the first read":   {time.Time{}, judge.Undated, false, true, again},
+		"undated, again within seconds": {
+			noon.Add(-29 * time.Second), judge.Undated, false, false,
+			"missing from " + file + ", and since " + stamp(noon.Add(-29*time.Second)) + "; a second read of it, 30s after that or more, has to lack them as well",
+		},
 		"undated, a delta later":                {noon.Add(-30 * time.Second), judge.Undated, true, false, ""},
-		"the clock has gone back":               {noon.Add(time.Hour), judge.Undated, false, true, "missing from " + file + "; a second read, 30s later or more, has to lack them as well"},
-		"a newer file, and the clock went back": {noon.Add(time.Hour), judge.Current, false, true, "missing from " + file + "; a second, newer one has to lack them as well"},
+		"the clock has gone back":               {noon.Add(time.Hour), judge.Undated, false, true, again},
+		"a newer file, and the clock went back": {noon.Add(time.Hour), judge.Current, false, true, newer},
 	} {
 		a := judge.Absence(judge.Read{}, []judge.Sighting{{
 			Source: "hr", Where: judge.Unlisted, Order: judge.Current, Same: true, At: noon, Version: file, Lacked: c.lacked, Later: c.later,

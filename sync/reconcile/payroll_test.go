@@ -25,6 +25,9 @@ type payroll struct {
 	file string
 	rows [][]string // number, login, last name, note, status, last day
 	at   time.Time  // when the file was last written
+
+	later  time.Duration // of dirsweep's clock: an export is no matter of seconds
+	stands bool          // a test sets the clock itself
 }
 
 const payrollHeader = "Personnel No.;Login;Last name;Note;Status;Last day"
@@ -91,6 +94,9 @@ func (p *payroll) save(text string) {
 	p.at = p.at.Add(time.Minute)
 	p.must(os.WriteFile(p.file, []byte(text), 0o600))
 	p.must(os.Chtimes(p.file, p.at, p.at))
+	if p.later += time.Minute; p.now == nil || !p.stands {
+		p.now = func() time.Time { return time.Now().Add(p.later) }
+	}
 }
 
 // said is all that a pass says of what is wrong.
@@ -142,7 +148,7 @@ func TestH1TwoVersionsLackThem(t *testing.T) {
 		if len(active(t, p.app)) != 40 || len(findings(report, "unproven")) != 2 {
 			t.Fatalf("%d are active: %s", len(active(t, p.app)), said(report))
 		}
-		p.says(report, "missing from people.csv of "+p.at.UTC().Format("2006-01-02 15:04 UTC")+"; a second, newer one has to lack them as well")
+		p.says(report, "missing from people.csv of "+p.at.UTC().Format("2006-01-02 15:04 UTC"), "a second, newer one, 30s", "has to lack them as well")
 	}
 	p.rows = whole
 	p.save(p.text())
@@ -269,6 +275,7 @@ func TestH5LastDayInTheirZone(t *testing.T) {
 	zone, err := time.LoadLocation("Australia/Melbourne")
 	p.must(err)
 	end := time.Date(2027, 5, 15, 0, 0, 0, 0, zone)
+	p.stands = true
 	for _, c := range []struct {
 		at   time.Time
 		open int
@@ -284,6 +291,7 @@ func TestH5LastDayInTheirZone(t *testing.T) {
 // TestH6WithdrawnLeave: the newest file says when somebody leaves, and whether they do at all.
 func TestH6WithdrawnLeave(t *testing.T) {
 	p := newPayroll(t, 40, "leave_date = person.leaveDate")
+	p.stands = true
 	at := func(when string) {
 		t.Helper()
 		instant, err := time.Parse(time.DateTime, when)
@@ -425,14 +433,14 @@ func damages() []damage {
 		{"cut after the header", "", func(_ *payroll, s string) string { return upTo(s, "\r\n") }, []string{"hr returned nobody, 100 last time", "before you approve"}},
 		{"cut to nothing", "", func(*payroll, string) string { return "" }, []string{"people.csv: the file is empty", anew}},
 		{"cut after a row, by 11 %", "", func(_ *payroll, s string) string { return without(s, 180, 22) }, []string{"hr", "11", "approve"}},
-		{"cut after a row, by 9 %", "", func(_ *payroll, s string) string { return without(s, 184, 18) }, []string{"unproven hr: p100", "missing from people.csv of", "a second, newer one has to lack them"}},
+		{"cut after a row, by 9 %", "", func(_ *payroll, s string) string { return without(s, 184, 18) }, []string{"unproven hr: p100", "missing from people.csv of", "a second, newer one, 30s"}},
 		{"cut before the trailer", withTrailer, func(_ *payroll, s string) string { return upTo(s, "\nroom 100\"") + ";active;\r\n" }, []string{`people.csv: line 201: the file ends without its last line "END;{rows}"`, anew}},
 		{"cut within the trailer", withTrailer, func(_ *payroll, s string) string { return upTo(s, "END;1") }, []string{"people.csv: line 202: the last line says 1 rows, and there are 100", anew}},
 
 		// Lines lost or doubled.
 		{"a row lost, and a trailer", withTrailer, func(_ *payroll, s string) string { return without(s, 100, 2) }, []string{"people.csv: line 200: the last line says 100 rows, and there are 99", anew}},
 		{"rows lost in the middle, 11 %", "", func(_ *payroll, s string) string { return without(s, 50, 22) }, []string{"hr", "11", "approve"}},
-		{"rows lost in the middle, 9 %", "", func(_ *payroll, s string) string { return without(s, 50, 18) }, []string{"unproven hr: p025", "a second, newer one has to lack them"}},
+		{"rows lost in the middle, 9 %", "", func(_ *payroll, s string) string { return without(s, 50, 18) }, []string{"unproven hr: p025", "a second, newer one, 30s"}},
 		{"half a row lost", "", func(_ *payroll, s string) string { return without(s, 101, 1) }, []string{"people.csv: line 101: text after a closing quote", "line 100", "RFC 4180"}},
 		{"a row twice", "", func(p *payroll, s string) string { return s + strings.Join(p.rows[6], ";") + "\r\n" }, []string{"2 rows have the Personnel No. 00007 (people.csv line 14, people.csv line 202)", "have all but one taken out"}},
 		{"a number given twice", "", func(p *payroll, s string) string { return p.insteadOf(s, personnel(8)+";", personnel(7)+";") }, []string{"2 rows have the Personnel No. 00007 (people.csv line 14, people.csv line 16)", "unproven hr: p008"}},
