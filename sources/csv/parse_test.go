@@ -7,9 +7,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/dirsweep/dirsweep/sources"
 )
 
 // parsed are all rows of a text, each field in its quotes and each row behind its line.
@@ -118,6 +121,34 @@ func FuzzRows(f *testing.F) {
 		}
 		if !slices.EqualFunc(rows, want, slices.Equal) {
 			t.Errorf("%q:\n%q\n%q", text, rows, want)
+		}
+	})
+}
+
+// FuzzFile: whatever is in a file, and beside it, it is read whole or refused with a reason.
+func FuzzFile(f *testing.F) {
+	good := "No,Login\n1,ann\n2,\"b\"\"ob\"\n"
+	for _, seed := range []string{good, good + good, "\xff\xfeN\x00o\x00", "sep=;\nNo;Login\n1;2\n", good + "END;2\n", "END;1", "\xef\xbb\xbf" + good} {
+		for way := range byte(6) {
+			f.Add([]byte(seed), []byte(strings.Repeat("0", 64)), way)
+		}
+	}
+	dir := f.TempDir()
+	f.Fuzz(func(t *testing.T, text, beside []byte, way byte) {
+		ways := []string{
+			"", `encoding = "windows-1252"`, `encoding = "utf-16le"`, `encoding = "utf-16"`,
+			"complete {\ntrailer = \"END;{rows}\"\n}", "complete {\nsha256 = \"{file}.sha256\"\n}",
+		}
+		s := open(t, dir, small("files = \"p.csv\"\nsettle = \"1ns\"\n"+ways[int(way)%len(ways)]), sources.Need{})
+		c := newClock()
+		c.write(t, filepath.Join(dir, "p.csv"), string(text))
+		c.write(t, filepath.Join(dir, "p.csv.sha256"), string(beside))
+		who, wrong, facts, err := read(t, s)
+		switch {
+		case err != nil && (len(who) > 0 || len(wrong) > 0 || !errors.Is(err, sources.ErrIncomplete)):
+			t.Errorf("%d people, %d unreadable, %v", len(who), len(wrong), err)
+		case err == nil && facts.People != len(who)+len(wrong):
+			t.Errorf("%d people, %d unreadable, and the facts say %d", len(who), len(wrong), facts.People)
 		}
 	})
 }

@@ -1,5 +1,6 @@
 source "csv" "hr" {
   files = ["hr/people-*.csv"] # relative to this file; every file that fits is a part of one list, and each entry has to find one
+  newest = false              # true: of the files that an entry finds, the one that was written last is the whole list
   columns = {                 # what expressions call a column, and what the header calls it
     employeeNumber = "Personnel No."
     uid            = "Login"

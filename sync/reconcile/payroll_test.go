@@ -359,6 +359,23 @@ func TestRestoredFileIsNotBelieved(t *testing.T) {
 	p.says(report, "people.csv is older than when it was last read", "approve")
 }
 
+// TestRenamedColumnKeepsEverybody: a column that is called otherwise, in the file and in the config, makes nobody another.
+func TestRenamedColumnKeepsEverybody(t *testing.T) {
+	p := newPayroll(t, 40, "")
+	p.sourceOf(csv.Kind(), []string{"login", "sn"}, "hr", `
+		files   = ["people.csv"]
+		columns = { id = "Number", login = "Login", sn = "Last name" }
+		anchor  = "id"
+	`)
+	p.save(strings.Replace(p.text(), "Personnel No.", "Number", 1))
+	before := ids(p)
+	p.run(reconcile.Pass{})
+	p.full()
+	if after := ids(p); len(after) != 40 || after[login(7)] != before[login(7)] || len(active(t, p.app)) != 40 {
+		t.Errorf("%v", after)
+	}
+}
+
 // TestStaleFileIsToldAndRead: a file that stopped coming is a finding in each pass, and nobody leaves by it.
 func TestStaleFileIsToldAndRead(t *testing.T) {
 	p := newPayroll(t, 40, `max_age = "1h"`)
