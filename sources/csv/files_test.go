@@ -92,7 +92,7 @@ func TestSeveralFilesAreOneList(t *testing.T) {
 	if err != nil || len(wrong) > 0 || anchorsOf(who) != "001 002 003" || facts.Server != "hr/people-*.csv, staff.csv, hr/people-n*.csv" {
 		t.Fatalf("%v, %q, %v, %+v", who, wrong, err, facts)
 	}
-	if p := who["002"]; p.DN != "002,hr/people-*.csv" || p.Container() != "hr/people-*.csv" || p.Name != "bob" {
+	if p := who["002"]; p.DN != "bob,hr/people-*.csv" || p.Container() != "hr/people-*.csv" || p.Name != "bob" {
 		t.Errorf("%+v", p)
 	}
 	before := facts.Until
@@ -182,7 +182,7 @@ func TestH7OneNumberTwice(t *testing.T) {
 	f.put("b.csv", "No,Login\n4,kim\n2,bobby\n")
 	who, wrong, facts, err := read(t, open(t, f.dir, small(`files = ["a.csv", "b.csv"]`), sources.Need{}))
 	if err != nil || anchorsOf(who) != "1 3 4" || len(wrong) != 1 || facts.People != 4 || facts.Nameless.Count != 0 ||
-		wrong[0] != "2,a.csv: 2 rows have the No 2 (a.csv line 3, b.csv line 3), and none of them is taken for theirs: have all but one taken out of the export" {
+		wrong[0] != "bob,a.csv: 2 rows have the No 2 (a.csv line 3, b.csv line 3), and none of them is taken for theirs: have all but one taken out of the export" {
 		t.Errorf("%v, %q, %+v, %v", anchorsOf(who), wrong, facts, err)
 	}
 }

@@ -89,12 +89,10 @@ func (r *reading) person(p *part, h header, row row) (identity.Person, error) {
 		return identity.Person{Source: r.source.name, DN: place(p, row)}, &sources.PersonError{DN: place(p, row), Err: err}
 	}
 	who := identity.Person{
-		ID: identity.PersonID{Directory: r.source.name, Anchor: anchor}, Source: r.source.name, DN: distinguished(anchor, p.pattern),
-		Name: value(row.fields[h.at[r.block.name]]), Active: true, Attributes: identity.Attributes{},
+		ID: identity.PersonID{Directory: r.source.name, Anchor: anchor}, Source: r.source.name,
+		Name: cmp.Or(value(row.fields[h.at[r.block.name]]), anchor), Active: true, Attributes: identity.Attributes{},
 	}
-	if who.Name == "" {
-		who.Name = anchor
-	}
+	who.DN = distinguished(who.Name, p.pattern)
 	for _, name := range r.asked {
 		text := value(row.fields[h.at[name]])
 		if text == "" {
@@ -122,10 +120,10 @@ func (r *reading) person(p *part, h header, row row) (identity.Person, error) {
 	return who, nil
 }
 
-// distinguished names a person's place for good: lines change from day to day, and so do dated names of files. What the
-// pattern finds is the container.
-func distinguished(anchor, pattern string) string {
-	return strings.NewReplacer(`\`, `\\`, ",", `\,`).Replace(anchor) + "," + pattern
+// distinguished names a person's place as a DN does: lines change from day to day, and so do dated names of files. What
+// the pattern finds is the container; by the name they are found again where the config knows people by another column.
+func distinguished(name, pattern string) string {
+	return strings.NewReplacer(`\`, `\\`, ",", `\,`).Replace(name) + "," + pattern
 }
 
 func fingerprint(anchor string) uint64 { return xxhash.Sum64String(anchor) }

@@ -29,13 +29,9 @@ func (r *Read) anchored(ctx context.Context, n int) (believed bool, err error) {
 	if r.o.Person != "" {
 		return false, nil // it is a matter of everybody's
 	}
-	now, lost, unknown, err := r.successors(ctx, n)
+	now, lost, err := r.successors(ctx, n)
 	if err != nil {
 		return false, err
-	}
-	if len(now) == 0 && len(lost) == 0 && unknown == 0 { // everybody is who they were: the attribute alone is called otherwise
-		g.record.Anchor = anchor
-		return true, nil
 	}
 	hold, released, err := r.o.Keeper.Hold(ctx, identity.Hold{
 		Kind: identity.HoldRelink, Directory: name, Anomaly: what, Count: len(now),
@@ -120,15 +116,15 @@ func (r *Read) enterAgain(ctx context.Context, n int) error {
 }
 
 // successors are the people with accounts or anything open who are known by the old anchor, and who they are by the new
-// one; lost are those of whom nobody knows, and unknown how many have an account or anything open and no record.
+// one; lost are those of whom nobody knows.
 func (r *Read) successors(
 	ctx context.Context, n int,
-) (now map[identity.PersonID]identity.PersonID, lost []state.Person, unknown int, err error) {
+) (now map[identity.PersonID]identity.PersonID, lost []state.Person, err error) {
 	byKey, byDN := map[uint64][]int{}, map[uint64][]int{}
 	for i := range r.Roster.Of(n) {
 		e, err := r.Roster.Entry(i)
 		if err != nil {
-			return nil, nil, 0, err
+			return nil, nil, err
 		}
 		dn := roster.HashOf(identity.FoldDN(e.Person.DN))
 		byDN[dn] = append(byDN[dn], i)
@@ -169,7 +165,6 @@ func (r *Read) successors(
 			case err != nil:
 				return err
 			case !known:
-				unknown++
 			case !ok || heirs[e.Person.ID]:
 				lost = append(lost, p)
 			case e.Person.ID != id:
@@ -178,7 +173,7 @@ func (r *Read) successors(
 		}
 		return nil
 	})
-	return now, lost, unknown, err
+	return now, lost, err
 }
 
 // remembered is everybody, once, of whom something is kept that is more than what they looked like: an account, linked

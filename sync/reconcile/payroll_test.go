@@ -359,17 +359,28 @@ func TestRestoredFileIsNotBelieved(t *testing.T) {
 	p.says(report, "people.csv is older than when it was last read", "approve")
 }
 
-// TestRenamedColumnKeepsEverybody: a column that is called otherwise, in the file and in the config, makes nobody another.
-func TestRenamedColumnKeepsEverybody(t *testing.T) {
+// TestAnotherColumnOfAnchors: people are known by another column, whose numbers others had in the first. It waits for an
+// operator, and everybody is found again by what they are called.
+func TestAnotherColumnOfAnchors(t *testing.T) {
 	p := newPayroll(t, 40, "")
+	for n, row := range p.rows {
+		row[3] = personnel(40 - n)
+	}
 	p.sourceOf(csv.Kind(), []string{"login", "sn"}, "hr", `
 		files   = ["people.csv"]
-		columns = { id = "Number", login = "Login", sn = "Last name" }
+		columns = { id = "Note", login = "Login", sn = "Last name" }
 		anchor  = "id"
+		name    = "login"
 	`)
-	p.save(strings.Replace(p.text(), "Personnel No.", "Number", 1))
+	p.save(p.text())
 	before := ids(p)
-	p.run(reconcile.Pass{})
+	report := p.held()
+	if len(report.Held) != 1 || report.Held[0].Kind != identity.HoldRelink {
+		t.Fatal(said(report))
+	}
+	p.says(report, "40 people with accounts are known by their new anchor from then on")
+	_, err := p.engine().Approve(t.Context(), report.Held[0].Digest, "tester")
+	p.must(err)
 	p.full()
 	if after := ids(p); len(after) != 40 || after[login(7)] != before[login(7)] || len(active(t, p.app)) != 40 {
 		t.Errorf("%v", after)
