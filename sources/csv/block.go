@@ -102,8 +102,8 @@ func (s spec) CaseSensitive() bool { return false }
 func (s spec) Exact() []string { return []string{s.anchor} }
 
 // noGroups is said where an expression asks for groups: it may be meant for another source of the same target.
-const noGroups = "a file of people has no groups, and an expression asks for them: member_of() holds nobody of it, and person.groups is empty; " +
-	"ask for a column, such as person.department, or give that target other sources"
+const noGroups = "a file of people has no groups, and an expression asks for them: member_of() holds nobody of it, and " +
+	"person.groups is empty; ask for a column, such as person.department, or give that target other sources"
 
 // Open implements sources.Spec.
 func (s spec) Open(need sources.Need) (sources.Source, error) {
@@ -138,13 +138,18 @@ func decode(body hcl.Body, env sources.Env) (sources.Spec, hcl.Diagnostics) {
 	s.name = d.attribute(a.Name, "name", s.anchor, &s.block)
 	s.encoding = strings.ToLower(d.text(a.Encoding))
 	if s.encoding != "" && !slices.Contains(encodings(), s.encoding) {
-		d.fail(a.Encoding, "Unknown encoding", fmt.Sprintf("%q is none of %s.", s.encoding, strings.Join(encodings(), ", ")))
+		d.fail(
+			a.Encoding, "Unknown encoding", fmt.Sprintf("%q is none of %s.", s.encoding, strings.Join(encodings(), ", ")),
+		)
 	}
 	s.delimiter = d.delimiter(a.Delimiter)
 	s.maxAge = d.duration(a.MaxAge, defaultMaxAge)
 	s.settle = d.duration(a.Settle, defaultSettle)
 	if s.settle > time.Minute {
-		d.fail(a.Settle, "Too long to wait", "A pass waits for a file to be left alone, and leavers of other sources with it: a minute at most.")
+		d.fail(
+			a.Settle, "Too long to wait",
+			"A pass waits for a file to be left alone, and leavers of other sources with it: a minute at most.",
+		)
 	}
 	if a.Status != nil {
 		s.status = &status{
@@ -160,7 +165,10 @@ func decode(body hcl.Body, env sources.Env) (sources.Spec, hcl.Diagnostics) {
 	if a.Complete != nil {
 		s.complete = completeness{d.text(a.Complete.Trailer), d.text(a.Complete.Done), d.text(a.Complete.SHA256)}
 		if !s.complete.declared() {
-			d.fail(a.Files, "An empty complete block", "Say how the export tells that a file is whole: trailer, done or sha256; or take complete away.")
+			d.fail(
+				a.Files, "An empty complete block",
+				"Say how the export tells that a file is whole: trailer, done or sha256; or take complete away.",
+			)
 		}
 	}
 	return s, d.diags
@@ -173,7 +181,9 @@ type decoder struct {
 }
 
 func (d *decoder) fail(e hcl.Expression, summary, detail string) {
-	d.diags = d.diags.Append(&hcl.Diagnostic{Severity: hcl.DiagError, Summary: summary, Detail: detail, Subject: e.Range().Ptr()})
+	d.diags = d.diags.Append(&hcl.Diagnostic{
+		Severity: hcl.DiagError, Summary: summary, Detail: detail, Subject: e.Range().Ptr(),
+	})
 }
 
 // require complains where an argument is not there: gohcl takes every expression for optional.
@@ -252,7 +262,10 @@ func (d *decoder) columns(e hcl.Expression, b *block) {
 	for _, attribute := range b.attributes {
 		column := b.columns[attribute]
 		if !hclsyntax.ValidIdentifier(attribute) {
-			d.fail(e, "Not a name for expressions", fmt.Sprintf("%q cannot be written as person.NAME: use letters, digits, - and _.", attribute))
+			d.fail(
+				e, "Not a name for expressions",
+				fmt.Sprintf("%q cannot be written as person.NAME: use letters, digits, - and _.", attribute),
+			)
 		}
 		if plainName(column) == "" {
 			d.fail(e, "A column without a name", fmt.Sprintf("%s has to name a column of the header.", attribute))
@@ -262,7 +275,9 @@ func (d *decoder) columns(e hcl.Expression, b *block) {
 		}
 		called["attribute "+strings.ToLower(attribute)] = attribute
 		if other, twice := called[plainName(column)]; twice {
-			d.fail(e, "One column twice", fmt.Sprintf("%s and %s are both %q: one of them is enough.", other, attribute, column))
+			d.fail(
+				e, "One column twice", fmt.Sprintf("%s and %s are both %q: one of them is enough.", other, attribute, column),
+			)
 		}
 		called[plainName(column)] = attribute
 	}
@@ -275,7 +290,10 @@ func (d *decoder) attribute(e hcl.Expression, argument, preset string, b *block)
 		name = preset
 	}
 	if len(b.columns) > 0 && b.columns[name] == "" {
-		d.fail(e, "Not among columns", fmt.Sprintf("%s = %q has to be one of %s.", argument, name, strings.Join(b.attributes, ", ")))
+		d.fail(
+			e, "Not among columns",
+			fmt.Sprintf("%s = %q has to be one of %s.", argument, name, strings.Join(b.attributes, ", ")),
+		)
 	}
 	return name
 }

@@ -52,15 +52,23 @@ func (s *source) checkPart(p *part, say func(string, ...any)) {
 	if p.scan.delimiter == '\t' {
 		delimiter = "tab"
 	}
-	say("%s: %d rows, %s, columns apart by %s, written %s", p.shown, p.scan.rows, p.scan.encoding, delimiter, minute(p.info.ModTime()))
+	say(
+		"%s: %d rows, %s, columns apart by %s, written %s",
+		p.shown, p.scan.rows, p.scan.encoding, delimiter, minute(p.info.ModTime()),
+	)
 	if stale := s.stale(p); stale != "" {
 		say("warning: %s: has the export stopped?", stale)
 	}
 	if ahead := p.info.ModTime().Sub(s.now()); ahead > s.settle {
-		say("warning: %s was written %s ahead of this machine's clock: the files that follow it would be taken for older", p.shown, ahead)
+		say(
+			"warning: %s was written %s ahead of this machine's clock: the files that follow it would be taken for older",
+			p.shown, ahead,
+		)
 	}
 	if runtime.GOOS != "windows" && p.info.Mode().Perm()&0o002 != 0 {
-		say("warning: %s can be written by everybody on this machine, who can so close and open accounts: chmod o-w", p.shown)
+		say(
+			"warning: %s can be written by everybody on this machine, who can so close and open accounts: chmod o-w", p.shown,
+		)
 	}
 	if folder, err := os.Stat(folderOf(p.path)); runtime.GOOS != "windows" && err == nil &&
 		folder.Mode().Perm()&0o002 != 0 && folder.Mode()&os.ModeSticky == 0 {
@@ -84,10 +92,13 @@ func (s *source) checkFacts(r *reading, troubled int, say func(string, ...any)) 
 	}
 	c := s.complete
 	if !c.declared() {
-		say("warning: nothing tells that a file is whole: one that is cut between two rows is noticed by its size alone (guard { " +
-			"max_shrink_percent }); have the export write a last line, a checksum or a file when it is done, and declare complete")
+		say("warning: nothing tells that a file is whole: one that is cut between two rows is noticed by its size alone " +
+			"(guard { max_shrink_percent }); have the export write a last line, a checksum or a file when it is done, " +
+			"and declare complete")
 	}
-	marks := []struct{ what, declared string }{{"its last line", c.trailer}, {"the file beside it", c.done}, {"its checksum", c.sha256}}
+	marks := []struct{ what, declared string }{
+		{"its last line", c.trailer}, {"the file beside it", c.done}, {"its checksum", c.sha256},
+	}
 	for _, mark := range marks {
 		if mark.declared != "" {
 			say("each file is whole, as %s says (%s)", mark.what, mark.declared)

@@ -63,7 +63,10 @@ func (t *trailer) judge(declared string, rows, last int) error {
 			"it is cut: have it written anew; or take trailer away where the export writes none",
 		}
 	case t.counts && t.rows != rows:
-		return &lineError{t.line, fmt.Sprintf("the last line says %d rows, and there are %d", t.rows, rows), "rows are lost or doubled: have it written anew"}
+		return &lineError{
+			t.line, fmt.Sprintf("the last line says %d rows, and there are %d", t.rows, rows),
+			"rows are lost or doubled: have it written anew",
+		}
 	}
 	return nil
 }
@@ -88,7 +91,9 @@ func (b *block) done(p *part) error {
 	info, err := os.Stat(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return fmt.Errorf("%s is not there: the export writes it when the file is whole, and may be under way, or have failed", b.shown(path))
+		return fmt.Errorf(
+			"%s is not there: the export writes it when the file is whole, and may be under way, or have failed", b.shown(path),
+		)
 	case err != nil:
 		return err
 	case info.ModTime().Before(p.info.ModTime()):
@@ -123,9 +128,13 @@ func (b *block) checksum(p *part, sum string) error {
 	want := checksumFor(string(text), filepath.Base(p.path))
 	switch {
 	case want == "":
-		return fmt.Errorf(`%s has no checksum of it: it reads like "<64 hexadecimal digits>  %s"`, b.shown(path), filepath.Base(p.path))
+		return fmt.Errorf(
+			`%s has no checksum of it: it reads like "<64 hexadecimal digits>  %s"`, b.shown(path), filepath.Base(p.path),
+		)
 	case !strings.EqualFold(want, sum):
-		return fmt.Errorf("its checksum is not that in %s: the file is cut, changed or another one; have both written anew", b.shown(path))
+		return fmt.Errorf(
+			"its checksum is not that in %s: the file is cut, changed or another one; have both written anew", b.shown(path),
+		)
 	}
 	return nil
 }

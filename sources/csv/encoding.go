@@ -3,6 +3,7 @@ package csv
 import (
 	"bufio"
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -56,7 +57,7 @@ type decoding struct {
 // tells, or as UTF-8.
 func decoded(in *bufio.Reader, declared string) (decoding, error) {
 	start, err := in.Peek(4)
-	if err != nil && len(start) == 0 && err != io.EOF {
+	if err != nil && len(start) == 0 && !errors.Is(err, io.EOF) {
 		return decoding{}, err
 	}
 	found, size := "", 0
@@ -68,7 +69,8 @@ func decoded(in *bufio.Reader, declared string) (decoding, error) {
 	if string(start) == "\xff\xfe\x00\x00" {
 		return decoding{}, &lineError{1, "the file is UTF-32", "have the export write UTF-8"}
 	}
-	switch agrees := declared == "" || declared == found || declared == utf16Name && (found == utf16LEName || found == utf16BEName); {
+	wide := found == utf16LEName || found == utf16BEName
+	switch agrees := declared == "" || declared == found || declared == utf16Name && wide; {
 	case found != "" && !agrees:
 		return decoding{}, &lineError{
 			1, fmt.Sprintf("the file begins with the byte order mark of %s, and encoding says %q", found, declared),
@@ -76,7 +78,8 @@ func decoded(in *bufio.Reader, declared string) (decoding, error) {
 		}
 	case declared == utf16Name && found == "":
 		return decoding{}, &lineError{
-			1, `encoding says "utf-16", and the file has no byte order mark`, `declare "utf-16le" or "utf-16be"; or the file is damaged`,
+			1, `encoding says "utf-16", and the file has no byte order mark`,
+			`declare "utf-16le" or "utf-16be"; or the file is damaged`,
 		}
 	case found != "":
 		declared = found

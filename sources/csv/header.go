@@ -43,7 +43,7 @@ func (b *block) readHeader(p *parser) (header, error) {
 		} else if err != nil {
 			return header{}, err
 		}
-		if line := bytes.TrimSpace(p.text); len(line) == len("sep=;") && bytes.HasPrefix(bytes.ToLower(line), []byte("sep=")) {
+		if line := bytes.ToLower(bytes.TrimSpace(p.text)); len(line) == len("sep=;") && bytes.HasPrefix(line, []byte("sep=")) {
 			if b.delimiter == 0 {
 				p.delimiter = line[len(line)-1] // what a spreadsheet leaves for the next one
 			}
@@ -104,7 +104,8 @@ func find(column, attribute string, names []string, line int) (int, error) {
 		}
 		if at >= 0 {
 			return 0, &lineError{
-				line, fmt.Sprintf("two columns are called %q (columns %d and %d), and %s can be of one alone", column, at+1, i+1, attribute),
+				line,
+				fmt.Sprintf("two columns are called %q (columns %d and %d), and %s can be of one alone", column, at+1, i+1, attribute),
 				"have one of them renamed or left out",
 			}
 		}

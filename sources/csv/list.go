@@ -67,8 +67,8 @@ func (b *block) found() (list, error) {
 		}
 	}
 	if len(parts) > maxFiles {
-		return nil, fmt.Errorf("%d files are found, and %d at most are read as one list: write a narrower pattern, and move old exports away",
-			len(parts), maxFiles)
+		return nil, fmt.Errorf("%d files are found, and %d at most are read as one list: write a narrower pattern, move old "+
+			"exports away, or write newest = true", len(parts), maxFiles)
 	}
 	return parts, nil
 }
@@ -154,8 +154,8 @@ func (l list) close() {
 type changedError struct{ shown string }
 
 func (e *changedError) Error() string {
-	return e.shown + ": it is being written, and was not left alone long enough to be read: it is tried again with the next pass; " +
-		"have the export write under another name and rename the file when it is whole, or declare complete"
+	return e.shown + ": it is being written, and was not left alone long enough to be read: it is tried again with the next " +
+		"pass; have the export write under another name and rename the file when it is whole, or declare complete"
 }
 
 // unchanged reports whether a file that is open is as it was opened.
@@ -173,7 +173,8 @@ func (p *part) unchanged() error {
 // same reports whether two lists are the same files in the same state.
 func (l list) same(other list) bool {
 	return slices.EqualFunc(l, other, func(a, b *part) bool {
-		return a.path == b.path && a.info.Size() == b.info.Size() && a.info.ModTime().Equal(b.info.ModTime()) && os.SameFile(a.info, b.info)
+		return a.path == b.path && a.info.Size() == b.info.Size() && a.info.ModTime().Equal(b.info.ModTime()) &&
+			os.SameFile(a.info, b.info)
 	})
 }
 

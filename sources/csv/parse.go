@@ -196,10 +196,14 @@ func (p *parser) readable() error {
 	const cure = `declare what the export writes, such as encoding = "windows-1252", "iso-8859-15" or "utf-16le"`
 	switch {
 	case bytes.IndexByte(p.text, 0) >= 0:
-		return &lineError{p.line, "a NUL byte", `the file is UTF-16 without a byte order mark (declare encoding = "utf-16le"), ` +
-			"or a part of it was never written: have it written anew"}
+		return &lineError{
+			p.line, "a NUL byte",
+			`the file is UTF-16 without a byte order mark (declare encoding = "utf-16le"), or a part of it was never written: ` +
+				"have it written anew",
+		}
 	case !utf8.Valid(p.text):
-		return &lineError{p.line, fmt.Sprintf("bytes that are no UTF-8 text, in %.40q", strings.ToValidUTF8(string(p.text), "?")), cure}
+		shown := strings.ToValidUTF8(string(p.text), "?")
+		return &lineError{p.line, fmt.Sprintf("bytes that are no UTF-8 text, in %.40q", shown), cure}
 	case !p.native && bytes.ContainsRune(p.text, utf8.RuneError):
 		return &lineError{p.line, "bytes that are no text in this encoding", cure + "; or the file is cut"}
 	case bytes.IndexByte(p.text, '\r') >= 0:

@@ -73,11 +73,17 @@ func (s *source) anchorOf(h header, row row) (anchor string, err error) {
 	anchor = value(row.fields[h.at[s.anchor]])
 	switch {
 	case anchor == "":
-		return "", fmt.Errorf("it has no %s: whose it is cannot be told, and an empty one is the same as no other", column)
+		return "", fmt.Errorf(
+			"it has no %s: whose it is cannot be told, and an empty one is the same as no other", column,
+		)
 	case strings.ContainsFunc(anchor, unicode.IsControl):
-		return "", fmt.Errorf("its %s has a line break or another control character in it: a quote may be missing around there", column)
-	case scientific.MatchString(anchor):
-		return "", fmt.Errorf("its %s is %s, as a spreadsheet writes a long number: have the column exported as text", column, anchor)
+		return "", fmt.Errorf(
+			"its %s has a line break or another control character in it: a quote may be missing around there", column,
+		)
+	case strings.ContainsAny(anchor, "eE") && scientific.MatchString(anchor): // few have any
+		return "", fmt.Errorf(
+			"its %s is %s, as a spreadsheet writes a long number: have the column exported as text", column, anchor,
+		)
 	}
 	return anchor, nil
 }
@@ -123,7 +129,7 @@ func (r *reading) person(p *part, h header, row row) (identity.Person, error) {
 // distinguished names a person's place as a DN does: lines change from day to day, and so do dated names of files. What
 // the pattern finds is the container; by the name they are found again where the config knows people by another column.
 func distinguished(name, pattern string) string {
-	return strings.NewReplacer(`\`, `\\`, ",", `\,`).Replace(name) + "," + pattern
+	return strings.ReplaceAll(strings.ReplaceAll(name, `\`, `\\`), ",", `\,`) + "," + pattern
 }
 
 func fingerprint(anchor string) uint64 { return xxhash.Sum64String(anchor) }
@@ -159,7 +165,9 @@ func (a *anchors) take(s *source, p *part, file int, h header, r row) {
 func (a *anchors) twice(l list) (map[uint64]*rows, error) {
 	total := len(a.all) + a.nameless.Count
 	if tooMany(a.nameless.Count, total) {
-		return nil, fmt.Errorf("%d of %d rows have no anchor that can be used; the first is %s", a.nameless.Count, total, a.nameless.First[0])
+		return nil, fmt.Errorf(
+			"%d of %d rows have no anchor that can be used; the first is %s", a.nameless.Count, total, a.nameless.First[0],
+		)
 	}
 	slices.SortFunc(a.all, func(a, b met) int {
 		return cmp.Or(cmp.Compare(a.anchor, b.anchor), cmp.Compare(a.file, b.file), cmp.Compare(a.line, b.line))
@@ -184,8 +192,8 @@ func (a *anchors) twice(l list) (map[uint64]*rows, error) {
 		}
 	}
 	if tooMany(more, total) {
-		return nil, fmt.Errorf("%d of %d rows have the anchor of another one, such as %s: the files hold two exports of the same people; "+
-			"move the old one away, write a narrower pattern, or newest = true", more, total, twice[example.anchor].places)
+		return nil, fmt.Errorf("%d of %d rows have the anchor of another one, such as %s: there are two exports of the same "+
+			"people; move the old one away, write a narrower pattern, or newest = true", more, total, twice[example.anchor].places)
 	}
 	return twice, nil
 }

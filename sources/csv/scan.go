@@ -71,7 +71,8 @@ func (b *block) pass(ctx context.Context, p *part, each func(h header, r row) er
 	}
 	if d.multibyte.utf8() {
 		return scan{}, &lineError{
-			0, fmt.Sprintf("encoding says %q, and the file is UTF-8", d.name), `letters with accents would come out wrong: write encoding = "utf-8"`,
+			0, fmt.Sprintf("encoding says %q, and the file is UTF-8", d.name),
+			`letters with accents would come out wrong: write encoding = "utf-8"`,
 		}
 	}
 	out.sum = hex.EncodeToString(sum.Sum(nil))
@@ -83,7 +84,8 @@ func (s *scan) fits(r row, end *trailer) error {
 	switch {
 	case end.line > 0:
 		return &lineError{
-			r.line, fmt.Sprintf("a row after the last line, which is line %d", end.line), "two exports are in one file: have it written anew",
+			r.line, fmt.Sprintf("a row after the last line, which is line %d", end.line),
+			"two exports are in one file: have it written anew",
 		}
 	case len(r.fields) < s.width:
 		return &lineError{

@@ -107,7 +107,8 @@ func (s *source) read(ctx context.Context, yield func(identity.Person, error) bo
 func (s *source) facts(l list) *sources.ReadFacts {
 	now := currency(l)
 	f := &sources.ReadFacts{
-		Server: strings.Join(s.patterns, ", "), From: now, Until: now, Version: s.version(l), Attributes: map[string]int{}, Stale: map[string]string{},
+		Server: strings.Join(s.patterns, ", "), From: now, Until: now, Version: s.version(l),
+		Attributes: map[string]int{}, Stale: map[string]string{},
 	}
 	for _, name := range s.counted() {
 		f.Attributes[name] = 0
@@ -174,7 +175,10 @@ func (s *source) stale(p *part) string {
 	if age <= s.maxAge {
 		return ""
 	}
-	return fmt.Sprintf("%s was written %s, %s ago, and max_age is %s", p.shown, minute(p.info.ModTime()), span(age.Truncate(time.Minute)), span(s.maxAge))
+	return fmt.Sprintf(
+		"%s was written %s, %s ago, and max_age is %s",
+		p.shown, minute(p.info.ModTime()), span(age.Truncate(time.Minute)), span(s.maxAge),
+	)
 }
 
 // span writes a duration as people do: "36h", "90m" rather than "36h0m0s".

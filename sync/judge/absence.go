@@ -124,8 +124,8 @@ type Sighting struct {
 	Version string
 	Lacked  time.Time
 	Later   Order
-	// Alike, of a source that cannot be asked, is an anchor that the list has, that nobody else's account is linked to, and that differs from
-	// theirs in leading zeros alone; "" for none.
+	// Alike, of a source that cannot be asked, is an anchor that the list has, that nobody else's account is linked to, and
+	// that differs from theirs in leading zeros alone; "" for none.
 	Alike string
 }
 
@@ -241,8 +241,8 @@ func left(s Sighting, cause identity.Cause, strength identity.Strength) Absent {
 func doubt(read Read, s Sighting) string {
 	switch {
 	case s.Alike != "":
-		return fmt.Sprintf("%s has %s, which differs only in leading zeros: a spreadsheet may have eaten them; have that column exported as text",
-			s.list(), s.Alike)
+		return fmt.Sprintf("%s has %s, which differs only in leading zeros: a spreadsheet may have eaten them; "+
+			"have that column exported as text", s.list(), s.Alike)
 	case s.Where == NoAnswer:
 		return strings.TrimSuffix("it gave no answer: "+s.Trouble, ": ")
 	case s.Order == Older || s.Order == Incomparable:

@@ -17,11 +17,12 @@ func (r *Read) unlisted(n int, p state.Person) judge.Sighting {
 	out := judge.Sighting{
 		Source: s.Name, Where: judge.Unlisted, Order: judge.Current, Same: true, At: r.o.Now,
 		Version: g.facts.Version, Lacked: p.Lacked, Later: renewed(g.facts.Until, p.LackedIn),
-		Proof: fmt.Sprintf("a complete read of source %s, with %d people, lacks them, as one before it did; it cannot be asked for one "+
-			"person, and absence = \"leaves\" takes that for leaving", s.Name, r.Roster.Count(n)),
+		Proof: fmt.Sprintf("a complete read of source %s, with %d people, lacks them, as one before it did; it cannot be "+
+			"asked for one person, and absence = \"leaves\" takes that for leaving", s.Name, r.Roster.Count(n)),
 	}
 	if !s.AbsenceLeaves {
-		out.Where, out.Proof, out.Trouble = judge.NoAnswer, "", `the source cannot look one person up; absence = "leaves" takes absence for leaving`
+		out.Where, out.Proof = judge.NoAnswer, ""
+		out.Trouble = `the source cannot look one person up; absence = "leaves" takes absence for leaving`
 	}
 	if i, here := r.withoutZeros(p.ID); here {
 		if e, err := r.Roster.Entry(i); err == nil {

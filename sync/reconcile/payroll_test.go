@@ -452,51 +452,174 @@ func damages() []damage {
 	anew := "have it written anew"
 	return []damage{
 		// Cut.
-		{"cut in a quote", "", func(_ *payroll, s string) string { return upTo(s, `room 50`) }, []string{"people.csv: line 100: a quote is opened, and the file ends without closing it", anew}},
-		{"cut within a row", "", func(_ *payroll, s string) string { return upTo(s, personnel(50)+";"+login(50)) }, []string{"people.csv: line 100: 2 fields, and the header has 6", "anew"}},
-		{"cut in the last field", "", func(_ *payroll, s string) string { return strings.TrimSuffix(s, "\r\n") }, []string{"people.csv: line 201: the last line has no line break", anew}},
-		{"cut between CR and LF", "", func(_ *payroll, s string) string { return strings.TrimSuffix(s, "\n") }, []string{"people.csv: line 201: the last line has no line break", anew}},
-		{"cut within a letter", "", func(_ *payroll, s string) string { return upTo(s, personnel(50)+";"+login(50)+";M\xc3") }, []string{"people.csv: line 100: bytes that are no UTF-8", `encoding = "windows-1252"`}},
-		{"cut in the header", "", func(_ *payroll, s string) string { return upTo(s, "Note;Sta") }, []string{`people.csv: line 1: no column is called "Last day"`, "did you mean"}},
-		{"cut after the header", "", func(_ *payroll, s string) string { return upTo(s, "\r\n") }, []string{"hr returned nobody, 100 last time", "before you approve"}},
-		{"cut to nothing", "", func(*payroll, string) string { return "" }, []string{"people.csv: the file is empty", anew}},
-		{"cut after a row, by 11 %", "", func(_ *payroll, s string) string { return without(s, 180, 22) }, []string{"hr", "11", "approve"}},
-		{"cut after a row, by 9 %", "", func(_ *payroll, s string) string { return without(s, 184, 18) }, []string{"unproven hr: p100", "missing from people.csv of", "a second, newer one, 30s"}},
-		{"cut before the trailer", withTrailer, func(_ *payroll, s string) string { return upTo(s, "\nroom 100\"") + ";active;\r\n" }, []string{`people.csv: line 201: the file ends without its last line "END;{rows}"`, anew}},
-		{"cut within the trailer", withTrailer, func(_ *payroll, s string) string { return upTo(s, "END;1") }, []string{"people.csv: line 202: the last line says 1 rows, and there are 100", anew}},
+		{
+			"cut in a quote", "",
+			func(_ *payroll, s string) string { return upTo(s, `room 50`) },
+			[]string{"people.csv: line 100: a quote is opened, and the file ends without closing it", anew},
+		},
+		{
+			"cut within a row", "",
+			func(_ *payroll, s string) string { return upTo(s, personnel(50)+";"+login(50)) },
+			[]string{"people.csv: line 100: 2 fields, and the header has 6", "anew"},
+		},
+		{
+			"cut in the last field", "",
+			func(_ *payroll, s string) string { return strings.TrimSuffix(s, "\r\n") },
+			[]string{"people.csv: line 201: the last line has no line break", anew},
+		},
+		{
+			"cut between CR and LF", "",
+			func(_ *payroll, s string) string { return strings.TrimSuffix(s, "\n") },
+			[]string{"people.csv: line 201: the last line has no line break", anew},
+		},
+		{
+			"cut within a letter", "",
+			func(_ *payroll, s string) string { return upTo(s, personnel(50)+";"+login(50)+";M\xc3") },
+			[]string{"people.csv: line 100: bytes that are no UTF-8", `encoding = "windows-1252"`},
+		},
+		{
+			"cut in the header", "",
+			func(_ *payroll, s string) string { return upTo(s, "Note;Sta") },
+			[]string{`people.csv: line 1: no column is called "Last day"`, "did you mean"},
+		},
+		{
+			"cut after the header", "",
+			func(_ *payroll, s string) string { return upTo(s, "\r\n") },
+			[]string{"hr returned nobody, 100 last time", "before you approve"},
+		},
+		{
+			"cut to nothing", "",
+			func(*payroll, string) string { return "" },
+			[]string{"people.csv: the file is empty", anew},
+		},
+		{
+			"cut after a row, by 11 %", "",
+			func(_ *payroll, s string) string { return without(s, 180, 22) },
+			[]string{"hr", "11", "approve"},
+		},
+		{
+			"cut after a row, by 9 %", "",
+			func(_ *payroll, s string) string { return without(s, 184, 18) },
+			[]string{"unproven hr: p100", "missing from people.csv of", "a second, newer one, 30s"},
+		},
+		{
+			"cut before the trailer", withTrailer,
+			func(_ *payroll, s string) string { return upTo(s, "\nroom 100\"") + ";active;\r\n" },
+			[]string{`people.csv: line 201: the file ends without its last line "END;{rows}"`, anew},
+		},
+		{
+			"cut within the trailer", withTrailer,
+			func(_ *payroll, s string) string { return upTo(s, "END;1") },
+			[]string{"people.csv: line 202: the last line says 1 rows, and there are 100", anew},
+		},
 
 		// Lines lost or doubled.
-		{"a row lost, and a trailer", withTrailer, func(_ *payroll, s string) string { return without(s, 100, 2) }, []string{"people.csv: line 200: the last line says 100 rows, and there are 99", anew}},
-		{"rows lost in the middle, 11 %", "", func(_ *payroll, s string) string { return without(s, 50, 22) }, []string{"hr", "11", "approve"}},
-		{"rows lost in the middle, 9 %", "", func(_ *payroll, s string) string { return without(s, 50, 18) }, []string{"unproven hr: p025", "a second, newer one, 30s"}},
-		{"half a row lost", "", func(_ *payroll, s string) string { return without(s, 101, 1) }, []string{"people.csv: line 101: text after a closing quote", "line 100", "RFC 4180"}},
-		{"a row twice", "", func(p *payroll, s string) string { return s + strings.Join(p.rows[6], ";") + "\r\n" }, []string{"2 rows have the Personnel No. 00007 (people.csv line 14, people.csv line 202)", "have all but one taken out"}},
-		{"a number given twice", "", func(p *payroll, s string) string { return p.insteadOf(s, personnel(8)+";", personnel(7)+";") }, []string{"2 rows have the Personnel No. 00007 (people.csv line 14, people.csv line 16)", "unproven hr: p008"}},
-		{"two exports in one file", "", func(_ *payroll, s string) string { return s + s }, []string{"of 201 rows have the anchor of another one", "people.csv line 2, people.csv line 203", "move the old one away"}},
-		{"two exports with trailers", withTrailer, func(_ *payroll, s string) string { return s + s }, []string{"people.csv: line 203: a row after the last line, which is line 202", anew}},
+		{
+			"a row lost, and a trailer", withTrailer,
+			func(_ *payroll, s string) string { return without(s, 100, 2) },
+			[]string{"people.csv: line 200: the last line says 100 rows, and there are 99", anew},
+		},
+		{
+			"rows lost in the middle, 11 %", "",
+			func(_ *payroll, s string) string { return without(s, 50, 22) },
+			[]string{"hr", "11", "approve"},
+		},
+		{
+			"rows lost in the middle, 9 %", "",
+			func(_ *payroll, s string) string { return without(s, 50, 18) },
+			[]string{"unproven hr: p025", "a second, newer one, 30s"},
+		},
+		{
+			"half a row lost", "",
+			func(_ *payroll, s string) string { return without(s, 101, 1) },
+			[]string{"people.csv: line 101: text after a closing quote", "line 100", "RFC 4180"},
+		},
+		{
+			"a row twice", "",
+			func(p *payroll, s string) string { return s + strings.Join(p.rows[6], ";") + "\r\n" },
+			[]string{
+				"2 rows have the Personnel No. 00007 (people.csv line 14, people.csv line 202)",
+				"have all but one taken out",
+			},
+		},
+		{
+			"a number given twice", "",
+			func(p *payroll, s string) string { return p.insteadOf(s, personnel(8)+";", personnel(7)+";") },
+			[]string{"2 rows have the Personnel No. 00007 (people.csv line 14, people.csv line 16)", "unproven hr: p008"},
+		},
+		{
+			"two exports in one file", "",
+			func(_ *payroll, s string) string { return s + s },
+			[]string{
+				"of 201 rows have the anchor of another one",
+				"people.csv line 2, people.csv line 203",
+				"move the old one away",
+			},
+		},
+		{
+			"two exports with trailers", withTrailer,
+			func(_ *payroll, s string) string { return s + s },
+			[]string{"people.csv: line 203: a row after the last line, which is line 202", anew},
+		},
 
 		// Written in another way.
-		{"another encoding", "", func(_ *payroll, s string) string { return inWindows1252(s) }, []string{"people.csv: line 2: bytes that are no UTF-8", `encoding = "windows-1252"`}},
-		{"UTF-16 without a mark", "", func(_ *payroll, s string) string { return inUTF16(s) }, []string{"people.csv: line 1: a NUL byte", `encoding = "utf-16le"`}},
+		{
+			"another encoding", "",
+			func(_ *payroll, s string) string { return inWindows1252(s) },
+			[]string{"people.csv: line 2: bytes that are no UTF-8", `encoding = "windows-1252"`},
+		},
+		{
+			"UTF-16 without a mark", "",
+			func(_ *payroll, s string) string { return inUTF16(s) },
+			[]string{"people.csv: line 1: a NUL byte", `encoding = "utf-16le"`},
+		},
 		{"UTF-16 with a mark", "", func(_ *payroll, s string) string { return "\xff\xfe" + inUTF16(s) }, nil},
 		{"UTF-16, cut within a letter", "", func(_ *payroll, s string) string {
 			text := "\xff\xfe" + inUTF16(s)
 			return text[:len(text)-1]
 		}, []string{"people.csv: line 201: bytes that are no text in this encoding", "cut"}},
 		{"UTF-8 with a mark", "", func(_ *payroll, s string) string { return "\xef\xbb\xbf" + s }, nil},
-		{"UTF-32", "", func(_ *payroll, s string) string { return "\xff\xfe\x00\x00" + s }, []string{"people.csv: line 1: the file is UTF-32", "write UTF-8"}},
-		{"UTF-8, and declared otherwise", `encoding = "windows-1252"`, func(_ *payroll, s string) string { return s }, []string{`people.csv: encoding says "windows-1252", and the file is UTF-8`, `write encoding = "utf-8"`}},
-		{"a mark, and declared otherwise", `encoding = "windows-1252"`, func(_ *payroll, s string) string { return "\xef\xbb\xbf" + s }, []string{"people.csv: line 1: the file begins with the byte order mark of utf-8", "take encoding away"}},
+		{
+			"UTF-32", "",
+			func(_ *payroll, s string) string { return "\xff\xfe\x00\x00" + s },
+			[]string{"people.csv: line 1: the file is UTF-32", "write UTF-8"},
+		},
+		{
+			"UTF-8, and declared otherwise", `encoding = "windows-1252"`,
+			func(_ *payroll, s string) string { return s },
+			[]string{`people.csv: encoding says "windows-1252", and the file is UTF-8`, `write encoding = "utf-8"`},
+		},
+		{
+			"a mark, and declared otherwise", `encoding = "windows-1252"`,
+			func(_ *payroll, s string) string { return "\xef\xbb\xbf" + s },
+			[]string{"people.csv: line 1: the file begins with the byte order mark of utf-8", "take encoding away"},
+		},
 		{"another delimiter", "", func(_ *payroll, s string) string { return strings.ReplaceAll(s, ";", "\t") }, nil},
 		{"another delimiter from the middle on", "", func(p *payroll, s string) string {
 			before, after, _ := strings.Cut(s, personnel(50))
 			return before + strings.ReplaceAll(personnel(50)+after, ";", ",")
 		}, []string{"people.csv: line 100: a quote within the field", "RFC 4180"}},
 		{"lines that end in LF", "", func(_ *payroll, s string) string { return strings.ReplaceAll(s, "\r\n", "\n") }, nil},
-		{"lines that end in LF or CRLF", "", func(_ *payroll, s string) string { return s[:4000] + strings.ReplaceAll(s[4000:], "\r\n", "\n") }, nil},
-		{"lines that end in CR", "", func(_ *payroll, s string) string { return strings.ReplaceAll(s, "\r\n", "\r") }, []string{"people.csv: line 1: a carriage return without a line feed", "LF or CRLF"}},
-		{"lines that end in CRCRLF", "", func(_ *payroll, s string) string { return strings.ReplaceAll(s, "\r\n", "\r\r\n") }, []string{"people.csv: line 1: a carriage return without a line feed", "LF or CRLF"}},
-		{"line breaks lost", "", func(_ *payroll, s string) string { return strings.ReplaceAll(s, "\r\n", "") }, []string{`people.csv: line 1: no column is called "Last day"`, "the header has"}},
+		{
+			"lines that end in LF or CRLF", "",
+			func(_ *payroll, s string) string { return s[:4000] + strings.ReplaceAll(s[4000:], "\r\n", "\n") },
+			nil,
+		},
+		{
+			"lines that end in CR", "",
+			func(_ *payroll, s string) string { return strings.ReplaceAll(s, "\r\n", "\r") },
+			[]string{"people.csv: line 1: a carriage return without a line feed", "LF or CRLF"},
+		},
+		{
+			"lines that end in CRCRLF", "",
+			func(_ *payroll, s string) string { return strings.ReplaceAll(s, "\r\n", "\r\r\n") },
+			[]string{"people.csv: line 1: a carriage return without a line feed", "LF or CRLF"},
+		},
+		{
+			"line breaks lost", "",
+			func(_ *payroll, s string) string { return strings.ReplaceAll(s, "\r\n", "") },
+			[]string{`people.csv: line 1: no column is called "Last day"`, "the header has"},
+		},
 		{"blank lines, and rows of delimiters", "", func(_ *payroll, s string) string { return s + "\r\n;;;;;\r\n" }, nil},
 
 		// Columns.
@@ -510,11 +633,34 @@ func damages() []damage {
 		{"a header in other letters", "", func(p *payroll, s string) string {
 			return p.insteadOf(s, "Personnel No.;Login;Last name", "PERSONNEL NO. ; login;Last\u00a0Name")
 		}, nil},
-		{"a column renamed", "", func(p *payroll, s string) string { return p.insteadOf(s, "Personnel No.", "Personnel Number") }, []string{`people.csv: line 1: no column is called "Personnel No.", which is to be id`, `did you mean "Personnel Number"?`}},
-		{"a column left out", "", func(p *payroll, s string) string { return p.insteadOf(s, "Status", "") }, []string{`people.csv: line 1: no column is called "Status"`, "the header has"}},
-		{"a column twice", "", func(p *payroll, s string) string { return p.insteadOf(s, "Note", "Login") }, []string{`people.csv: line 1: two columns are called "Login" (columns 2 and 4)`, "renamed or left out"}},
-		{"no header", "", func(_ *payroll, s string) string { return strings.TrimPrefix(s, payrollHeader+"\r\n") }, []string{"people.csv: line 1: no column is called", "the header has"}},
-		{"another list", "", func(*payroll, string) string { return "Item;Price\r\nTea;1\r\n" }, []string{"people.csv: line 1: no column is called", `the header has "Item", "Price"`}},
+		{
+			"a column renamed", "",
+			func(p *payroll, s string) string { return p.insteadOf(s, "Personnel No.", "Personnel Number") },
+			[]string{
+				`people.csv: line 1: no column is called "Personnel No.", which is to be id`,
+				`did you mean "Personnel Number"?`,
+			},
+		},
+		{
+			"a column left out", "",
+			func(p *payroll, s string) string { return p.insteadOf(s, "Status", "") },
+			[]string{`people.csv: line 1: no column is called "Status"`, "the header has"},
+		},
+		{
+			"a column twice", "",
+			func(p *payroll, s string) string { return p.insteadOf(s, "Note", "Login") },
+			[]string{`people.csv: line 1: two columns are called "Login" (columns 2 and 4)`, "renamed or left out"},
+		},
+		{
+			"no header", "",
+			func(_ *payroll, s string) string { return strings.TrimPrefix(s, payrollHeader+"\r\n") },
+			[]string{"people.csv: line 1: no column is called", "the header has"},
+		},
+		{
+			"another list", "",
+			func(*payroll, string) string { return "Item;Price\r\nTea;1\r\n" },
+			[]string{"people.csv: line 1: no column is called", `the header has "Item", "Price"`},
+		},
 
 		// Fields.
 		{"no numbers", "", func(p *payroll, s string) string {
@@ -534,17 +680,65 @@ func damages() []damage {
 				s = p.insteadOf(s, personnel(n+1)+";", strings.TrimLeft(personnel(n+1), "0")+";")
 			}
 			return s
-		}, []string{"unproven hr: p007", "people.csv of", "has 7, which differs only in leading zeros", "exported as text"}},
-		{"numbers as a spreadsheet has them", "", func(p *payroll, s string) string { return p.insteadOf(s, personnel(7)+";", "1.23457E+11;") }, []string{"people.csv line 14: its Personnel No. is 1.23457E+11", "exported as text"}},
-		{"a quote within a field", "", func(p *payroll, s string) string { return p.insteadOf(s, login(7), `p"007`) }, []string{"people.csv: line 14: a quote within the field", "RFC 4180"}},
-		{"text after a quote", "", func(p *payroll, s string) string { return p.insteadOf(s, login(7), `"p0"07`) }, []string{"people.csv: line 14: text after a closing quote", "RFC 4180"}},
-		{"a quote that swallows rows", "", func(p *payroll, s string) string { return p.insteadOf(s, login(7), `"`+login(7)) }, []string{"people.csv: line 14: text after a closing quote", "RFC 4180"}},
-		{"a field more", "", func(p *payroll, s string) string { return p.insteadOf(s, login(7), login(7)+";x") }, []string{"people.csv: line 14: 7 fields, and the header has 6", "in quotes"}},
-		{"a NUL", "", func(p *payroll, s string) string { return p.insteadOf(s, login(7), "p\x00007") }, []string{"people.csv: line 14: a NUL byte", "anew"}},
-		{"NULs at the end", "", func(_ *payroll, s string) string { return s[:len(s)-500] + strings.Repeat("\x00", 500) }, []string{"people.csv: line", "a NUL byte", "never written"}},
-		{"a very long line", "", func(p *payroll, s string) string { return p.insteadOf(s, login(7), strings.Repeat("x", 2<<20)) }, []string{"people.csv: line 14: it is longer than", "line of their own"}},
-		{"words of status that nobody declared", "", func(_ *payroll, s string) string { return strings.ReplaceAll(s, ";active;", ";A;") }, []string{`line 14 of people.csv: Status is "A", which is in neither list of status`, "add it to active or to left"}},
-		{"no status", "", func(_ *payroll, s string) string { return strings.ReplaceAll(s, ";active;", ";;") }, []string{`line 14 of people.csv: Status is ""`, "add it to active or to left"}},
+		}, []string{
+			"unproven hr: p007",
+			"people.csv of",
+			"has 7, which differs only in leading zeros",
+			"exported as text",
+		}},
+		{
+			"numbers as a spreadsheet has them", "",
+			func(p *payroll, s string) string { return p.insteadOf(s, personnel(7)+";", "1.23457E+11;") },
+			[]string{"people.csv line 14: its Personnel No. is 1.23457E+11", "exported as text"},
+		},
+		{
+			"a quote within a field", "",
+			func(p *payroll, s string) string { return p.insteadOf(s, login(7), `p"007`) },
+			[]string{"people.csv: line 14: a quote within the field", "RFC 4180"},
+		},
+		{
+			"text after a quote", "",
+			func(p *payroll, s string) string { return p.insteadOf(s, login(7), `"p0"07`) },
+			[]string{"people.csv: line 14: text after a closing quote", "RFC 4180"},
+		},
+		{
+			"a quote that swallows rows", "",
+			func(p *payroll, s string) string { return p.insteadOf(s, login(7), `"`+login(7)) },
+			[]string{"people.csv: line 14: text after a closing quote", "RFC 4180"},
+		},
+		{
+			"a field more", "",
+			func(p *payroll, s string) string { return p.insteadOf(s, login(7), login(7)+";x") },
+			[]string{"people.csv: line 14: 7 fields, and the header has 6", "in quotes"},
+		},
+		{
+			"a NUL", "",
+			func(p *payroll, s string) string { return p.insteadOf(s, login(7), "p\x00007") },
+			[]string{"people.csv: line 14: a NUL byte", "anew"},
+		},
+		{
+			"NULs at the end", "",
+			func(_ *payroll, s string) string { return s[:len(s)-500] + strings.Repeat("\x00", 500) },
+			[]string{"people.csv: line", "a NUL byte", "never written"},
+		},
+		{
+			"a very long line", "",
+			func(p *payroll, s string) string { return p.insteadOf(s, login(7), strings.Repeat("x", 2<<20)) },
+			[]string{"people.csv: line 14: it is longer than", "line of their own"},
+		},
+		{
+			"words of status that nobody declared", "",
+			func(_ *payroll, s string) string { return strings.ReplaceAll(s, ";active;", ";A;") },
+			[]string{
+				`line 14 of people.csv: Status is "A", which is in neither list of status`,
+				"add it to active or to left",
+			},
+		},
+		{
+			"no status", "",
+			func(_ *payroll, s string) string { return strings.ReplaceAll(s, ";active;", ";;") },
+			[]string{`line 14 of people.csv: Status is ""`, "add it to active or to left"},
+		},
 
 		// The file itself.
 		{"half written", `settle = "200ms"`, func(p *payroll, s string) string {
@@ -579,7 +773,11 @@ func damages() []damage {
 			p.at = p.at.Add(-3 * time.Hour)
 			return s
 		}, []string{"people.csv is older than when it was last read", "approve it"}},
-		{"nothing says that it is whole", `complete { done = "{stem}.done" }`, func(_ *payroll, s string) string { return s }, []string{"people.csv: people.done is not there", "the export writes it when the file is whole"}},
+		{
+			"nothing says that it is whole", `complete { done = "{stem}.done" }`,
+			func(_ *payroll, s string) string { return s },
+			[]string{"people.csv: people.done is not there", "the export writes it when the file is whole"},
+		},
 		{"a checksum of another file", `complete { sha256 = "{file}.sha256" }`, func(p *payroll, s string) string {
 			p.must(os.WriteFile(p.file+".sha256", []byte(strings.Repeat("0", 64)+"  people.csv\n"), 0o600))
 			return s
