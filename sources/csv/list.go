@@ -119,11 +119,15 @@ func (b *block) open() (list, error) {
 		return nil, err
 	}
 	for _, p := range parts {
-		if p.file, err = os.Open(p.path); err == nil {
-			p.info, err = p.file.Stat()
-		}
+		p.info, err = os.Stat(p.path)
 		if err == nil && !p.info.Mode().IsRegular() {
-			err = errors.New("it is not a regular file")
+			err = errors.New("it is not a regular file") // and a pipe would not let go of whoever opens it
+		}
+		if err == nil {
+			p.file, err = os.Open(p.path)
+		}
+		if err == nil {
+			p.info, err = p.file.Stat()
 		}
 		if err != nil {
 			parts.close()
