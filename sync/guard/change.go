@@ -18,14 +18,19 @@ type Edit struct {
 	Target  string
 	Mapping uint64 // fingerprint of the target's expressions, as edited
 	Linked  int    // accounts
+	Adopted int    // accounts that are to be linked, beside those
 	// Attributes is how many linked accounts would get another value of an attribute because the mapping was edited,
-	// those included that have got it already.
+	// those included that have got it already; of Entitlements, how many linked and adopted ones would lose some by a
+	// mapping that is new to them.
 	Attributes map[string]int
 	// Withdrawn is who would lose an entitlement, by its name.
 	Withdrawn map[string]Withdrawal
 	Holds     []identity.Hold
 	Spent     []identity.Spent // what went ahead
 }
+
+// Entitlements is what an Edit calls all entitlements together: who each of them is few of, many may still lose.
+const Entitlements = "entitlements"
 
 // A Withdrawal is which accounts would lose an entitlement now, and how many have it.
 type Withdrawal struct {
@@ -43,8 +48,8 @@ type EditDecision struct {
 }
 
 // Changes judges an Edit: one attribute that would change at more than max_change_percent of the linked accounts, and
-// at more than twenty, is held; so is an entitlement that more than that share of its holders would lose, or have lost
-// within the window. A hold stands until it is decided, or nothing would change any more. An approval holds for the
+// at more than twenty, is held; so are all entitlements where so many would lose some by an edit, and one that more than
+// that share of its holders would lose, or have lost within the window. A hold stands until it is decided, or nothing would change any more. An approval holds for the
 // mapping for which it was given.
 func Changes(e Edit) EditDecision {
 	out := EditDecision{Attributes: map[string]string{}, Withdrawn: map[string]string{}}
@@ -67,8 +72,12 @@ func Changes(e Edit) EditDecision {
 		standing[key] = append(standing[key], h)
 	}
 	for _, path := range slices.Sorted(maps.Keys(e.Attributes)) {
-		h := e.hold(identity.Changed, path, e.Attributes[path], e.Linked, "linked accounts would change")
-		out.judge(h, standing, e.Limits, e.Attributes[path], e.Linked, out.Attributes)
+		of, what := e.Linked, "linked accounts would change"
+		if path == Entitlements {
+			of, what = e.Linked+e.Adopted, "accounts would lose some"
+		}
+		h := e.hold(identity.Changed, path, e.Attributes[path], of, what)
+		out.judge(h, standing, e.Limits, e.Attributes[path], of, out.Attributes)
 	}
 	for _, name := range slices.Sorted(maps.Keys(e.Withdrawn)) {
 		w := e.Withdrawn[name]

@@ -5,9 +5,10 @@ package guard
 
 import (
 	"fmt"
-	"path"
-	"strings"
+	"slices"
 	"time"
+
+	"github.com/dirsweep/dirsweep/sync/identity"
 )
 
 // Limits bound what may happen without an operator (R2, R6, R10, R14).
@@ -61,16 +62,11 @@ func (l Limits) floor() int {
 }
 
 // Protected reports whether one of an account's names (when it was first seen, now, as it is wanted) fits one of the
-// globs that name accounts never written (R5), and which one. A slash and a backslash are letters like any other in
-// them: logins such as CORP\svc-1 and host/db-1 have them.
+// globs that name accounts never written (R5), and which one.
 func (l Limits) Protected(names ...string) (glob string, ok bool) {
-	letters := strings.NewReplacer("/", "\x00", `\`, "\x01")
 	for _, glob := range l.Protect {
-		pattern := letters.Replace(strings.ToLower(glob))
-		for _, name := range names {
-			if fits, err := path.Match(pattern, letters.Replace(strings.ToLower(name))); err == nil && fits {
-				return glob, true
-			}
+		if slices.ContainsFunc(names, func(name string) bool { return identity.FitsGlob(glob, name) }) {
+			return glob, true
 		}
 	}
 	return "", false

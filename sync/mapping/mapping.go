@@ -45,6 +45,7 @@ type TargetExpressions struct {
 	Scope        hcl.Expression
 	Account      hcl.Expression // an object: path = expression
 	Entitlements hcl.Expression
+	Manage       hcl.Expression // patterns over the names of the entitlements that the mapping owns; names no person
 	// Normal spells a value of a path as the target does; nil for as it is.
 	Normal func(path string, v identity.Value) identity.Value
 }
@@ -183,6 +184,8 @@ type Target struct {
 	scope        *expression
 	attributes   []*expression // sorted by path
 	entitlements *expression
+	manage       *expression      // only read for where it is, and its text
+	managed      identity.Managed // what it says
 	normal       func(path string, v identity.Value) identity.Value
 
 	print, scopePrint uint64 // asked for with every account of a pass
@@ -208,8 +211,9 @@ func CompileTarget(in TargetExpressions, schemas []Schema, env Env) (*Target, hc
 	if in.Entitlements != nil {
 		t.entitlements = u.compile("entitlements", in.Entitlements, wantTexts, &diags)
 	}
+	t.compileManage(in.Manage, &diags)
 	slices.SortFunc(t.attributes, func(a, b *expression) int { return strings.Compare(a.path, b.path) })
-	t.print, t.scopePrint = printOf(t.all()...), printOf(t.scope)
+	t.print, t.scopePrint = printOf(append(t.all(), t.manage)...), printOf(t.scope)
 	return t, diags
 }
 
@@ -353,7 +357,7 @@ func (t *Target) ScopeAt() string {
 	return t.scope.at
 }
 
-// At returns where path is mapped, "config.hcl:33"; "" where it is not. "entitlements" is a path here.
+// At returns where path is mapped, "config.hcl:33"; "" where it is not. "entitlements" and "manage" are paths here.
 func (t *Target) At(path string) string {
 	if e := t.find(path); e != nil {
 		return e.at
@@ -370,8 +374,11 @@ func (t *Target) Range(path string) *hcl.Range {
 }
 
 func (t *Target) find(path string) *expression {
-	if path == "entitlements" {
+	switch path {
+	case "entitlements":
 		return t.entitlements
+	case "manage":
+		return t.manage
 	}
 	for _, e := range t.attributes {
 		if e.path == path {

@@ -7,16 +7,16 @@ import (
 	"github.com/dirsweep/dirsweep/sync/identity"
 )
 
-// Diff says what leads from have to want: the attributes at paths that have does not hold as wanted (R12: no others),
-// and, where want maps entitlements, those to grant and those to withdraw. What want withholds stays as it is. Only
-// entitlements that dirsweep granted are withdrawn.
-func Diff(want, have identity.Account, paths []string, granted []identity.Entitlement) identity.Delta {
+// Diff says what leads from what somebody has to what they should have: the attributes at the mapped paths that are not as
+// wanted (R12: no others), and, where entitlements are mapped, those to grant and those to withdraw. What is withheld
+// stays as it is. Only entitlements that are owned are withdrawn.
+func Diff(a Intended) identity.Delta {
 	var d identity.Delta
-	for _, path := range paths {
-		if want.Withholds(path) {
+	for _, path := range a.Paths {
+		if a.Want.Withholds(path) {
 			continue
 		}
-		w, h := want.Attributes[path], have.Get(path)
+		w, h := a.Want.Attributes[path], a.Have.Get(path)
 		if !w.Covers(h) {
 			d.Attributes = append(d.Attributes, identity.AttributeChange{Path: path, Before: h, After: w})
 		}
@@ -24,16 +24,16 @@ func Diff(want, have identity.Account, paths []string, granted []identity.Entitl
 	slices.SortFunc(d.Attributes, func(a, b identity.AttributeChange) int {
 		return strings.Compare(a.Path, b.Path)
 	})
-	if want.Entitlements == nil {
+	if a.Want.Entitlements == nil {
 		return d
 	}
-	holds := have.Entitlements
-	if have.EntitlementsUnknown {
-		holds = granted // the application shows nobody's: what was granted is taken to be there
+	holds := a.Have.Entitlements
+	if a.Have.EntitlementsUnknown {
+		holds = a.Granted // the application shows nobody's: what was granted is taken to be there
 	}
-	d.Grant = identity.WithoutEntitlements(want.Entitlements, holds)
+	d.Grant = identity.WithoutEntitlements(a.Want.Entitlements, holds)
 	for _, held := range holds {
-		if identity.HasEntitlement(granted, held) && !identity.HasEntitlement(want.Entitlements, held) {
+		if a.owns(held) && !identity.HasEntitlement(a.Want.Entitlements, held) && !identity.HasEntitlement(a.Waiting, held) {
 			d.Withdraw = append(d.Withdraw, held)
 		}
 	}
@@ -42,9 +42,22 @@ func Diff(want, have identity.Account, paths []string, granted []identity.Entitl
 	return d
 }
 
+// owns reports whether an entitlement that the account has may be withdrawn: it is managed or, where nothing is, dirsweep
+// granted it.
+func (a Intended) owns(held identity.Entitlement) bool {
+	granted := slices.IndexFunc(a.Granted, held.Same)
+	if a.Managed == nil {
+		return granted >= 0
+	}
+	if held.Name == "" && granted >= 0 {
+		held = a.Granted[granted] // the application shows its identifier alone
+	}
+	return a.Managed.Has(held)
+}
+
 // Creation is the delta of a Create: every wanted attribute, from nothing.
 func Creation(want identity.Account, paths []string) identity.Delta {
-	return Diff(want, identity.Account{}, paths, nil)
+	return Diff(Intended{Want: want, Paths: paths})
 }
 
 // An Intended account is one person's account on one target as a pass sees it: desired, recorded and observed.
@@ -53,6 +66,8 @@ type Intended struct {
 	Have     identity.Account       // as observed
 	Paths    []string               // mapped, sorted
 	Granted  []identity.Entitlement // recorded as granted
+	Managed  identity.Managed       // entitlements that are given and taken whoever granted them; nil for those of Granted
+	Waiting  []identity.Entitlement // wanted, and not to be had now: neither granted nor withdrawn
 	Disabled bool                   // recorded as closed
 	Ours     bool                   // and dirsweep itself closed it
 	Known    bool                   // recorded as linked
@@ -102,7 +117,7 @@ func Steps(a Intended) (steps []Step, reported *Step) {
 	if a.Settled {
 		return steps, reported
 	}
-	if d := Diff(a.Want, a.Have, a.Paths, a.Granted); !d.IsZero() {
+	if d := Diff(a); !d.IsZero() {
 		update := Step{Op: identity.Update, Cause: cause, Delta: d}
 		if cause == identity.Drifted && a.Disabled && a.Ours {
 			update.Cause = identity.Rehired

@@ -40,7 +40,7 @@ func TestR12Diff(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			slices.Reverse(paths)
-			d := plan.Diff(identity.Account{Attributes: c.want}, identity.Account{Attributes: c.have}, paths, nil)
+			d := plan.Diff(plan.Intended{Want: identity.Account{Attributes: c.want}, Have: identity.Account{Attributes: c.have}, Paths: paths})
 			if diff := cmp.Diff(identity.Delta{Attributes: c.delta}, d); diff != "" {
 				t.Fatalf("(-want +got):\n%s", diff)
 			}
@@ -51,7 +51,7 @@ func TestR12Diff(t *testing.T) {
 func TestDiffSeesTheAccountsOwnFields(t *testing.T) {
 	want := identity.Account{Attributes: attributes{"userName": `"new"`, "externalId": `"x"`}}
 	have := identity.Account{ID: "1", UserName: "old", ExternalID: "x"}
-	got := plan.Diff(want, have, []string{"externalId", "userName"}, nil)
+	got := plan.Diff(plan.Intended{Want: want, Have: have, Paths: []string{"externalId", "userName"}})
 	if diff := cmp.Diff([]identity.AttributeChange{{Path: "userName", Before: `"old"`, After: `"new"`}}, got.Attributes); diff != "" {
 		t.Fatalf("(-want +got):\n%s", diff)
 	}
@@ -60,7 +60,7 @@ func TestDiffSeesTheAccountsOwnFields(t *testing.T) {
 // R17: in whatever order the mapping gives entitlements, the delta has them sorted.
 func TestR17ADeltaIsSorted(t *testing.T) {
 	want := []identity.Entitlement{{Name: "d"}, {Name: "c"}}
-	d := plan.Diff(identity.Account{Entitlements: want}, identity.Account{}, nil, nil)
+	d := plan.Diff(plan.Intended{Want: identity.Account{Entitlements: want}})
 	if diff := cmp.Diff(identity.NamedEntitlements("c", "d"), d.Grant); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
@@ -89,7 +89,9 @@ func TestDiffOfEntitlementsIsThreeWay(t *testing.T) {
 		{"sorted", []string{"d", "c"}, []string{"b", "a"}, []string{"b", "a"}, []string{"c", "d"}, []string{"a", "b"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			d := plan.Diff(identity.Account{Entitlements: list(c.want)}, identity.Account{Entitlements: list(c.have)}, nil, list(c.granted))
+			d := plan.Diff(plan.Intended{
+				Want: identity.Account{Entitlements: list(c.want)}, Have: identity.Account{Entitlements: list(c.have)}, Granted: list(c.granted),
+			})
 			if diff := cmp.Diff(identity.Delta{Grant: list(c.give), Withdraw: list(c.taken)}, d); diff != "" {
 				t.Fatalf("(-want +got):\n%s", diff)
 			}
@@ -120,7 +122,7 @@ func TestAPlanOnceAppliedLeavesNothingToPlan(t *testing.T) {
 	paths := []string{"a", "b", "c"}
 	rapid.Check(t, func(t *rapid.T) {
 		want, have, granted := drawAccount(t), drawAccount(t), drawNames(t, "granted")
-		d := plan.Diff(want, have, paths, granted)
+		d := plan.Diff(plan.Intended{Want: want, Have: have, Paths: paths, Granted: granted})
 		after := have
 		after.Attributes = maps.Clone(have.Attributes)
 		for _, c := range d.Attributes {
@@ -133,7 +135,7 @@ func TestAPlanOnceAppliedLeavesNothingToPlan(t *testing.T) {
 		}
 		after.Entitlements = identity.WithoutEntitlements(have.Entitlements, d.Withdraw)
 		after.Entitlements = append(after.Entitlements, d.Grant...)
-		if again := plan.Diff(want, after, paths, granted); !again.IsZero() {
+		if again := plan.Diff(plan.Intended{Want: want, Have: after, Paths: paths, Granted: granted}); !again.IsZero() {
 			t.Fatalf("once more: %+v", again)
 		}
 		if after.Attributes["d"] != have.Attributes["d"] {
@@ -344,7 +346,7 @@ func TestR12WhatIsWithheldStaysAsItIs(t *testing.T) {
 	have := identity.Account{
 		Attributes: map[string]identity.Value{"cn": `"old"`, "title": `"head"`}, Entitlements: identity.NamedEntitlements("g"),
 	}
-	d := plan.Diff(want, have, []string{"cn", "title"}, identity.NamedEntitlements("g"))
+	d := plan.Diff(plan.Intended{Want: want, Have: have, Paths: []string{"cn", "title"}, Granted: identity.NamedEntitlements("g")})
 	if len(d.Attributes) != 1 || d.Attributes[0].Path != "cn" || len(d.Withdraw) > 0 {
 		t.Errorf("%+v", d)
 	}
@@ -354,7 +356,7 @@ func TestR12WhatIsWithheldStaysAsItIs(t *testing.T) {
 func TestR08EntitlementsThatAreNotShown(t *testing.T) {
 	have := identity.Account{EntitlementsUnknown: true}
 	want := identity.Account{Entitlements: identity.NamedEntitlements("kept", "new")}
-	d := plan.Diff(want, have, nil, identity.NamedEntitlements("kept", "old"))
+	d := plan.Diff(plan.Intended{Want: want, Have: have, Granted: identity.NamedEntitlements("kept", "old")})
 	if diff := cmp.Diff(identity.Delta{Grant: identity.NamedEntitlements("new"), Withdraw: identity.NamedEntitlements("old")}, d); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
@@ -378,7 +380,10 @@ func TestR17ACreationIsNamedByItsFingerprint(t *testing.T) {
 // R17: in whatever order an application shows entitlements, those that are taken away are sorted.
 func TestR17WhatIsTakenAwayIsSorted(t *testing.T) {
 	have := []identity.Entitlement{{Name: "d"}, {Name: "c"}}
-	d := plan.Diff(identity.Account{Entitlements: []identity.Entitlement{}}, identity.Account{Entitlements: have}, nil, identity.NamedEntitlements("c", "d"))
+	d := plan.Diff(plan.Intended{
+		Want: identity.Account{Entitlements: []identity.Entitlement{}}, Have: identity.Account{Entitlements: have},
+		Granted: identity.NamedEntitlements("c", "d"),
+	})
 	if diff := cmp.Diff(identity.NamedEntitlements("c", "d"), d.Withdraw); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}

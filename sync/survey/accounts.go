@@ -94,6 +94,7 @@ func (s *Survey) meet(ctx context.Context, batch []identity.Account) (late []peo
 				}
 				continue
 			}
+			s.countHeld(a)
 			if link.State == identity.LinkActive {
 				s.linksSeen++
 			} else {
@@ -110,6 +111,16 @@ func (s *Survey) meet(ctx context.Context, batch []identity.Account) (late []peo
 		return nil
 	})
 	return late, err
+}
+
+// countHeld counts what a linked account has, where others than those to whom dirsweep granted it may lose it.
+func (s *Survey) countHeld(a identity.Account) {
+	if s.Mapping.Managed() == nil {
+		return
+	}
+	for _, e := range a.Entitlements {
+		s.holders[e.String()]++
+	}
 }
 
 // fitted is whom an unlinked account fitted in the last whole listing, by the same config and under the same name, or on
@@ -200,8 +211,8 @@ func (s *Survey) unchanged(i int, link state.Link, have identity.Account, id ide
 type wanted struct {
 	roster.Entry
 	account identity.Account
-	print   uint64   // of the account
-	waiting []string // what the application lacks of what is wanted
+	print   uint64                 // of the account
+	waiting []identity.Entitlement // what cannot be had of what is wanted
 }
 
 // wanted evaluates what the person of a row should have; ok is false where the mapping has no answer, which is told.
@@ -211,7 +222,7 @@ func (s *Survey) wanted(ctx context.Context, i int, login string) (w wanted, ok 
 		s.expression(w.Entry, err)
 		return w, false, nil
 	}
-	w.waiting, err = s.resolve(ctx, &w.account)
+	w.waiting, err = s.resolve(ctx, w.Entry, &w.account)
 	w.print = w.account.Fingerprint(s.paths)
 	return w, err == nil, err
 }
@@ -219,7 +230,8 @@ func (s *Survey) wanted(ctx context.Context, i int, login string) (w wanted, ok 
 // intended is an account of somebody, linked or not, as plan sees it.
 func (s *Survey) intended(w wanted, link state.Link, have identity.Account) plan.Intended {
 	return plan.Intended{
-		Want: w.account, Have: have, Paths: s.paths, Granted: link.Entitlements, Known: link.Account != "",
+		Want: w.account, Have: have, Paths: s.paths, Granted: link.Entitlements, Managed: s.Mapping.Managed(), Waiting: w.waiting,
+		Known:    link.Account != "",
 		Disabled: link.State == identity.LinkDisabled || !have.Active && !link.Asked.IsZero(), Ours: link.OwnDisable(),
 		Repair: true, Enforce: s.OnDrift == "enforce",
 	}
@@ -239,7 +251,7 @@ func (s *Survey) planLinked(ctx context.Context, i int, link state.Link, have id
 	}
 	havePrint := have.Fingerprint(s.paths)
 	unchanged := link.Want == w.print && link.Mapping == s.Mapping.Print()
-	unmet := w.waiting
+	unmet := waitingFor(w.waiting)
 	if unchanged {
 		unmet = append(unmet, s.leaveOut(w.Person.ID, link, &w.account, have)...)
 	}
@@ -329,7 +341,7 @@ func (s *Survey) addWork(i int, want wanted, link state.Link, have identity.Acco
 		return
 	}
 	have.Attributes = nil // the delta has what matters; the plan keeps no more than it must
-	w := Work{row: i, first: len(s.Changes), there: &there{have, link}, waiting: want.waiting}
+	w := Work{row: i, first: len(s.Changes), there: &there{have, link}, waiting: waitingFor(want.waiting)}
 	for _, step := range steps {
 		if step.Op == identity.Update && !s.caps.Update {
 			continue
@@ -362,6 +374,8 @@ func (s *Survey) rule(step plan.Step) string {
 		return "R11"
 	case step.Op == identity.Update && len(step.Delta.Attributes) > 0:
 		return s.Mapping.At(step.Delta.Attributes[0].Path)
+	case step.Op == identity.Update:
+		return s.Mapping.At("entitlements")
 	}
 	return s.Mapping.ScopeAt()
 }

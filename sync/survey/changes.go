@@ -67,6 +67,9 @@ func (s *Survey) limitEdits(ctx context.Context) (held guard.EditDecision, err e
 		Withdrawn: map[string]guard.Withdrawal{},
 	}
 	for _, w := range s.Work {
+		if w.there != nil && w.there.link.Account == "" {
+			edit.Adopted++
+		}
 		for _, c := range s.Steps(w) {
 			if c.Op == identity.Update {
 				s.countEdit(&edit, w, c)
@@ -83,12 +86,16 @@ func (s *Survey) limitEdits(ctx context.Context) (held guard.EditDecision, err e
 	})
 }
 
-// countEdit counts what an update would change because the mapping was edited, and what it would take away.
+// countEdit counts what an update would change because the mapping was edited, and what it would take away. What is taken
+// from an account when it is adopted is taken by a mapping that was new to it, too.
 func (s *Survey) countEdit(edit *guard.Edit, w Work, c identity.Change) {
 	if s.edited(w) {
 		for _, a := range c.Delta.Attributes {
 			edit.Attributes[a.Path]++
 		}
+	}
+	if s.unfamiliar(w) && len(c.Delta.Withdraw) > 0 {
+		edit.Attributes[guard.Entitlements]++
 	}
 	for _, e := range c.Delta.Withdraw {
 		lost := edit.Withdrawn[e.String()]
@@ -97,7 +104,8 @@ func (s *Survey) countEdit(edit *guard.Edit, w Work, c identity.Change) {
 	}
 }
 
-// countHolders says how many have what somebody would lose, by what dirsweep granted.
+// countHolders says how many have what somebody would lose: by what dirsweep granted or, where it is taken whoever granted
+// it and every account was read, by what they have.
 func (s *Survey) countHolders(ctx context.Context, lost map[string]guard.Withdrawal) error {
 	if len(lost) == 0 {
 		return nil
@@ -119,12 +127,21 @@ func (s *Survey) countHolders(ctx context.Context, lost map[string]guard.Withdra
 	if err != nil {
 		return fmt.Errorf("read the state: %w", err)
 	}
+	for name, w := range lost {
+		w.Holders = max(w.Holders, s.holders[name])
+		lost[name] = w
+	}
 	return nil
 }
 
 // edited reports whether an account was last made as another mapping wanted it.
 func (s *Survey) edited(w Work) bool {
 	return w.there != nil && w.there.link.Mapping != 0 && w.there.link.Mapping != s.Mapping.Print()
+}
+
+// unfamiliar reports whether an account was not made as this mapping wants it: last as another one did, or by nobody of ours.
+func (s *Survey) unfamiliar(w Work) bool {
+	return w.there != nil && w.there.link.Mapping != s.Mapping.Print()
 }
 
 // postpone takes what waits out of the work: accounts that may not be enabled whole, of others the attributes and
@@ -139,7 +156,7 @@ func (s *Survey) postpone(waiting map[identity.AccountID]bool, held guard.EditDe
 			c := &s.Changes[i]
 			if c.Account != "" && waiting[c.Account] {
 				gone[i] = true
-			} else if c.Op == identity.Update && w.there != nil && s.without(c, held, s.edited(w)) {
+			} else if c.Op == identity.Update && w.there != nil && s.without(c, held, w) {
 				w.partly, gone[i] = true, c.Delta.IsZero()
 			}
 			if !gone[i] {
@@ -164,14 +181,17 @@ func (s *Survey) postpone(waiting map[identity.AccountID]bool, held guard.EditDe
 }
 
 // without takes out of a change what is held, and reports whether there was anything.
-func (s *Survey) without(c *identity.Change, held guard.EditDecision, edited bool) bool {
+func (s *Survey) without(c *identity.Change, held guard.EditDecision, w Work) bool {
 	attributes, withdraw := len(c.Delta.Attributes), len(c.Delta.Withdraw)
-	if edited {
+	if s.edited(w) {
 		c.Delta.Attributes = slices.DeleteFunc(slices.Clone(c.Delta.Attributes), func(a identity.AttributeChange) bool {
 			return held.Attributes[a.Path] != ""
 		})
 	}
-	c.Delta.Withdraw = slices.DeleteFunc(slices.Clone(c.Delta.Withdraw), func(e identity.Entitlement) bool { return held.Withdrawn[e.String()] != "" })
+	all := s.unfamiliar(w) && held.Attributes[guard.Entitlements] != ""
+	c.Delta.Withdraw = slices.DeleteFunc(slices.Clone(c.Delta.Withdraw), func(e identity.Entitlement) bool {
+		return all || held.Withdrawn[e.String()] != ""
+	})
 	if len(c.Delta.Attributes) == attributes && len(c.Delta.Withdraw) == withdraw {
 		return false
 	}

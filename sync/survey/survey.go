@@ -123,6 +123,7 @@ type Survey struct {
 	rivals    map[identity.AccountID]state.Link // by unlinked account: a link of an account that bore the same userName
 	relinked  map[identity.AccountID]bool       // unlinked accounts that turned out to be a linked person's
 	linksSeen int                               // links to active accounts that the list holds
+	holders   map[string]int                    // of entitlements that linked accounts were listed with, by name, where they are managed
 	marked    map[string]state.Link             // by externalId, links of people where an unlinked account bears it
 	asked     int                               // accounts that nothing is remembered of whose people were asked for
 	unasked   bool                              // there were more
@@ -226,7 +227,7 @@ func New(o Options) *Survey {
 		matcher: correlate.New(o.Target.Correlate), fitting: o.People.FittingPrint(o.View, o.Target.Correlate),
 		parked: map[identity.AccountID]parked{}, taken: roster.Logins{},
 		lost: map[int]state.Link{}, marks: map[string]identity.AccountID{}, relinked: map[identity.AccountID]bool{},
-		waiting: map[string]wish{}, marked: map[string]state.Link{}, closedSeen: map[uint64]struct{}{},
+		waiting: map[string]wish{}, holders: map[string]int{}, marked: map[string]state.Link{}, closedSeen: map[uint64]struct{}{},
 		logins: map[string]identity.AccountID{}, rivals: map[identity.AccountID]state.Link{},
 	}
 }
@@ -287,9 +288,11 @@ func (s *Survey) Job(ctx context.Context, w Work, c identity.Change, have identi
 	if err != nil {
 		return job, err
 	}
-	if job.Waiting, err = s.resolve(ctx, &want); err != nil {
+	waiting, err := s.resolve(ctx, e, &want)
+	if err != nil {
 		return job, err
 	}
+	job.Waiting = waitingFor(waiting)
 	job.Want = want
 	job.Change = s.creation(c, e, want)
 	return job, nil

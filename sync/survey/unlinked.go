@@ -298,7 +298,7 @@ func (s *Survey) planJoiners(ctx context.Context) error {
 		if s.o.Delayed[e.Person.ID] {
 			continue // an account may have been made that nothing points to yet
 		}
-		if _, err := s.resolve(ctx, &want); err != nil {
+		if _, err := s.resolve(ctx, e, &want); err != nil {
 			return err
 		}
 		if _, protected := s.Guard.Protected(want.UserName); protected {

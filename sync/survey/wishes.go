@@ -5,12 +5,14 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/dirsweep/dirsweep/state"
 	"github.com/dirsweep/dirsweep/sync/apply"
 	"github.com/dirsweep/dirsweep/sync/identity"
 	"github.com/dirsweep/dirsweep/sync/plan"
+	"github.com/dirsweep/dirsweep/sync/roster"
 )
 
 // A wish is an entitlement that people should have and the application cannot give.
@@ -19,9 +21,9 @@ type wish struct {
 	why    string
 }
 
-// resolve names the application's own entitlements for those that want has, and takes out of it those that the
-// application lacks.
-func (s *Survey) resolve(ctx context.Context, want *identity.Account) (waiting []string, err error) {
+// resolve names the application's own entitlements for those that want has, and takes out of it, and returns, those that
+// a person cannot have: the application lacks them, or the mapping may not give them.
+func (s *Survey) resolve(ctx context.Context, e roster.Entry, want *identity.Account) (waiting []identity.Entitlement, err error) {
 	if len(want.Entitlements) == 0 {
 		return nil, nil
 	}
@@ -29,17 +31,57 @@ func (s *Survey) resolve(ctx context.Context, want *identity.Account) (waiting [
 	if err != nil {
 		return nil, err
 	}
-	if want.Entitlements = known; known == nil {
-		want.Entitlements = []identity.Entitlement{}
+	var refused []identity.Entitlement
+	managed := s.Mapping.Managed()
+	want.Entitlements = []identity.Entitlement{}
+	for _, k := range known {
+		if managed == nil || managed.Has(k) {
+			want.Entitlements = append(want.Entitlements, k)
+		} else {
+			refused = append(refused, k)
+		}
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, m := range missing {
+		if managed != nil && !managed.Has(m.Entitlement) {
+			refused = append(refused, m.Entitlement)
+			continue
+		}
 		name := m.Entitlement.String()
 		s.waiting[name] = wish{s.waiting[name].people + 1, m.Why}
-		waiting = append(waiting, apply.Waiting+name)
+		waiting = append(waiting, m.Entitlement)
 	}
-	return waiting, nil
+	s.tellRefused(e, refused)
+	return append(waiting, refused...), nil
+}
+
+// tellRefused tells of entitlements that the mapping gives a person, and that `manage` does not let it give.
+func (s *Survey) tellRefused(e roster.Entry, refused []identity.Entitlement) {
+	if len(refused) == 0 {
+		return
+	}
+	s.o.Find(identity.Finding{
+		Kind: "not managed", Subject: s.Name + ": " + e.Person.Name, Target: s.Name, Person: e.Person.ID,
+		Detail: fmt.Sprintf("should have %s (%s), which no pattern of manage (%s) fits, so it is neither granted nor taken: add it to manage, or correct the mapping",
+			quoted(refused), s.Mapping.At("entitlements"), s.Mapping.At("manage")),
+	})
+}
+
+func quoted(list []identity.Entitlement) string {
+	names := identity.EntitlementNames(list)
+	for i, name := range names {
+		names[i] = strconv.Quote(name)
+	}
+	return strings.Join(names, ", ")
+}
+
+// waitingFor are entitlements that somebody waits for, as a link remembers them.
+func waitingFor(list []identity.Entitlement) (unmet []string) {
+	for _, name := range identity.EntitlementNames(list) {
+		unmet = append(unmet, apply.Waiting+name)
+	}
+	return unmet
 }
 
 // tellWaiting tells of entitlements that people wait for. Only a whole look at the target knows how many they are.

@@ -98,7 +98,7 @@ func (l *loader) kind(b *hcl.Block, names []string) {
 }
 
 func (l *loader) target(b *hcl.Block) {
-	attributes := []string{"mode", "sources", "scope", "correlate", "account", "entitlements", "on_orphan", "on_drift", "rate"}
+	attributes := []string{"mode", "sources", "scope", "correlate", "account", "entitlements", "manage", "on_orphan", "on_drift", "rate"}
 	blocks := []string{"leaver", "guard"}
 	r, inner, rest := l.partial(b, attributes, blocks)
 	t := Target{Kind: b.Labels[0], Name: b.Labels[1], At: place(b.DefRange)}
@@ -172,7 +172,9 @@ func (l *loader) mapping(b *hcl.Block, r reader, t Target) *mapping.Target {
 		schemas = []mapping.Schema{{Open: true}}
 	}
 	account := r.expr("account")
-	expressions := mapping.TargetExpressions{Scope: r.expr("scope"), Account: account, Entitlements: r.expr("entitlements")}
+	expressions := mapping.TargetExpressions{
+		Scope: r.expr("scope"), Account: account, Entitlements: r.expr("entitlements"), Manage: r.expr("manage"),
+	}
 	if spec, ok := t.Spec.(targets.Normaliser); ok {
 		expressions.Normal = spec.Normal
 	}

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"net"
 	"os"
-	"path"
 	"path/filepath"
 	"runtime"
 	"slices"
@@ -16,6 +15,7 @@ import (
 	"github.com/robfig/cron/v3"
 
 	"github.com/dirsweep/dirsweep/sync/guard"
+	"github.com/dirsweep/dirsweep/sync/identity"
 )
 
 func (l *loader) state(b *hcl.Block) {
@@ -89,7 +89,7 @@ func (l *loader) guard(b *hcl.Block, limits guard.Limits) guard.Limits {
 	limits.MaxDeleteCount = r.whole("max_delete_count", limits.MaxDeleteCount, 0, 1_000_000_000)
 	limits.Protect = slices.Clone(limits.Protect)
 	for _, glob := range r.texts("protect") {
-		if _, err := path.Match(strings.ToLower(glob), ""); err != nil {
+		if identity.GlobError(glob) != nil {
 			r.fail("protect", "Not a pattern", fmt.Sprintf(`%q is no pattern such as "svc-*".`, glob))
 		}
 		if !slices.Contains(limits.Protect, glob) {
