@@ -323,7 +323,7 @@ func (x *Executor) record(c identity.Change, r Result, outcome string) audit.Rec
 	rec := audit.Record{
 		At: r.At, Pass: x.Pass, Kind: audit.Change, Op: string(c.Op), Cause: string(c.Cause), Rule: c.Rule,
 		Target: c.Target, Person: c.Person.String(), Name: c.Name, Account: string(c.Account), UserName: c.UserName, Step: c.Step,
-		Outcome: outcome, Seen: r.Seen, RequestID: r.Receipt.RequestID, Note: note(r),
+		Outcome: outcome, Seen: r.Seen, RequestID: r.Receipt.RequestID, Note: note(c, r),
 	}
 	if c.Person.IsZero() {
 		rec.Person = ""
@@ -360,9 +360,12 @@ func (x *Executor) record(c identity.Change, r Result, outcome string) audit.Rec
 	return rec
 }
 
-// note tells what of a change was not taken, or not proven.
-func note(r Result) string {
+// note tells why entitlements were taken away, and what of a change was not taken, or not proven.
+func note(c identity.Change, r Result) string {
 	var notes []string
+	if len(c.Delta.Withdraw) > 0 && c.WithdrawRule != "" {
+		notes = append(notes, "entitlements withdrawn: "+c.WithdrawRule)
+	}
 	for _, refused := range r.Refused {
 		notes = append(notes, fmt.Sprintf("the application refused %s: %s", refused.Path, refused.Why))
 	}

@@ -96,6 +96,9 @@ type Change struct {
 	// Container is where the person is or last was in the source; with Cause and Target it makes the cohort.
 	Container string
 	Delta     Delta // of an Update; of a Create all attributes, their Before empty
+	// GrantRule is the config line behind Delta.Grant, WithdrawRule why Delta.Withdraw is taken away, with its lines.
+	GrantRule    string `json:",omitempty"`
+	WithdrawRule string `json:",omitempty"`
 	// PersonPrint and WantPrint fingerprint the person and the account this change was planned from; Settle records
 	// them in the link.
 	PersonPrint, WantPrint uint64

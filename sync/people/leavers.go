@@ -326,6 +326,9 @@ func (r *Read) FittingPrint(l *View, correlate []string) uint64 {
 	return mix(prints...)
 }
 
+// Own are the people as whom sources sign in, of those who were read.
+func (r *Read) Own() []identity.Own { return slices.Clone(r.own) }
+
 // Anew reports whether somebody whom the reads lack is there and active under another anchor.
 func (r *Read) Anew(id identity.PersonID) bool { return r.anew(id) }
 

@@ -228,13 +228,35 @@ func (s *Survey) wanted(ctx context.Context, i int, login string) (w wanted, ok 
 }
 
 // intended is an account of somebody, linked or not, as plan sees it.
-func (s *Survey) intended(w wanted, link state.Link, have identity.Account) plan.Intended {
-	return plan.Intended{
+func (s *Survey) intended(ctx context.Context, w wanted, link state.Link, have identity.Account) plan.Intended {
+	a := plan.Intended{
 		Want: w.account, Have: have, Paths: s.paths, Granted: link.Entitlements, Managed: s.Mapping.Managed(), Waiting: w.waiting,
 		Known:    link.Account != "",
 		Disabled: link.State == identity.LinkDisabled || !have.Active && !link.Asked.IsZero(), Ours: link.OwnDisable(),
 		Repair: true, Enforce: s.OnDrift == "enforce",
 	}
+	if a.Managed != nil {
+		s.spareOwn(ctx, w, &a)
+	}
+	return a
+}
+
+// spareOwn leaves to an account that dirsweep itself signs in as what others granted to it: without that, perhaps nothing
+// could be read or written any more (R5).
+func (s *Survey) spareOwn(ctx context.Context, w wanted, a *plan.Intended) {
+	lost := identity.WithoutEntitlements(plan.Diff(*a).Withdraw, a.Granted)
+	if len(lost) == 0 {
+		return
+	}
+	own, is := identity.OwnOf(append(s.people.Own(), s.app.Own(ctx)), w.Person.ID, s.Name, a.Have.ID, a.Have.UserName)
+	if !is {
+		return
+	}
+	a.Managed = nil
+	s.o.Find(identity.Finding{
+		Kind: "own account", Subject: s.Name + ": " + a.Have.UserName, Target: s.Name, Person: w.Person.ID, Account: a.Have.ID,
+		Detail: fmt.Sprintf("would lose %s (%s), but %s. Until then it keeps what dirsweep did not grant", quoted(lost), s.Mapping.At("manage"), own),
+	})
 }
 
 // planLinked compares an account with what it should be, and plans the difference.
@@ -255,7 +277,7 @@ func (s *Survey) planLinked(ctx context.Context, i int, link state.Link, have id
 	if unchanged {
 		unmet = append(unmet, s.leaveOut(w.Person.ID, link, &w.account, have)...)
 	}
-	intended := s.intended(w, link, have)
+	intended := s.intended(ctx, w, link, have)
 	intended.Unchanged, intended.Settled = unchanged, unchanged && link.Have == havePrint
 	intended.Repair = s.OnDrift != "report"
 	steps, reported := plan.Steps(intended)
@@ -346,11 +368,11 @@ func (s *Survey) addWork(i int, want wanted, link state.Link, have identity.Acco
 		if step.Op == identity.Update && !s.caps.Update {
 			continue
 		}
-		s.Changes = append(s.Changes, identity.Change{
+		s.Changes = append(s.Changes, s.reasoned(identity.Change{
 			Op: step.Op, Cause: step.Cause, Rule: s.rule(step), Target: s.Name, Person: want.Person.ID, Name: want.Person.Name,
 			Account: have.ID, UserName: have.UserName, Container: want.Person.Container(), Delta: step.Delta,
 			PersonPrint: s.people.Roster.Row(i).Fingerprint, WantPrint: want.print,
-		})
+		}))
 	}
 	if w.steps = len(s.Changes) - w.first; w.steps > 0 {
 		s.Work = append(s.Work, w)
@@ -378,6 +400,22 @@ func (s *Survey) rule(step plan.Step) string {
 		return s.Mapping.At("entitlements")
 	}
 	return s.Mapping.ScopeAt()
+}
+
+// reasoned says of a change why it grants what it grants, and takes what it takes.
+func (s *Survey) reasoned(c identity.Change) identity.Change {
+	wants := s.Mapping.At("entitlements")
+	if len(c.Delta.Grant) > 0 {
+		c.GrantRule = wants
+	}
+	if len(c.Delta.Withdraw) == 0 {
+		return c
+	}
+	c.WithdrawRule = "granted by dirsweep, no longer wanted by " + wants
+	if at := s.Mapping.At("manage"); at != "" {
+		c.WithdrawRule = "managed by " + at + ", not wanted by " + wants
+	}
+	return c
 }
 
 // want evaluates what a person's account should be. current is the login that they have there, "" for none.

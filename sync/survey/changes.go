@@ -195,6 +195,9 @@ func (s *Survey) without(c *identity.Change, held guard.EditDecision, w Work) bo
 	if len(c.Delta.Attributes) == attributes && len(c.Delta.Withdraw) == withdraw {
 		return false
 	}
+	if len(c.Delta.Withdraw) == 0 {
+		c.WithdrawRule = ""
+	}
 	c.WantPrint = 0
 	return true
 }

@@ -175,7 +175,7 @@ func (s *Survey) linkAgain(ctx context.Context, link state.Link, have identity.A
 				link.Account),
 		})
 	}
-	steps, left := plan.Steps(s.intended(w, link, have))
+	steps, left := plan.Steps(s.intended(ctx, w, link, have))
 	s.reportDrift(w.Person.ID, have, left)
 	if len(steps) == 0 || steps[0].Op != identity.Link {
 		steps = append([]plan.Step{{Op: identity.Link, Cause: identity.Drifted}}, steps...)

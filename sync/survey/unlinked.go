@@ -194,7 +194,7 @@ func (s *Survey) adopt(ctx context.Context, i int, have identity.Account) error 
 	if err != nil || !ok {
 		return err
 	}
-	steps, left := plan.Steps(s.intended(w, state.Link{}, have))
+	steps, left := plan.Steps(s.intended(ctx, w, state.Link{}, have))
 	s.reportDrift(w.Person.ID, have, left)
 	s.addWork(i, w, state.Link{}, have, steps)
 	return nil
@@ -379,7 +379,7 @@ func (s *Survey) creation(c identity.Change, e roster.Entry, want identity.Accou
 	c.Name, c.UserName, c.Container = e.Person.Name, want.UserName, unique.Make(e.Person.Container()).Value()
 	c.WantPrint = want.Fingerprint(s.paths)
 	c.Delta = plan.Creation(want, s.paths)
-	return c
+	return s.reasoned(c)
 }
 
 // holder says whose account has a userName.

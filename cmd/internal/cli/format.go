@@ -68,12 +68,12 @@ func rows(r control.Report) (out []planRow) {
 		}
 		for _, e := range c.Grant {
 			line := row
-			line.What, line.After = "entitlement", e
+			line.What, line.After, line.Rule = "entitlement", e, first(c.GrantRule, c.Rule)
 			out = append(out, line)
 		}
 		for _, e := range c.Withdraw {
 			line := row
-			line.What, line.Before = "entitlement", e
+			line.What, line.Before, line.Rule = "entitlement", e, first(c.WithdrawRule, c.Rule)
 			out = append(out, line)
 		}
 		if len(out) == n {

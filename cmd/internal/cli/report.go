@@ -190,11 +190,19 @@ func (a *app) printDelta(indent string, c control.Change) {
 		a.printf("%s%-*s  %s -> %s\n", indent, wide, at.Path, value(at.Before, "(none)"), value(at.After, "(cleared)"))
 	}
 	if len(c.Grant) > 0 {
-		a.printf("%s%s %s\n", indent, a.style.add("grant"), clean(strings.Join(c.Grant, ", ")))
+		a.printf("%s%s %s%s\n", indent, a.style.add("grant"), clean(strings.Join(c.Grant, ", ")), a.reason("by", c.GrantRule))
 	}
 	if len(c.Withdraw) > 0 {
-		a.printf("%s%s %s\n", indent, a.style.remove("withdraw"), clean(strings.Join(c.Withdraw, ", ")))
+		a.printf("%s%s %s%s\n", indent, a.style.remove("withdraw"), clean(strings.Join(c.Withdraw, ", ")), a.reason("", c.WithdrawRule))
 	}
+}
+
+// reason is why something is granted or taken away; "" where nothing says so.
+func (a *app) reason(word, rule string) string {
+	if rule == "" {
+		return ""
+	}
+	return "  " + a.style.faint(strings.TrimSpace(word+" "+rule))
 }
 
 func value(v json.RawMessage, absent string) string {

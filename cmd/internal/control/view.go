@@ -61,6 +61,9 @@ type Change struct {
 	Attributes []Attribute `json:"attributes,omitempty"`
 	Grant      []string    `json:"grant,omitempty"`
 	Withdraw   []string    `json:"withdraw,omitempty"`
+	// GrantRule is the config line behind what is granted, WithdrawRule why the rest is taken away.
+	GrantRule    string `json:"grantRule,omitempty"`
+	WithdrawRule string `json:"withdrawRule,omitempty"`
 }
 
 // An Attribute is one attribute's value before and after; null is absent.
@@ -388,6 +391,7 @@ func viewChange(c identity.Change) Change {
 			return Attribute{Path: a.Path, Before: viewValue(a.Before), After: viewValue(a.After)}
 		}),
 		Grant: identity.EntitlementNames(c.Delta.Grant), Withdraw: identity.EntitlementNames(c.Delta.Withdraw),
+		GrantRule: c.GrantRule, WithdrawRule: c.WithdrawRule,
 	}
 }
 
