@@ -67,7 +67,9 @@ func compile(t testing.TB, src string) (*mapping.Target, hcl.Diagnostics) {
 	t.Helper()
 	exprs, files := parse(t, src)
 	return mapping.CompileTarget(
-		mapping.TargetExpressions{Scope: exprs["scope"], Account: exprs["account"], Entitlements: exprs["entitlements"]},
+		mapping.TargetExpressions{
+			Scope: exprs["scope"], Account: exprs["account"], Entitlements: exprs["entitlements"], Manage: exprs["manage"],
+		},
 		[]mapping.Schema{ldapSchema()},
 		mapping.Env{Files: files, Clock: noon},
 	)

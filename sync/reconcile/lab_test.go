@@ -219,7 +219,7 @@ func (l *lab) target(name, block, extra string, adjust func(*reconcile.Target)) 
 		extra += plainAccount
 	}
 	body, files := l.hclBody(block+extra, name+".hcl")
-	exprs, rest := l.split(body, "scope", "account", "entitlements")
+	exprs, rest := l.split(body, "scope", "account", "entitlements", "manage")
 	spec, diags := scim.Kind().Decode(rest, targets.Env{Name: name, Dir: l.dir, Eval: &hcl.EvalContext{}})
 	if diags.HasErrors() {
 		l.t.Fatal(diags)
@@ -233,7 +233,7 @@ func (l *lab) target(name, block, extra string, adjust func(*reconcile.Target)) 
 		schemas = append(schemas, l.schemas[s.Name])
 	}
 	t.Mapping, diags = mapping.CompileTarget(mapping.TargetExpressions{
-		Scope: exprs["scope"], Account: exprs["account"], Entitlements: exprs["entitlements"],
+		Scope: exprs["scope"], Account: exprs["account"], Entitlements: exprs["entitlements"], Manage: exprs["manage"],
 	}, schemas, mapping.Env{Files: files})
 	if diags.HasErrors() {
 		l.t.Fatal(diags)

@@ -222,7 +222,8 @@ func (s *Survey) wanted(ctx context.Context, i int, login string) (w wanted, ok 
 		s.expression(w.Entry, err)
 		return w, false, nil
 	}
-	w.waiting, err = s.resolve(ctx, w.Entry, &w.account)
+	w.waiting, err = s.resolve(ctx, &w.account)
+	s.tellUnmanaged(w.Entry, w.waiting)
 	w.print = w.account.Fingerprint(s.paths)
 	return w, err == nil, err
 }

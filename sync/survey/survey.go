@@ -288,7 +288,7 @@ func (s *Survey) Job(ctx context.Context, w Work, c identity.Change, have identi
 	if err != nil {
 		return job, err
 	}
-	waiting, err := s.resolve(ctx, e, &want)
+	waiting, err := s.resolve(ctx, &want)
 	if err != nil {
 		return job, err
 	}

@@ -298,9 +298,11 @@ func (s *Survey) planJoiners(ctx context.Context) error {
 		if s.o.Delayed[e.Person.ID] {
 			continue // an account may have been made that nothing points to yet
 		}
-		if _, err := s.resolve(ctx, e, &want); err != nil {
+		waiting, err := s.resolve(ctx, &want)
+		if err != nil {
 			return err
 		}
+		s.tellUnmanaged(e, waiting)
 		if _, protected := s.Guard.Protected(want.UserName); protected {
 			s.o.Find(identity.Finding{
 				Kind: "left alone", Subject: s.Name + ": " + want.UserName, Target: s.Name, Person: e.Person.ID,

@@ -22,8 +22,8 @@ type wish struct {
 }
 
 // resolve names the application's own entitlements for those that want has, and takes out of it, and returns, those that
-// a person cannot have: the application lacks them, or the mapping may not give them.
-func (s *Survey) resolve(ctx context.Context, e roster.Entry, want *identity.Account) (waiting []identity.Entitlement, err error) {
+// cannot be had: the application lacks them, or the mapping may not give them.
+func (s *Survey) resolve(ctx context.Context, want *identity.Account) (waiting []identity.Entitlement, err error) {
 	if len(want.Entitlements) == 0 {
 		return nil, nil
 	}
@@ -31,39 +31,40 @@ func (s *Survey) resolve(ctx context.Context, e roster.Entry, want *identity.Acc
 	if err != nil {
 		return nil, err
 	}
-	var refused []identity.Entitlement
-	managed := s.Mapping.Managed()
 	want.Entitlements = []identity.Entitlement{}
 	for _, k := range known {
-		if managed == nil || managed.Has(k) {
+		if s.manages(k) {
 			want.Entitlements = append(want.Entitlements, k)
 		} else {
-			refused = append(refused, k)
+			waiting = append(waiting, k)
 		}
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, m := range missing {
-		if managed != nil && !managed.Has(m.Entitlement) {
-			refused = append(refused, m.Entitlement)
-			continue
-		}
-		name := m.Entitlement.String()
-		s.waiting[name] = wish{s.waiting[name].people + 1, m.Why}
 		waiting = append(waiting, m.Entitlement)
+		if name := m.Entitlement.String(); s.manages(m.Entitlement) {
+			s.waiting[name] = wish{s.waiting[name].people + 1, m.Why}
+		}
 	}
-	s.tellRefused(e, refused)
-	return append(waiting, refused...), nil
+	return waiting, nil
 }
 
-// tellRefused tells of entitlements that the mapping gives a person, and that `manage` does not let it give.
-func (s *Survey) tellRefused(e roster.Entry, refused []identity.Entitlement) {
+// manages reports whether the mapping may give an entitlement.
+func (s *Survey) manages(e identity.Entitlement) bool {
+	managed := s.Mapping.Managed()
+	return managed == nil || managed.Has(e)
+}
+
+// tellUnmanaged tells of those of waiting that the mapping gives a person, and that `manage` does not let it give.
+func (s *Survey) tellUnmanaged(e roster.Entry, waiting []identity.Entitlement) {
+	refused := slices.DeleteFunc(slices.Clone(waiting), s.manages)
 	if len(refused) == 0 {
 		return
 	}
 	s.o.Find(identity.Finding{
 		Kind: "not managed", Subject: s.Name + ": " + e.Person.Name, Target: s.Name, Person: e.Person.ID,
-		Detail: fmt.Sprintf("should have %s (%s), which no pattern of manage (%s) fits, so it is neither granted nor taken: add it to manage, or correct the mapping",
+		Detail: fmt.Sprintf("should have %s (%s), which no pattern of manage (%s) fits, so it is neither granted nor taken: add one to manage, or correct the mapping",
 			quoted(refused), s.Mapping.At("entitlements"), s.Mapping.At("manage")),
 	})
 }
