@@ -16,6 +16,14 @@ import (
 // Managed are the entitlements that the mapping gives and takes, by the config's `manage`; nil without one.
 func (t *Target) Managed() identity.Managed { return t.managed }
 
+// Manages says which entitlements those are, and the line: "config.hcl:32: wiki-*"; "" without `manage`.
+func (t *Target) Manages() string {
+	if t.manage == nil {
+		return ""
+	}
+	return t.manage.at + ": " + strings.Join(t.managed, ", ")
+}
+
 // compileManage reads the patterns of `manage`, which name no person, and holds what the mapping is sure to give against
 // them.
 func (t *Target) compileManage(expr hcl.Expression, diags *hcl.Diagnostics) {

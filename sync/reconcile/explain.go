@@ -26,6 +26,7 @@ type Explanation struct {
 	Target  string
 	InScope bool
 	Because string // the config line or the source's word that decides
+	Manages string // which entitlements the mapping gives and takes, whoever granted them, and the line: "config.hcl:32: wiki-*"
 	Changes []identity.Change
 	// Impossible are the closing steps about which nothing can be done, with the reason, where the account is to be closed.
 	Impossible []string
@@ -121,6 +122,7 @@ func entriesOf(p identity.Person) (list []SourceEntry) {
 // explain fills in one target's part.
 func (r *run) explain(s *side, link *state.Link, x *Explanation) {
 	x.InScope, x.Because = r.people.Because(s.view, x.Person, x.Where)
+	x.Manages = s.Mapping.Manages()
 	for _, c := range s.changes {
 		if c.Person == x.Person {
 			x.Changes = append(x.Changes, c)

@@ -64,6 +64,7 @@ func (a *app) printExplanations(list []control.Explanation) {
 			{"scope", scope + because(e.Because)},
 			{"account", account},
 			{"situation", strings.TrimSuffix(e.Situation+because(e.Why), ": ")},
+			{"manages", e.Manages},
 			{"held", e.Held},
 			{"impossible", strings.Join(e.Impossible, "; ")},
 		})

@@ -284,6 +284,7 @@ type Explanation struct {
 	Target    string   `json:"target"`
 	InScope   bool     `json:"inScope"`
 	Because   string   `json:"because"`
+	Manages   string   `json:"manages,omitempty"` // which entitlements the mapping gives and takes, whoever granted them, and the line
 	Account   string   `json:"account,omitempty"`
 	UserName  string   `json:"userName,omitempty"`
 	Situation string   `json:"situation,omitempty"`
@@ -459,7 +460,7 @@ func viewOrphan(o state.Unlinked) Orphan {
 func viewExplanation(e reconcile.Explanation) Explanation {
 	return Explanation{
 		Person: viewPerson(e.Person), Name: e.Name, DN: e.DN, Where: e.Where, Next: e.Next, Entries: viewEntries(e.Entries),
-		Target: e.Target, InScope: e.InScope, Because: e.Because,
+		Target: e.Target, InScope: e.InScope, Because: e.Because, Manages: e.Manages,
 		Account: string(e.Account), UserName: e.UserName, Situation: string(e.Situation), Why: e.Why, Held: e.Held,
 		Changes: views(e.Changes, viewChange), Impossible: e.Impossible, History: views(e.History, viewEvent),
 	}

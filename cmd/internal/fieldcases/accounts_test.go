@@ -82,18 +82,22 @@ func (s *site) branch(on side) *branch {
 	b.bosses = on.AddUnit(s, "bosses", b.accounts)
 	b.leavers = on.AddUnit(s, "leavers", on.root)
 	b.teams = on.AddUnit(s, "teams", on.root)
-	for _, name := range []string{"editors", "readers"} {
-		class, member := "groupOfNames", []string{"cn=nobody"}
-		if on.domain {
-			class, member = "group", nil
-		}
-		attributes := map[string][]string{"objectClass": {class}, "member": member}
-		if on.domain {
-			attributes["sAMAccountName"] = []string{"team-" + name}
-		}
-		on.edit.Add(s, "cn="+name+","+b.teams, attributes)
-	}
+	b.team("editors")
+	b.team("readers")
 	return b
+}
+
+// team makes a group without members.
+func (b *branch) team(name string) {
+	class, member := "groupOfNames", []string{"cn=nobody"}
+	if b.domain {
+		class, member = "group", nil
+	}
+	attributes := map[string][]string{"objectClass": {class}, "member": member}
+	if b.domain {
+		attributes["sAMAccountName"] = []string{"team-" + name}
+	}
+	b.edit.Add(b, "cn="+name+","+b.teams, attributes)
 }
 
 // target is the block of the branch.
