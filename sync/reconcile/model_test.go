@@ -135,6 +135,7 @@ func (l *modelLab) history(seed int) modeltest.History {
 	l.aims.At(h, seed)
 	h.Follow(seed)
 	h.Date(seed)
+	h.Manage(seed)
 	return h.Without(l.without)
 }
 

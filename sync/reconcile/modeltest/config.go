@@ -23,8 +23,8 @@ const (
 
 // A Site is every config that a history may have, compiled once.
 type Site struct {
-	sources [2]*mapping.Source                 // whose config names no dates, and whose does
-	targets [targetCount][2][2]*mapping.Target // narrow, long
+	sources [2]*mapping.Source                    // whose config names no dates, and whose does
+	targets [targetCount][2][2][2]*mapping.Target // narrow, long, managed
 }
 
 var scopes = [targetCount][2]string{
@@ -62,21 +62,34 @@ func NewSite() (*Site, error) {
 				if t == chat {
 					text += `entitlements = [for g in person.groups : g if startswith(g, "chat-")]` + "\n"
 				}
-				exprs, env, err := parse(targetNames[t]+".hcl", text)
-				if err != nil {
-					return nil, err
+				for managed, patterns := range []string{"", "manage = [\"chat-*\"]\n"} {
+					if t != chat {
+						patterns = ""
+					}
+					compiled, err := compileTarget(targetNames[t]+".hcl", text+patterns, schema)
+					if err != nil {
+						return nil, err
+					}
+					s.targets[t][narrow][long][managed] = compiled
 				}
-				compiled, diags := mapping.CompileTarget(mapping.TargetExpressions{
-					Scope: exprs["scope"], Account: exprs["account"], Entitlements: exprs["entitlements"],
-				}, []mapping.Schema{schema, schema}, env)
-				if diags.HasErrors() {
-					return nil, diags
-				}
-				s.targets[t][narrow][long] = compiled
 			}
 		}
 	}
 	return s, nil
+}
+
+func compileTarget(name, text string, schema mapping.Schema) (*mapping.Target, error) {
+	exprs, env, err := parse(name, text)
+	if err != nil {
+		return nil, err
+	}
+	compiled, diags := mapping.CompileTarget(mapping.TargetExpressions{
+		Scope: exprs["scope"], Account: exprs["account"], Entitlements: exprs["entitlements"], Manage: exprs["manage"],
+	}, []mapping.Schema{schema, schema}, env)
+	if diags.HasErrors() {
+		return nil, diags
+	}
+	return compiled, nil
 }
 
 func parse(name, text string) (map[string]hcl.Expression, mapping.Env, error) {
@@ -110,7 +123,7 @@ func (w *world) options() reconcile.Options {
 	}
 	for n, app := range w.applications {
 		c := w.model.config
-		compiled := w.site.targets[n][index(c.narrow[n])][index(c.long[n])]
+		compiled := w.site.targets[n][index(c.narrow[n])][index(c.long[n])][index(c.managed)]
 		limits := guard.Default()
 		limits.MaxSweepPercent, limits.MaxSweepCount, limits.Window = 100, sweepCount, window
 		t := reconcile.Target{

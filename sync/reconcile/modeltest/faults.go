@@ -196,6 +196,8 @@ type Step struct {
 	At     int   // how many writes, calls or reads go well before it
 	Batch  Batch `json:",omitzero"` // in which a followed source is told what has changed
 
+	Joined int `json:",omitzero"` // whom somebody puts into which of chat's groups by hand, or takes out; 0 for nobody
+
 	Term int  `json:",omitzero"` // when somebody's time ends or begins: see terms
 	Then Edit // one more, of Who[1]
 	Tend int  // which account an application's administrator sees to, and to what of it that nobody maps; 0 for none
@@ -217,6 +219,7 @@ type History struct {
 	Shared   bool              // both sources are of one directory
 	Followed [sourceCount]bool `json:",omitzero"` // sources that follow their directory
 	Dated    bool              `json:",omitzero"` // times end and begin by dates that the config names
+	Managed  int               `json:",omitzero"` // the step from which on chat's groups are managed, from 1; 0 for never
 	People   []Person
 	Steps    []Step
 }

@@ -63,9 +63,10 @@ var groupNames = [groupCount]string{"staff", "chat-dev", "chat-ops"}
 
 // A config is what of the config file is edited.
 type config struct {
-	narrow [targetCount]bool // the target's scope leaves out people of department ops
-	long   [targetCount]bool // the target's display name carries the department
-	number [sourceCount]bool // the source's anchor is the employee number
+	narrow  [targetCount]bool // the target's scope leaves out people of department ops
+	long    [targetCount]bool // the target's display name carries the department
+	number  [sourceCount]bool // the source's anchor is the employee number
+	managed bool              // chat's groups are managed: nobody has one but by the directory
 }
 
 // works reports whether somebody is there and active, for whatever target.

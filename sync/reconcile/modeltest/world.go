@@ -33,8 +33,9 @@ type world struct {
 	trail  *audit.Trail
 	engine *reconcile.Engine
 
-	shared bool // both sources are of one directory
-	dated  bool // times end and begin by dates that the config names
+	shared  bool // both sources are of one directory
+	manages int  // the step from which on chat's groups are managed; 0 for never
+	dated   bool // times end and begin by dates that the config names
 	// late are those of whom the last pass told another instant than theirs: one that took in an edited anchor tells it in the
 	// next, which the daemon begins at once for whoever is due.
 	late  map[int]bool
@@ -95,7 +96,7 @@ type world struct {
 // synctest bubble: nothing in it waits for real time.
 func Play(site *Site, dir string, h History, log hclog.Logger, tell io.Writer, counts *Counts) ([]Violation, error) {
 	w := &world{
-		site: site, dir: dir, shared: h.Shared, dated: h.Dated, log: log, tell: tell, memory: memory.New(), counts: counts, feed: feed{followed: h.Followed},
+		site: site, dir: dir, shared: h.Shared, dated: h.Dated, manages: h.Managed, log: log, tell: tell, memory: memory.New(), counts: counts, feed: feed{followed: h.Followed},
 		model:    &model{ordered: map[int]bool{}, anchors: map[string]int{}},
 		standing: map[place]member{}, returned: map[inHold]bool{}, released: map[place]bool{}, unknown: map[place]member{},
 		closedBefore: map[place]bool{}, linked: map[place]bool{},
@@ -284,6 +285,7 @@ func (w *world) take(s Step) error {
 	}
 	w.edit(s.Then, s.Who[1], s.To)
 	w.term(s)
+	w.manage(s)
 	if s.Tend > 0 {
 		w.applications[s.Tend%targetCount].tend(s.Tend / targetCount)
 	}
