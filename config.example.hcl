@@ -146,11 +146,14 @@ target "scim" "wiki" {
     "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User:department" = dn_part(person.dn, "ou")
   }
   entitlements = [for g in person.groups : g if startswith(g, "wiki-")]
+  # What of the application is the mapping's alone, by name, or "kind:name" of one kind: nothing else is granted or taken, and what the
+  # mapping does not give is taken, whoever granted it. Left out: what dirsweep itself has granted is taken back, and nothing else.
+  # manage = ["wiki-*"]
 
   leaver {
     action       = "disable" # or "delete", or "report": change nothing
     revoke       = true      # end what somebody who is signed in has: sessions, tokens, app passwords
-    strip        = true      # take entitlements away; left out: only where `entitlements` are mapped
+    strip        = true      # take all entitlements away, managed or not; left out: only where `entitlements` are mapped
     delete_after = "30d"     # counted from the proven disable. Left out: never
   }
   on_orphan = "report" # accounts that are nobody's; or "disable", under the guard
