@@ -48,9 +48,9 @@ type EditDecision struct {
 }
 
 // Changes judges an Edit: one attribute that would change at more than max_change_percent of the linked accounts, and
-// at more than twenty, is held; so are all entitlements where so many would lose some by an edit, and one that more than
-// that share of its holders would lose, or have lost within the window. A hold stands until it is decided, or nothing would change any more. An approval holds for the
-// mapping for which it was given.
+// at more than twenty, is held; so are all entitlements where so many would lose some by an edit, and one that more
+// than that share of its holders would lose, or have lost within the window. A hold stands until it is decided, or
+// nothing would change any more. An approval holds for the mapping for which it was given.
 func Changes(e Edit) EditDecision {
 	out := EditDecision{Attributes: map[string]string{}, Withdrawn: map[string]string{}}
 	standing := map[string][]identity.Hold{}

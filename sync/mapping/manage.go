@@ -31,8 +31,9 @@ func (t *Target) compileManage(expr hcl.Expression, diags *hcl.Diagnostics) {
 		return
 	}
 	if t.entitlements == nil {
-		*diags = append(*diags, problem(expr.Range(), "Nothing to manage", "manage says which entitlements the mapping gives and takes, and there is "+
-			"no mapping of any. Write entitlements = [ … ] beside it; entitlements = [] takes all that manage names from everybody."))
+		*diags = append(*diags, problem(expr.Range(), "Nothing to manage",
+			"manage says which entitlements the mapping gives and takes, and there is no mapping of any. "+
+				"Write entitlements = [ … ] beside it; entitlements = [] takes all that manage names from everybody."))
 		return
 	}
 	list, found := patterns(expr)
@@ -118,7 +119,8 @@ func resultParts(expr hclsyntax.Expression) (parts []hclsyntax.Expression) {
 	case *hclsyntax.IndexExpr:
 		return []hclsyntax.Expression{e.Collection}
 	case *hclsyntax.ForExpr:
-		if name, ok := e.ValExpr.(*hclsyntax.ScopeTraversalExpr); ok && len(name.Traversal) == 1 && name.Traversal.RootName() == e.ValVar {
+		name, ok := e.ValExpr.(*hclsyntax.ScopeTraversalExpr)
+		if ok && len(name.Traversal) == 1 && name.Traversal.RootName() == e.ValVar {
 			return []hclsyntax.Expression{e.CollExpr} // its elements, chosen from
 		}
 		return []hclsyntax.Expression{e.ValExpr}

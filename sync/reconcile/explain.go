@@ -26,7 +26,7 @@ type Explanation struct {
 	Target  string
 	InScope bool
 	Because string // the config line or the source's word that decides
-	Manages string // which entitlements the mapping gives and takes, whoever granted them, and the line: "config.hcl:32: wiki-*"
+	Manages string // the line of manage, and its patterns: "config.hcl:32: wiki-*"
 	Changes []identity.Change
 	// Impossible are the closing steps about which nothing can be done, with the reason, where the account is to be closed.
 	Impossible []string

@@ -123,7 +123,7 @@ type Survey struct {
 	rivals    map[identity.AccountID]state.Link // by unlinked account: a link of an account that bore the same userName
 	relinked  map[identity.AccountID]bool       // unlinked accounts that turned out to be a linked person's
 	linksSeen int                               // links to active accounts that the list holds
-	holders   map[string]int                    // of entitlements that linked accounts were listed with, by name, where they are managed
+	holders   map[string]int                    // linked accounts that were listed with an entitlement, by its name; of managed targets
 	marked    map[string]state.Link             // by externalId, links of people where an unlinked account bears it
 	asked     int                               // accounts that nothing is remembered of whose people were asked for
 	unasked   bool                              // there were more

@@ -64,7 +64,8 @@ func (s *Survey) tellUnmanaged(e roster.Entry, waiting []identity.Entitlement) {
 	}
 	s.o.Find(identity.Finding{
 		Kind: "not managed", Subject: s.Name + ": " + e.Person.Name, Target: s.Name, Person: e.Person.ID,
-		Detail: fmt.Sprintf("should have %s (%s), which no pattern of manage (%s) fits, so it is neither granted nor taken: add one to manage, or correct the mapping",
+		Detail: fmt.Sprintf("should have %s (%s), which no pattern of manage (%s) fits, so it is neither granted nor taken: "+
+			"add one to manage, or correct the mapping",
 			quoted(refused), s.Mapping.At("entitlements"), s.Mapping.At("manage")),
 	})
 }

@@ -284,7 +284,7 @@ type Explanation struct {
 	Target    string   `json:"target"`
 	InScope   bool     `json:"inScope"`
 	Because   string   `json:"because"`
-	Manages   string   `json:"manages,omitempty"` // which entitlements the mapping gives and takes, whoever granted them, and the line
+	Manages   string   `json:"manages,omitempty"` // the line of manage, and its patterns
 	Account   string   `json:"account,omitempty"`
 	UserName  string   `json:"userName,omitempty"`
 	Situation string   `json:"situation,omitempty"`

@@ -96,7 +96,8 @@ type world struct {
 // synctest bubble: nothing in it waits for real time.
 func Play(site *Site, dir string, h History, log hclog.Logger, tell io.Writer, counts *Counts) ([]Violation, error) {
 	w := &world{
-		site: site, dir: dir, shared: h.Shared, dated: h.Dated, manages: h.Managed, log: log, tell: tell, memory: memory.New(), counts: counts, feed: feed{followed: h.Followed},
+		site: site, dir: dir, shared: h.Shared, dated: h.Dated, manages: h.Managed, log: log, tell: tell, memory: memory.New(),
+		counts: counts, feed: feed{followed: h.Followed},
 		model:    &model{ordered: map[int]bool{}, anchors: map[string]int{}},
 		standing: map[place]member{}, returned: map[inHold]bool{}, released: map[place]bool{}, unknown: map[place]member{},
 		closedBefore: map[place]bool{}, linked: map[place]bool{},
