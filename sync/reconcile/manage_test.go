@@ -127,6 +127,24 @@ func TestManagedMovers(t *testing.T) {
 	w.want(mover, "owners")
 }
 
+// A mover is one in a delta pass, too: what others granted is seen of the one account that is looked at.
+func TestManagedMoversInADelta(t *testing.T) {
+	l, dir, app := staffed(t, 6, "sales", "dev")
+	mover, other := slapdtest.UID(1), slapdtest.UID(2)
+	w := teamsOf(t, app, "wiki-sales", "wiki-dev", "wiki-all", "wiki-owners", "owners")
+	l.application("wiki", app, byDepartment(`["wiki-*"]`), nil)
+	l.full()
+	for _, who := range []string{mover, other} {
+		w.join(who, "owners", "wiki-owners")
+	}
+	dir.Set(t, dir.PersonDN(mover), "departmentNumber", "dev")
+	l.run(reconcile.Pass{Mode: reconcile.Delta})
+	w.want(mover, "owners wiki-all wiki-dev")
+	w.want(other, "owners wiki-all wiki-dev wiki-owners") // nobody looked
+	l.full()
+	w.want(other, "owners wiki-all wiki-dev")
+}
+
 // history is what the trail notes of somebody's changes.
 func (l *lab) history(uid string) (notes []string) {
 	l.t.Helper()
