@@ -300,6 +300,15 @@ func (s *Source) facts(out *sources.ReadFacts, g *gathered, counts map[string]in
 		for _, part := range f.Unseen {
 			out.Unseen = append(out.Unseen, m.Name+": "+part)
 		}
+		if f.Version != "" {
+			out.Version = joined(out.Version, f.Version)
+		}
+		for part, why := range f.Stale {
+			if out.Stale == nil {
+				out.Stale = map[string]string{}
+			}
+			out.Stale[m.Name+" "+part] = why
+		}
 		for server, why := range f.Away {
 			out.Away[m.Name+" "+server] = why
 		}

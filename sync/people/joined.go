@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/dirsweep/dirsweep/sources"
 	"github.com/dirsweep/dirsweep/state"
@@ -188,7 +189,7 @@ func (r *Read) askParts(ctx context.Context, n int, j *join.Source, p state.Pers
 		var asked []judge.Sighting
 		for _, part := range missing {
 			if part.Source == m.Name {
-				asked = append(asked, r.partSighting(ctx, n, i, m, part))
+				asked = append(asked, r.partSighting(ctx, n, i, m, p, part))
 			}
 		}
 		if len(asked) > 0 {
@@ -199,24 +200,14 @@ func (r *Read) askParts(ctx context.Context, n int, j *join.Source, p state.Pers
 }
 
 // partSighting is what one joined source says of one entry.
-func (r *Read) partSighting(ctx context.Context, n, at int, m join.Member, part identity.Part) judge.Sighting {
+func (r *Read) partSighting(ctx context.Context, n, at int, m join.Member, p state.Person, part identity.Part) judge.Sighting {
 	if at >= len(r.readings[n].facts.Members) || r.readings[n].facts.Members[at].Err != nil {
 		return judge.Sighting{Source: m.Name, Trouble: "it was not read"}
 	}
 	of := r.readings[n].facts.Members[at]
 	finder, ok := m.Source.(sources.Finder)
-	if !ok && m.AbsenceLeaves {
-		return judge.Sighting{
-			Source: m.Name, Where: judge.Unlisted, Order: judge.Current, Same: true, At: r.o.Now,
-			Proof: fmt.Sprintf("a complete read of source %s, with %d entries, lacks theirs (%s); it cannot be asked for one entry, "+
-				"and absence = \"leaves\" takes that for leaving", m.Name, of.Count, part.Anchor),
-		}
-	}
 	if !ok {
-		return judge.Sighting{
-			Source:  m.Name,
-			Trouble: "the source cannot look one entry up; absence = \"leaves\" takes absence for leaving",
-		}
+		return r.partUnlisted(m, of, p, part)
 	}
 	seen, err := finder.Find(ctx, sources.Lookup{Anchor: part.Anchor, DN: part.DN, Leaving: true})
 	if err != nil {
@@ -226,6 +217,32 @@ func (r *Read) partSighting(ctx context.Context, n, at int, m join.Member, part 
 	out.Untraced = seen.Untraced && part.DN != "" && r.o.Now.Sub(r.readings[n].record.At) < traced
 	if !of.Tells {
 		out.Order, out.Witness, out.Place = judge.Current, true, judge.PlacePeopled
+	}
+	return out
+}
+
+// partUnlisted is what a list says of an entry that it lacks, of a joined source that cannot be asked for one.
+func (r *Read) partUnlisted(m join.Member, of sources.MemberFacts, p state.Person, part identity.Part) judge.Sighting {
+	before := sources.Currency{}
+	for sequence, position := range p.LackedIn {
+		if own, ok := strings.CutPrefix(sequence, join.Sequence(m.Name, "")); ok {
+			before[own] = position
+		}
+	}
+	out := judge.Sighting{
+		Source: m.Name, Where: judge.Unlisted, Order: judge.Current, Same: true, At: r.o.Now,
+		Version: of.Facts.Version, Lacked: p.Lacked, Later: renewed(of.Facts.Until, before),
+		Proof: fmt.Sprintf("a complete read of source %s, with %d entries, lacks theirs (%s), as one before it did; it cannot be "+
+			"asked for one entry, and absence = \"leaves\" takes that for leaving", m.Name, of.Count, part.Anchor),
+	}
+	if !m.AbsenceLeaves {
+		out.Where, out.Proof = judge.NoAnswer, ""
+		out.Trouble = `the source cannot look one entry up; absence = "leaves" takes absence for leaving`
+	}
+	if i, here := r.withoutZeros(p.ID); here {
+		if e, err := r.Roster.Entry(i); err == nil {
+			out.Alike = e.Person.ID.Anchor
+		}
 	}
 	return out
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/dirsweep/dirsweep/sources"
 	"github.com/dirsweep/dirsweep/state"
 	"github.com/dirsweep/dirsweep/sync/identity"
+	"github.com/dirsweep/dirsweep/sync/join"
 	"github.com/dirsweep/dirsweep/sync/judge"
 )
 
@@ -109,8 +110,10 @@ func (r *Read) keepAlike(absent []missing) {
 	}
 }
 
-// finds reports whether a source can be asked for one person.
+// finds reports whether a source can be asked for one person. Of a join, that some of its sources may be lists is reason
+// enough to say no.
 func (r *Read) finds(n int) bool {
-	_, ok := r.o.Sources[n].Source.(sources.Finder)
-	return ok
+	_, finder := r.o.Sources[n].Source.(sources.Finder)
+	_, joined := r.o.Sources[n].Source.(*join.Source)
+	return finder && !joined
 }
