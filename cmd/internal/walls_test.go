@@ -113,6 +113,9 @@ var layers = []string{"sync/people", "sync/holds", "sync/survey", "sync/orders",
 // ldapClient is what the kinds of both sides share that speak LDAP.
 const ldapClient = "sources/ldapclient"
 
+// sqlClient is what the kinds of both sides share that speak to databases.
+const sqlClient = "sources/sqlclient"
+
 // mayImport is DESIGN's "imports flow one way", for one of our folders importing another.
 func mayImport(from, to string) bool {
 	contracts := []string{"sync/identity", "sources", "targets", "state"}
@@ -149,7 +152,7 @@ func mayImport(from, to string) bool {
 	if kind == "all" {
 		return below(to, parent)
 	}
-	return to == parent || below(to, parent+"/internal", parent+"/"+kind) || to == ldapClient && parent != "state"
+	return to == parent || below(to, parent+"/internal", parent+"/"+kind) || (to == ldapClient || to == sqlClient) && parent != "state"
 }
 
 func TestImportsFlowOneWay(t *testing.T) {
@@ -236,6 +239,8 @@ func TestLibrariesStayInTheirFolders(t *testing.T) {
 	}{
 		{"go.etcd.io/bbolt", []string{"state/bolt"}},
 		{"github.com/go-ldap/ldap", []string{"sources/internal/directory", ldapClient, "targets/internal/directory", "cmd/internal/demo"}},
+		{"github.com/jackc/pgx", []string{sqlClient}},
+		{"github.com/go-sql-driver/mysql", []string{sqlClient}},
 		{"github.com/jcmturner/gokrb5", []string{"sources/internal/kerberos"}},
 		{"github.com/jimlambrt/gldap", []string{"cmd/internal/demo"}},
 		{"github.com/elimity-com/scim", []string{"cmd/internal/demo"}},
