@@ -156,8 +156,9 @@ func (a Access) mariadb(secured *tls.Config) (driver.Connector, error) {
 	seconds := strconv.Itoa(max(1, int(a.Timeout.Seconds())))
 	config.Params = map[string]string{
 		"lock_wait_timeout": seconds, "innodb_lock_wait_timeout": seconds, "time_zone": "'+00:00'",
-		// Without it a value that does not fit is cut, and a word that is no number is 0.
-		"sql_mode": "CONCAT(@@sql_mode, ',STRICT_ALL_TABLES')",
+		// Strict: else a value that does not fit is cut, and a word that is no number is 0. All of it is said, so that
+		// statements mean the same on every server: QUOTE needs backslashes to escape.
+		"sql_mode": "'STRICT_ALL_TABLES,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION'",
 	}
 	return mysql.NewConnector(config)
 }

@@ -78,6 +78,10 @@ func Exec(ctx context.Context, tx *sql.Tx, statement string, args ...any) (int64
 // plainly makes one of a few types of what a driver returns: MariaDB's sends texts as bytes.
 func plainly(v any, column string) any {
 	switch v := v.(type) {
+	case string:
+		if column == "BPCHAR" { // PostgreSQL's CHAR(n) comes filled up with spaces
+			return strings.TrimRight(v, " ")
+		}
 	case []byte:
 		if strings.Contains(column, "BLOB") || strings.Contains(column, "BINARY") || column == "BYTEA" || column == "BIT" {
 			return v
@@ -150,4 +154,13 @@ func Value(v any) (identity.Value, error) {
 	}
 	text, err := Text(v)
 	return identity.Text(text), err
+}
+
+// Prepare has the server parse a statement, and runs nothing.
+func Prepare(ctx context.Context, tx *sql.Tx, statement string) error {
+	prepared, err := tx.PrepareContext(ctx, statement)
+	if err != nil {
+		return classify(err)
+	}
+	return classify(prepared.Close())
 }

@@ -25,7 +25,7 @@ func (m *mariadb) prepare(t testing.TB, s *Server) {
 	m.mariadbd = find(t, "MariaDB", "mariadbd", "/usr/sbin", "/usr/local/sbin")
 	ldaptest.Check(t, "make a folder", os.Mkdir(s.path("db"), 0o700))
 	setUp := fmt.Sprintf("CREATE USER IF NOT EXISTS %[1]s@'%%' IDENTIFIED BY '%[2]s';\nGRANT ALL ON *.* TO %[1]s@'%%' WITH GRANT OPTION;\n"+
-		"GRANT PROXY ON ''@'%%' TO %[1]s@'%%' WITH GRANT OPTION;\n", Admin, Password)
+		"INSERT IGNORE INTO mysql.proxies_priv (Host, User, With_grant) VALUES ('%%', '%[1]s', 1);\nFLUSH PRIVILEGES;\n", Admin, Password)
 	ldaptest.Check(t, "write SQL", os.WriteFile(s.path("init.sql"), []byte(setUp), 0o600))
 	s.give(t)
 	script := []byte("CREATE DATABASE mysql;\nUSE mysql;\nSET @auth_root_socket=NULL;\n")

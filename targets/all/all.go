@@ -6,6 +6,7 @@ import (
 	"github.com/dirsweep/dirsweep/targets/activedirectory"
 	"github.com/dirsweep/dirsweep/targets/ldap"
 	"github.com/dirsweep/dirsweep/targets/scim"
+	"github.com/dirsweep/dirsweep/targets/sql"
 )
 
 // Kinds returns every kind of target, sorted by name.
@@ -14,5 +15,6 @@ func Kinds() []targets.Kind {
 		activedirectory.Kind(),
 		ldap.Kind(),
 		scim.Kind(),
+		sql.Kind(),
 	}
 }
