@@ -360,7 +360,7 @@ func (m *accounts) definitions(ctx context.Context, tx *sql.Tx) (map[string][]st
 	return found, nil
 }
 
-var globalGrant = regexp.MustCompile("^GRANT (.+) ON \\*\\.\\* TO ")
+var globalGrant = regexp.MustCompile(`^GRANT (.+) ON \*\.\* TO `)
 
 // granted are our rights on everything.
 func (m *accounts) granted(ctx context.Context, tx *sql.Tx) (map[string]bool, error) {

@@ -28,7 +28,8 @@ type Harness struct {
 	// Want is a wanted account that differs from those of other numbers in all that has to be unique. It maps Text and
 	// Clearable.
 	Want func(n int) identity.Account
-	// Text is a path whose value is free text; Clearable one that may be empty.
+	// Text is a path whose value is free text; Clearable one that may be empty. Both are "" where accounts have nothing but
+	// a name, which is never written.
 	Text, Clearable string
 	// FindBy are the attributes by which accounts are found besides userName.
 	FindBy []string
@@ -206,6 +207,9 @@ func change(path string, before, after identity.Value) identity.AttributeChange 
 }
 
 func updateSetsAndClears(t *testing.T, h *Harness) {
+	if h.Text == "" {
+		return
+	}
 	target := begin(t, h.Open(t))
 	a := create(t, target, h.Want(1))
 	after, _, err := target.Update(t.Context(), a, identity.Delta{Attributes: []identity.AttributeChange{
@@ -241,9 +245,11 @@ func unmanagedStays(t *testing.T, h *Harness) {
 	a := create(t, target, h.Want(1))
 	stays := h.Meddle(t, a.ID)
 	a = read(t, target, a.ID)
-	_, _, err := target.Update(t.Context(), a, identity.Delta{Attributes: []identity.AttributeChange{change(h.Text, a.Get(h.Text), identity.Text("Other"))}})
-	if err != nil {
-		t.Fatal(err)
+	if h.Text != "" {
+		_, _, err := target.Update(t.Context(), a, identity.Delta{Attributes: []identity.AttributeChange{change(h.Text, a.Get(h.Text), identity.Text("Other"))}})
+		if err != nil {
+			t.Fatal(err)
+		}
 	}
 	if !stays() {
 		t.Error("the update lost what it does not manage")
