@@ -55,6 +55,7 @@ func (m *mariadb) settings(s *Server) []string {
 		"--no-defaults", "--datadir=" + s.path("db"), "--innodb-log-file-size=8M", "--innodb-buffer-pool-size=16M",
 		"--innodb-data-file-path=ibdata1:10M:autoextend", "--innodb-flush-method=nosync", "--innodb-flush-log-at-trx-commit=0",
 		"--skip-log-bin", "--skip-name-resolve",
+		"--tmpdir=" + s.path("run"), // a server that starts removes the temporary tables of every other one from /tmp
 	}
 }
 
