@@ -516,26 +516,32 @@ func (m *accounts) kill(ctx context.Context, tx *sql.Tx, have identity.Account) 
 			return "", err
 		}
 	}
-	return "", nil
+	if len(list) == 0 {
+		return "", nil
+	}
+	return "", patiently(func() (bool, error) {
+		if err := m.later(ctx, tx); err != nil {
+			return false, err
+		}
+		list, err := m.threads(ctx, tx, have)
+		return len(list) == 0, err
+	})
+}
+
+func (m *accounts) later(ctx context.Context, tx *sql.Tx) error {
+	_, err := sqlclient.All(ctx, tx, "SELECT SLEEP(0.1)")
+	return err
 }
 
 // connected reads the list of connections twice: one that is being made shows in one of two looks.
 func (m *accounts) connected(ctx context.Context, tx *sql.Tx, have identity.Account) (string, error) {
-	for look := range 2 {
-		list, err := m.threads(ctx, tx, have)
-		if err != nil {
-			return "", err
-		}
-		if len(list) > 0 {
-			return fmt.Sprintf("%d connections are open", len(list)), nil
-		}
-		if look == 0 {
-			if _, err := sqlclient.All(ctx, tx, "SELECT SLEEP(0.2)"); err != nil {
-				return "", err
-			}
+	list, err := m.threads(ctx, tx, have)
+	if err == nil && len(list) == 0 {
+		if err = m.later(ctx, tx); err == nil {
+			list, err = m.threads(ctx, tx, have)
 		}
 	}
-	return "", nil
+	return open(int64(len(list))), err
 }
 
 // A proxy is a right of one account to act as another, as mysql.proxies_priv has it.

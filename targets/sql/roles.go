@@ -434,26 +434,68 @@ func (r *roles) cut(ctx context.Context, tx *sql.Tx, have identity.Account) (str
 	}
 	_, err := sqlclient.All(ctx, tx,
 		"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usesysid = $1::oid AND pid <> pg_backend_pid()", string(have.ID))
-	return "", err
+	if err != nil {
+		return "", err
+	}
+	return "", patiently(func() (bool, error) {
+		if err := r.later(ctx, tx); err != nil {
+			return false, err
+		}
+		n, err := r.backends(ctx, tx, have)
+		return n == 0, err
+	})
 }
 
-// connected counts the role's connections, twice: one that is being made, or being ended, shows in one of two looks.
-func (r *roles) connected(ctx context.Context, tx *sql.Tx, have identity.Account) (string, error) {
-	for look := range 2 {
-		rows, err := sqlclient.All(ctx, tx, "SELECT count(*) FROM pg_stat_activity WHERE usesysid = $1::oid", string(have.ID))
-		if err != nil {
-			return "", err
-		}
-		if n, _ := rows[0].Values[0].(int64); n > 0 {
-			return fmt.Sprintf("%d connections are open", n), nil
-		}
-		if look == 0 {
-			if _, err := sqlclient.All(ctx, tx, "SELECT pg_sleep(0.2), pg_stat_clear_snapshot()"); err != nil {
-				return "", err
-			}
+// patiently asks a few times whether what was ended has: a server that is busy takes a moment. What is left then is told
+// by the step's Left.
+func patiently(over func() (bool, error)) error {
+	for range 20 {
+		if done, err := over(); done || err != nil {
+			return err
 		}
 	}
-	return "", nil
+	return nil
+}
+
+// later waits, and has the server forget what it showed within this transaction.
+func (r *roles) later(ctx context.Context, tx *sql.Tx) error {
+	_, err := sqlclient.All(ctx, tx, "SELECT pg_sleep(0.1), pg_stat_clear_snapshot()")
+	return err
+}
+
+// backends counts the role's connections.
+func (r *roles) backends(ctx context.Context, tx *sql.Tx, have identity.Account) (int64, error) {
+	rows, err := sqlclient.All(ctx, tx, "SELECT count(*) FROM pg_stat_activity WHERE usesysid = $1::oid", string(have.ID))
+	if err != nil {
+		return 0, err
+	}
+	n, ok := rows[0].Values[0].(int64)
+	if !ok {
+		return 0, fmt.Errorf("%w: pg_stat_activity shows no number", targets.ErrIncomplete)
+	}
+	return n, nil
+}
+
+// connected looks twice: a connection that is being made shows in one of two looks.
+func (r *roles) connected(ctx context.Context, tx *sql.Tx, have identity.Account) (string, error) {
+	n, err := r.backends(ctx, tx, have)
+	if err == nil && n == 0 {
+		if err = r.later(ctx, tx); err == nil {
+			n, err = r.backends(ctx, tx, have)
+		}
+	}
+	return open(n), err
+}
+
+// open says how many connections are; "" for none.
+func open(n int64) string {
+	switch n {
+	case 0:
+		return ""
+	case 1:
+		return "1 connection is open"
+	}
+	return fmt.Sprintf("%d connections are open", n)
 }
 
 func (r *roles) own(ctx context.Context, tx *sql.Tx) (targets.Own, error) {

@@ -221,7 +221,7 @@ func TestALeaverIsCutOff(t *testing.T) {
 				t.Fatal(err)
 			}
 			sessions := stepOf(t, p, "sessions")
-			if left, err := sessions.Left(t.Context(), bob); err != nil || left != "1 connections are open" {
+			if left, err := sessions.Left(t.Context(), bob); err != nil || left != "1 connection is open" {
 				t.Errorf("left %q, %v before they are cut", left, err)
 			}
 			closed(t, p, bob)
