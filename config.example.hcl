@@ -198,3 +198,28 @@ target "scim" "wiki" {
 #     sn       = person.sn
 #   }
 # }
+# target "sql" "payroll" {                               # an application's table of users: `dirsweep sample sql`
+#   driver   = "postgresql"                              # or "mariadb", "mysql"
+#   address  = "db.example.org:5432"
+#   database = "payroll"
+#   user     = "dirsweep"
+#   password = env("PAYROLL_PASSWORD")
+#   table    = "users"
+#   key      = "id"
+#   columns  = { userName = "login", displayName = "full_name" }
+#   active { column = "enabled" }
+#   account = {
+#     userName    = lower(person.uid)
+#     displayName = person.cn
+#   }
+# }
+# target "sql" "warehouse" {
+#   driver   = "postgresql"
+#   address  = "warehouse.example.org"
+#   database = "warehouse"
+#   user     = "dirsweep"
+#   password = env("WAREHOUSE_PASSWORD")
+#   profile  = "postgresql_roles"                        # the server's own accounts; or "mariadb_accounts"
+#   account  = { userName = lower(person.uid) }
+#   entitlements = [for g in person.groups : g if startswith(g, "dw-")]
+# }

@@ -134,6 +134,7 @@ func (d *decoder) table(s *spec, blocks hcl.Blocks) {
 	switch from := strings.TrimRight(d.Text("table", ""), "; \t\r\n"); {
 	case from == "":
 		d.Fail("table", "No table", `Write table = "users" (or a SELECT that shows the accounts), or profile = "postgresql_roles".`)
+		return
 	case strings.HasPrefix(strings.ToUpper(from), "SELECT"), strings.HasPrefix(strings.ToUpper(from), "WITH"):
 		found, err := compile(s.Driver, from)
 		if err != nil || len(found.parameters) > 0 {

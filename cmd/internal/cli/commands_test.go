@@ -24,7 +24,7 @@ func TestWhatIsMistypedIsToldInOneLine(t *testing.T) {
 		{"sweep ann bob", "`dirsweep sweep` was given 2 arguments; write `dirsweep sweep PERSON --reason TEXT`"},
 		{"sample", "missing KIND; write `dirsweep sample KIND`"},
 		{"--config nix.hcl status", "config: there is no file or folder nix.hcl; `dirsweep sample ldap` prints what a config begins with"},
-		{"sample nothing", `no kind is called "nothing"; there are: active_directory, csv, ldap, scim`},
+		{"sample nothing", `no kind is called "nothing"; there are: active_directory, csv, exec, ldap, scim, sql`},
 		{"version --log-level loud --config /nowhere", ""},
 	} {
 		var out, err bytes.Buffer

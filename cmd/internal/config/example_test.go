@@ -77,6 +77,7 @@ func TestTheSamplesMakeAConfig(t *testing.T) {
 			t.Setenv("LDAP_PASSWORD", "hunter2")
 			t.Setenv("AD_PASSWORD", "hunter2")
 			t.Setenv("UNIX_PASSWORD", "hunter2")
+			t.Setenv("PAYROLL_PASSWORD", "hunter2")
 			cfg, err := config.Load(dir)
 			if err != nil {
 				t.Errorf("%s, %s: %v", source.Name, target.Name, err)
@@ -162,8 +163,8 @@ target "scim" "wiki" {
 	}
 }
 
-// TestTheExampleOfDirectoriesIsGood: what config.example.hcl shows as comments is accepted once it is none.
-func TestTheExampleOfDirectoriesIsGood(t *testing.T) {
+// TestTheExamplesInCommentsAreGood: what config.example.hcl shows as comments is accepted once it is none.
+func TestTheExamplesInCommentsAreGood(t *testing.T) {
 	text, err := os.ReadFile(filepath.Join("..", "..", "..", "config.example.hcl"))
 	if err != nil {
 		t.Fatal(err)
@@ -181,11 +182,11 @@ func TestTheExampleOfDirectoriesIsGood(t *testing.T) {
 	}
 	write(t, filepath.Join(dir, "target.hcl"), strings.Join(lines, "\n"))
 	write(t, filepath.Join(dir, "ca.pem"), certificate(t))
-	for _, name := range []string{"LDAP_PASSWORD", "AD_PASSWORD", "UNIX_PASSWORD"} {
+	for _, name := range []string{"LDAP_PASSWORD", "AD_PASSWORD", "UNIX_PASSWORD", "PAYROLL_PASSWORD", "WAREHOUSE_PASSWORD"} {
 		t.Setenv(name, "hunter2")
 	}
 	cfg, err := config.Load(dir)
-	if err != nil || len(cfg.Targets) != 2 || len(cfg.Warnings) > 0 {
+	if err != nil || len(cfg.Targets) != 4 || len(cfg.Warnings) > 0 {
 		t.Errorf("%+v", err)
 	}
 }
