@@ -92,7 +92,9 @@ func reading() *sql.TxOptions {
 	return &sql.TxOptions{Isolation: sql.LevelRepeatableRead, ReadOnly: true}
 }
 
-func (c *Client) in(ctx context.Context, pool *sql.DB, o *sql.TxOptions, commit bool, f func(context.Context, *sql.Tx) error) error {
+func (c *Client) in(
+	ctx context.Context, pool *sql.DB, o *sql.TxOptions, commit bool, f func(context.Context, *sql.Tx) error,
+) error {
 	if err := c.pace(ctx); err != nil {
 		return err
 	}

@@ -73,7 +73,8 @@ func (d *Decoder) Access() Access {
 			host, given = strings.Trim(a.Address, "[]"), port
 		}
 		if _, bad := strconv.ParseUint(given, 10, 16); bad != nil || host == "" || strings.ContainsAny(host, "/@ ") {
-			d.Fail("address", "Not an address", `An address is host:port, such as "db.example.org:5432", or the path of a Unix socket.`)
+			d.Fail("address", "Not an address",
+				`An address is host:port, such as "db.example.org:5432", or the path of a Unix socket.`)
 			return a
 		}
 		a.Address = net.JoinHostPort(host, given)

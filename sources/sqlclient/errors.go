@@ -20,15 +20,15 @@ type Class string
 
 // The classes.
 const (
-	Unavailable  Class = "unavailable"  // no answer, a cut connection, a server that stops or is full, a deadlock: repeat later
+	Unavailable  Class = "unavailable"  // no answer, a cut connection, a server that stops or is full: repeat later
 	Unauthorized Class = "unauthorized" // it does not let us in
 	Forbidden    Class = "forbidden"    // it lets us in, and we may not do this
 	Conflict     Class = "conflict"     // a value that has to be unique is there, or something depends on what was to go
 	Statement    Class = "statement"    // it does not take this statement or a value in it, now or later
 )
 
-// An Error is what a server, or the way to it, said. It holds no password: we send none in statements, and servers repeat
-// none.
+// An Error is what a server, or the way to it, said. It holds no password: we send none in statements, and servers
+// repeat none.
 type Error struct {
 	Class Class
 	Code  string // SQLSTATE of PostgreSQL, number of MariaDB: "42501", "1227"; "" where it is no server's answer
@@ -69,12 +69,12 @@ func classify(err error) error {
 		return &Error{Class: sqlState(pg.Code), Code: pg.Code, Text: line(pg.Message)}
 	case errors.As(err, &maria):
 		return &Error{Class: number(maria.Number), Code: strconv.Itoa(int(maria.Number)), Text: line(maria.Message)}
-	case errors.As(err, &connect), errors.As(err, &network), errors.Is(err, driver.ErrBadConn), errors.Is(err, mysql.ErrInvalidConn),
-		errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, net.ErrClosed), errors.Is(err, sql.ErrConnDone),
-		errors.Is(err, mysql.ErrMalformPkt), pgconn.Timeout(err):
+	case errors.As(err, &connect), errors.As(err, &network), errors.Is(err, driver.ErrBadConn),
+		errors.Is(err, mysql.ErrInvalidConn), errors.Is(err, mysql.ErrMalformPkt), errors.Is(err, io.EOF),
+		errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, net.ErrClosed), errors.Is(err, sql.ErrConnDone), pgconn.Timeout(err):
 		return &Error{Class: Unavailable, Text: line(err.Error())}
-	case errors.Is(err, mysql.ErrNoTLS), errors.Is(err, mysql.ErrNativePassword), errors.Is(err, mysql.ErrCleartextPassword),
-		errors.Is(err, mysql.ErrOldPassword):
+	case errors.Is(err, mysql.ErrNoTLS), errors.Is(err, mysql.ErrNativePassword),
+		errors.Is(err, mysql.ErrCleartextPassword), errors.Is(err, mysql.ErrOldPassword):
 		return &Error{Class: Unauthorized, Text: line(err.Error())}
 	}
 	return err
@@ -101,10 +101,12 @@ func sqlState(code string) Class {
 		return Forbidden
 	case strings.HasPrefix(code, "28"): // invalid authorisation
 		return Unauthorized
-	case code == "23505", code == "23503", code == "42710", code == "2BP01": // unique, foreign key, exists already, dependents
+	case code == "23505", code == "23503", code == "42710", code == "2BP01":
+		// unique, foreign key, exists already, dependents
 		return Conflict
-	case strings.HasPrefix(code, "08"), strings.HasPrefix(code, "53"), strings.HasPrefix(code, "57"), strings.HasPrefix(code, "58"),
-		strings.HasPrefix(code, "40"), code == "55P03", strings.HasPrefix(code, "XX"), code == "25006":
+	case strings.HasPrefix(code, "08"), strings.HasPrefix(code, "53"), strings.HasPrefix(code, "57"),
+		strings.HasPrefix(code, "58"), strings.HasPrefix(code, "40"), strings.HasPrefix(code, "XX"),
+		code == "55P03", code == "25006":
 		// connection, resources, shutdown and time-out, system, deadlock, lock not available, internal; a standby is read-only
 		return Unavailable
 	}

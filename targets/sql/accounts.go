@@ -174,7 +174,8 @@ func (m *accounts) quoted(ctx context.Context, tx *sql.Tx, texts ...string) ([]s
 	for i, text := range texts {
 		args[i] = text
 	}
-	found, err := sqlclient.All(ctx, tx, "SELECT "+strings.TrimSuffix(strings.Repeat("QUOTE(?), ", len(texts)), ", "), args...)
+	query := "SELECT QUOTE(?)" + strings.Repeat(", QUOTE(?)", len(texts)-1)
+	found, err := sqlclient.All(ctx, tx, query, args...)
 	if err != nil {
 		return nil, err
 	}
@@ -271,11 +272,13 @@ func (m *accounts) create(ctx context.Context, tx *sql.Tx, want identity.Account
 	return err
 }
 
-func (m *accounts) update(_ context.Context, _ *sql.Tx, have identity.Account, changes []identity.AttributeChange) ([]targets.Refusal, error) {
+func (m *accounts) update(
+	_ context.Context, _ *sql.Tx, have identity.Account, changes []identity.AttributeChange,
+) ([]targets.Refusal, error) {
 	return nil, &targets.RejectedError{
 		Path: changes[0].Path,
-		Err: fmt.Errorf("MariaDB knows %s by this name alone: after RENAME USER by hand, `dirsweep link` names the account that the person has now",
-			have.UserName),
+		Err: fmt.Errorf("MariaDB knows %s by this name alone: after RENAME USER by hand, `dirsweep link` names the account "+
+			"that the person has now", have.UserName),
 	}
 }
 
@@ -300,7 +303,8 @@ func (m *accounts) remove(ctx context.Context, tx *sql.Tx, have identity.Account
 		return err
 	}
 	if list := defined[have.UserName]; len(list) > 0 {
-		return fmt.Errorf("%w: still runs as %s, and would break: %s; give it another DEFINER first", targets.ErrRejected, have.UserName, bounded(list))
+		return fmt.Errorf("%w: still runs as %s, and would break: %s; give it another DEFINER first",
+			targets.ErrRejected, have.UserName, bounded(list))
 	}
 	r, err := m.rows(ctx, tx, have.ID)
 	if err != nil {
@@ -336,8 +340,8 @@ func (m *accounts) definitions(ctx context.Context, tx *sql.Tx) (map[string][]st
 	}
 	for _, right := range toSeeDefiners() {
 		if !granted[right] {
-			return nil, fmt.Errorf("%w: whether something is defined by the account is unknown: GRANT %s ON *.* and SELECT ON mysql.proc to see it",
-				targets.ErrForbidden, strings.Join(toSeeDefiners(), ", "))
+			return nil, fmt.Errorf("%w: whether something is defined by the account is unknown: "+
+				"GRANT %s ON *.* and SELECT ON mysql.proc to see it", targets.ErrForbidden, strings.Join(toSeeDefiners(), ", "))
 		}
 	}
 	found := map[string][]string{}
@@ -390,7 +394,8 @@ func (m *accounts) granted(ctx context.Context, tx *sql.Tx) (map[string]bool, er
 }
 
 func (m *accounts) entitlements(ctx context.Context, tx *sql.Tx) ([]identity.Entitlement, error) {
-	found, err := sqlclient.All(ctx, tx, `SELECT User FROM mysql.global_priv WHERE JSON_VALUE(Priv, '$.is_role') IN ('1', 'true') AND User <> 'PUBLIC' ORDER BY User`)
+	found, err := sqlclient.All(ctx, tx, `SELECT User FROM mysql.global_priv
+		WHERE JSON_VALUE(Priv, '$.is_role') IN ('1', 'true') AND User <> 'PUBLIC' ORDER BY User`)
 	if err != nil {
 		return nil, err
 	}
@@ -406,7 +411,9 @@ func (m *accounts) entitlements(ctx context.Context, tx *sql.Tx) ([]identity.Ent
 }
 
 // holders: an account has what one of its rows has.
-func (m *accounts) holders(ctx context.Context, tx *sql.Tx, id identity.AccountID) (map[identity.AccountID][]identity.Entitlement, error) {
+func (m *accounts) holders(
+	ctx context.Context, tx *sql.Tx, id identity.AccountID,
+) (map[identity.AccountID][]identity.Entitlement, error) {
 	query := "SELECT DISTINCT User, Role FROM mysql.roles_mapping WHERE Host <> ''"
 	var args []any
 	if id != "" {
@@ -419,7 +426,8 @@ func (m *accounts) holders(ctx context.Context, tx *sql.Tx, id identity.AccountI
 			return err
 		}
 		role, err := sqlclient.Text(row.Values[1])
-		held[identity.AccountID(user)] = append(held[identity.AccountID(user)], identity.Entitlement{Kind: "role", ID: role, Name: role})
+		e := identity.Entitlement{Kind: "role", ID: role, Name: role}
+		held[identity.AccountID(user)] = append(held[identity.AccountID(user)], e)
 		return err
 	})
 	return held, err
@@ -438,7 +446,8 @@ func (m *accounts) withdraw(ctx context.Context, tx *sql.Tx, have identity.Accou
 	if err := m.touchable(have); err != nil {
 		return err
 	}
-	found, err := sqlclient.All(ctx, tx, "SELECT Host FROM mysql.roles_mapping WHERE User = ? AND Role = ? AND Host <> ''", have.UserName, e.Name)
+	found, err := sqlclient.All(ctx, tx,
+		"SELECT Host FROM mysql.roles_mapping WHERE User = ? AND Role = ? AND Host <> ''", have.UserName, e.Name)
 	if err != nil {
 		return err
 	}
@@ -473,8 +482,8 @@ func (m *accounts) closing() []step {
 		{Step: targets.Step{Name: "sessions", Revokes: true}, do: m.kill, left: m.connected},
 		{Step: targets.Step{Name: proxies, Revokes: true}, do: m.unproxy, left: m.proxied},
 		{Step: targets.Step{
-			Name: "definers", Impossible: "views, routines, triggers and events that the account defined go on and still run as it: " +
-				"`dirsweep check` lists them, and ALTER gives them another DEFINER",
+			Name: "definers", Impossible: "views, routines, triggers and events that the account defined go on and " +
+				"still run as it: `dirsweep check` lists them, and ALTER gives them another DEFINER",
 		}},
 	}
 }
@@ -489,7 +498,8 @@ func (m *accounts) threads(ctx context.Context, tx *sql.Tx, have identity.Accoun
 	if !granted["PROCESS"] {
 		return nil, fmt.Errorf("%w: open connections cannot be seen: GRANT PROCESS ON *.* first", targets.ErrForbidden)
 	}
-	found, err := sqlclient.All(ctx, tx, "SELECT ID FROM information_schema.PROCESSLIST WHERE BINARY USER = ?", have.UserName)
+	found, err := sqlclient.All(ctx, tx, "SELECT ID FROM information_schema.PROCESSLIST WHERE BINARY USER = ?",
+		have.UserName)
 	if err != nil {
 		return nil, err
 	}
@@ -638,7 +648,9 @@ func (m *accounts) own(ctx context.Context, tx *sql.Tx) (targets.Own, error) {
 }
 
 // check reads what we were granted: MariaDB has no way to try a statement about accounts and take it back.
-func (m *accounts) check(ctx context.Context, client *sqlclient.Client, say func(string, ...any)) (lacking []string, err error) {
+func (m *accounts) check(
+	ctx context.Context, client *sqlclient.Client, say func(string, ...any),
+) (lacking []string, err error) {
 	err = client.Read(ctx, func(ctx context.Context, tx *sql.Tx) error {
 		granted, err := m.granted(ctx, tx)
 		if err != nil {
@@ -652,7 +664,8 @@ func (m *accounts) check(ctx context.Context, client *sqlclient.Client, say func
 			}
 		}
 		for _, table := range []string{"global_priv", "roles_mapping", "proxies_priv"} {
-			if _, err := sqlclient.All(ctx, tx, "SELECT 1 FROM mysql."+table+" LIMIT 1"); sqlclient.ClassOf(err) == sqlclient.Forbidden {
+			_, err := sqlclient.All(ctx, tx, "SELECT 1 FROM mysql."+table+" LIMIT 1")
+			if sqlclient.ClassOf(err) == sqlclient.Forbidden {
 				lacking = append(lacking, "reading accounts: GRANT SELECT ON mysql."+table)
 			} else if err != nil {
 				return err

@@ -47,7 +47,9 @@ type spec struct {
 
 func arguments() []hcl.AttributeSchema {
 	list := sqlclient.Arguments()
-	for _, name := range []string{"profile", "table", "key", "columns", "allow_delete", "remove_password", "hosts", "authentication"} {
+	for _, name := range []string{
+		"profile", "table", "key", "columns", "allow_delete", "remove_password", "hosts", "authentication",
+	} {
 		list = append(list, hcl.AttributeSchema{Name: name})
 	}
 	return list
@@ -104,7 +106,9 @@ func (d *decoder) only(blocks hcl.Blocks, own ...string) {
 }
 
 func (d *decoder) at(where hcl.Range, summary, detail string) {
-	d.Diagnostics = d.Diagnostics.Append(&hcl.Diagnostic{Severity: hcl.DiagError, Summary: summary, Detail: detail, Subject: &where})
+	d.Diagnostics = d.Diagnostics.Append(&hcl.Diagnostic{
+		Severity: hcl.DiagError, Summary: summary, Detail: detail, Subject: &where,
+	})
 }
 
 var pluginName = regexp.MustCompile(`^[a-z_][a-z0-9_]*$`)
@@ -133,7 +137,8 @@ func (d *decoder) table(s *spec, blocks hcl.Blocks) {
 	t.key = d.Text("key", "")
 	switch from := strings.TrimRight(d.Text("table", ""), "; \t\r\n"); {
 	case from == "":
-		d.Fail("table", "No table", `Write table = "users" (or a SELECT that shows the accounts), or profile = "postgresql_roles".`)
+		d.Fail("table", "No table",
+			`Write table = "users" (or a SELECT that shows the accounts), or profile = "postgresql_roles".`)
 		return
 	case strings.HasPrefix(strings.ToUpper(from), "SELECT"), strings.HasPrefix(strings.ToUpper(from), "WITH"):
 		found, err := compile(s.Driver, from)
@@ -150,7 +155,8 @@ func (d *decoder) table(s *spec, blocks hcl.Blocks) {
 	if v, ok := d.Value("columns", cty.Map(cty.String)); ok {
 		for path, column := range v.AsValueMap() {
 			if !pathName.MatchString(path) || slices.Contains(reserved(), path) {
-				d.Fail("columns", "Not a name", fmt.Sprintf("%q: a name is letters and digits, and none of %s.", path, strings.Join(reserved(), ", ")))
+				d.Fail("columns", "Not a name",
+					fmt.Sprintf("%q: a name is letters and digits, and none of %s.", path, strings.Join(reserved(), ", ")))
 				continue
 			}
 			if !column.IsNull() {
@@ -203,7 +209,10 @@ func (d *decoder) blocks(t *table, blocks hcl.Blocks) {
 func (d *decoder) inner(block *hcl.Block, names ...string) *decoder {
 	schema := &hcl.BodySchema{}
 	for _, name := range names {
-		schema.Attributes = append(schema.Attributes, hcl.AttributeSchema{Name: strings.TrimSuffix(name, "*"), Required: strings.HasSuffix(name, "*")})
+		schema.Attributes = append(schema.Attributes, hcl.AttributeSchema{
+			Name:     strings.TrimSuffix(name, "*"),
+			Required: strings.HasSuffix(name, "*"),
+		})
 	}
 	content, diags := block.Body.Content(schema)
 	return &decoder{sqlclient.Decoder{

@@ -27,7 +27,9 @@ func point(ctx context.Context, tx *sql.Tx, f func() error) error {
 
 // each writes changes one by one. What the server does not take of several is refused; where nothing is taken, or
 // something else fails, the error is returned.
-func each(ctx context.Context, tx *sql.Tx, changes []identity.AttributeChange, write func(identity.AttributeChange) error) ([]targets.Refusal, error) {
+func each(
+	ctx context.Context, tx *sql.Tx, changes []identity.AttributeChange, write func(identity.AttributeChange) error,
+) ([]targets.Refusal, error) {
 	var refused []targets.Refusal
 	var first error
 	for _, change := range changes {

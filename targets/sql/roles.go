@@ -36,7 +36,8 @@ const untouchable = `CASE
 	WHEN r.oid < 16384 OR r.rolname LIKE 'pg\_%' THEN 'it is one of the server''s own'
 	WHEN r.rolsuper THEN 'it is a superuser'
 	WHEN r.rolreplication THEN 'it may replicate'
-	WHEN EXISTS (SELECT FROM pg_database d WHERE d.datname = current_database() AND d.datdba = r.oid) THEN 'it owns the database'
+	WHEN EXISTS (SELECT FROM pg_database d WHERE d.datname = current_database() AND d.datdba = r.oid)
+		THEN 'it owns the database'
 	ELSE '' END`
 
 // described is SQL for the comment of a role r.
@@ -45,8 +46,8 @@ const described = `coalesce(shobj_description(r.oid, 'pg_authid'), '')`
 // groupLike is SQL for a role r that no list of accounts has.
 const groupLike = `(NOT r.rolcanlogin AND ` + described + ` NOT LIKE '` + closedMark + `%')`
 
-const selectedRoles = `SELECT r.oid::text, r.rolname::text, r.rolcanlogin, r.rolvaliduntil::text, ` + described + `, ` + untouchable + `, ` +
-	groupLike + ` FROM pg_roles r`
+const selectedRoles = `SELECT r.oid::text, r.rolname::text, r.rolcanlogin, r.rolvaliduntil::text, ` +
+	described + `, ` + untouchable + `, ` + groupLike + ` FROM pg_roles r`
 
 func (r *roles) capabilities() identity.Capabilities {
 	return identity.Capabilities{Disable: true, Delete: r.deletes, Entitlements: true, Update: true, Places: true}
@@ -69,7 +70,9 @@ func (r *roles) account(row sqlclient.Row) (identity.Account, error) {
 		a.Unlisted = "it cannot log in, and so looks like a group"
 	}
 	for path, v := range map[string]identity.Value{
-		"userName": identity.Text(a.UserName), validUntil: normalUntil(identity.Text(text[3])), remark: identity.Text(unmarked(text[4])),
+		"userName": identity.Text(a.UserName),
+		validUntil: normalUntil(identity.Text(text[3])),
+		remark:     identity.Text(unmarked(text[4])),
 	} {
 		if v != "" {
 			a.Attributes[path] = v
@@ -102,7 +105,8 @@ func normalUntil(v identity.Value) identity.Value {
 		return ""
 	}
 	for _, layout := range []string{
-		time.DateOnly, time.RFC3339Nano, "2006-01-02 15:04:05.999999999Z07", "2006-01-02 15:04:05.999999999Z07:00", time.DateTime, "2006-01-02T15:04",
+		time.DateOnly, time.RFC3339Nano, "2006-01-02 15:04:05.999999999Z07", "2006-01-02 15:04:05.999999999Z07:00",
+		time.DateTime, "2006-01-02T15:04",
 	} {
 		if at, err := time.Parse(layout, text); err == nil {
 			spelled, _ := sqlclient.Text(at.UTC())
@@ -154,8 +158,8 @@ func (r *roles) read(ctx context.Context, tx *sql.Tx, id identity.AccountID) (id
 	return found[0], nil
 }
 
-// find looks for accounts. A group that has members is none; what is untouchable is shown, so that nothing is made in its
-// place.
+// find looks for accounts. A group that has members is none; what is untouchable is shown, so that nothing is made in
+// its place.
 func (r *roles) find(ctx context.Context, tx *sql.Tx, attribute, value string) ([]identity.Account, error) {
 	switch attribute {
 	case "id":
@@ -200,7 +204,8 @@ func named(userName string) error {
 	case userName == "":
 		return &targets.RejectedError{Path: "userName", Err: fmt.Errorf("a role has a name")}
 	case len(userName) > 63:
-		return &targets.RejectedError{Path: "userName", Err: fmt.Errorf("%q is longer than 63 bytes: PostgreSQL would cut it", userName)}
+		err := fmt.Errorf("%q is longer than 63 bytes: PostgreSQL would cut it", userName)
+		return &targets.RejectedError{Path: "userName", Err: err}
 	}
 	return nil
 }
@@ -254,7 +259,9 @@ func (r *roles) remark(ctx context.Context, tx *sql.Tx, have identity.Account, t
 	return r.say(ctx, tx, "COMMENT ON ROLE %I IS %L", have.UserName, text)
 }
 
-func (r *roles) update(ctx context.Context, tx *sql.Tx, have identity.Account, changes []identity.AttributeChange) ([]targets.Refusal, error) {
+func (r *roles) update(
+	ctx context.Context, tx *sql.Tx, have identity.Account, changes []identity.AttributeChange,
+) ([]targets.Refusal, error) {
 	if err := r.touchable(have); err != nil {
 		return nil, err
 	}
@@ -316,8 +323,10 @@ func (r *roles) remove(ctx context.Context, tx *sql.Tx, have identity.Account) e
 		return err
 	}
 	// The catalog is the server's, not one database's: objects in databases that we may not enter are seen, too.
-	rows, err := sqlclient.All(ctx, tx, `SELECT coalesce(d.datname::text, ''), count(*) FILTER (WHERE s.deptype = 'o'), count(*)
-		FROM pg_shdepend s LEFT JOIN pg_database d ON d.oid = CASE WHEN s.classid = 'pg_database'::regclass THEN s.objid ELSE s.dbid END
+	rows, err := sqlclient.All(ctx, tx, `SELECT coalesce(d.datname::text, ''),
+			count(*) FILTER (WHERE s.deptype = 'o'), count(*)
+		FROM pg_shdepend s LEFT JOIN pg_database d
+			ON d.oid = CASE WHEN s.classid = 'pg_database'::regclass THEN s.objid ELSE s.dbid END
 		WHERE s.refclassid = 'pg_authid'::regclass AND s.refobjid = $1::oid GROUP BY 1 ORDER BY 1`, string(have.ID))
 	if err != nil {
 		return err
@@ -331,16 +340,17 @@ func (r *roles) remove(ctx context.Context, tx *sql.Tx, have identity.Account) e
 		owned = append(owned, fmt.Sprintf("%s: owner of %v, named in %v", where, row.Values[1], row.Values[2]))
 	}
 	if len(owned) > 0 {
-		return fmt.Errorf("%w: %s still owns objects or has rights of its own (%s): in each of those databases run REASSIGN OWNED BY and then DROP OWNED BY for it",
-			targets.ErrRejected, have.UserName, strings.Join(owned, "; "))
+		return fmt.Errorf("%w: %s still owns objects or has rights of its own (%s): in each of those databases run "+
+			"REASSIGN OWNED BY and then DROP OWNED BY for it", targets.ErrRejected, have.UserName, strings.Join(owned, "; "))
 	}
 	return r.say(ctx, tx, "DROP ROLE %I", have.UserName)
 }
 
 // entitlements are roles that others can be members of.
 func (r *roles) entitlements(ctx context.Context, tx *sql.Tx) ([]identity.Entitlement, error) {
-	rows, err := sqlclient.All(ctx, tx, `SELECT r.oid::text, r.rolname::text FROM pg_roles r WHERE NOT r.rolsuper AND r.rolname <> session_user AND (`+
-		groupLike+` OR EXISTS (SELECT FROM pg_auth_members m WHERE m.roleid = r.oid))`)
+	rows, err := sqlclient.All(ctx, tx, `SELECT r.oid::text, r.rolname::text FROM pg_roles r
+		WHERE NOT r.rolsuper AND r.rolname <> session_user AND (`+groupLike+`
+			OR EXISTS (SELECT FROM pg_auth_members m WHERE m.roleid = r.oid))`)
 	if err != nil {
 		return nil, err
 	}
@@ -365,8 +375,11 @@ func roleOf(values []any) (identity.Entitlement, error) {
 	return identity.Entitlement{Kind: "role", ID: id, Name: name}, err
 }
 
-func (r *roles) holders(ctx context.Context, tx *sql.Tx, id identity.AccountID) (map[identity.AccountID][]identity.Entitlement, error) {
-	query := "SELECT DISTINCT g.oid::text, g.rolname::text, m.member::text FROM pg_auth_members m JOIN pg_roles g ON g.oid = m.roleid"
+func (r *roles) holders(
+	ctx context.Context, tx *sql.Tx, id identity.AccountID,
+) (map[identity.AccountID][]identity.Entitlement, error) {
+	query := `SELECT DISTINCT g.oid::text, g.rolname::text, m.member::text
+		FROM pg_auth_members m JOIN pg_roles g ON g.oid = m.roleid`
 	var args []any
 	if id != "" {
 		query, args = query+" WHERE m.member = $1::oid", []any{string(id)}
@@ -408,12 +421,12 @@ func (r *roles) closing() []step {
 		list,
 		step{Step: targets.Step{Name: "sessions", Revokes: true}, do: r.cut, left: r.connected},
 		step{Step: targets.Step{
-			Name: "pooler", Impossible: "direct logins only are proven closed: a pooler in front of the server checks passwords " +
-				"itself, and may hold them until it is reloaded",
+			Name: "pooler", Impossible: "direct logins only are proven closed: a pooler in front of the server checks " +
+				"passwords itself, and may hold them until it is reloaded",
 		}},
 		step{Step: targets.Step{
-			Name: "ownership", Impossible: "what the role owns stays its own, and its functions with SECURITY DEFINER, its views " +
-				"and its scheduled jobs still run as it: hand them over by REASSIGN OWNED BY in each database",
+			Name: "ownership", Impossible: "what the role owns stays its own, and its functions with SECURITY DEFINER, its " +
+				"views and its scheduled jobs still run as it: hand them over by REASSIGN OWNED BY in each database",
 		}},
 	)
 }
@@ -432,8 +445,8 @@ func (r *roles) cut(ctx context.Context, tx *sql.Tx, have identity.Account) (str
 	if err := r.touchable(have); err != nil {
 		return "", err
 	}
-	_, err := sqlclient.All(ctx, tx,
-		"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usesysid = $1::oid AND pid <> pg_backend_pid()", string(have.ID))
+	_, err := sqlclient.All(ctx, tx, `SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+		WHERE usesysid = $1::oid AND pid <> pg_backend_pid()`, string(have.ID))
 	if err != nil {
 		return "", err
 	}
@@ -446,8 +459,8 @@ func (r *roles) cut(ctx context.Context, tx *sql.Tx, have identity.Account) (str
 	})
 }
 
-// patiently asks a few times whether what was ended has: a server that is busy takes a moment. What is left then is told
-// by the step's Left.
+// patiently asks a few times whether what was ended has: a server that is busy takes a moment. What is left then is
+// told by the step's Left.
 func patiently(over func() (bool, error)) error {
 	for range 20 {
 		if done, err := over(); done || err != nil {
@@ -508,13 +521,17 @@ func (r *roles) own(ctx context.Context, tx *sql.Tx) (targets.Own, error) {
 }
 
 // check tries everything on a role that it makes for that, in a transaction that is rolled back.
-func (r *roles) check(ctx context.Context, client *sqlclient.Client, say func(string, ...any)) (lacking []string, err error) {
+func (r *roles) check(
+	ctx context.Context, client *sqlclient.Client, say func(string, ...any),
+) (lacking []string, err error) {
 	var me string
 	var version int64
 	err = client.Read(ctx, func(ctx context.Context, tx *sql.Tx) error {
-		rows, err := sqlclient.All(ctx, tx, `SELECT format('%I', session_user), current_setting('server_version'), current_setting('server_version_num')::bigint,
+		rows, err := sqlclient.All(ctx, tx, `SELECT format('%I', session_user), current_setting('server_version'),
+			current_setting('server_version_num')::bigint,
 			(SELECT count(*) FROM pg_roles r WHERE NOT `+groupLike+` AND `+untouchable+` = ''),
-			(SELECT coalesce(string_agg(r.rolname, ', ' ORDER BY r.rolname), 'none') FROM pg_roles r WHERE r.rolcanlogin AND `+untouchable+` <> ''),
+			(SELECT coalesce(string_agg(r.rolname, ', ' ORDER BY r.rolname), 'none') FROM pg_roles r
+				WHERE r.rolcanlogin AND `+untouchable+` <> ''),
 			pg_has_role('pg_signal_backend', 'MEMBER') OR (SELECT rolsuper FROM pg_roles WHERE rolname = session_user)`)
 		if err != nil {
 			return err
@@ -567,7 +584,8 @@ func (r *roles) administered(ctx context.Context, client *sqlclient.Client, me s
 			return err
 		}
 		if n, _ := rows[0].Values[0].(int64); n > 0 {
-			lacking = append(lacking, fmt.Sprintf("changing %d roles: GRANT %v TO %s WITH ADMIN OPTION, and so for the others", n, rows[0].Values[1], me))
+			lacking = append(lacking, fmt.Sprintf("changing %d roles: GRANT %v TO %s WITH ADMIN OPTION, and so for the others",
+				n, rows[0].Values[1], me))
 		}
 		return nil
 	})

@@ -66,8 +66,8 @@ func compile(driver sqlclient.Driver, text string) (statement, error) {
 	return s, nil
 }
 
-// skip is the length of what begins at i and holds no parameter: a quoted text or name, a comment, a cast, a word; 0 where
-// nothing of that kind begins there.
+// skip is the length of what begins at i and holds no parameter: a quoted text or name, a comment, a cast, a word; 0
+// where nothing of that kind begins there.
 func skip(driver sqlclient.Driver, text string, i int) (int, error) {
 	rest, postgresql := text[i:], driver == sqlclient.PostgreSQL
 	switch c := rest[0]; {
@@ -167,8 +167,8 @@ func (s statement) run(ctx context.Context, tx *sql.Tx, values map[string]any) e
 		return err
 	}
 	if n < s.least || n > s.most {
-		return fmt.Errorf("%w: the statement would have touched %s, and %s declared: nothing was changed; see its rows and its WHERE",
-			targets.ErrRejected, counted(n), s.declared())
+		return fmt.Errorf("%w: the statement would have touched %s, and %s declared: nothing was changed; "+
+			"see its rows and its WHERE", targets.ErrRejected, counted(n), s.declared())
 	}
 	return nil
 }

@@ -159,7 +159,9 @@ func (t *table) list(ctx context.Context, tx *sql.Tx, alive func(), yield func(i
 
 // where are the accounts of a condition with one parameter, which MariaDB compares in its own way: without regard to
 // letter case, accents and spaces at the end. fits says which are meant.
-func (t *table) where(ctx context.Context, tx *sql.Tx, condition string, value any, fits func(identity.Account) bool) ([]identity.Account, error) {
+func (t *table) where(
+	ctx context.Context, tx *sql.Tx, condition string, value any, fits func(identity.Account) bool,
+) ([]identity.Account, error) {
 	var list []identity.Account
 	err := sqlclient.Each(ctx, tx, t.selected()+" WHERE "+condition, []any{value}, func(row sqlclient.Row) error {
 		a, err := t.account(row)
@@ -175,7 +177,8 @@ func (t *table) where(ctx context.Context, tx *sql.Tx, condition string, value a
 }
 
 func (t *table) read(ctx context.Context, tx *sql.Tx, id identity.AccountID) (identity.Account, error) {
-	found, err := t.where(ctx, tx, t.q(t.key)+" = "+t.marker(1), string(id), func(a identity.Account) bool { return a.ID == id })
+	found, err := t.where(ctx, tx, t.q(t.key)+" = "+t.marker(1), string(id),
+		func(a identity.Account) bool { return a.ID == id })
 	switch {
 	case err != nil:
 		return identity.Account{}, err
@@ -190,7 +193,8 @@ func (t *table) read(ctx context.Context, tx *sql.Tx, id identity.AccountID) (id
 func (t *table) find(ctx context.Context, tx *sql.Tx, attribute, value string) ([]identity.Account, error) {
 	switch column := t.columns[attribute]; {
 	case attribute == "id":
-		return t.where(ctx, tx, t.q(t.key)+" = "+t.marker(1), value, func(a identity.Account) bool { return string(a.ID) == value })
+		return t.where(ctx, tx, t.q(t.key)+" = "+t.marker(1), value,
+			func(a identity.Account) bool { return string(a.ID) == value })
 	case attribute == "userName":
 		// A name has no case of its own; an index on lower(column) makes this fast.
 		return t.where(ctx, tx, "LOWER("+t.q(column)+") = LOWER("+t.marker(1)+")", value,
@@ -214,7 +218,8 @@ func (t *table) bound(path string, v identity.Value) (any, error) {
 	case bool:
 		return t.truth(one), nil
 	case []any, map[string]any:
-		return nil, &targets.RejectedError{Path: path, Err: errors.New("a column holds one value: map a text, a number or true or false")}
+		err := errors.New("a column holds one value: map a text, a number or true or false")
+		return nil, &targets.RejectedError{Path: path, Err: err}
 	}
 	return fmt.Sprint(one), nil // a text or a number
 }
@@ -288,7 +293,9 @@ func (t *table) create(ctx context.Context, tx *sql.Tx, want identity.Account) e
 }
 
 // update writes the attributes together or, where the server refuses that, one by one.
-func (t *table) update(ctx context.Context, tx *sql.Tx, have identity.Account, changes []identity.AttributeChange) ([]targets.Refusal, error) {
+func (t *table) update(
+	ctx context.Context, tx *sql.Tx, have identity.Account, changes []identity.AttributeChange,
+) ([]targets.Refusal, error) {
 	err := point(ctx, tx, func() error { return t.write(ctx, tx, have, changes) })
 	if err == nil || !refuses(err) {
 		return nil, err
@@ -303,14 +310,17 @@ func (t *table) update(ctx context.Context, tx *sql.Tx, have identity.Account, c
 }
 
 // write makes one statement of changes. Statements of the config's get the other attributes as they are.
-func (t *table) write(ctx context.Context, tx *sql.Tx, have identity.Account, changes []identity.AttributeChange) error {
+func (t *table) write(
+	ctx context.Context, tx *sql.Tx, have identity.Account, changes []identity.AttributeChange,
+) error {
 	attributes := maps.Clone(have.Attributes)
 	attributes["userName"], attributes["externalId"] = identity.Text(have.UserName), identity.Text(have.ExternalID)
 	var set []string
 	for _, change := range changes {
 		column, ok := t.columns[change.Path]
 		if !ok || column == t.key {
-			return &targets.RejectedError{Path: change.Path, Err: fmt.Errorf("%s is not to be written: it names the row, or has no column", change.Path)}
+			err := fmt.Errorf("%s is not to be written: it names the row, or has no column", change.Path)
+			return &targets.RejectedError{Path: change.Path, Err: err}
 		}
 		attributes[change.Path] = change.After
 		set = append(set, t.q(column)+" = :"+change.Path)
@@ -358,7 +368,8 @@ func (t *table) entitlements(ctx context.Context, tx *sql.Tx) ([]identity.Entitl
 	if t.roles == nil {
 		return nil, nil
 	}
-	rows, err := sqlclient.All(ctx, tx, fmt.Sprintf("SELECT %s, %s FROM %s", t.q(t.roles.key), t.q(t.roles.name), t.q(t.roles.of)))
+	query := fmt.Sprintf("SELECT %s, %s FROM %s", t.q(t.roles.key), t.q(t.roles.name), t.q(t.roles.of))
+	rows, err := sqlclient.All(ctx, tx, query)
 	if err != nil {
 		return nil, err
 	}
@@ -386,13 +397,15 @@ func (m *memberships) read(values []any) (identity.Entitlement, error) {
 	return identity.Entitlement{Kind: m.kind, ID: id, Name: name}, nil
 }
 
-func (t *table) holders(ctx context.Context, tx *sql.Tx, id identity.AccountID) (map[identity.AccountID][]identity.Entitlement, error) {
+func (t *table) holders(
+	ctx context.Context, tx *sql.Tx, id identity.AccountID,
+) (map[identity.AccountID][]identity.Entitlement, error) {
 	if t.roles == nil {
 		return nil, nil
 	}
 	m := t.roles
-	query := fmt.Sprintf("SELECT e.%s, e.%s, m.%s FROM %s m JOIN %s e ON e.%s = m.%s", t.q(m.key), t.q(m.name), t.q(m.account),
-		t.q(m.table), t.q(m.of), t.q(m.key), t.q(m.entitlement))
+	query := fmt.Sprintf("SELECT e.%s, e.%s, m.%s FROM %s m JOIN %s e ON e.%s = m.%s",
+		t.q(m.key), t.q(m.name), t.q(m.account), t.q(m.table), t.q(m.of), t.q(m.key), t.q(m.entitlement))
 	var args []any
 	if id != "" {
 		query, args = query+" WHERE m."+t.q(m.account)+" = "+t.marker(1), []any{string(id)}
@@ -420,7 +433,9 @@ func (t *table) withdraw(ctx context.Context, tx *sql.Tx, have identity.Account,
 		t.q(t.roles.table), t.q(t.roles.account), t.q(t.roles.entitlement)))
 }
 
-func (t *table) member(ctx context.Context, tx *sql.Tx, have identity.Account, e identity.Entitlement, op, ours string) error {
+func (t *table) member(
+	ctx context.Context, tx *sql.Tx, have identity.Account, e identity.Entitlement, op, ours string,
+) error {
 	values, err := t.values(have, have.Attributes)
 	if err != nil {
 		return err

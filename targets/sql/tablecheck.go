@@ -14,7 +14,9 @@ import (
 
 // check reads everything, and tries each of our statements on no row at all. Those of the config's are parsed by the
 // server, and not run: nobody knows what they do.
-func (t *table) check(ctx context.Context, client *sqlclient.Client, say func(string, ...any)) (lacking []string, err error) {
+func (t *table) check(
+	ctx context.Context, client *sqlclient.Client, say func(string, ...any),
+) (lacking []string, err error) {
 	err = client.Stream(ctx, func(ctx context.Context, tx *sql.Tx, alive func()) error {
 		n, active, odd := 0, 0, ""
 		err := t.list(ctx, tx, alive, func(a identity.Account) error {

@@ -26,7 +26,9 @@ type application interface {
 	find(ctx context.Context, tx *sql.Tx, attribute, value string) ([]identity.Account, error)
 	// create makes an active account.
 	create(ctx context.Context, tx *sql.Tx, want identity.Account) error
-	update(ctx context.Context, tx *sql.Tx, have identity.Account, changes []identity.AttributeChange) ([]targets.Refusal, error)
+	update(
+		ctx context.Context, tx *sql.Tx, have identity.Account, changes []identity.AttributeChange,
+	) ([]targets.Refusal, error)
 	disable(ctx context.Context, tx *sql.Tx, have identity.Account) error
 	// enable undoes what the closing steps kept, too.
 	enable(ctx context.Context, tx *sql.Tx, have identity.Account, kept map[string]string) error
@@ -40,7 +42,9 @@ type application interface {
 	closing() []step
 	own(ctx context.Context, tx *sql.Tx) (targets.Own, error)
 	// check says what it sees, and returns the rights that are missing.
-	check(ctx context.Context, client *sqlclient.Client, say func(format string, args ...any)) (lacking []string, err error)
+	check(
+		ctx context.Context, client *sqlclient.Client, say func(format string, args ...any),
+	) (lacking []string, err error)
 }
 
 // A step is a closing step within a transaction.
@@ -179,7 +183,9 @@ func (p *pass) Find(ctx context.Context, attribute, value string) (found []ident
 }
 
 // Resolve implements targets.Pass.
-func (p *pass) Resolve(ctx context.Context, want []identity.Entitlement) (known []identity.Entitlement, missing []targets.Missing, err error) {
+func (p *pass) Resolve(
+	ctx context.Context, want []identity.Entitlement,
+) (known []identity.Entitlement, missing []targets.Missing, err error) {
 	if len(want) == 0 {
 		return nil, nil, nil
 	}
@@ -190,7 +196,9 @@ func (p *pass) Resolve(ctx context.Context, want []identity.Entitlement) (known 
 	return known, missing, err
 }
 
-func (t *target) resolve(ctx context.Context, tx *sql.Tx, want []identity.Entitlement) (known []identity.Entitlement, missing []targets.Missing, err error) {
+func (t *target) resolve(
+	ctx context.Context, tx *sql.Tx, want []identity.Entitlement,
+) (known []identity.Entitlement, missing []targets.Missing, err error) {
 	all, err := t.entitlements(ctx, tx)
 	if err != nil {
 		return nil, nil, err
@@ -214,7 +222,8 @@ func (t *target) resolve(ctx context.Context, tx *sql.Tx, want []identity.Entitl
 		case 1:
 			known = append(known, same[0])
 		default:
-			missing = append(missing, targets.Missing{Entitlement: e, Why: fmt.Sprintf("the database has %d of that name", len(same))})
+			why := fmt.Sprintf("the database has %d of that name", len(same))
+			missing = append(missing, targets.Missing{Entitlement: e, Why: why})
 		}
 	}
 	return known, missing, nil
@@ -263,7 +272,8 @@ func only(found []identity.Account, err error) (identity.Account, error) {
 	case err != nil:
 		return identity.Account{}, err
 	case len(found) == 0:
-		return identity.Account{}, fmt.Errorf("%w: the server took the statement, and there is no such account", targets.ErrRejected)
+		return identity.Account{}, fmt.Errorf("%w: the server took the statement, and there is no such account",
+			targets.ErrRejected)
 	case len(found) > 1:
 		return identity.Account{}, fmt.Errorf("%w: there are %d of that name", targets.ErrConflict, len(found))
 	}
@@ -271,7 +281,9 @@ func only(found []identity.Account, err error) (identity.Account, error) {
 }
 
 // entitle grants and withdraws. What is to go and is not there has gone.
-func (t *target) entitle(ctx context.Context, tx *sql.Tx, have identity.Account, grant, withdraw []identity.Entitlement) error {
+func (t *target) entitle(
+	ctx context.Context, tx *sql.Tx, have identity.Account, grant, withdraw []identity.Entitlement,
+) error {
 	known, missing, err := t.resolve(ctx, tx, grant)
 	if err != nil {
 		return err
@@ -303,19 +315,22 @@ func (t *target) entitle(ctx context.Context, tx *sql.Tx, have identity.Account,
 }
 
 // Update implements targets.Pass: one transaction for all of it.
-func (p *pass) Update(ctx context.Context, have identity.Account, delta identity.Delta) (identity.Account, targets.Receipt, error) {
+func (p *pass) Update(
+	ctx context.Context, have identity.Account, delta identity.Delta,
+) (identity.Account, targets.Receipt, error) {
 	var r targets.Receipt
-	err := p.writing(ctx, "update "+have.UserName, have.ID, func(ctx context.Context, tx *sql.Tx, now identity.Account) (err error) {
-		if len(delta.Attributes) > 0 {
-			if r.Refused, err = p.update(ctx, tx, now, delta.Attributes); err != nil {
-				return err
+	err := p.writing(ctx, "update "+have.UserName, have.ID,
+		func(ctx context.Context, tx *sql.Tx, now identity.Account) (err error) {
+			if len(delta.Attributes) > 0 {
+				if r.Refused, err = p.update(ctx, tx, now, delta.Attributes); err != nil {
+					return err
+				}
 			}
-		}
-		if len(delta.Grant)+len(delta.Withdraw) == 0 {
-			return nil
-		}
-		return p.entitle(ctx, tx, now, delta.Grant, delta.Withdraw)
-	})
+			if len(delta.Grant)+len(delta.Withdraw) == 0 {
+				return nil
+			}
+			return p.entitle(ctx, tx, now, delta.Grant, delta.Withdraw)
+		})
 	if err != nil {
 		return identity.Account{}, targets.Receipt{}, err
 	}
@@ -328,9 +343,10 @@ func (p *pass) Update(ctx context.Context, have identity.Account, delta identity
 
 // Enable implements targets.Pass.
 func (p *pass) Enable(ctx context.Context, have identity.Account, kept map[string]string) (targets.Receipt, error) {
-	err := p.writing(ctx, "enable "+have.UserName, have.ID, func(ctx context.Context, tx *sql.Tx, now identity.Account) error {
-		return p.enable(ctx, tx, now, kept)
-	})
+	err := p.writing(ctx, "enable "+have.UserName, have.ID,
+		func(ctx context.Context, tx *sql.Tx, now identity.Account) error {
+			return p.enable(ctx, tx, now, kept)
+		})
 	if err == nil {
 		err = p.seen(ctx, have, true)
 	}
@@ -339,9 +355,10 @@ func (p *pass) Enable(ctx context.Context, have identity.Account, kept map[strin
 
 // Disable implements targets.Pass.
 func (p *pass) Disable(ctx context.Context, have identity.Account) (targets.Receipt, error) {
-	err := p.writing(ctx, "disable "+have.UserName, have.ID, func(ctx context.Context, tx *sql.Tx, now identity.Account) error {
-		return p.disable(ctx, tx, now)
-	})
+	err := p.writing(ctx, "disable "+have.UserName, have.ID,
+		func(ctx context.Context, tx *sql.Tx, now identity.Account) error {
+			return p.disable(ctx, tx, now)
+		})
 	if err == nil {
 		err = p.seen(ctx, have, false)
 	}
@@ -364,11 +381,13 @@ func (p *pass) seen(ctx context.Context, have identity.Account, active bool) err
 // Delete implements targets.Pass.
 func (p *pass) Delete(ctx context.Context, have identity.Account) (targets.Receipt, error) {
 	if !p.capabilities().Delete {
-		return targets.Receipt{}, fmt.Errorf("%w: delete %s: the config does not say allow_delete = true", targets.ErrRejected, have.UserName)
+		return targets.Receipt{}, fmt.Errorf("%w: delete %s: the config does not say allow_delete = true",
+			targets.ErrRejected, have.UserName)
 	}
-	err := p.writing(ctx, "delete "+have.UserName, have.ID, func(ctx context.Context, tx *sql.Tx, now identity.Account) error {
-		return p.remove(ctx, tx, now)
-	})
+	err := p.writing(ctx, "delete "+have.UserName, have.ID,
+		func(ctx context.Context, tx *sql.Tx, now identity.Account) error {
+			return p.remove(ctx, tx, now)
+		})
 	if err != nil {
 		return targets.Receipt{}, err
 	}
@@ -387,10 +406,11 @@ func (p *pass) Closing() []targets.Step {
 	for _, s := range p.closing() {
 		if s.do != nil {
 			s.Do = func(ctx context.Context, have identity.Account) (kept string, r targets.Receipt, err error) {
-				err = p.writing(ctx, s.Name+" of "+have.UserName, have.ID, func(ctx context.Context, tx *sql.Tx, now identity.Account) (err error) {
-					kept, err = s.do(ctx, tx, now)
-					return err
-				})
+				err = p.writing(ctx, s.Name+" of "+have.UserName, have.ID,
+					func(ctx context.Context, tx *sql.Tx, now identity.Account) (err error) {
+						kept, err = s.do(ctx, tx, now)
+						return err
+					})
 				return kept, r, err
 			}
 		}
