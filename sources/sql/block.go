@@ -1,0 +1,157 @@
+package sql
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+	"github.com/hashicorp/hcl/v2"
+
+	"github.com/dirsweep/dirsweep/sources"
+	"github.com/dirsweep/dirsweep/sources/sqlclient"
+)
+
+// A block is a decoded source block.
+type block struct {
+	sqlclient.Access
+	columns   []string
+	anchor    string
+	name      string // the column of Person.Name
+	container string // as well; "" for none
+	active    string // the column that says who is active; "" where everybody is
+	maxPeople int
+	overlap   time.Duration
+
+	query, find, complete, groups, changes statement
+}
+
+// The defaults.
+const (
+	defaultMaxPeople = 10_000_000
+	defaultOverlap   = 10 * time.Minute
+)
+
+// spec is a block with its name.
+type spec struct {
+	block
+	source string
+}
+
+// Attributes implements sources.Spec.
+func (s spec) Attributes() []string { return s.columns }
+
+// CaseSensitive implements sources.Spec: names of columns are not.
+func (s spec) CaseSensitive() bool { return false }
+
+// Exact implements sources.Spec.
+func (s spec) Exact() []string { return []string{s.anchor} }
+
+// Open implements sources.Spec.
+func (s spec) Open(need sources.Need) (sources.Source, error) {
+	if need.Groups && !s.groups.given() {
+		return nil, fmt.Errorf(`%s: member_of() and person.groups need a statement: groups = "SELECT employee_id, role FROM roles"`,
+			s.source)
+	}
+	if !need.Groups {
+		s.groups = statement{}
+	}
+	client, err := s.Access.Open(nil)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", s.source, err)
+	}
+	if need.Log == nil {
+		need.Log = hclog.NewNullLogger()
+	}
+	return newSource(&s.block, s.source, need, client), nil
+}
+
+func decode(body hcl.Body, env sources.Env) (sources.Spec, hcl.Diagnostics) {
+	arguments := sqlclient.Arguments()
+	for _, name := range []string{"query", "columns", "anchor"} {
+		arguments = append(arguments, hcl.AttributeSchema{Name: name, Required: true})
+	}
+	for _, name := range []string{"name", "container", "active_column", "find", "complete", "groups", "changes", "overlap", "max_people"} {
+		arguments = append(arguments, hcl.AttributeSchema{Name: name})
+	}
+	content, diags := body.Content(&hcl.BodySchema{Attributes: arguments})
+	d := decoder{&sqlclient.Decoder{
+		Arguments: content.Attributes, Eval: env.Eval, Dir: env.Dir, Diagnostics: diags, Missing: body.MissingItemRange(),
+	}}
+	s := spec{source: env.Name}
+	s.Access = d.Access()
+	s.anchor = d.column("anchor", "")
+	s.name = d.column("name", s.anchor)
+	s.container = d.column("container", "")
+	s.active = d.column("active_column", "")
+	s.columns = d.columns(s.anchor, s.name, s.container, s.active)
+	s.maxPeople = d.Count("max_people", defaultMaxPeople, 1, 1_000_000_000)
+	s.overlap = d.Duration("overlap", defaultOverlap)
+	s.query = d.statement("query", s.Driver)
+	s.complete = d.statement("complete", s.Driver)
+	s.groups = d.statement("groups", s.Driver)
+	s.find = d.statement("find", s.Driver, "anchor")
+	s.changes = d.statement("changes", s.Driver, "since")
+	if d.Has("overlap") && !d.Has("changes") {
+		d.Fail("overlap", "Unused argument", "overlap is for changes: take it away, or write changes.")
+	}
+	switch strings.ToLower(s.anchor) {
+	case "login", "username", "user_name", "uid", "mail", "email", "e_mail", "name":
+		d.Warn("anchor", "An anchor that can change", fmt.Sprintf("Whoever gets another %s would read as a leaver and a joiner. "+
+			"Anchors never change: the number of the employee, or the key of the row, where it is never given twice.", s.anchor))
+	}
+	return s, d.Diagnostics
+}
+
+// A decoder reads the arguments of this kind.
+type decoder struct{ *sqlclient.Decoder }
+
+// column reads the name of a column.
+func (d decoder) column(name, preset string) string {
+	column := d.Text(name, preset)
+	if d.Has(name) && column == "" {
+		d.Fail(name, "No column", fmt.Sprintf("%s is the name of a column of query's result.", name))
+	}
+	return column
+}
+
+// columns reads those that expressions may name, and adds the others that the block names.
+func (d decoder) columns(others ...string) []string {
+	list := d.Texts("columns")
+	if d.Has("columns") && len(list) == 0 {
+		d.Fail("columns", "No columns", `Write the columns of query's result that expressions name: columns = ["login", "mail"].`)
+	}
+	for i, column := range list {
+		if hasColumn(list[:i], column) {
+			d.Fail("columns", "A column twice", fmt.Sprintf("%s is there already; letter case does not count.", column))
+		}
+	}
+	for _, column := range others {
+		if column != "" && !hasColumn(list, column) {
+			list = append(list, column)
+		}
+	}
+	return list
+}
+
+func hasColumn(list []string, column string) bool {
+	return slices.ContainsFunc(list, func(one string) bool { return strings.EqualFold(one, column) })
+}
+
+// statement reads one, and refuses what is no single query with just these parameters.
+func (d decoder) statement(name string, driver sqlclient.Driver, parameters ...string) statement {
+	text := d.Text(name, "")
+	if text == "" {
+		if d.Has(name) {
+			d.Fail(name, "No statement", fmt.Sprintf("%s is a query, such as \"SELECT employee_id, login FROM people\".", name))
+		}
+		return statement{}
+	}
+	s, err := parseStatement(driver, text, parameters...)
+	if err != nil {
+		d.Fail(name, "Not one query", fmt.Sprintf("%s: %v.", name, err))
+	}
+	s.argument = name
+	return s
+}
