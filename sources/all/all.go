@@ -6,6 +6,7 @@ import (
 	"github.com/dirsweep/dirsweep/sources/activedirectory"
 	"github.com/dirsweep/dirsweep/sources/csv"
 	"github.com/dirsweep/dirsweep/sources/ldap"
+	"github.com/dirsweep/dirsweep/sources/sql"
 )
 
 // Kinds returns the kinds in the order of their names.
@@ -14,5 +15,6 @@ func Kinds() []sources.Kind {
 		activedirectory.Kind(),
 		csv.Kind(),
 		ldap.Kind(),
+		sql.Kind(),
 	}
 }

@@ -76,8 +76,8 @@ func (s *source) one(ctx context.Context, tx *sql.Tx, argument, column, value, t
 	var shape, known *shape
 	n := 0
 	err = s.run(ctx, tx, text, args, func(r result) (err error) {
-		if shape, err = s.block.shapeOf(argument, r.names, r.kinds, s.need.Attributes); err == nil {
-			known, err = s.block.shapeOf(argument, r.names, r.kinds, []string{column})
+		if shape, err = s.block.shapeOf(r, s.need.Attributes); err == nil {
+			known, err = s.block.shapeOf(r, []string{column})
 		}
 		return err
 	}, func(values []any) error {
@@ -114,7 +114,7 @@ func (s *source) spelled(ctx context.Context, tx *sql.Tx, from statement, column
 	if err != nil {
 		return "", err
 	}
-	at, err := columnAt(from.argument, names, column)
+	at, err := columnAt(names, column)
 	if err != nil {
 		return "", err
 	}

@@ -80,7 +80,7 @@ func (b *block) groupColumns(names []string) (anchor, group int, err error) {
 	if len(names) != 2 {
 		return 0, 0, fmt.Errorf("it returns %d columns, and has to return two: %s and the name of a group", len(names), b.anchor)
 	}
-	if anchor, err = columnAt("groups", names, b.anchor); err != nil {
+	if anchor, err = columnAt(names, b.anchor); err != nil {
 		return 0, 0, err
 	}
 	return anchor, 1 - anchor, nil
@@ -93,10 +93,14 @@ func (s *source) readGroups(ctx context.Context, tx *sql.Tx, alive func()) (*mem
 	}
 	m := newMembership()
 	text, _ := s.block.groups.bind(s.block.Driver, nil)
-	return m, s.eachMember(ctx, tx, text, nil, func(anchor, name string) {
+	err := s.eachMember(ctx, tx, text, nil, func(anchor, name string) {
 		alive()
 		m.add(anchor, name)
 	})
+	if err != nil {
+		return nil, fmt.Errorf("groups: %w", err)
+	}
+	return m, nil
 }
 
 // groupsOf asks for the groups of one person.

@@ -23,32 +23,31 @@ type reading struct {
 
 // copy reads everybody into a temporary file, in one transaction, and tells read how many have come. The caller closes
 // what it returns.
-func (s *source) copy(ctx context.Context, read func(n int)) (c *reading, err error) {
+func (s *source) copy(ctx context.Context, read func(n int)) (*reading, error) {
 	kept, err := newSpool(s.need.Scratch)
 	if err != nil {
 		return nil, err
 	}
-	c = &reading{spool: kept, from: s.currency(ctx)}
-	defer func() {
-		if err != nil {
-			c.close()
-		}
-	}()
-	doing := "connect"
-	err = s.client.Stream(ctx, func(ctx context.Context, tx *sql.Tx, alive func()) error {
-		doing = "complete"
+	c := &reading{spool: kept}
+	if err := s.fill(ctx, c, read); err != nil {
+		c.close()
+		return nil, err
+	}
+	return c, nil
+}
+
+func (s *source) fill(ctx context.Context, c *reading, read func(n int)) (err error) {
+	c.from = s.currency(ctx)
+	err = s.client.Stream(ctx, func(ctx context.Context, tx *sql.Tx, alive func()) (err error) {
 		if err := s.ready(ctx, tx); err != nil {
 			return err
 		}
-		doing = "the server's clock"
 		if c.since, err = s.clock(ctx, tx); err != nil {
 			return err
 		}
-		doing = "groups"
 		if c.groups, err = s.readGroups(ctx, tx, alive); err != nil {
 			return err
 		}
-		doing = "query"
 		return s.readPeople(ctx, tx, c, func(n int) {
 			alive()
 			if n%1000 == 0 {
@@ -57,13 +56,13 @@ func (s *source) copy(ctx context.Context, read func(n int)) (c *reading, err er
 		})
 	})
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", doing, err)
+		return err
 	}
 	if c.twice, err = c.seal(); err != nil {
-		return nil, err
+		return err
 	}
 	c.until = s.currency(ctx)
-	return c, nil
+	return nil
 }
 
 // readPeople reads the rows of query.
@@ -72,7 +71,7 @@ func (s *source) readPeople(ctx context.Context, tx *sql.Tx, c *reading, read fu
 	var shape *shape
 	n := 0
 	err := s.run(ctx, tx, text, nil, func(r result) (err error) {
-		shape, err = s.block.shapeOf("query", r.names, r.kinds, s.need.Attributes)
+		shape, err = s.block.shapeOf(r, s.need.Attributes)
 		return err
 	}, func(values []any) error {
 		if n++; n > s.block.maxPeople {
@@ -81,7 +80,10 @@ func (s *source) readPeople(ctx context.Context, tx *sql.Tx, c *reading, read fu
 		read(n)
 		return c.add(shape.row(n, values))
 	})
-	return err
+	if err != nil {
+		return fmt.Errorf("query: %w", err)
+	}
+	return nil
 }
 
 // A telling is what is handed out of a reading.

@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/cespare/xxhash/v2"
+
 	"github.com/dirsweep/dirsweep/sources"
 	"github.com/dirsweep/dirsweep/sync/identity"
 )
@@ -12,7 +14,7 @@ import (
 // A row is one row of a result as it is kept until the read is whole.
 type row struct {
 	_         struct{} `cbor:",toarray"`
-	Number    int      // of the row in the answer, from 1
+	Number    int      // of the row in the answer to query, from 1; 0 of one that changes returned
 	Anchor    string   // "" where it has none that can be read
 	Name      string
 	Container string
@@ -36,11 +38,11 @@ type shape struct {
 
 // shapeOf finds the columns of a result by their names, whose letter case does not count; by the place of a column
 // nothing is known.
-func (b *block) shapeOf(argument string, names, kinds, asked []string) (*shape, error) {
-	s := &shape{block: b, attributes: asked, at: make([]int, len(asked)), kinds: kinds, container: -1, active: -1}
+func (b *block) shapeOf(r result, asked []string) (*shape, error) {
+	s := &shape{block: b, attributes: asked, at: make([]int, len(asked)), kinds: r.kinds, container: -1, active: -1}
 	var failed error
 	find := func(column string) int {
-		at, err := columnAt(argument, names, column)
+		at, err := columnAt(r.names, column)
 		if failed == nil {
 			failed = err
 		}
@@ -62,20 +64,20 @@ func (b *block) shapeOf(argument string, names, kinds, asked []string) (*shape, 
 	return s, failed
 }
 
-func columnAt(argument string, names []string, column string) (int, error) {
+func columnAt(names []string, column string) (int, error) {
 	at := -1
 	for i, name := range names {
 		switch {
 		case !strings.EqualFold(name, column):
 		case at >= 0:
-			return 0, fmt.Errorf("%s returns two columns called %s: give one of them another name with AS", argument, column)
+			return 0, fmt.Errorf("it returns two columns called %s: give one of them another name with AS", column)
 		default:
 			at = i
 		}
 	}
 	if at < 0 {
-		return 0, fmt.Errorf("%s returns no column called %s, but %s: add it to the statement, or take it out of the block",
-			argument, column, strings.Join(names, ", "))
+		return 0, fmt.Errorf("it returns no column called %s, but %s: add it to the statement, or take it out of the block",
+			column, strings.Join(names, ", "))
 	}
 	return at, nil
 }
@@ -104,6 +106,22 @@ func (s *shape) row(number int, values []any) *row {
 		r.Inactive, r.Trouble = judge(s.block.active, cells[s.active])
 	}
 	return r
+}
+
+// print fingerprints all that a row says.
+func (r *row) print() uint64 {
+	d := xxhash.New()
+	write := func(text string) { _, _ = fmt.Fprintf(d, "%d:%s", len(text), text) }
+	for _, text := range []string{r.Anchor, r.Name, r.Container, r.Inactive, r.Trouble} {
+		write(text)
+	}
+	for i, values := range r.Values {
+		_, _ = fmt.Fprintf(d, "/%d %t ", len(values), slices.Contains(r.Garbled, i))
+		for _, value := range values {
+			write(value)
+		}
+	}
+	return d.Sum64()
 }
 
 // longestAnchor bounds an anchor, which is part of every key in the state.
@@ -155,17 +173,25 @@ func (s *source) person(r *row) (identity.Person, error) {
 		p.ID, p.DN = identity.PersonID{Directory: s.name}, r.label(s.block.name)
 	}
 	if r.Trouble != "" {
-		return p, &sources.PersonError{ID: p.ID, DN: p.DN, Err: fmt.Errorf("row %d of query: %s", r.Number, r.Trouble)}
+		return p, &sources.PersonError{ID: p.ID, DN: p.DN, Err: fmt.Errorf("%s: %s", r.where(), r.Trouble)}
 	}
 	return p, nil
+}
+
+// where is which row it is.
+func (r *row) where() string {
+	if r.Number == 0 {
+		return "a row of changes"
+	}
+	return fmt.Sprintf("row %d", r.Number)
 }
 
 // label calls a row by what it shows.
 func (r *row) label(column string) string {
 	if r.Name == "" {
-		return fmt.Sprintf("row %d", r.Number)
+		return r.where()
 	}
-	return fmt.Sprintf("row %d (%s %s)", r.Number, column, r.Name)
+	return fmt.Sprintf("%s (%s %s)", r.where(), column, r.Name)
 }
 
 // place is where a row is, in the form of a DN (RFC 4514): in the container that the block names, or in none. It stays

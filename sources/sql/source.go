@@ -23,6 +23,7 @@ type source struct {
 	need   sources.Need
 	client *sqlclient.Client
 	now    func() time.Time
+	forget func() // ends what a follower keeps
 }
 
 // The kinds of source that a block can be, by what it has statements for: without `find` nobody can be looked up, and
@@ -50,7 +51,7 @@ var (
 )
 
 func newSource(b *block, name string, need sources.Need, client *sqlclient.Client) sources.Source {
-	s := &source{block: b, name: name, need: need, client: client, now: time.Now}
+	s := &source{block: b, name: name, need: need, client: client, now: time.Now, forget: func() {}}
 	follow := need.Follow && b.changes.given()
 	switch {
 	case b.find.given() && follow:
@@ -91,7 +92,10 @@ func (s *source) incomplete(err error) error {
 }
 
 // Close implements sources.Source.
-func (s *source) Close() error { return s.client.Close() }
+func (s *source) Close() error {
+	s.forget()
+	return s.client.Close()
+}
 
 // Selection implements sources.Selective.
 func (s *source) Selection() (anchor string, settings map[string]uint64) {
@@ -117,12 +121,12 @@ func (s *source) run(
 ) error {
 	rows, err := tx.QueryContext(ctx, text, args...)
 	if err != nil {
-		return err
+		return sqlclient.Classify(err)
 	}
 	defer rows.Close()
 	types, err := rows.ColumnTypes()
 	if err != nil {
-		return err
+		return sqlclient.Classify(err)
 	}
 	r := result{names: make([]string, len(types)), kinds: make([]string, len(types))}
 	for i, column := range types {
@@ -137,13 +141,13 @@ func (s *source) run(
 	}
 	for rows.Next() {
 		if err := rows.Scan(into...); err != nil {
-			return err
+			return sqlclient.Classify(err)
 		}
 		if err := each(values); err != nil {
 			return err
 		}
 	}
-	return rows.Err()
+	return sqlclient.Classify(rows.Err())
 }
 
 // kindOf is a column's type by one name in both families: a TIMESTAMP of MariaDB is an instant, as PostgreSQL's with a
@@ -172,8 +176,12 @@ func (s *source) all(ctx context.Context, tx *sql.Tx, text string, args ...any) 
 	return names, rows, err
 }
 
-// ready asks the database whether it is whole.
+// ready asks the database whether it is whole. Before that it has the transaction touch the tables of query: whoever
+// wants to empty or swap one of them waits from then on until the transaction has ended.
 func (s *source) ready(ctx context.Context, tx *sql.Tx) error {
+	if _, _, err := s.all(ctx, tx, s.block.query.asTable(s.block.Driver, "*", "LIMIT 0")); err != nil {
+		return fmt.Errorf("query: %w", err)
+	}
 	if !s.block.complete.given() {
 		return nil
 	}
@@ -183,14 +191,14 @@ func (s *source) ready(ctx context.Context, tx *sql.Tx) error {
 		return fmt.Errorf("complete: %w", err)
 	}
 	if len(rows) != 1 || len(rows[0]) == 0 {
-		return fmt.Errorf("complete returned %d rows: it has to say true or false in one", len(rows))
+		return fmt.Errorf("complete: it returned %d rows, and has to say true or false in one", len(rows))
 	}
-	inactive, trouble := judge("complete", rows[0][0])
+	inactive, trouble := judge("it", rows[0][0])
 	switch {
 	case trouble != "":
-		return errors.New(trouble)
+		return fmt.Errorf("complete: %s", trouble)
 	case inactive != "":
-		return fmt.Errorf("%s: what there is may be a part, and is read again in the next pass", inactive)
+		return fmt.Errorf("complete: %s: what is there may be a part of everybody, and is read again in the next pass", inactive)
 	}
 	return nil
 }

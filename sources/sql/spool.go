@@ -19,7 +19,9 @@ type spool struct {
 	file    *os.File
 	out     *bufio.Writer
 	enc     *cbor.Encoder
-	anchors []uint64 // hashes of the anchors there are, in the order of the rows; sorted by twice
+	anchors []uint64 // hashes of the anchors there are, sorted by seal
+
+	nameless int // rows without one
 }
 
 func newSpool(folder string) (*spool, error) {
@@ -42,9 +44,11 @@ func (s *spool) add(r *row) error {
 	if err := s.enc.Encode(r); err != nil {
 		return fmt.Errorf("write the source's temporary file: %w", err)
 	}
-	if r.Anchor != "" {
-		s.anchors = append(s.anchors, hash(r.Anchor))
+	if r.Anchor == "" {
+		s.nameless++
+		return nil
 	}
+	s.anchors = append(s.anchors, hash(r.Anchor))
 	return nil
 }
 

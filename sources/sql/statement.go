@@ -168,7 +168,9 @@ func written(parameters []string) string {
 	return "but :" + strings.Join(parameters, ", :")
 }
 
-func startsName(c byte) bool { return c == '_' || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= 0x80 }
+func startsName(c byte) bool {
+	return c == '_' || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= 0x80
+}
 
 func endOfName(text string, at int) int {
 	for at < len(text) && (startsName(text[at]) || text[at] >= '0' && text[at] <= '9') {

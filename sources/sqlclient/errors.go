@@ -152,3 +152,7 @@ func CodeOf(err error) string {
 	}
 	return ""
 }
+
+// Classify makes an *Error of a driver's error, so that what is wrapped around it stays; others are returned as they are.
+// It is for those who run statements of a transaction by themselves.
+func Classify(err error) error { return classify(err) }
