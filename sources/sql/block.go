@@ -18,13 +18,19 @@ type block struct {
 	sqlclient.Access
 	columns   []string
 	anchor    string
-	name      string // the column of Person.Name
-	container string // as well; "" for none
-	active    string // the column that says who is active; "" where everybody is
+	name      string  // the column of Person.Name
+	container string  // as well; "" for none
+	status    *status // nil where everybody is active
 	maxPeople int
 	overlap   time.Duration
 
 	query, find, complete, groups, changes statement
+}
+
+// A status is how a column says who still works here.
+type status struct {
+	column       string
+	active, left []string // its values; letter case does not count
 }
 
 // The defaults.
@@ -72,10 +78,10 @@ func decode(body hcl.Body, env sources.Env) (sources.Spec, hcl.Diagnostics) {
 	for _, name := range []string{"query", "columns", "anchor"} {
 		arguments = append(arguments, hcl.AttributeSchema{Name: name, Required: true})
 	}
-	for _, name := range []string{"name", "container", "active_column", "find", "complete", "groups", "changes", "overlap", "max_people"} {
+	for _, name := range []string{"name", "container", "find", "complete", "groups", "changes", "overlap", "max_people"} {
 		arguments = append(arguments, hcl.AttributeSchema{Name: name})
 	}
-	content, diags := body.Content(&hcl.BodySchema{Attributes: arguments})
+	content, diags := body.Content(&hcl.BodySchema{Attributes: arguments, Blocks: []hcl.BlockHeaderSchema{{Type: "status"}}})
 	d := decoder{&sqlclient.Decoder{
 		Arguments: content.Attributes, Eval: env.Eval, Dir: env.Dir, Diagnostics: diags, Missing: body.MissingItemRange(),
 	}}
@@ -84,8 +90,11 @@ func decode(body hcl.Body, env sources.Env) (sources.Spec, hcl.Diagnostics) {
 	s.anchor = d.column("anchor", "")
 	s.name = d.column("name", s.anchor)
 	s.container = d.column("container", "")
-	s.active = d.column("active_column", "")
-	s.columns = d.columns(s.anchor, s.name, s.container, s.active)
+	others := []string{s.anchor, s.name, s.container}
+	if s.status = d.status(content.Blocks); s.status != nil {
+		others = append(others, s.status.column)
+	}
+	s.columns = d.columns(others...)
 	s.maxPeople = d.Count("max_people", defaultMaxPeople, 1, 1_000_000_000)
 	s.overlap = d.Duration("overlap", defaultOverlap)
 	s.query = d.statement("query", s.Driver)
@@ -123,20 +132,46 @@ func (d decoder) columns(others ...string) []string {
 		d.Fail("columns", "No columns", `Write the columns of query's result that expressions name: columns = ["login", "mail"].`)
 	}
 	for i, column := range list {
-		if hasColumn(list[:i], column) {
+		if isAmong(list[:i], column) {
 			d.Fail("columns", "A column twice", fmt.Sprintf("%s is there already; letter case does not count.", column))
 		}
 	}
 	for _, column := range others {
-		if column != "" && !hasColumn(list, column) {
+		if column != "" && !isAmong(list, column) {
 			list = append(list, column)
 		}
 	}
 	return list
 }
 
-func hasColumn(list []string, column string) bool {
-	return slices.ContainsFunc(list, func(one string) bool { return strings.EqualFold(one, column) })
+// isAmong reports whether a text is in a list, where letter case does not count.
+func isAmong(list []string, text string) bool {
+	return slices.ContainsFunc(list, func(one string) bool { return strings.EqualFold(one, text) })
+}
+
+// status reads the block of that name; nil where there is none.
+func (d decoder) status(blocks hcl.Blocks) *status {
+	if len(blocks) == 0 {
+		return nil
+	}
+	content, diags := blocks[0].Body.Content(&hcl.BodySchema{Attributes: []hcl.AttributeSchema{
+		{Name: "column", Required: true}, {Name: "active", Required: true}, {Name: "left", Required: true},
+	}})
+	inner := decoder{&sqlclient.Decoder{Arguments: content.Attributes, Eval: d.Eval, Diagnostics: diags, Missing: blocks[0].Body.MissingItemRange()}}
+	s := &status{column: inner.column("column", ""), active: inner.Texts("active"), left: inner.Texts("left")}
+	for _, value := range s.left {
+		if isAmong(s.active, value) {
+			inner.Fail("left", "Both active and left", fmt.Sprintf("%q is in both lists.", value))
+		}
+	}
+	if len(blocks) > 1 {
+		inner.Diagnostics = inner.Diagnostics.Append(&hcl.Diagnostic{
+			Severity: hcl.DiagError, Summary: "A second status block", Detail: "One is enough: its lists may be of any length.",
+			Subject: blocks[1].DefRange.Ptr(),
+		})
+	}
+	d.Diagnostics = d.Diagnostics.Extend(inner.Diagnostics)
+	return s
 }
 
 // statement reads one, and refuses what is no single query with just these parameters.

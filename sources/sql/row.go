@@ -33,13 +33,13 @@ type shape struct {
 	anchor     int
 	name       int
 	container  int // -1 where the block names none
-	active     int // as well
+	status     int // as well
 }
 
 // shapeOf finds the columns of a result by their names, whose letter case does not count; by the place of a column
 // nothing is known.
 func (b *block) shapeOf(r result, asked []string) (*shape, error) {
-	s := &shape{block: b, attributes: asked, at: make([]int, len(asked)), kinds: r.kinds, container: -1, active: -1}
+	s := &shape{block: b, attributes: asked, at: make([]int, len(asked)), kinds: r.kinds, container: -1, status: -1}
 	var failed error
 	find := func(column string) int {
 		at, err := columnAt(r.names, column)
@@ -58,8 +58,8 @@ func (b *block) shapeOf(r result, asked []string) (*shape, error) {
 	if b.container != "" {
 		s.container = find(b.container)
 	}
-	if b.active != "" {
-		s.active = find(b.active)
+	if b.status != nil {
+		s.status = find(b.status.column)
 	}
 	return s, failed
 }
@@ -102,8 +102,8 @@ func (s *shape) row(number int, values []any) *row {
 	if s.container >= 0 {
 		r.Container = cells[s.container].text()
 	}
-	if s.active >= 0 && r.Trouble == "" {
-		r.Inactive, r.Trouble = judge(s.block.active, cells[s.active])
+	if s.status >= 0 && r.Trouble == "" {
+		r.Inactive, r.Trouble = s.block.status.judge(cells[s.status])
 	}
 	return r
 }
@@ -140,18 +140,18 @@ func anchorOf(column string, c cell) (anchor, trouble string) {
 	return anchor, ""
 }
 
-// judge reads the column that says who is active. What is neither yes nor no says nothing.
-func judge(column string, c cell) (inactive, trouble string) {
-	switch text := strings.ToLower(c.text()); text {
-	case "true", "t", "yes", "y", "1":
+// judge says why somebody is not active by their status; one that nobody has declared says nothing.
+func (s *status) judge(c cell) (inactive, trouble string) {
+	is := func(declared string) bool { return strings.EqualFold(declared, strings.TrimSpace(c.text())) }
+	switch {
+	case len(c.values) == 0:
+		return "", s.column + " is empty: it has to be one of active or left"
+	case slices.ContainsFunc(s.active, is):
 		return "", ""
-	case "false", "f", "no", "n", "0":
-		return column + " is " + c.text(), ""
-	case "":
-		return "", column + " is empty: it has to say yes or no (true, false, 1, 0)"
-	default:
-		return "", fmt.Sprintf("%s is %q: it has to say yes or no (true, false, 1, 0)", column, c.text())
+	case slices.ContainsFunc(s.left, is):
+		return fmt.Sprintf("%s is %q", s.column, c.text()), ""
 	}
+	return "", fmt.Sprintf("%s is %q, which is in neither list of status: add it to active or to left", s.column, c.text())
 }
 
 // person makes a person of a row. The error is a *sources.PersonError.

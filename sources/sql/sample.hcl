@@ -14,6 +14,11 @@ source "sql" "hr" {
   anchor    = "employee_id" # what names a person for life, and is never given to another
   name      = "login"       # what messages call a person by; default: the anchor
   container = "department"  # what groups people: one that loses everybody at once is held; default: none
+  status { # who still works here; of somebody with another value nothing is done, and a finding names it. Left out, everybody does
+    column = "status"
+    active = ["active", "on leave"]
+    left   = ["terminated", "retired"]
+  }
 
   # One person by the anchor, wherever they are, from the table that keeps everybody: the same columns. Without it nobody's absence is proven.
   find = "SELECT employee_id, login, given_name, surname, mail, department, status, last_day FROM people WHERE employee_id = :anchor"

@@ -193,12 +193,12 @@ func (s *source) ready(ctx context.Context, tx *sql.Tx) error {
 	if len(rows) != 1 || len(rows[0]) == 0 {
 		return fmt.Errorf("complete: it returned %d rows, and has to say true or false in one", len(rows))
 	}
-	inactive, trouble := judge("it", rows[0][0])
-	switch {
-	case trouble != "":
-		return fmt.Errorf("complete: %s", trouble)
-	case inactive != "":
-		return fmt.Errorf("complete: %s: what is there may be a part of everybody, and is read again in the next pass", inactive)
+	switch said := strings.ToLower(rows[0][0].text()); said {
+	case "true", "1":
+		return nil
+	case "false", "0":
+		return errors.New("complete: it says no: what is there may be a part of everybody, and is read again in the next pass")
+	default:
+		return fmt.Errorf("complete: it says %q, and has to say true or false", said)
 	}
-	return nil
 }

@@ -4,6 +4,7 @@ package sql
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -80,29 +81,23 @@ func (c company) change(t testing.TB, login, set string) {
 // selected are the columns that a block asks for.
 const selected = "employee_id, login, surname, mail, department, works"
 
-// block is a source block of everybody who is not external; an argument of lines takes the place of one of its own.
+// block is a source block of everybody who is not external; a later line takes the place of an earlier one, and "= -"
+// leaves an argument out.
 func (c company) block(lines ...string) string {
 	defaults := []string{
 		fmt.Sprintf("driver = %q", c.Driver), fmt.Sprintf("address = %q", c.Address()), fmt.Sprintf("database = %q", c.database),
 		fmt.Sprintf("user = %q", reader), fmt.Sprintf("password = %q", readersPassword), "tls = false",
-		`anchor = "employee_id"`, `name = "login"`, `active_column = "works"`, `timeout = "10s"`,
+		`anchor = "employee_id"`, `name = "login"`, "status {\n column = \"works\"\n active = [\"true\", \"1\"]\n left = [\"false\", \"0\"]\n}", `timeout = "10s"`,
 		`columns = ["employee_id", "login", "surname", "mail", "department", "works"]`,
 		fmt.Sprintf("query = %q", "SELECT "+selected+" FROM people WHERE NOT external"),
 		fmt.Sprintf("find = %q", "SELECT "+selected+" FROM people WHERE employee_id = :anchor"),
 	}
+	argument := func(line string) string { return line[:strings.Index(line, " ")] }
+	all := append(defaults, lines...)
 	text := ""
-	for _, line := range defaults {
-		name, _, _ := strings.Cut(line, " ")
-		taken := false
-		for _, other := range lines {
-			taken = taken || strings.HasPrefix(other, name+" ")
-		}
-		if !taken {
-			text += line + "\n"
-		}
-	}
-	for _, line := range lines {
-		if !strings.HasSuffix(line, "= -") {
+	for i, line := range all {
+		last := !slices.ContainsFunc(all[i+1:], func(other string) bool { return argument(other) == argument(line) })
+		if last && !strings.HasSuffix(line, "= -") {
 			text += line + "\n"
 		}
 	}
