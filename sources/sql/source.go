@@ -119,6 +119,8 @@ type result struct {
 func (s *source) run(
 	ctx context.Context, tx *sql.Tx, text string, args []any, head func(result) error, each func(values []any) error,
 ) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
 	rows, err := tx.QueryContext(ctx, text, args...)
 	if err != nil {
 		return sqlclient.Classify(err)
@@ -144,6 +146,7 @@ func (s *source) run(
 			return sqlclient.Classify(err)
 		}
 		if err := each(values); err != nil {
+			cancel() // else Close reads the rest
 			return err
 		}
 	}
