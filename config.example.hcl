@@ -109,6 +109,36 @@ source "ldap" "corp" {
 #   absence    = "leaves"        # whoever two versions of the list lack has left; left out: nobody leaves for being missing
 # }
 
+# A database of people is a source as well: PostgreSQL, MariaDB, MySQL.
+# source "sql" "payroll" {
+#   driver   = "postgresql"          # or "mariadb", "mysql"
+#   address  = "db.example.org:5432" # or a Unix socket
+#   database = "hr"
+#   user     = "dirsweep"         # may read, and no more
+#   password = env("HR_PASSWORD")
+#   ca_file  = "ca.pem"           # left out: the system's authorities
+#   query    = "SELECT id, login, mail, department, status, last_day FROM people WHERE status <> 'external'" # one row a person
+#   columns  = ["id", "login", "mail", "department", "status", "last_day"]                                   # what expressions may name
+#   anchor    = "id"         # what names a person for life
+#   name      = "login"      # what messages call a person by; left out: the anchor
+#   container = "department" # one that loses everybody at once is held; left out: none
+#   status {                 # who still works here; any other value is a finding, and nothing is done for that person
+#     column = "status"
+#     active = ["active", "on leave"]
+#     left   = ["terminated", "retired"]
+#   }
+#   # One person, wherever they are: proves that somebody has left. Without it nobody leaves for being missing.
+#   find = "SELECT id, login, mail, department, status, last_day FROM people WHERE id = :anchor"
+#   complete = "SELECT finished_at IS NOT NULL FROM loads ORDER BY started_at DESC LIMIT 1" # of a table that is loaded in steps: has to say true
+#   groups   = "SELECT id, role FROM roles"                                                 # makes member_of() and person.groups work
+#   # Who has changed since an instant in UTC; left out: everybody is read in each pass.
+#   changes = "SELECT id, login, mail, department, status, last_day FROM people WHERE changed_at >= :since"
+#   overlap = "10m"          # longer than any transaction of those who write
+#   max_people = 10000000    # a read that exceeds it is refused
+#   timeout    = "30s"       # of one look-up, and of each wait for a row
+#   leave_date = person.last_day
+# }
+
 # A target is an application that holds accounts.
 target "scim" "wiki" {
   url          = "https://wiki.example.org/scim/v2"

@@ -46,7 +46,7 @@ func TestCheckWithTheLeastRights(t *testing.T) {
 }
 
 func TestCheckWarns(t *testing.T) {
-	everywhere(t, func(t *testing.T, s *sqltest.Server) {
+	alone(t, func(t *testing.T, s *sqltest.Server) {
 		c := found(t, s)
 		c.hire(t, "Sales", "ann", "bob", "eve", "zoe")
 		c.change(t, "bob", "mail = NULL")

@@ -30,7 +30,7 @@ func TestH1AbsenceHasAWitness(t *testing.T) {
 		c.hire(t, "Legal, Tax", "eve")
 		source := c.opened(t, sources.Need{}, `container = "department"`)
 		people, _, _, err := read(t.Context(), source)
-		if err != nil || people["ann"].DN != "employee_id=1,department=Sales" || people["ann"].Container() != "department=Sales" {
+		if err != nil || people["ann"].DN != "login=ann,department=Sales" || people["ann"].Container() != "department=Sales" {
 			t.Fatalf("%+v, %v", people, err)
 		}
 		gone := func(login string) sources.Sighting {
@@ -89,7 +89,7 @@ func TestR01ALookUpThatSeesNobodyProvesNothing(t *testing.T) {
 
 // H4: whoever the server finds instead is somebody else: one whose key differs in letter case, or begins alike.
 func TestH4WhoIsFoundIsWhoWasAskedFor(t *testing.T) {
-	c := found(t, sqltest.MariaDB(t)) // it compares without letter case, and makes numbers of texts
+	c := found(t, shared.mariadb()) // it compares without letter case, and makes numbers of texts
 	c.hire(t, "Sales", "ann", "bob")
 	byLogin := c.opened(t, sources.Need{}, `anchor = "login"`, `find = "SELECT `+selected+` FROM people WHERE login = :anchor"`)
 	for _, s := range []struct {
@@ -139,7 +139,7 @@ func TestR14KnownByAnotherColumn(t *testing.T) {
 
 // R1: PostgreSQL tells how current it is, to an account that may read and no more; after each change it is more so.
 func TestR01Currency(t *testing.T) {
-	c := found(t, sqltest.PostgreSQL(t))
+	c := found(t, shared.postgresql())
 	c.hire(t, "Sales", "ann", "bob")
 	source := c.opened(t, sources.Need{})
 	_, _, before, err := read(t.Context(), source)

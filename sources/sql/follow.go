@@ -302,7 +302,7 @@ func (s *source) missed(ctx context.Context, old, fresh *followed) (found source
 			return found
 		}
 		if print, known := prints[hash(r.Anchor)]; known && print != r.print() {
-			found.Add(place(s.block.anchor, r.Anchor, s.block.container, r.Container))
+			found.Add(place(s.block.name, r.Name, s.block.container, r.Container))
 		}
 	}
 	return found

@@ -94,7 +94,7 @@ func TestR02APartIsNeverTheWhole(t *testing.T) {
 
 // A server that dies, or falls silent, while it is read leaves nobody behind who might be taken for everybody.
 func TestR02AServerThatDiesInTheMiddle(t *testing.T) {
-	everywhere(t, func(t *testing.T, s *sqltest.Server) {
+	alone(t, func(t *testing.T, s *sqltest.Server) {
 		c := found(t, s)
 		c.hire(t, "Sales", "ann", "bob")
 		slow := "SELECT " + selected + ", pg_sleep(0.5) FROM people"
@@ -187,8 +187,8 @@ func TestH7TwoRowsWithOneAnchor(t *testing.T) {
 		if err != nil || len(people) != 1 || people["bob"].ID.Anchor != "94" || facts.People != 3 {
 			t.Errorf("%v, %+v, %v", people, facts, err)
 		}
-		want := "employee_id=17: query returns the employee_id 17 2 times, in row 1 (login old) and row 3 (login new): let it return one row for each person"
-		if diff := cmp.Diff([]string{want, want}, personal); diff != "" {
+		const why = ": query returns the employee_id 17 2 times, in row 1 (login old) and row 3 (login new): let it return one row for each person"
+		if diff := cmp.Diff([]string{"login=old" + why, "login=new" + why}, personal); diff != "" {
 			t.Error(diff)
 		}
 		if seen, err := source.(sources.Finder).Find(t.Context(), sources.Lookup{Anchor: "17"}); err == nil {
@@ -317,8 +317,8 @@ func TestH9AnUnknownStatusSaysNothing(t *testing.T) {
 			t.Errorf("%+v, %v", people, err)
 		}
 		want := []string{
-			`employee_id=3: row 3: department is "suspended", which is in neither list of status: add it to active or to left`,
-			"employee_id=4: row 4: department is empty: it has to be one of active or left",
+			`login=eve: row 3: department is "suspended", which is in neither list of status: add it to active or to left`,
+			"login=zoe: row 4: department is empty: it has to be one of active or left",
 		}
 		if diff := cmp.Diff(want, personal); diff != "" {
 			t.Error(diff)
@@ -357,11 +357,11 @@ func TestGroups(t *testing.T) {
 
 // A read keeps the database busy for as long as it takes to read it, however slow whoever takes the people in is.
 func TestTheTransactionEndsBeforeAnybodyIsHandedOut(t *testing.T) {
-	c := found(t, sqltest.PostgreSQL(t))
+	c := found(t, shared.postgresql())
 	c.hire(t, "Sales", "ann", "bob")
 	source := c.opened(t, sources.Need{})
 	for range source.People(t.Context()) {
-		busy := c.Query(t, c.database, "SELECT pid FROM pg_stat_activity WHERE usename = '"+reader+"' AND state <> 'idle'")
+		busy := c.Query(t, c.database, "SELECT pid FROM pg_stat_activity WHERE datname = '"+c.database+"' AND usename = '"+reader+"' AND state <> 'idle'")
 		if len(busy) > 0 {
 			t.Error("a transaction is open")
 		}

@@ -158,7 +158,7 @@ func (s *status) judge(c cell) (inactive, trouble string) {
 func (s *source) person(r *row) (identity.Person, error) {
 	p := identity.Person{
 		ID: identity.PersonID{Directory: s.name, Anchor: r.Anchor}, Source: s.name, Name: r.Name,
-		DN:     place(s.block.anchor, r.Anchor, s.block.container, r.Container),
+		DN:     place(s.block.name, r.Name, s.block.container, r.Container),
 		Active: r.Inactive == "", Inactive: r.Inactive, Attributes: identity.Attributes{},
 	}
 	for i, name := range s.need.Attributes {
@@ -194,10 +194,10 @@ func (r *row) label(column string) string {
 	return fmt.Sprintf("%s (%s %s)", r.where(), column, r.Name)
 }
 
-// place is where a row is, in the form of a DN (RFC 4514): in the container that the block names, or in none. It stays
-// while the row's number does not.
-func place(anchorColumn, anchor, containerColumn, container string) string {
-	dn := anchorColumn + "=" + escape(anchor)
+// place is where a row is, in the form of a DN (RFC 4514): named by what the person is called, so that they are found
+// again when another column is the anchor, in the container that the block names, or in none.
+func place(nameColumn, name, containerColumn, container string) string {
+	dn := nameColumn + "=" + escape(name)
 	if container != "" {
 		dn += "," + containerColumn + "=" + escape(container)
 	}

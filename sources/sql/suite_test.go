@@ -4,8 +4,10 @@ package sql
 
 import (
 	"fmt"
+	"os"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/hashicorp/hcl/v2"
@@ -16,13 +18,57 @@ import (
 	"github.com/dirsweep/dirsweep/sources/sqltest"
 )
 
-// everywhere runs a test on a real server of each family.
+// everywhere runs a test on a real server of each family, which other tests use as well.
 func everywhere(t *testing.T, test func(t *testing.T, s *sqltest.Server)) {
+	t.Helper()
+	for _, server := range []func() *sqltest.Server{shared.postgresql, shared.mariadb} {
+		s := server()
+		t.Run(s.Driver, func(t *testing.T) { test(t, s) })
+	}
+}
+
+// alone runs a test on servers of its own, for it to stop them, or to give rights away.
+func alone(t *testing.T, test func(t *testing.T, s *sqltest.Server)) {
 	t.Helper()
 	for _, start := range []func(testing.TB) *sqltest.Server{sqltest.PostgreSQL, sqltest.MariaDB} {
 		s := start(t)
 		t.Run(s.Driver, func(t *testing.T) { test(t, s) })
 	}
+}
+
+// shared are the servers of everywhere, started when they are first needed.
+var shared = func() (servers struct {
+	binary
+	postgresql, mariadb func() *sqltest.Server
+},
+) {
+	servers.ends = new([]func())
+	servers.postgresql = sync.OnceValue(func() *sqltest.Server { return sqltest.PostgreSQL(servers.binary) })
+	servers.mariadb = sync.OnceValue(func() *sqltest.Server { return sqltest.MariaDB(servers.binary) })
+	return servers
+}()
+
+// binary has the test binary in the place of a test: what it starts ends with it.
+type binary struct {
+	testing.TB
+
+	ends *[]func()
+}
+
+func (binary) Helper() {}
+
+func (b binary) Cleanup(f func()) { *b.ends = append(*b.ends, f) }
+
+func (binary) Fatalf(format string, args ...any) { panic(fmt.Sprintf(format, args...)) }
+
+func (b binary) Errorf(format string, args ...any) { b.Fatalf(format, args...) }
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	for _, end := range slices.Backward(*shared.ends) {
+		end()
+	}
+	os.Exit(code)
 }
 
 // A company is a database with people in it, and somebody who may read it.

@@ -78,6 +78,7 @@ func TestTheSamplesMakeAConfig(t *testing.T) {
 			t.Setenv("AD_PASSWORD", "hunter2")
 			t.Setenv("UNIX_PASSWORD", "hunter2")
 			t.Setenv("PAYROLL_PASSWORD", "hunter2")
+			t.Setenv("HR_PASSWORD", "hunter2")
 			cfg, err := config.Load(dir)
 			if err != nil {
 				t.Errorf("%s, %s: %v", source.Name, target.Name, err)
