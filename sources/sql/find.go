@@ -17,10 +17,7 @@ func (f finder) Find(ctx context.Context, who sources.Lookup) (sources.Sighting,
 	s := f.source
 	current := s.currency(ctx)
 	var seen sources.Sighting
-	err := s.client.Read(ctx, func(ctx context.Context, tx *sql.Tx) (err error) {
-		if err := s.ready(ctx, tx); err != nil {
-			return err
-		}
+	err := s.transaction(ctx, func(ctx context.Context, tx *sql.Tx, _ func()) (err error) {
 		seen, err = s.find(ctx, tx, who)
 		return err
 	})

@@ -130,10 +130,7 @@ func (s *source) catchUp(ctx context.Context, all ...*followed) error {
 		since   string
 	}
 	updates := make([]update, len(all))
-	err := s.client.Stream(ctx, func(ctx context.Context, tx *sql.Tx, alive func()) error {
-		if err := s.ready(ctx, tx); err != nil {
-			return err
-		}
+	err := s.transaction(ctx, func(ctx context.Context, tx *sql.Tx, alive func()) error {
 		since, err := s.clock(ctx, tx)
 		if err != nil {
 			return err

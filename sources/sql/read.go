@@ -38,10 +38,7 @@ func (s *source) copy(ctx context.Context, read func(n int)) (*reading, error) {
 
 func (s *source) fill(ctx context.Context, c *reading, read func(n int)) (err error) {
 	c.from = s.currency(ctx)
-	err = s.client.Stream(ctx, func(ctx context.Context, tx *sql.Tx, alive func()) (err error) {
-		if err := s.ready(ctx, tx); err != nil {
-			return err
-		}
+	err = s.transaction(ctx, func(ctx context.Context, tx *sql.Tx, alive func()) (err error) {
 		if c.since, err = s.clock(ctx, tx); err != nil {
 			return err
 		}

@@ -53,14 +53,14 @@ func TestR02APartIsNeverTheWhole(t *testing.T) {
 		c := found(t, s)
 		c.hire(t, "Sales", "ann", "bob")
 		endless := "SELECT employee_id, login, surname, mail, department, works, pg_sleep(60) FROM people"
-		manyRows := "SELECT generate_series(1, 100000000) AS employee_id, '' AS login, '' AS surname, '' AS mail, '' AS department, true AS works"
+		long := "SELECT generate_series(1, 100000) AS employee_id, '' AS login, '' AS surname, '' AS mail, '' AS department, true AS works"
 		broken := "SELECT employee_id, login, surname, mail, department, works, 1 / (employee_id - 2) AS x FROM people ORDER BY employee_id"
 		twice := "query: it returns two columns called mail: give one of them another name"
 		if s.Driver == "mariadb" {
 			twice = "query: Duplicate column name 'MAIL'"
 			endless = "SELECT employee_id, login, surname, mail, department, works, SLEEP(60) FROM people"
-			manyRows = "SELECT 1 AS employee_id, '' AS login, '' AS surname, '' AS mail, '' AS department, 1 AS works " +
-				"FROM information_schema.collations a, information_schema.collations b, information_schema.collations c"
+			long = "SELECT 1 AS employee_id, '' AS login, '' AS surname, '' AS mail, '' AS department, 1 AS works " +
+				"FROM information_schema.collations a, information_schema.collations b"
 			broken = "SELECT employee_id, login, surname, mail, department, works, (SELECT employee_id FROM people UNION SELECT 0) AS x FROM people"
 		}
 		for _, tt := range []struct {
@@ -75,7 +75,7 @@ func TestR02APartIsNeverTheWhole(t *testing.T) {
 				`query = "SELECT ` + selected + `, login AS MAIL FROM people"`,
 			}},
 			{"an answer that never comes", "did not answer in time", []string{fmt.Sprintf("query = %q", endless), `timeout = "1s"`}},
-			{"an answer that never ends", "more than 1000 rows: raise max_people", []string{fmt.Sprintf("query = %q", manyRows), "max_people = 1000"}},
+			{"an answer that is too long", "more than 1000 rows: raise max_people", []string{fmt.Sprintf("query = %q", long), "max_people = 1000"}},
 			{"an error after the first row", "", []string{fmt.Sprintf("query = %q", broken)}},
 			{"a wrong password", "", []string{`password = "` + readersPassword + ` not"`}},
 			{"no such database", "", []string{`database = "nowhere"`}},
@@ -369,4 +369,28 @@ func TestTheTransactionEndsBeforeAnybodyIsHandedOut(t *testing.T) {
 	if got := len(sourcetest.Read(t, source)); got != 2 {
 		t.Errorf("%d people", got)
 	}
+}
+
+// A statement that is given up does not go on in the database, where the next pass would begin another.
+func TestR18AStatementThatIsGivenUpEnds(t *testing.T) {
+	everywhere(t, func(t *testing.T, s *sqltest.Server) {
+		c := found(t, s)
+		c.hire(t, "Sales", "ann")
+		busy := "SELECT count(*) FROM generate_series(1, 100000) a, generate_series(1, 100000) b"
+		running := "SELECT state FROM pg_stat_activity WHERE datname = '" + c.database + "' AND usename = '" + reader + "' AND state <> 'idle'"
+		if s.Driver == "mariadb" {
+			busy = "SELECT count(*) FROM information_schema.collations a, information_schema.collations b, information_schema.collations c, " +
+				"information_schema.collations d WHERE a.id + b.id + c.id + d.id = -1"
+			running = "SELECT state FROM information_schema.processlist WHERE db = '" + c.database + "' AND user = '" + reader + "' AND command <> 'Sleep'"
+		}
+		incomplete(t, c.opened(t, sources.Need{}, fmt.Sprintf("query = %q", "SELECT "+selected+", ("+busy+") AS n FROM people"), `timeout = "500ms"`),
+			"did not answer in time")
+		for end := time.Now().Add(5 * time.Second); ; time.Sleep(50 * time.Millisecond) {
+			if rows := c.Query(t, c.database, running); len(rows) == 0 {
+				return
+			} else if time.Now().After(end) {
+				t.Fatalf("it goes on: %v", rows)
+			}
+		}
+	})
 }

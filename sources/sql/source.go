@@ -135,6 +135,7 @@ func (s *source) run(
 		r.names[i], r.kinds[i] = column.Name(), kindOf(s.block.Driver, column.DatabaseTypeName())
 	}
 	if err := head(r); err != nil {
+		cancel() // else Close reads all of it
 		return err
 	}
 	values, into := make([]any, len(types)), make([]any, len(types))
@@ -146,7 +147,7 @@ func (s *source) run(
 			return sqlclient.Classify(err)
 		}
 		if err := each(values); err != nil {
-			cancel() // else Close reads the rest
+			cancel() // likewise
 			return err
 		}
 	}
@@ -177,6 +178,43 @@ func (s *source) all(ctx context.Context, tx *sql.Tx, text string, args ...any) 
 		return nil
 	})
 	return names, rows, err
+}
+
+// transaction runs f in a transaction that reads, once the database has said that it is whole. alive is to be called with
+// each row of a long answer.
+func (s *source) transaction(ctx context.Context, f func(ctx context.Context, tx *sql.Tx, alive func()) error) error {
+	connection := ""
+	err := s.client.Stream(ctx, func(ctx context.Context, tx *sql.Tx, alive func()) error {
+		if s.block.Driver == sqlclient.MariaDB {
+			_, rows, err := s.all(ctx, tx, "SELECT CONNECTION_ID()")
+			if err != nil {
+				return err
+			}
+			connection = rows[0][0].text()
+		}
+		if err := s.ready(ctx, tx); err != nil {
+			return err
+		}
+		return f(ctx, tx, alive)
+	})
+	if connection != "" && (ctx.Err() != nil || sqlclient.ClassOf(err) == sqlclient.Unavailable) {
+		s.kill(ctx, connection)
+	}
+	return err
+}
+
+// kill ends what a connection of ours was doing when it was given up: MariaDB goes on with it for as long as it takes,
+// and the next pass would begin another.
+func (s *source) kill(ctx context.Context, connection string) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 3*time.Second)
+	defer cancel()
+	err := s.client.Read(ctx, func(ctx context.Context, tx *sql.Tx) error {
+		_, err := sqlclient.Exec(ctx, tx, "KILL "+connection)
+		return err
+	})
+	if err != nil {
+		s.need.Log.Debug("what was given up may go on in the database", "source", s.name, "connection", connection, "error", err)
+	}
 }
 
 // ready asks the database whether it is whole. Before that it has the transaction touch the tables of query: whoever
