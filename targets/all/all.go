@@ -4,6 +4,7 @@ package all
 import (
 	"github.com/dirsweep/dirsweep/targets"
 	"github.com/dirsweep/dirsweep/targets/activedirectory"
+	"github.com/dirsweep/dirsweep/targets/exec"
 	"github.com/dirsweep/dirsweep/targets/ldap"
 	"github.com/dirsweep/dirsweep/targets/scim"
 	"github.com/dirsweep/dirsweep/targets/sql"
@@ -13,6 +14,7 @@ import (
 func Kinds() []targets.Kind {
 	return []targets.Kind{
 		activedirectory.Kind(),
+		exec.Kind(),
 		ldap.Kind(),
 		scim.Kind(),
 		sql.Kind(),
