@@ -300,7 +300,7 @@ func (run *process) idle() bool {
 	if run.lines.Buffered() > 0 {
 		return false
 	}
-	if run.out.SetReadDeadline(time.Now()) != nil {
+	if run.out.SetReadDeadline(time.Now().Add(time.Millisecond)) != nil {
 		return true // it shows with the next request
 	}
 	_, err := run.lines.Peek(1)

@@ -201,9 +201,8 @@ func (s *programs) close() {
 	var all sync.WaitGroup
 	for _, slots := range []chan *slot{s.calls, s.lists} {
 		for range cap(slots) {
-			in := <-slots
 			all.Go(func() {
-				if in.run != nil {
+				if in := <-slots; in.run != nil {
 					s.end(in, true)
 				}
 			})

@@ -1,12 +1,14 @@
 package exec_test
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"os"
 	osexec "os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -40,16 +42,35 @@ func open(t *testing.T, p exec.Program, need targets.Need) targets.Target {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() {
-		began := time.Now()
-		if err := target.Close(); err != nil {
-			t.Error(err)
-		}
-		if took := time.Since(began); took > 10*time.Second {
-			t.Errorf("closing took %s", took)
-		}
-	})
-	return target
+	once := &closedOnce{Target: target}
+	t.Cleanup(func() { closing(t, once) })
+	return once
+}
+
+// closedOnce is a target that a test may close before it is over.
+type closedOnce struct {
+	targets.Target
+	once sync.Once
+}
+
+func (c *closedOnce) Close() (err error) {
+	c.once.Do(func() { err = c.Target.Close() })
+	return err
+}
+
+func (c *closedOnce) Check(ctx context.Context) ([]string, error) {
+	return c.Target.(targets.Checker).Check(ctx)
+}
+
+func closing(t *testing.T, target targets.Target) {
+	t.Helper()
+	began := time.Now()
+	if err := target.Close(); err != nil {
+		t.Error(err)
+	}
+	if took := time.Since(began); took > 10*time.Second {
+		t.Errorf("closing took %s", took)
+	}
 }
 
 type testLog struct{ t *testing.T }
@@ -115,7 +136,7 @@ func TestBadges(t *testing.T) {
 			},
 			Meddle: func(t *testing.T, id identity.AccountID) func() bool {
 				query(t, "update badge set externalId = 'theirs' where id = "+string(id))
-				return func() bool { return query(t, "select externalId from badge where id = " + string(id))[0][0] == "theirs" }
+				return func() bool { return query(t, "select externalId from badge where id = "+string(id))[0][0] == "theirs" }
 			},
 		}
 	})
