@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"sync"
 
@@ -129,6 +131,16 @@ func (known groupNames) find(want identity.Entitlement) (e identity.Entitlement,
 		return hits[0], ""
 	}
 	return e, "the program has more than one group of that name"
+}
+
+// SomeGroup is a group that the program of a pass of this kind has, zero where it has none.
+func SomeGroup(ctx context.Context, of targets.Pass) (identity.Entitlement, error) {
+	p, ok := of.(*pass)
+	if !ok {
+		return identity.Entitlement{}, nil
+	}
+	all, err := p.groups.names(ctx, p)
+	return all[slices.Min(append(slices.Collect(maps.Keys(all)), "\U0010ffff"))], err
 }
 
 // regroup gives and takes groups. Each is safe to repeat.

@@ -130,7 +130,7 @@ func (a *app) rootCommand() *cobra.Command {
 		a.statusCommand(), a.leaversCommand(), a.orphansCommand(), a.findingsCommand(), a.holdsCommand(),
 		a.approveCommand(), a.rejectCommand(), a.explainCommand(), a.sweepCommand(), a.releaseCommand(),
 		a.linkCommand(), a.unlinkCommand(), a.relinkCommand(), a.forgetCommand(),
-		a.evidenceCommand(), a.auditCommand(), a.sampleCommand(), a.configCommand(), a.serviceCommand(), a.stateCommand(),
+		a.evidenceCommand(), a.auditCommand(), a.sampleCommand(), a.execTestCommand(), a.configCommand(), a.serviceCommand(), a.stateCommand(),
 		a.versionCommand(),
 	)
 	describe(root)
