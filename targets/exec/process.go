@@ -52,7 +52,8 @@ func environment(own map[string]string) []string {
 	}
 	var list []string
 	for _, name := range names {
-		if value, set := os.LookupEnv(name); set {
+		_, ours := own[name]
+		if value, set := os.LookupEnv(name); set && !ours {
 			list = append(list, name+"="+value)
 		}
 	}
