@@ -109,15 +109,6 @@ func members(group string) (list []string) {
 	return list
 }
 
-func begin(t *testing.T, target targets.Target) targets.Pass {
-	t.Helper()
-	p, err := target.Begin(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	return p
-}
-
 func named(name string) identity.Account {
 	return identity.Account{ID: identity.AccountID(name), UserName: name, Active: true}
 }

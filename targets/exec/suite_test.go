@@ -80,6 +80,15 @@ func (l testLog) Write(text []byte) (int, error) {
 	return len(text), nil
 }
 
+func begin(t *testing.T, target targets.Target) targets.Pass {
+	t.Helper()
+	p, err := target.Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
 func absolute(t *testing.T, path string) string {
 	t.Helper()
 	path, err := filepath.Abs(path)
