@@ -204,9 +204,7 @@ func (run *process) ask(ctx context.Context, timeout time.Duration, r request, t
 
 // talk is what ask does, less the clock, which is told of each line.
 func (run *process) talk(ctx context.Context, line []byte, id int64, take func(answer) (bool, error), tick func() bool) error {
-	if _, err := run.in.Write(line); err != nil {
-		return broken("it does not read what it is asked: %w", err)
-	}
+	_, unread := run.in.Write(line) // what it says instead tells more
 	for {
 		text, err := run.readLine()
 		if err != nil {
@@ -216,6 +214,8 @@ func (run *process) talk(ctx context.Context, line []byte, id int64, take func(a
 		switch {
 		case err != nil:
 			return broken("it wrote a line that dirsweep does not understand: %w: %q", err, plain(run.mask(string(text)), 80))
+		case unread != nil:
+			return broken("it does not read what it is asked: %w", unread)
 		case a.ID != id:
 			return broken("it answered request %d while it was asked %d", a.ID, id)
 		}

@@ -191,3 +191,24 @@ func TestTheExamplesInCommentsAreGood(t *testing.T) {
 		t.Errorf("%+v", err)
 	}
 }
+
+// TestSecretsInAnEnvironmentAreNotShown: nor where the name of the variable is in capitals, as such names are.
+func TestSecretsInAnEnvironmentAreNotShown(t *testing.T) {
+	dir := t.TempDir()
+	for _, kind := range sourcekinds.Kinds() {
+		if kind.Name == "ldap" {
+			write(t, filepath.Join(dir, "source.hcl"), kind.Sample)
+		}
+	}
+	write(t, filepath.Join(dir, "target.hcl"), "target \"exec\" \"badges\" {\n  command = [\"./badges.py\"]\n"+
+		"  environment = { BADGES_TOKEN = \"s3cret-of-badges\", BADGES_DB = \"badges.db\" }\n  account = { userName = person.uid }\n}\n")
+	write(t, filepath.Join(dir, "ca.pem"), certificate(t))
+	t.Setenv("LDAP_PASSWORD", "hunter2")
+	cfg, err := config.Load(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if shown := cfg.Show(); strings.Contains(shown, "s3cret") || !strings.Contains(shown, "environment = ") {
+		t.Errorf("shown:\n%s", shown)
+	}
+}

@@ -255,7 +255,7 @@ func mask(file *hcl.File) []byte {
 		}
 	})
 	// by their look as well: in objects, and in files that do not parse
-	for _, m := range regexp.MustCompile(`(?:password|token|secret)"?[ \t]*[=:][ \t]*([^\n]*)`).FindAllSubmatchIndex(out, -1) {
+	for _, m := range regexp.MustCompile(`(?i:password|token|secret)"?[ \t]*[=:][ \t]*([^\n]*)`).FindAllSubmatchIndex(out, -1) {
 		if function, _, found := bytes.Cut(out[m[2]:m[3]], []byte("(")); !found || !fetches(string(function)) {
 			star(m[2], m[3])
 		}
