@@ -312,6 +312,30 @@ func TestListsAreBounded(t *testing.T) {
 	}
 }
 
+// TestLeaversDoNotWaitForLists: not even where the program runs once beside the list.
+func TestLeaversDoNotWaitForLists(t *testing.T) {
+	h := newHostile(t)
+	p := begin(t, h.open(t, "drip", 1, time.Second))
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan struct{})
+	listing := make(chan struct{})
+	go func() {
+		defer close(done)
+		once := sync.OnceFunc(func() { close(listing) })
+		for range p.Accounts(ctx) {
+			once()
+		}
+	}()
+	<-listing
+	soon, stop := context.WithTimeout(t.Context(), 5*time.Second)
+	defer stop()
+	if _, err := p.Disable(soon, named("alice")); err != nil || h.active(t, "alice") {
+		t.Error(err)
+	}
+	cancel()
+	<-done
+}
+
 // TestFailuresInARowPause: a program that cannot start is not started a thousand times a second.
 func TestFailuresInARowPause(t *testing.T) {
 	dir := t.TempDir()
