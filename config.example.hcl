@@ -199,6 +199,7 @@ target "scim" "wiki" {
   }
 }
 
+# Home-grown applications take part through a program of yours: `dirsweep sample exec`, docs/targets/exec.md.
 # Directories hold accounts as well: `dirsweep sample active_directory` and `dirsweep sample ldap` print everything that can be set.
 # target "active_directory" "windows" {
 #   domain        = "ad.example.org"                     # or url = ["ldaps://dc1.ad.example.org"]

@@ -33,8 +33,8 @@ func (t *target) Check(ctx context.Context) ([]string, error) {
 	}
 	steps = append(steps, fmt.Sprintf("accounts listed: %d", read))
 	if odd > 0 {
-		steps = append(steps, fmt.Sprintf("warning: %d accounts show %s as active, which is neither true nor false; they are counted as active, "+
-			"and closing them will never be proven", odd, shown))
+		steps = append(steps, fmt.Sprintf("warning: %d accounts show %s as active, which is neither true nor false; they are "+
+			"counted as active, and closing them will never be proven", odd, shown))
 	}
 	write, err := p.checkWrite(ctx)
 	steps = append(steps, write...)
@@ -43,8 +43,9 @@ func (t *target) Check(ctx context.Context) ([]string, error) {
 	}
 	for _, path := range t.need.Paths {
 		if !p.hello.keeps(path) {
-			return steps, fmt.Errorf("%w: %s is mapped, and the program does not keep it: its hello names %s", targets.ErrRejected, path,
-				strings.Join(append([]string{"userName"}, p.hello.Attributes...), ", "))
+			keeps := strings.Join(append([]string{"userName"}, p.hello.Attributes...), ", ")
+			return steps, fmt.Errorf("%w: %s is mapped, and the program does not keep it: its hello names %s",
+				targets.ErrRejected, path, keeps)
 		}
 	}
 	return steps, nil
@@ -81,7 +82,9 @@ func (t *target) mode() []string {
 	if err != nil || about.Mode().Perm()&0o022 == 0 {
 		return nil
 	}
-	return []string{fmt.Sprintf("warning: others than its owner may write the program %s (mode %04o): chmod go-w", path, about.Mode().Perm())}
+	return []string{fmt.Sprintf(
+		"warning: others than its owner may write the program %s (mode %04o): chmod go-w", path, about.Mode().Perm(),
+	)}
 }
 
 // nobody is an id that no application gives.
@@ -89,7 +92,9 @@ const nobody = "dirsweep-check-no-such-account"
 
 func (p *pass) checkWrite(ctx context.Context) ([]string, error) {
 	if !p.hello.has(opDisable) {
-		return []string{"warning: the program cannot disable accounts; leaver { action = \"delete\" } or \"report\" is all that can be had"}, nil
+		return []string{
+			"warning: the program cannot disable accounts; leaver { action = \"delete\" } or \"report\" is all that can be had",
+		}, nil
 	}
 	_, err := p.Disable(ctx, identity.Account{ID: nobody, UserName: nobody})
 	switch {
@@ -100,7 +105,9 @@ func (p *pass) checkWrite(ctx context.Context) ([]string, error) {
 	case err != nil:
 		return []string{"not known: whether the program may write: " + err.Error()}, nil
 	}
-	return []string{"warning: disabling an account that is not there is answered with success; its word is not believed, but mend it"}, nil
+	return []string{
+		"warning: disabling an account that is not there is answered with success; its word is not believed, but mend it",
+	}, nil
 }
 
 // HelloOf is what a target of this kind was told by its program, false for another kind or before it was asked.

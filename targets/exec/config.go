@@ -61,19 +61,23 @@ func decode(body hcl.Body, env targets.Env) (targets.Spec, hcl.Diagnostics) {
 	d.value(b.Environment, cty.Map(cty.String), &p.Environment)
 	for _, name := range slices.Sorted(maps.Keys(p.Environment)) {
 		if name == "" || strings.ContainsAny(name, "=\x00") || strings.Contains(p.Environment[name], "\x00") {
-			d.fail(b.Environment, "Not an environment variable", fmt.Sprintf("%q cannot be one: its name holds =, or it holds NUL.", name))
+			d.fail(b.Environment, "Not an environment variable",
+				fmt.Sprintf("%q cannot be one: its name holds =, or it holds NUL.", name))
 		}
 	}
 	d.value(b.Processes, cty.Number, &p.Parallel)
 	if p.Parallel < 1 || p.Parallel > 16 {
-		d.fail(b.Processes, "processes out of range", "The program runs 1 to 16 times at once, and once more where accounts are listed.")
+		d.fail(b.Processes, "processes out of range",
+			"The program runs 1 to 16 times at once, and once more where accounts are listed.")
 	}
 	switch {
 	case d.diags.HasErrors():
 	case len(p.Command) == 0 || p.Command[0] == "":
-		d.fail(b.Command, "No program", `command is a list: the program, then its arguments, as in ["./wiki-accounts", "--live"].`)
+		d.fail(b.Command, "No program",
+			`command is a list: the program, then its arguments, as in ["./wiki-accounts", "--live"].`)
 	case len(p.Command) == 1 && strings.Contains(p.Command[0], " "):
-		d.warn(b.Command, "A blank in the program's name", "No shell splits it: arguments are elements of the list of their own.")
+		d.warn(b.Command, "A blank in the program's name",
+			"No shell splits it: arguments are elements of the list of their own.")
 	case slices.ContainsFunc(p.Command, func(s string) bool { return strings.Contains(s, "\x00") }):
 		d.fail(b.Command, "NUL in the command", "No program can be given it.")
 	}

@@ -236,7 +236,9 @@ func (p *pass) Create(ctx context.Context, want identity.Account) (identity.Acco
 	return a, receipt, err
 }
 
-func (p *pass) create(ctx context.Context, want identity.Account) (a identity.Account, receipt targets.Receipt, err error) {
+func (p *pass) create(
+	ctx context.Context, want identity.Account,
+) (a identity.Account, receipt targets.Receipt, err error) {
 	if err := p.can(opCreate); err != nil {
 		return a, receipt, err
 	}
@@ -281,7 +283,9 @@ func (p *pass) create(ctx context.Context, want identity.Account) (a identity.Ac
 	return there, receipt, err
 }
 
-func (p *pass) Update(ctx context.Context, have identity.Account, delta identity.Delta) (identity.Account, targets.Receipt, error) {
+func (p *pass) Update(
+	ctx context.Context, have identity.Account, delta identity.Delta,
+) (identity.Account, targets.Receipt, error) {
 	a, receipt, err := p.update(ctx, have, delta)
 	if err != nil {
 		return identity.Account{}, receipt, fmt.Errorf("update %s: %w", plain(have.UserName, 80), err)
@@ -289,7 +293,9 @@ func (p *pass) Update(ctx context.Context, have identity.Account, delta identity
 	return a, receipt, nil
 }
 
-func (p *pass) update(ctx context.Context, have identity.Account, delta identity.Delta) (a identity.Account, receipt targets.Receipt, err error) {
+func (p *pass) update(
+	ctx context.Context, have identity.Account, delta identity.Delta,
+) (a identity.Account, receipt targets.Receipt, err error) {
 	if len(delta.Attributes) > 0 {
 		if receipt, err = p.write(ctx, have, delta.Attributes); err != nil {
 			return a, receipt, err
@@ -314,7 +320,9 @@ func (p *pass) update(ctx context.Context, have identity.Account, delta identity
 }
 
 // write changes attributes.
-func (p *pass) write(ctx context.Context, have identity.Account, changes []identity.AttributeChange) (receipt targets.Receipt, err error) {
+func (p *pass) write(
+	ctx context.Context, have identity.Account, changes []identity.AttributeChange,
+) (receipt targets.Receipt, err error) {
 	if err := p.can(opUpdate); err != nil {
 		return receipt, err
 	}
@@ -359,9 +367,11 @@ func (p *pass) takes(values map[string]identity.Value) (set map[string]identity.
 	for path, v := range values {
 		switch {
 		case !p.hello.keeps(path):
-			refused = append(refused, targets.Refusal{Path: path, Why: "the program does not keep it: its hello does not name it"})
+			why := "the program does not keep it: its hello does not name it"
+			refused = append(refused, targets.Refusal{Path: path, Why: why})
 		case strings.Contains(string(v), `\u0000`):
-			refused = append(refused, targets.Refusal{Path: path, Why: "the value holds a NUL character, which programs take for its end"})
+			why := "the value holds a NUL character, which programs take for its end"
+			refused = append(refused, targets.Refusal{Path: path, Why: why})
 		default:
 			set[path] = v
 		}
@@ -465,7 +475,8 @@ func (p *pass) Delete(ctx context.Context, have identity.Account) (targets.Recei
 	}
 	after, failed := p.names(ctx)
 	if failed != nil {
-		return receipt, errors.Join(err, fmt.Errorf("delete %s: list accounts after: %w", plain(have.UserName, 80), unlisted(failed)))
+		failed = fmt.Errorf("delete %s: list accounts after: %w", plain(have.UserName, 80), unlisted(failed))
+		return receipt, errors.Join(err, failed)
 	}
 	delete(before, have.ID)
 	for id := range after {
@@ -481,8 +492,8 @@ func (p *pass) Delete(ctx context.Context, have identity.Account) (targets.Recei
 		return receipt, err
 	}
 	slices.Sort(lost)
-	why := fmt.Errorf("deleting %s took more than was asked for: %s went too; the program is used no more: bring them back, mend it, "+
-		"then restart dirsweep", plain(have.UserName, 80), strings.Join(lost[:min(len(lost), 10)], ", "))
+	why := fmt.Errorf("deleting %s took more than was asked for: %s went too; the program is used no more: "+
+		"bring them back, mend it, then restart dirsweep", plain(have.UserName, 80), strings.Join(lost[:min(len(lost), 10)], ", "))
 	p.log.Error("quarantined", "error", why)
 	p.programs.stop(why)
 	return receipt, fmt.Errorf("%w: %w", targets.ErrRejected, why)

@@ -144,7 +144,9 @@ func SomeGroup(ctx context.Context, of targets.Pass) (identity.Entitlement, erro
 }
 
 // regroup gives and takes groups. Each is safe to repeat.
-func (p *pass) regroup(ctx context.Context, id identity.AccountID, grant, withdraw []identity.Entitlement) (receipt string, err error) {
+func (p *pass) regroup(
+	ctx context.Context, id identity.AccountID, grant, withdraw []identity.Entitlement,
+) (receipt string, err error) {
 	for _, part := range []struct {
 		op   string
 		list []identity.Entitlement

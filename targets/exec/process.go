@@ -79,7 +79,8 @@ func start(ctx context.Context, p Program, log hclog.Logger, mask func(string) s
 	if err != nil {
 		return nil, fmt.Errorf("%w: start the program: %w", targets.ErrUnavailable, err)
 	}
-	run := &process{cmd: osexec.Command(path, p.Command[1:]...), said: make(chan struct{}), mask: mask} //nolint:noctx // its end is ours to see to
+	cmd := osexec.Command(path, p.Command[1:]...) //nolint:noctx // its end is ours to see to
+	run := &process{cmd: cmd, said: make(chan struct{}), mask: mask}
 	run.cmd.Dir, run.cmd.Env = p.Directory, environment(p.Environment)
 	if err := run.launch(log); err != nil {
 		return nil, fmt.Errorf("%w: start %s: %w", targets.ErrUnavailable, path, err)
@@ -99,7 +100,7 @@ func start(ctx context.Context, p Program, log hclog.Logger, mask func(string) s
 	if err != nil {
 		return run, fmt.Errorf("the program %s: %w", path, err)
 	}
-	log.Debug("the program is running", "program", path, "pid", run.cmd.Process.Pid, "application", plain(run.hello.Name, 80))
+	log.Debug("the program is running", "program", path, "pid", cmd.Process.Pid, "application", plain(run.hello.Name, 80))
 	return run, nil
 }
 
@@ -157,7 +158,9 @@ func broken(format string, args ...any) error { return &brokenError{fmt.Errorf(f
 // ask sends one request and gives each line of its answer to take, until that says that it was the last. Each line has
 // to come within timeout. When ctx ends the program may still answer for a moment; where it does, all is well. Its
 // error is a brokenError, that of ctx, or one that the program named, or take.
-func (run *process) ask(ctx context.Context, timeout time.Duration, r request, take func(answer) (last bool, err error)) error {
+func (run *process) ask(
+	ctx context.Context, timeout time.Duration, r request, take func(answer) (last bool, err error),
+) error {
 	run.ids++
 	r.ID = run.ids
 	line, err := r.line()
@@ -203,7 +206,9 @@ func (run *process) ask(ctx context.Context, timeout time.Duration, r request, t
 }
 
 // talk is what ask does, less the clock, which is told of each line.
-func (run *process) talk(ctx context.Context, line []byte, id int64, take func(answer) (bool, error), tick func() bool) error {
+func (run *process) talk(
+	ctx context.Context, line []byte, id int64, take func(answer) (bool, error), tick func() bool,
+) error {
 	_, unread := run.in.Write(line) // what it says instead tells more
 	for {
 		text, err := run.readLine()

@@ -39,7 +39,8 @@ type programs struct {
 }
 
 func newPrograms(p Program, log hclog.Logger) *programs {
-	s := &programs{program: p, log: log, calls: make(chan *slot, p.Parallel), lists: make(chan *slot, 1), mask: masking(p.Environment)}
+	s := &programs{program: p, log: log, mask: masking(p.Environment)}
+	s.calls, s.lists = make(chan *slot, p.Parallel), make(chan *slot, 1)
 	for range p.Parallel {
 		s.calls <- &slot{}
 	}
@@ -90,7 +91,8 @@ func (s *programs) ask(ctx context.Context, among chan *slot, r request, take fu
 func (s *programs) start(ctx context.Context, in *slot) error {
 	if in.remains != nil {
 		if err := in.remains.group.ended(0); err != nil {
-			return fmt.Errorf("%w: the program is not started again before the run that was ended is gone: %w", targets.ErrUnavailable, err)
+			return fmt.Errorf("%w: the program is not started again before the run that was ended is gone: %w",
+				targets.ErrUnavailable, err)
 		}
 		in.remains.group.release()
 		in.remains = nil
@@ -103,7 +105,8 @@ func (s *programs) start(ctx context.Context, in *slot) error {
 		return s.start(ctx, in)
 	}
 	if wait := s.backoff(); wait > 0 {
-		return fmt.Errorf("%w: the program failed again and again; it is started once more in %s", targets.ErrUnavailable, wait.Round(time.Second))
+		return fmt.Errorf("%w: the program failed again and again; it is started once more in %s",
+			targets.ErrUnavailable, wait.Round(time.Second))
 	}
 	run, err := start(ctx, s.program, s.log, s.mask)
 	in.run = run

@@ -163,8 +163,8 @@ func (h *Hello) readable() error {
 	if h.has(opAccounts, opAccount) {
 		return nil
 	}
-	return fmt.Errorf("%w: the program cannot show accounts (its hello lacks the operation accounts or account), so that nothing "+
-		"it says could be proven: give it both, see docs/targets/exec.md", targets.ErrRejected)
+	return fmt.Errorf("%w: the program cannot show accounts (its hello lacks the operation accounts or account), "+
+		"so that nothing it says could be proven: give it both, see docs/targets/exec.md", targets.ErrRejected)
 }
 
 // line is a request as it is sent, its end included.
@@ -248,7 +248,8 @@ func wait(seconds float64) time.Duration {
 
 // account makes an account of what the program showed, with values at paths alone. Its entitlements are left out.
 func (s *shown) account(paths []string) (a identity.Account, err error) {
-	a = identity.Account{ID: s.ID, UserName: s.UserName, ExternalID: s.ExternalID, Attributes: make(map[string]identity.Value, len(paths))}
+	a = identity.Account{ID: s.ID, UserName: s.UserName, ExternalID: s.ExternalID}
+	a.Attributes = make(map[string]identity.Value, len(paths))
 	switch {
 	case a.ID == "":
 		return a, fmt.Errorf("the account %q has no id", plain(a.UserName, 80))

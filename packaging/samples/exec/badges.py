@@ -2,18 +2,21 @@
 # An exec target for an application that keeps its accounts in a SQLite table. The protocol: docs/targets/exec.md.
 import json, os, sqlite3, sys
 db = sqlite3.connect(os.environ["BADGES_DB"], timeout=20, isolation_level=None)
-db.execute("create table if not exists badge (id integer primary key autoincrement, userName text unique collate nocase, externalId text, displayName text, title text, active integer default 1)")
+db.execute("""create table if not exists badge (id integer primary key autoincrement,
+  userName text unique collate nocase, externalId text, displayName text, title text, active integer default 1)""")
 HELLO = {"version": 1, "name": "badges", "attributes": ["externalId", "displayName", "title"],
          "operations": ["accounts", "account", "create", "update", "enable", "disable", "delete"]}
 def show(id, userName, externalId, displayName, title, active):
-    return {"account": {"id": str(id), "userName": userName, "externalId": externalId or "", "active": bool(active), "attributes": {"displayName": displayName, "title": title}}}
+    return {"account": {"id": str(id), "userName": userName, "externalId": externalId or "", "active": bool(active),
+                        "attributes": {"displayName": displayName, "title": title}}}
 def change(sql, *values):
     return {} if db.execute(sql, values).rowcount else {"error": "not_found"}
 def answer(op, account={}, set={}, **rest):
     if op == "hello": return {"hello": HELLO}
     id = account.get("id")
     if op == "create":
-        id = db.execute("insert into badge (userName, externalId) values (?, ?)", (account["userName"], account.get("externalId"))).lastrowid
+        names = account["userName"], account.get("externalId")
+        id = db.execute("insert into badge (userName, externalId) values (?, ?)", names).lastrowid
         set = account.get("attributes", {})
     if op in ("create", "update"):
         for path, value in set.items():

@@ -383,7 +383,8 @@ func (t *trial) groups() error {
 			return err
 		}
 		if has := identity.HasEntitlement(after.Entitlements, group); has != (len(delta.Grant) > 0) {
-			return fmt.Errorf("after %d grants and %d withdrawals of %s the account has it: %t", len(delta.Grant), len(delta.Withdraw), group, has)
+			return fmt.Errorf("after %d grants and %d withdrawals of %s the account has it: %t",
+				len(delta.Grant), len(delta.Withdraw), group, has)
 		}
 	}
 	return nil
@@ -397,7 +398,9 @@ func (t *trial) enables() error {
 	}, true)
 }
 
-func (t *trial) switches(op string, do func(context.Context, identity.Account) (targets.Receipt, error), active bool) error {
+func (t *trial) switches(
+	op string, do func(context.Context, identity.Account) (targets.Receipt, error), active bool,
+) error {
 	if err := t.has(op); err != nil {
 		return err
 	}
@@ -445,7 +448,8 @@ func (t *trial) steps() error {
 		return but(err, "after its closing steps the account is active: %t", now.Active)
 	}
 	if len(unprovable) > 0 {
-		return fmt.Errorf("%w: what is left of %s, so that it is told as sent, not provable", errNotPromised, strings.Join(unprovable, ", "))
+		return fmt.Errorf("%w: what is left of %s, so that it is told as sent, not provable",
+			errNotPromised, strings.Join(unprovable, ", "))
 	}
 	return nil
 }
