@@ -11,6 +11,5 @@ target "exec" "badges" {
   account = {
     userName    = lower(person.uid)
     displayName = person.cn
-    title       = person.title
   }
 }

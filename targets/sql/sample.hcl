@@ -39,7 +39,6 @@ target "sql" "payroll" {
   scope = member_of("payroll-users")
   account = {
     userName    = lower(person.uid)
-    externalId  = person.employeeNumber
     displayName = person.cn
   }
   entitlements = [for g in person.groups : g if startswith(g, "payroll-")]
