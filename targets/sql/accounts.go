@@ -149,6 +149,8 @@ func (m *accounts) find(ctx context.Context, tx *sql.Tx, attribute, value string
 	condition, fits := " AND User = ?", func(r rows) bool { return r.user == value }
 	switch attribute {
 	case "id":
+	case "externalId": // accounts have none
+		return nil, nil
 	case "userName":
 		condition, fits = " AND LOWER(User) = LOWER(?)", func(r rows) bool { return strings.EqualFold(r.user, value) }
 	default:

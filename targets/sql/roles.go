@@ -166,8 +166,13 @@ func (r *roles) find(ctx context.Context, tx *sql.Tx, attribute, value string) (
 		return r.where(ctx, tx, "r.oid = $1", value)
 	case "userName":
 		return r.where(ctx, tx, "lower(r.rolname::text) = lower($1)", value)
+	case validUntil:
+		return r.where(ctx, tx, "NOT "+groupLike+" AND r.rolvaliduntil = $1::timestamptz", value)
 	case remark:
 		return r.where(ctx, tx, "NOT "+groupLike+" AND "+described+" IN ($1, '"+closedMark+"; ' || $1)", value)
+	}
+	if attribute == "externalId" { // roles have none
+		return nil, nil
 	}
 	return nil, fmt.Errorf("%w: roles are not found by %s", targets.ErrRejected, attribute)
 }

@@ -217,6 +217,9 @@ func TestALeaverIsCutOff(t *testing.T) {
 			bobs, anns := session(t, l, "bob", "b"), session(t, l, "ann", "a")
 			p := l.pass(t)
 			bob := one(t, p, "bob")
+			if found, err := p.Find(t.Context(), "externalId", "4711"); err != nil || len(found) > 0 {
+				t.Errorf("nobody has an externalId, and by one %v is found, %v", found, err)
+			}
 			if _, err := p.Disable(t.Context(), bob); err != nil {
 				t.Fatal(err)
 			}

@@ -201,7 +201,10 @@ func (t *table) find(ctx context.Context, tx *sql.Tx, attribute, value string) (
 			func(a identity.Account) bool { return strings.EqualFold(a.UserName, value) })
 	case column != "":
 		return t.where(ctx, tx, t.q(column)+" = "+t.marker(1), value,
-			func(a identity.Account) bool { return a.Get(attribute) == "" || a.Get(attribute).Text() == value })
+			func(a identity.Account) bool { return a.Get(attribute).Text() == value })
+	}
+	if attribute == "externalId" { // nobody has one
+		return nil, nil
 	}
 	return nil, fmt.Errorf("%w: %s has no column", targets.ErrRejected, attribute)
 }
