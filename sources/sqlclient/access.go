@@ -65,15 +65,6 @@ func (a Access) loopback() bool {
 	return a.socket() || err == nil && (host == "localhost" || ip != nil && ip.IsLoopback())
 }
 
-// As is the same server for somebody else, who has a password or none. database is "" for the same one.
-func (a Access) As(database, user string, password identity.Secret) Access {
-	if database != "" {
-		a.Database = database
-	}
-	a.User, a.Password = user, password
-	return a
-}
-
 // connector reads the certificate files, and connects nowhere.
 func (a Access) connector() (driver.Connector, error) {
 	config, err := a.tlsConfig()
