@@ -33,6 +33,7 @@ func nobody() *syscall.Credential {
 // unprivileged has a command run as nobody.
 func unprivileged(cmd *exec.Cmd) {
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: nobody(), Setpgid: true} // ^C is for the test
+	endWithParent(cmd.SysProcAttr)
 	cmd.Dir = "/"
 }
 

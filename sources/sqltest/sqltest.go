@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -88,14 +89,20 @@ func (s *Server) run() error {
 	s.cmd = s.dialect.command(s)
 	unprivileged(s.cmd)
 	s.cmd.Stdout, s.cmd.Stderr = s.log, s.log
-	if err := s.cmd.Start(); err != nil {
-		return err
-	}
 	s.exited = make(chan struct{})
+	started := make(chan error, 1)
 	go func() {
-		_ = s.cmd.Wait()
+		runtime.LockOSThread() // which is the server's parent, as the system sees it, and has to live as long
+		err := s.cmd.Start()
+		started <- err
+		if err == nil {
+			_ = s.cmd.Wait()
+		}
 		close(s.exited)
 	}()
+	if err := <-started; err != nil {
+		return err
+	}
 	db, err := s.dialect.open(s, s.Socket(), "", Admin, Password)
 	if err != nil {
 		return err
