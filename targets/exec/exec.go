@@ -493,7 +493,8 @@ func (p *pass) Delete(ctx context.Context, have identity.Account) (targets.Recei
 	}
 	slices.Sort(lost)
 	why := fmt.Errorf("deleting %s took more than was asked for: %s went too; the program is used no more: "+
-		"bring them back, mend it, then restart dirsweep", plain(have.UserName, 80), strings.Join(lost[:min(len(lost), 10)], ", "))
+		"bring them back, mend it, then restart dirsweep",
+		plain(have.UserName, 80), strings.Join(lost[:min(len(lost), 10)], ", "))
 	p.log.Error("quarantined", "error", why)
 	p.programs.stop(why)
 	return receipt, fmt.Errorf("%w: %w", targets.ErrRejected, why)

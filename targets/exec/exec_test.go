@@ -46,6 +46,7 @@ func edited(t *testing.T, oldnew ...string) (*rooms, targets.Target) {
 
 // TestX5MoreIsGoneThanWasAsked: a program that deletes by prefix is used no more, and those who went are named.
 func TestX5MoreIsGoneThanWasAsked(t *testing.T) {
+	t.Parallel()
 	_, target := edited(t, `users.remove(a)`, `data["users"] = [u for u in users if not u["userName"].startswith(a["userName"])]`)
 	p := begin(t, target)
 	_, err := p.Delete(t.Context(), identity.Account{ID: "1", UserName: "admin"})
@@ -66,6 +67,7 @@ func TestX5MoreIsGoneThanWasAsked(t *testing.T) {
 // TestX5OthersMayComeAndGo: what an administrator makes at the same time is nobody's fault, and a list that is not whole
 // deletes nobody.
 func TestX5OthersMayComeAndGo(t *testing.T) {
+	t.Parallel()
 	r, target := edited(t, `users.remove(a)`, `users.remove(a); users.append({**a, "id": "77", "userName": "new"})`)
 	if _, err := begin(t, target).Delete(t.Context(), identity.Account{ID: "1", UserName: "admin"}); err != nil || len(r.read(t).Users) != 3 {
 		t.Errorf("%v, %+v", err, r.read(t).Users)
@@ -78,6 +80,7 @@ func TestX5OthersMayComeAndGo(t *testing.T) {
 
 // TestX2WithoutReadingThereIsNoTarget: a program that cannot show accounts is refused in so many words.
 func TestX2WithoutReadingThereIsNoTarget(t *testing.T) {
+	t.Parallel()
 	for _, lacks := range []string{`"accounts", `, `"account", `} {
 		_, target := edited(t, `"operations": ["accounts", "account", `, strings.Replace(`"operations": ["accounts", "account", `, lacks, "", 1))
 		_, err := target.Begin(t.Context())
@@ -93,6 +96,7 @@ func TestX2WithoutReadingThereIsNoTarget(t *testing.T) {
 // TestX2WhatIsNotShownIsSaidSo: a step that cannot be read is sent and not provable; an account that is neither active
 // nor inactive counts as active; entitlements that nobody sees are unknown.
 func TestX2WhatIsNotShownIsSaidSo(t *testing.T) {
+	t.Parallel()
 	_, target := edited(t, `"active", "groups") if`, `"groups_not", "active_not") if`)
 	p := begin(t, target)
 	for _, step := range p.Closing() {
@@ -114,6 +118,7 @@ func TestX2WhatIsNotShownIsSaidSo(t *testing.T) {
 }
 
 func TestListsThatAreNotWhole(t *testing.T) {
+	t.Parallel()
 	for name, oldnew := range map[string][2]string{
 		"too many are counted":  {`"count": len(users)}`, `"count": len(users) + 1}`},
 		"nobody counts":         {`"count": len(users)}`, `"receipt": ""}`},
@@ -139,6 +144,7 @@ func TestListsThatAreNotWhole(t *testing.T) {
 
 // TestAnotherAccountIsAnswered: the account that was asked for, or none.
 func TestAnotherAccountIsAnswered(t *testing.T) {
+	t.Parallel()
 	_, target := edited(t, `if op == "account": return show(a)`, `if op == "account": return show(users[0])`)
 	if a, err := begin(t, target).Account(t.Context(), "3"); !errors.Is(err, targets.ErrRejected) {
 		t.Errorf("%+v, %v", a, err)
@@ -147,6 +153,7 @@ func TestAnotherAccountIsAnswered(t *testing.T) {
 
 // TestFindingIsNotBelieved: an empty answer is, once an account that is there was found the same way.
 func TestFindingIsNotBelieved(t *testing.T) {
+	t.Parallel()
 	for name, oldnew := range map[string][2]string{
 		"it finds nobody":        {`hits = [a`, `hits = [] and [a`},
 		"letter case counts":     {`else (lambda s: s.lower() if isinstance(s, str) else s)`, `else (lambda s: s)`},
@@ -171,6 +178,7 @@ func TestFindingIsNotBelieved(t *testing.T) {
 
 // TestRefusedAttributesHoldNothingBack: the rest of a change arrives.
 func TestRefusedAttributesHoldNothingBack(t *testing.T) {
+	t.Parallel()
 	r, target := edited(t, `for k, v in r["set"].items():`, `if "title" in r["set"]: return {"error": "rejected", "attribute": "title", "message": "too long"}`+"\n        for k, v in r[\"set\"].items():")
 	after, receipt, err := begin(t, target).Update(t.Context(), identity.Account{ID: "3", UserName: "alice"}, identity.Delta{Attributes: []identity.AttributeChange{
 		{Path: "displayName", After: identity.Text("Alice")}, {Path: "room", After: identity.Text("7")}, {Path: "title", After: identity.Text("y")},
@@ -184,6 +192,7 @@ func TestRefusedAttributesHoldNothingBack(t *testing.T) {
 }
 
 func TestOwnAccount(t *testing.T) {
+	t.Parallel()
 	_, target := edited(t)
 	own, err := begin(t, target).(targets.Identifier).Own(t.Context())
 	if err != nil || own != (targets.Own{ID: "1000", UserName: "dirsweep"}) {
@@ -215,6 +224,7 @@ func TestEnvironmentIsAllowed(t *testing.T) {
 
 // TestPaceIsAskedFirst: no request goes out that the target's rate does not allow.
 func TestPaceIsAskedFirst(t *testing.T) {
+	t.Parallel()
 	r := newRooms(t)
 	full := errors.New("the rate is used up")
 	need := roomsNeed()
@@ -230,6 +240,7 @@ func TestPaceIsAskedFirst(t *testing.T) {
 
 // TestCheckFindsMappedAttributesThatAreNotKept: a name that the program does not know is told before the first pass.
 func TestCheckFindsMappedAttributesThatAreNotKept(t *testing.T) {
+	t.Parallel()
 	r := newRooms(t)
 	need := roomsNeed()
 	need.Paths = append(need.Paths, "titel")

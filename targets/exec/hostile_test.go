@@ -116,7 +116,7 @@ func named(name string) identity.Account {
 // TestHostilePrograms: whatever a program does about one account, the next is disabled, nothing of it is left, and
 // nobody's memory or log is filled.
 func TestHostilePrograms(t *testing.T) {
-	const limit = time.Second
+	const limit = 2 * time.Second
 	for mode, says := range map[string]string{
 		"endless":    "a line of more than 1048576 bytes",
 		"junk":       `a line that dirsweep does not understand: it is no answer: invalid character 'o' in literal null (expecting 'u'): "no such user"`,
@@ -127,11 +127,11 @@ func TestHostilePrograms(t *testing.T) {
 		"half":       "it ended in the middle of an answer; whether it was done is not known",
 		"exit-0":     "does not understand",
 		"dies":       "it ended without an answer",
-		"silent":     "no answer to disable within 1s; whether it was done is not known",
-		"background": "no answer to disable within 1s",
-		"escaped":    "no answer to disable within 1s",
-		"bomb":       "no answer to disable within 1s",
-		"deaf":       "within 1s",
+		"silent":     "no answer to disable within 2s; whether it was done is not known",
+		"background": "no answer to disable within 2s",
+		"escaped":    "no answer to disable within 2s",
+		"bomb":       "no answer to disable within 2s",
+		"deaf":       "within 2s",
 	} {
 		t.Run(mode, func(t *testing.T) {
 			t.Parallel()
@@ -189,7 +189,7 @@ func TestHostileProgramsStayAlone(t *testing.T) {
 // are closed by the program's other run.
 func TestX1GroupIsKilledAndOthersGoOn(t *testing.T) {
 	h := newHostile(t)
-	p := begin(t, h.open(t, "background", 2, 2*time.Second))
+	p := begin(t, h.open(t, "background", 2, 4*time.Second))
 	began := time.Now()
 	done := make(chan error)
 	go func() {
@@ -202,11 +202,14 @@ func TestX1GroupIsKilledAndOthersGoOn(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	if took := time.Since(began); took > 1900*time.Millisecond {
-		t.Errorf("the others were delayed: %s", took)
+	select {
+	case err := <-done:
+		t.Errorf("the others were delayed: %s, %v", time.Since(began), err)
+		return
+	default:
 	}
 	err := <-done
-	if took := time.Since(began); !errors.Is(err, targets.ErrUnavailable) || took > 6*time.Second {
+	if took := time.Since(began); !errors.Is(err, targets.ErrUnavailable) || took > 12*time.Second {
 		t.Errorf("after %s: %v", took, err)
 	}
 	if a, err := p.Account(t.Context(), "bad"); err != nil || !a.Active {
@@ -216,8 +219,9 @@ func TestX1GroupIsKilledAndOthersGoOn(t *testing.T) {
 
 // TestX1NothingIsStartedOverTheRest: a run that was killed is gone before the next begins, each time.
 func TestX1NothingIsStartedOverTheRest(t *testing.T) {
+	t.Parallel()
 	h := newHostile(t)
-	p := begin(t, h.open(t, "background", 0, 500*time.Millisecond))
+	p := begin(t, h.open(t, "background", 0, time.Second))
 	for range 3 {
 		if _, err := p.Disable(t.Context(), named("bad")); !errors.Is(err, targets.ErrUnavailable) {
 			t.Error(err)
@@ -230,6 +234,7 @@ func TestX1NothingIsStartedOverTheRest(t *testing.T) {
 
 // TestX2NothingIsBelieved: a program that says that it did what it did not is caught by reading.
 func TestX2NothingIsBelieved(t *testing.T) {
+	t.Parallel()
 	h := newHostile(t)
 	p := begin(t, h.open(t, "lies", 0, 10*time.Second))
 	if _, err := p.Disable(t.Context(), named("bad")); err != nil {
@@ -242,6 +247,7 @@ func TestX2NothingIsBelieved(t *testing.T) {
 
 // TestX6NoiseIsBounded: five megabytes of it, not UTF-8, with control characters, on standard error.
 func TestX6NoiseIsBounded(t *testing.T) {
+	t.Parallel()
 	h := newHostile(t)
 	target := h.open(t, "noise", 0, 20*time.Second)
 	if _, err := begin(t, target).Disable(t.Context(), named("bad")); err != nil {
@@ -261,6 +267,7 @@ func TestX6NoiseIsBounded(t *testing.T) {
 
 // TestX6UnknownErrorsAreFailures: a word that the protocol does not have is no success, and no verdict.
 func TestX6UnknownErrorsAreFailures(t *testing.T) {
+	t.Parallel()
 	p := begin(t, newHostile(t).open(t, "unknown", 0, 10*time.Second))
 	_, err := p.Disable(t.Context(), named("bad"))
 	if !errors.Is(err, targets.ErrUnavailable) || !strings.Contains(fmt.Sprint(err), `no known class, "eight": userdel: user bad is used by process 7`) {
@@ -269,6 +276,7 @@ func TestX6UnknownErrorsAreFailures(t *testing.T) {
 }
 
 func TestSecretsAreMasked(t *testing.T) {
+	t.Parallel()
 	p := begin(t, newHostile(t).open(t, "secret", 0, 10*time.Second))
 	_, err := p.Disable(t.Context(), named("bad"))
 	if text := fmt.Sprint(err); !strings.Contains(text, "with (secret)") || strings.ContainsFunc(text, unicode.IsControl) {
@@ -278,6 +286,7 @@ func TestSecretsAreMasked(t *testing.T) {
 
 // TestUnaskedLines: what a program writes unasked is not taken for the next answer.
 func TestUnaskedLines(t *testing.T) {
+	t.Parallel()
 	h := newHostile(t)
 	p := begin(t, h.open(t, "twice", 0, 10*time.Second))
 	if _, err := p.Disable(t.Context(), named("bad")); err != nil {
@@ -291,9 +300,10 @@ func TestUnaskedLines(t *testing.T) {
 
 // TestListsAreBounded: a list without an end takes as long as it is given, and nobody else waits for it.
 func TestListsAreBounded(t *testing.T) {
+	t.Parallel()
 	h := newHostile(t)
-	p := begin(t, h.open(t, "drip", 2, time.Second))
-	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+	p := begin(t, h.open(t, "drip", 2, 10*time.Second))
+	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Second)
 	defer cancel()
 	done := make(chan error)
 	go func() {
@@ -303,9 +313,8 @@ func TestListsAreBounded(t *testing.T) {
 		done <- last
 	}()
 	time.Sleep(200 * time.Millisecond)
-	began := time.Now()
-	if _, err := p.Disable(t.Context(), named("alice")); err != nil || time.Since(began) > 1500*time.Millisecond {
-		t.Errorf("after %s: %v", time.Since(began), err)
+	if _, err := p.Disable(t.Context(), named("alice")); err != nil || ctx.Err() != nil {
+		t.Errorf("it waited for the list: %v", err)
 	}
 	if err := <-done; !errors.Is(err, context.DeadlineExceeded) {
 		t.Error(err)
@@ -314,8 +323,9 @@ func TestListsAreBounded(t *testing.T) {
 
 // TestLeaversDoNotWaitForLists: not even where the program runs once beside the list.
 func TestLeaversDoNotWaitForLists(t *testing.T) {
+	t.Parallel()
 	h := newHostile(t)
-	p := begin(t, h.open(t, "drip", 1, time.Second))
+	p := begin(t, h.open(t, "drip", 1, 10*time.Second))
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan struct{})
 	listing := make(chan struct{})
@@ -327,7 +337,7 @@ func TestLeaversDoNotWaitForLists(t *testing.T) {
 		}
 	}()
 	<-listing
-	soon, stop := context.WithTimeout(t.Context(), 5*time.Second)
+	soon, stop := context.WithTimeout(t.Context(), 8*time.Second)
 	defer stop()
 	if _, err := p.Disable(soon, named("alice")); err != nil || h.active(t, "alice") {
 		t.Error(err)
@@ -338,6 +348,7 @@ func TestLeaversDoNotWaitForLists(t *testing.T) {
 
 // TestFailuresInARowPause: a program that cannot start is not started a thousand times a second.
 func TestFailuresInARowPause(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	script := filepath.Join(dir, "broken.sh")
 	if err := os.WriteFile(script, []byte("#!/bin/sh\necho x >> starts\nexit 1\n"), 0o700); err != nil {
@@ -362,6 +373,7 @@ func TestFailuresInARowPause(t *testing.T) {
 
 // TestACallThatIsCutShortMayFinish: when dirsweep is stopped, a program has a moment to answer what it was asked.
 func TestACallThatIsCutShortMayFinish(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	script := filepath.Join(dir, "slow.sh")
 	text := `#!/bin/sh
@@ -385,7 +397,7 @@ done
 	ctx, cancel = context.WithTimeout(t.Context(), 200*time.Millisecond)
 	defer cancel()
 	_, err := begin(t, newHostile(t).open(t, "silent", 0, time.Minute)).Disable(ctx, named("bad"))
-	if !errors.Is(err, context.DeadlineExceeded) || errors.Is(err, targets.ErrUnavailable) || time.Since(began) > 6*time.Second {
+	if !errors.Is(err, context.DeadlineExceeded) || errors.Is(err, targets.ErrUnavailable) || time.Since(began) > 10*time.Second {
 		t.Errorf("after %s: %v", time.Since(began), err)
 	}
 }

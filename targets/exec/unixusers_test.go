@@ -118,6 +118,7 @@ func bob() identity.Account {
 
 // TestX3LockThenEndThenLook: the sample refuses sign-in first, ends what runs, and tells what does not end.
 func TestX3LockThenEndThenLook(t *testing.T) {
+	t.Parallel()
 	u := newUnixUsers(t)
 	p := u.open(t)
 	step := p.Closing()[0]
@@ -151,6 +152,7 @@ func TestX3LockThenEndThenLook(t *testing.T) {
 
 // TestX6BusyIsTriedAfterEndingProcesses: userdel ends with 8, 6 and 0.
 func TestX6BusyIsTriedAfterEndingProcesses(t *testing.T) {
+	t.Parallel()
 	u := newUnixUsers(t)
 	p := u.open(t)
 	u.write(t, "running", "1001\nstubborn\n")
@@ -169,6 +171,7 @@ func TestX6BusyIsTriedAfterEndingProcesses(t *testing.T) {
 
 // TestX4ValuesNeverBecomeOptionsOrCommands: what is given to the tools is one argument, after the end of options.
 func TestX4ValuesNeverBecomeOptionsOrCommands(t *testing.T) {
+	t.Parallel()
 	u := newUnixUsers(t)
 	p := u.open(t)
 	name := func(text string) identity.Delta {
@@ -199,6 +202,7 @@ func TestX4ValuesNeverBecomeOptionsOrCommands(t *testing.T) {
 }
 
 func TestUnixUsersKeepWhatTheyPromise(t *testing.T) {
+	t.Parallel()
 	u := newUnixUsers(t)
 	p := u.program(t)
 	p.Timeout, p.StartTimeout, p.Parallel = time.Minute, time.Minute, 1
