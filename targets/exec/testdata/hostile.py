@@ -32,7 +32,7 @@ def line(text):
 def bomb(depth):
     for _ in range(2):
         if depth and os.fork() == 0: bomb(depth - 1)
-    time.sleep(600)
+    time.sleep(90)
 
 
 def misbehave(number):
@@ -54,7 +54,7 @@ def misbehave(number):
         print("usermod: user 'bad' does not exist")
         sys.exit(0)
     if mode == "dies": sys.exit(3)
-    if mode == "background": subprocess.Popen(["sleep", "600"])
+    if mode == "background": subprocess.Popen(["sleep", "90"])
     if mode == "escaped": subprocess.Popen(["sleep", "20"], start_new_session=True)
     if mode == "bomb": bomb(6)
     if mode == "noise":
@@ -64,7 +64,7 @@ def misbehave(number):
     if mode == "lies": return line(json.dumps({"id": number}))
     if mode == "secret": return line(json.dumps({"id": number, "error": "unavailable", "message": "\x1b[2J with " + os.environ["TOKEN"]}))
     if mode == "unknown": return line(json.dumps({"id": number, "error": "eight", "message": "userdel: user bad is used by process 7"}))
-    time.sleep(600)
+    time.sleep(90)
 
 
 hello = {"version": 1, "name": "hostile", "operations": ["accounts", "account", "enable", "disable"]}
@@ -76,7 +76,7 @@ while True:
     names = sorted(os.listdir(state))
     if op == "hello":
         line(json.dumps({"id": number, "hello": hello}))
-        if mode == "deaf": time.sleep(600)
+        if mode == "deaf": time.sleep(90)
     elif op == "accounts" and mode == "drip":
         for n in range(10**9):
             line(json.dumps({"id": number, "account": {"id": str(n), "userName": "u%d" % n, "active": True}}))
