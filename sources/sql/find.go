@@ -155,7 +155,7 @@ func (s *source) gone(ctx context.Context, tx *sql.Tx, who sources.Lookup) (sour
 }
 
 // inContainer reports whether the container of a place is known.
-func (s *source) inContainer(dn string) bool { return s.block.container != "" && containerOf(dn) != "" }
+func (s *source) inContainer(dn string) bool { return s.block.container != "" && containerOf(dn, s.block.container) != "" }
 
 // enough is how many rows are looked through for a witness: some of them may have no anchor.
 const enough = 20
@@ -174,7 +174,7 @@ func (s *source) neighbour(ctx context.Context, tx *sql.Tx, who sources.Lookup) 
 		if err != nil {
 			return "", fmt.Errorf("query: %w", err)
 		}
-		rest, args = "WHERE "+quote(driver, column)+" = "+placeholder(driver, 1)+" ", []any{containerOf(who.DN)}
+		rest, args = "WHERE "+quote(driver, column)+" = "+placeholder(driver, 1)+" ", []any{containerOf(who.DN, s.block.container)}
 	}
 	_, rows, err := s.all(ctx, tx, s.block.query.asTable(driver, quote(driver, name), fmt.Sprintf("%sLIMIT %d", rest, enough)), args...)
 	if err != nil {

@@ -43,6 +43,9 @@ func TestH1AbsenceHasAWitness(t *testing.T) {
 			}
 			return seen
 		}
+		if seen, err := find(t, source, sources.Lookup{Anchor: "77", DN: "login=x,branch=Nowhere"}); err != nil || seen.Place != sources.PlacePeopled {
+			t.Errorf("from a container of another column: %+v, %v", seen, err)
+		}
 		if seen := gone("ann"); seen.Witness != "2" || seen.Place != sources.PlacePeopled ||
 			!strings.Contains(seen.Proof, "employee_id 1 with no row: SELECT employee_id") || !strings.Contains(seen.Proof, "it returned 2") {
 			t.Errorf("with a neighbour: %+v", seen)

@@ -209,8 +209,11 @@ func escape(value string) string {
 	return strings.NewReplacer(`\`, `\\`, ",", `\,`).Replace(value)
 }
 
-// containerOf is the container of a place.
-func containerOf(dn string) string {
-	_, value, _ := strings.Cut(identity.ParentDN(dn), "=")
+// containerOf is the container of a place; "" where it is none of that column's.
+func containerOf(dn, column string) string {
+	name, value, _ := strings.Cut(identity.ParentDN(dn), "=")
+	if !strings.EqualFold(name, column) {
+		return ""
+	}
 	return strings.NewReplacer(`\\`, `\`, `\,`, ",").Replace(value)
 }
