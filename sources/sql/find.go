@@ -155,7 +155,9 @@ func (s *source) gone(ctx context.Context, tx *sql.Tx, who sources.Lookup) (sour
 }
 
 // inContainer reports whether the container of a place is known.
-func (s *source) inContainer(dn string) bool { return s.block.container != "" && containerOf(dn, s.block.container) != "" }
+func (s *source) inContainer(dn string) bool {
+	return s.block.container != "" && containerOf(dn, s.block.container) != ""
+}
 
 // enough is how many rows are looked through for a witness: some of them may have no anchor.
 const enough = 20
