@@ -157,7 +157,9 @@ func (d decoder) status(blocks hcl.Blocks) *status {
 	content, diags := blocks[0].Body.Content(&hcl.BodySchema{Attributes: []hcl.AttributeSchema{
 		{Name: "column", Required: true}, {Name: "active", Required: true}, {Name: "left", Required: true},
 	}})
-	inner := decoder{&sqlclient.Decoder{Arguments: content.Attributes, Eval: d.Eval, Diagnostics: diags, Missing: blocks[0].Body.MissingItemRange()}}
+	inner := decoder{&sqlclient.Decoder{
+		Arguments: content.Attributes, Eval: d.Eval, Diagnostics: diags, Missing: blocks[0].Body.MissingItemRange(),
+	}}
 	s := &status{column: inner.column("column", ""), active: inner.Texts("active"), left: inner.Texts("left")}
 	for _, value := range s.left {
 		if isAmong(s.active, value) {

@@ -91,7 +91,8 @@ func (c *checking) people(ctx context.Context) error {
 		return fmt.Errorf("query: none of the %d rows has a %s that can be read: %w", facts.People, c.block.anchor, sources.ErrIncomplete)
 	}
 	if facts.Nameless.Count > 0 {
-		c.say("warning: %d of them have no %s and are left alone; until they have one nobody's absence is proven", facts.Nameless.Count, c.block.anchor)
+		c.say("warning: %d of them have no %s and are left alone; until they have one nobody's absence is proven",
+			facts.Nameless.Count, c.block.anchor)
 	}
 	if unreadable.Count > 0 {
 		c.say("warning: of %d nothing can be said: %s", unreadable.Count, unreadable)
