@@ -162,8 +162,8 @@ func (s *source) inContainer(dn string) bool {
 // enough is how many rows are looked through for a witness: some of them may have no anchor.
 const enough = 20
 
-// neighbour is the anchor of somebody else whom query returns: of the container where the person was, where that is
-// known, else of anybody; "" where there is nobody.
+// neighbour is the anchor of somebody whom query returns, now that it does not return the person: of the container
+// where the person was, where that is known, else of anybody; "" where there is nobody.
 func (s *source) neighbour(ctx context.Context, tx *sql.Tx, who sources.Lookup) (string, error) {
 	driver := s.block.Driver
 	name, err := s.spelled(ctx, tx, s.block.query, s.block.anchor)
@@ -183,7 +183,7 @@ func (s *source) neighbour(ctx context.Context, tx *sql.Tx, who sources.Lookup) 
 		return "", fmt.Errorf("query: %w", err)
 	}
 	for _, cells := range rows {
-		if anchor, _ := anchorOf(s.block.anchor, cells[0]); anchor != "" && anchor != who.Anchor {
+		if anchor, _ := anchorOf(s.block.anchor, cells[0]); anchor != "" {
 			return anchor, nil
 		}
 	}

@@ -92,7 +92,7 @@ func TestR01ALookUpThatSeesNobodyProvesNothing(t *testing.T) {
 
 // H4: whoever the server finds instead is somebody else: one whose key differs in letter case, or begins alike.
 func TestH4WhoIsFoundIsWhoWasAskedFor(t *testing.T) {
-	c := found(t, shared.mariadb()) // it compares without letter case, and makes numbers of texts
+	c := found(t, started(t, shared.mariadb)) // it compares without letter case, and makes numbers of texts
 	c.hire(t, "Sales", "ann", "bob")
 	byLogin := c.opened(t, sources.Need{}, `anchor = "login"`, `find = "SELECT `+selected+` FROM people WHERE login = :anchor"`)
 	for _, s := range []struct {
@@ -142,7 +142,7 @@ func TestR14KnownByAnotherColumn(t *testing.T) {
 
 // R1: PostgreSQL tells how current it is, to an account that may read and no more; after each change it is more so.
 func TestR01Currency(t *testing.T) {
-	c := found(t, shared.postgresql())
+	c := found(t, started(t, shared.postgresql))
 	c.hire(t, "Sales", "ann", "bob")
 	source := c.opened(t, sources.Need{})
 	_, _, before, err := read(t.Context(), source)

@@ -357,7 +357,7 @@ func TestGroups(t *testing.T) {
 
 // A read keeps the database busy for as long as it takes to read it, however slow whoever takes the people in is.
 func TestTheTransactionEndsBeforeAnybodyIsHandedOut(t *testing.T) {
-	c := found(t, shared.postgresql())
+	c := found(t, started(t, shared.postgresql))
 	c.hire(t, "Sales", "ann", "bob")
 	source := c.opened(t, sources.Need{})
 	for range source.People(t.Context()) {

@@ -22,9 +22,20 @@ import (
 func everywhere(t *testing.T, test func(t *testing.T, s *sqltest.Server)) {
 	t.Helper()
 	for _, server := range []func() *sqltest.Server{shared.postgresql, shared.mariadb} {
-		s := server()
+		s := started(t, server)
 		t.Run(s.Driver, func(t *testing.T) { test(t, s) })
 	}
+}
+
+// started is a shared server. Where it does not start, the test fails, and TestMain still ends the others.
+func started(t testing.TB, server func() *sqltest.Server) *sqltest.Server {
+	t.Helper()
+	defer func() {
+		if why := recover(); why != nil {
+			t.Fatal(why)
+		}
+	}()
+	return server()
 }
 
 // alone runs a test on servers of its own, for it to stop them, or to give rights away.
