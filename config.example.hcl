@@ -139,6 +139,21 @@ source "ldap" "corp" {
 #   leave_date = person.last_day
 # }
 
+# Several sources about the same people, joined: one person for each human. Targets read the join instead of its sources.
+# join "staff" {
+#   source "hr" {                     # in the order of precedence
+#     key     = person.employeeNumber # by which entries find each other
+#     human   = person.born           # tells two humans apart who are given one key; left out: nothing does
+#     several = true                  # one human may have several entries (contracts); left out: they are disputed
+#   }
+#   source "corp" {
+#     key   = person.employeeNumber
+#     first = ["mail"]                # about these attributes it has the first word
+#   }
+#   leaves = ["hr", "corp"]           # whose word ends; left out: all
+#   need   = ["hr"]                   # who has no entry there is not active; left out: none
+# }
+
 # A target is an application that holds accounts.
 target "scim" "wiki" {
   url          = "https://wiki.example.org/scim/v2"

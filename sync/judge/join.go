@@ -224,7 +224,9 @@ func Missing(said []Absent) Absent {
 			best = i
 		}
 	}
-	return said[best]
+	a := said[best]
+	a.First = a.Outcome == Unproven && slices.ContainsFunc(said, func(one Absent) bool { return one.First })
+	return a
 }
 
 // worth orders what sources say: a tombstone before a list that lacks somebody, that before no answer, and that before

@@ -2,6 +2,7 @@ package people
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -57,10 +58,21 @@ func renewed(now, before sources.Currency) judge.Order {
 // lacked is what is to be remembered of somebody whom a list lacks for the first time.
 func (r *Read) lacked(p state.Person) state.Person {
 	p.Lacked, p.LackedIn = r.o.Now, map[string]string{}
-	for _, n := range r.readersOf(p.ID.Directory) {
-		for sequence, position := range r.readings[n].facts.Until {
-			p.LackedIn[sequence] = position
+	if n, j := r.joinOf(p.ID.Directory); j != nil {
+		for i, m := range j.Members() {
+			of, lost := r.readings[n].facts.Members[i], r.aside[p.ID]
+			lacks := lost == nil || slices.ContainsFunc(lost, func(part identity.Part) bool { return part.Source == m.Name })
+			if of.Err != nil || !lacks {
+				continue
+			}
+			for sequence, position := range of.Facts.Until {
+				p.LackedIn[join.Sequence(m.Name, sequence)] = position
+			}
 		}
+		return p
+	}
+	for _, n := range r.readersOf(p.ID.Directory) {
+		maps.Copy(p.LackedIn, r.readings[n].facts.Until)
 	}
 	return p
 }
