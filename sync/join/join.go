@@ -12,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -46,8 +47,8 @@ type Options struct {
 	Clock   func() time.Time // time.Now where nil
 }
 
-// A Source is several sources, joined. It implements sources.Source, FactReader, Follower, Watcher, Finder, Selective and
-// Checker, as far as its members do.
+// A Source is several sources, joined. It implements sources.Source, FactReader, Follower, Watcher, Finder, Identified,
+// Selective and Checker, as far as its members do.
 type Source struct {
 	o Options
 
@@ -147,6 +148,30 @@ func (s *Source) together(signs []sources.Sign) sources.Sign {
 	}
 	out.Why = strings.Join(why, "; ")
 	return out
+}
+
+// Directory implements sources.Identified: what is joined is the same whatever the config calls it, as far as its members
+// tell which directories they read.
+func (s *Source) Directory(ctx context.Context) (string, error) {
+	var known []string
+	for _, m := range s.o.Members {
+		member, ok := m.Source.(sources.Identified)
+		if !ok {
+			continue
+		}
+		id, err := member.Directory(ctx)
+		if err != nil {
+			return "", fmt.Errorf("%s: %w", m.Name, err)
+		}
+		if id != "" {
+			known = append(known, id)
+		}
+	}
+	if len(known) == 0 {
+		return "", nil
+	}
+	slices.Sort(known)
+	return "join of " + strings.Join(known, ", "), nil
 }
 
 // Selection implements sources.Selective: people are known by their key. How it is made of an entry is a setting like

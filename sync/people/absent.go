@@ -16,6 +16,9 @@ import (
 // judgePeople finds out about everybody who has an account somewhere and is missing from what was read, whether so
 // many may be missing, and who of those that left came back under another anchor. It changes nothing but memory.
 func (r *Read) JudgePeople(ctx context.Context) error {
+	if err := r.takeOver(ctx); err != nil {
+		return err
+	}
 	absent, err := r.absent(ctx)
 	if err != nil {
 		return err

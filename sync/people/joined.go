@@ -1,6 +1,7 @@
 package people
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -169,6 +170,70 @@ func (r *Read) rekeyed(p state.Person) bool {
 			"who is who, and nothing is done for any of them until the keys are corrected", p.ID.Anchor, judge.Named(p.Parts), now),
 	})
 	return true
+}
+
+// takeOver gives what is remembered of the people of a source that was read by itself, and is part of a join now, to the
+// humans whose entries theirs are: whoever declares a join keeps everybody's accounts. Where nothing is written, nobody can
+// tell what would become of them.
+func (r *Read) takeOver(ctx context.Context) error {
+	now := map[identity.PersonID]identity.PersonID{}
+	var rows []int
+	err := r.o.Ledger.View(ctx, func(v *state.Reader) error {
+		former, err := r.formerly(v)
+		if err != nil || len(former) == 0 {
+			return err
+		}
+		for id, err := range r.remembered(v) {
+			if err != nil {
+				return err
+			}
+			member, was := former[id.Directory]
+			of := r.parts[identity.Part{Source: member, Anchor: id.Anchor}]
+			if !was || len(of) != 1 {
+				continue
+			}
+			e, err := r.Roster.Entry(of[0])
+			if err != nil {
+				return err
+			}
+			now[id], rows = e.Person.ID, append(rows, of[0])
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("read the state: %w", err)
+	}
+	if r.o.Write {
+		return r.rename(ctx, now)
+	}
+	for _, row := range rows {
+		for _, li := range r.readers(r.Roster.Source(row)) {
+			r.Views[li].Scope.Clear(row)
+			r.Views[li].Unsure.Set(row)
+		}
+	}
+	return nil
+}
+
+// formerly are the directories that sources read by themselves which are part of a join now, and that nothing else reads.
+func (r *Read) formerly(v *state.Reader) (map[string]string, error) {
+	former := map[string]string{}
+	for n, s := range r.o.Sources {
+		j, ok := s.Source.(*join.Source)
+		if !ok || r.readings[n] == nil || !r.readings[n].complete {
+			continue
+		}
+		for _, m := range j.Members() {
+			record, known, err := v.Source(m.Name)
+			if err != nil {
+				return nil, err
+			}
+			if name := cmp.Or(record.Directory, m.Name); known && len(r.readersOf(name)) == 0 {
+				former[name] = m.Name
+			}
+		}
+	}
+	return former, nil
 }
 
 // askParts asks the joined sources for the entries of somebody that are missing.

@@ -62,6 +62,8 @@ func (b *book) People(context.Context) iter.Seq2[identity.Person, error] {
 // A directory is a book that can be asked for one entry.
 type memoryDirectory struct{ *book }
 
+func (memoryDirectory) Directory(context.Context) (string, error) { return "S-1-5-21-1", nil }
+
 func (d memoryDirectory) Find(_ context.Context, who sources.Lookup) (sources.Sighting, error) {
 	s := sources.Sighting{At: time.Now(), Proof: "asked", Where: sources.Gone, Witness: "somebody", Place: sources.PlacePeopled}
 	switch {
@@ -168,7 +170,7 @@ func (s *staff) join(adjust func(hr, corp *join.Member)) {
 		s.t.Fatal(diags)
 	}
 	s.schemas["staff"] = schema
-	s.sources = []reconcile.Source{{Name: "staff", Source: source, Mapping: compiled, Directory: "staff"}}
+	s.sources = []reconcile.Source{{Name: "staff", Source: source, Mapping: compiled}}
 }
 
 // pass makes a full pass, and says who is not active after it.
@@ -543,4 +545,54 @@ func TestExplainNamesTheSources(t *testing.T) {
 			t.Errorf("%s lacks %q", got, want)
 		}
 	}
+}
+
+// TestR14AJoinTakesPeopleOver: who had an account before the sources were joined has it after, and nobody has two.
+func TestR14AJoinTakesPeopleOver(t *testing.T) {
+	s := newStaff(t, 0, nil)
+	for i := 1; i <= 6; i++ {
+		s.hire(i)
+	}
+	joined := s.sources
+	s.sources = []reconcile.Source{{Name: "corp", Source: memoryDirectory{s.corp}, Mapping: joined[0].Mapping}}
+	s.schemas["corp"] = s.schemas["staff"]
+	s.application("wiki", s.app, `account = { userName = person.login }`, nil)
+	s.full()
+	s.corp.people["guid"+numbered(6)]["locked"] = []string{"TRUE"}
+	s.full()
+	s.expect(5, loginOf(6))
+	s.sources = joined
+	s.application("wiki", s.app, `account = { userName = person.login }`, func(t *reconcile.Target) { t.Guard.MaxChangePercent = 100 })
+	before := s.app.Writes()
+	preview, err := s.engine().Plan(t.Context(), reconcile.Pass{})
+	s.must(err)
+	if len(preview.Plan.Changes) > 0 || s.app.Writes() != before {
+		t.Fatalf("the plan: %+v", preview.Plan.Changes)
+	}
+	for range 2 {
+		s.pass()
+		s.expect(5, loginOf(6))
+	}
+	s.hr.people["c"+numbered(1)]["lastDay"] = []string{"2026-05-01"}
+	delete(s.corp.people["guid"+numbered(6)], "locked")
+	s.pass()
+	s.expect(5, loginOf(1))
+}
+
+// TestR03ARenamedJoin: what the config calls a join makes nobody another.
+func TestR03ARenamedJoin(t *testing.T) {
+	s := newStaff(t, 4, nil)
+	s.sources[0].Name = "everybody"
+	s.schemas["everybody"] = s.schemas["staff"]
+	s.application("wiki", s.app, `account = {
+		userName    = person.login
+		displayName = person.fullName
+	}`, nil)
+	for range 2 {
+		s.pass()
+		s.expect(4)
+	}
+	s.hr.people["c"+numbered(1)]["lastDay"] = []string{"2026-05-01"}
+	s.pass()
+	s.expect(3, loginOf(1))
 }

@@ -63,7 +63,7 @@ func (l *loader) join(b *hcl.Block, blocks []*hcl.Block) []*hcl.Block {
 	spec.checkFirst(l)
 	schema := mapping.Schema{Attributes: spec.Attributes(), Exact: spec.Exact()}
 	l.schemas[spec.name] = schema
-	s := Source{Kind: joinKind, Name: spec.name, At: place(b.DefRange), Spec: spec, Directory: spec.name, Lines: lines(b.Body, "")}
+	s := Source{Kind: joinKind, Name: spec.name, At: place(b.DefRange), Spec: spec, Lines: lines(b.Body, "")}
 	s.Mapping, diags = mapping.CompileSource(mapping.SourceExpressions{Active: r.expr("active"), Rehire: r.expr("rehire")}, schema, l.env())
 	l.diags = append(l.diags, diags...)
 	l.untold(b, s.Mapping.Untold())
