@@ -73,6 +73,18 @@ func (r *Read) tellSuccessor(p identity.Person, why string) {
 	})
 }
 
+// inherited are the entries that somebody was made of, as far as it matters whether they are the same human: of who left
+// and has no account there is nothing that another could be given by mistake.
+func inherited(v *state.Reader, known state.Person, p identity.Person) ([]identity.Part, error) {
+	if judge.Succeeded(!known.Noticed.IsZero(), known.Parts, p.Parts) == "" {
+		return known.Parts, nil
+	}
+	for _, err := range v.LinksOf(known.ID) {
+		return known.Parts, err
+	}
+	return nil, nil
+}
+
 // remembered are the entries that somebody is made of, as the state keeps them.
 func remembered(parts []identity.Part) []identity.Part {
 	if parts == nil {

@@ -254,6 +254,9 @@ func (r *Read) enter(ctx context.Context, n int, batch []present) error {
 			if err != nil {
 				return fmt.Errorf("read the state: %w", err)
 			}
+			if known.Parts, err = inherited(v, known, p.Person); err != nil {
+				return fmt.Errorf("read the state: %w", err)
+			}
 			judged[i] = r.weighed(n, known, old, p)
 		}
 		return nil

@@ -596,3 +596,17 @@ func TestR03ARenamedJoin(t *testing.T) {
 	s.pass()
 	s.expect(3, loginOf(1))
 }
+
+// TestR03AReusedKeyOfNobodysAccount: whoever is given the number of somebody who left without an account is a newcomer.
+func TestR03AReusedKeyOfNobodysAccount(t *testing.T) {
+	s := newStaff(t, 3, nil)
+	s.hire(4)
+	s.hr.people["c"+numbered(4)]["lastDay"] = []string{"2026-05-01"}
+	s.full()
+	delete(s.hr.people, "c"+numbered(4))
+	delete(s.corp.people, "guid"+numbered(4))
+	s.hr.people["another"] = entryOf("number", numbered(4), "fullName", "Somebody Else")
+	s.corp.people["another"] = entryOf("employeeNumber", numbered(4), "login", "else")
+	s.pass()
+	s.expect(4)
+}
