@@ -111,14 +111,19 @@ func (r *Read) rules(n int, j *join.Source) []judge.Member {
 }
 
 // setAside reports whether somebody who was read lacks entries that they had. As far as their sources go they are missing:
-// they are looked for as whoever was not read at all.
-func (r *Read) setAside(n int, w weighed) bool {
+// they are looked for as whoever was not read at all. But whom the entries that are there say to have left has, and what
+// they lack is still remembered.
+func (r *Read) setAside(n int, w *weighed) bool {
 	j, ok := r.o.Sources[n].Source.(*join.Source)
 	if !ok || w.unreadable {
 		return false
 	}
 	lost := judge.Lost(r.rules(n, j), w.known.Parts, w.Parts)
 	if len(lost) == 0 {
+		return false
+	}
+	if !w.rec.Active {
+		w.rec.Parts = append(w.rec.Parts, lost...)
 		return false
 	}
 	r.mu.Lock()

@@ -267,11 +267,11 @@ func (r *Read) enter(ctx context.Context, n int, batch []present) error {
 	if err := r.confirm(ctx, n, judged); err != nil {
 		return err
 	}
-	for _, w := range judged {
-		if r.setAside(n, w) {
+	for i := range judged {
+		if r.setAside(n, &judged[i]) {
 			continue
 		}
-		if err := r.enterOne(n, w); err != nil {
+		if err := r.enterOne(n, judged[i]); err != nil {
 			return err
 		}
 	}

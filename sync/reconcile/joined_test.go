@@ -335,6 +335,16 @@ func TestR01AJoinedPersonIsMissingFromOneSource(t *testing.T) {
 		told(t, s.pass(), "unproven", "absence")
 		s.expect(20)
 	})
+	t.Run("from a file, and locked in the directory", func(t *testing.T) {
+		s := newStaff(t, 20, nil)
+		delete(s.hr.people, "c"+numbered(1))
+		s.corp.people["guid"+numbered(1)]["locked"] = []string{"TRUE"}
+		s.pass()
+		s.expect(19, loginOf(1))
+		delete(s.corp.people["guid"+numbered(1)], "locked")
+		s.pass() // whether HR has them is as unknown as before
+		s.expect(19, loginOf(1))
+	})
 	t.Run("from a file whose absence leaves", func(t *testing.T) {
 		s := newStaff(t, 20, func(hr, _ *join.Member) { hr.AbsenceLeaves = true })
 		delete(s.hr.people, "c"+numbered(1))
