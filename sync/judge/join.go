@@ -172,12 +172,20 @@ func Precedence(a, b Word) int {
 	)
 }
 
-// Lost are the entries of which somebody was made and of whose source, as far as its word ends and it was read, they have
-// none any more: as far as that source goes they are missing, whatever the others show (R1).
+// Lost are the entries of which somebody was made and of whose source, as far as its word ends or it has to know them, and
+// it was read, they have none any more: as far as that source goes they are missing, whatever the others show (R1).
 func Lost(members []Member, before, now []identity.Part) (lost []identity.Part) {
+	of := func(p identity.Part) int {
+		return slices.IndexFunc(members, func(m Member) bool { return m.Name == p.Source })
+	}
+	// As in Join: of whom no source knows whose word ends, every source counts.
+	decided := slices.ContainsFunc(slices.Concat(before, now), func(p identity.Part) bool {
+		n := of(p)
+		return n >= 0 && members[n].Leaves
+	})
 	for _, p := range before {
-		n := slices.IndexFunc(members, func(m Member) bool { return m.Name == p.Source })
-		if n < 0 || !members[n].Leaves || members[n].Unread {
+		n := of(p)
+		if n < 0 || members[n].Unread || decided && !members[n].Leaves && !members[n].Needed {
 			continue
 		}
 		if !slices.ContainsFunc(now, func(q identity.Part) bool { return q.Source == p.Source }) {

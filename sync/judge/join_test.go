@@ -182,6 +182,10 @@ func TestR01LostEntries(t *testing.T) {
 			equal(t, judge.Lost(rules, all, c.now), c.want)
 		})
 	}
+	club := []identity.Part{part("club", "x"), part("gym", "y")}
+	equal(t, judge.Lost(append(members, judge.Member{Name: "gym"}), club, club[1:]), club[:1]) // known to nobody whose word ends
+	members[2].Needed = true
+	equal(t, judge.Lost(members, all, all[:2]), all[2:])
 }
 
 // TestR03ReusedKeys: somebody who left, and whose key somebody has of whom no entry is known.

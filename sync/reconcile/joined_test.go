@@ -370,6 +370,12 @@ func TestR01AJoinedPersonIsMissingFromOneSource(t *testing.T) {
 		s.pass()
 		s.expect(20)
 	})
+	t.Run("from a file that has to know everybody", func(t *testing.T) {
+		s := newStaff(t, 20, func(hr, _ *join.Member) { hr.Leaves, hr.Needed = false, true })
+		delete(s.hr.people, "c"+numbered(1))
+		told(t, s.pass(), "unproven", "absence")
+		s.expect(20)
+	})
 	t.Run("deleted in the directory", func(t *testing.T) {
 		s := newStaff(t, 20, nil)
 		was := s.corp.people["guid"+numbered(1)]
