@@ -109,6 +109,10 @@ func (r *Read) absent(ctx context.Context) (absent []missing, err error) {
 				if err != nil {
 					return err
 				}
+				if r.rekeyed(p) {
+					seen[p.ID] = -1
+					continue
+				}
 				key := roster.HashOf(p.Rehire)
 				wanted := p.InScope(l.Name) || key != 0 && r.activeKeys()[key] // it is about to be opened, or to be a rehire's
 				if !r.o.Full && link.State != identity.LinkActive && !wanted {
@@ -121,9 +125,6 @@ func (r *Read) absent(ctx context.Context) (absent []missing, err error) {
 				r.keys[p.ID] = key
 				if r.heir(p.ID) && !r.inactiveHeir(p.ID, link) {
 					r.noteStranded(p)
-					continue
-				}
-				if r.rekeyed(p) {
 					continue
 				}
 				if p.Proven {

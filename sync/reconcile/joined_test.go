@@ -626,3 +626,18 @@ func TestR03AReusedKeyOfNobodysAccount(t *testing.T) {
 	s.pass()
 	s.expect(4)
 }
+
+// TestR03AChangedKeyOfSomebodyClosed: a delta that shows them under another key makes no second account.
+func TestR03AChangedKeyOfSomebodyClosed(t *testing.T) {
+	s := newStaff(t, 5, nil)
+	s.corp.people["guid"+numbered(1)]["locked"] = []string{"TRUE"}
+	s.pass()
+	s.expect(4, loginOf(1))
+	s.hr.people["c"+numbered(1)]["number"] = []string{"90001"}
+	s.corp.people["guid"+numbered(1)] = entryOf("employeeNumber", "90001", "login", "other")
+	for range 2 {
+		s.delta()
+	}
+	s.pass()
+	s.expect(5)
+}
