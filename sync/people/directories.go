@@ -8,6 +8,7 @@ import (
 
 	"github.com/dirsweep/dirsweep/sources"
 	"github.com/dirsweep/dirsweep/state"
+	"github.com/dirsweep/dirsweep/sync/join"
 )
 
 // A directory is what a source reads: several may read one.
@@ -80,11 +81,17 @@ func (r *Read) directoryOf(ctx context.Context, s Source, records []state.Source
 	if own.DirectoryID == d.id {
 		return d
 	}
+	// Keys are a join's own: those of another one that the config has too mean other people, though both read one directory.
+	_, joined := s.Source.(*join.Source)
 	for _, record := range records {
-		if record.DirectoryID == d.id {
+		others := joined && slices.ContainsFunc(r.o.Sources, func(other Source) bool { return other.Name == record.Name })
+		if record.DirectoryID == d.id && !others {
 			d.name = record.Directory
 			return d
 		}
+	}
+	if joined {
+		return d
 	}
 	for _, other := range r.directories {
 		if other.id == d.id {

@@ -641,3 +641,24 @@ func TestR03AChangedKeyOfSomebodyClosed(t *testing.T) {
 	s.pass()
 	s.expect(5)
 }
+
+// TestR03TwoJoinsOfOneDirectory: the numbers of two lists are not of the same people because both know their logins from
+// one directory.
+func TestR03TwoJoinsOfOneDirectory(t *testing.T) {
+	s, other := newStaff(t, 3, nil), newStaff(t, 0, nil)
+	for i := 1; i <= 3; i++ {
+		other.hire(i)
+		other.corp.people["guid"+numbered(i)]["login"] = []string{fmt.Sprint("external", i)}
+	}
+	s.sources = append(s.sources, other.sources[0])
+	s.sources[1].Name = "externals"
+	s.schemas["externals"] = s.schemas["staff"]
+	s.application("wiki", s.app, `account = { userName = person.login }`, func(t *reconcile.Target) {
+		t.Guard.MaxChangePercent = 100
+	})
+	s.pass()
+	s.expect(6)
+	other.hr.people["c"+numbered(1)]["lastDay"] = []string{"2026-05-01"}
+	s.pass()
+	s.expect(5, "external1")
+}
