@@ -86,6 +86,7 @@ func (s *Source) person(entries []entry, failed map[int]error, now time.Time) (P
 		p.Own = p.Own || w.entry.Person.Own
 		p.Parts = append(p.Parts, identity.Part{
 			Source: s.o.Members[w.entry.Member].Name, Anchor: w.Anchor, DN: w.entry.Person.DN, Says: says(w),
+			Over: !w.Word.Active && w.Word.Unknown == "",
 		})
 		p.Groups = append(p.Groups, w.entry.Person.Groups...)
 	}

@@ -173,8 +173,9 @@ func Precedence(a, b Word) int {
 }
 
 // Lost are the entries of which somebody was made and of whose source, as far as its word ends or it has to know them, and
-// it was read, they have none any more: as far as that source goes they are missing, whatever the others show (R1).
-func Lost(members []Member, before, now []identity.Part) (lost []identity.Part) {
+// it was read, they have none any more: as far as that source goes they are missing, whatever the others show (R1). So are
+// they where they were active and what is left of their entries in it is over: that they left would be by what it lacks.
+func Lost(members []Member, active bool, before, now []identity.Part) (lost []identity.Part) {
 	of := func(p identity.Part) int {
 		return slices.IndexFunc(members, func(m Member) bool { return m.Name == p.Source })
 	}
@@ -188,7 +189,9 @@ func Lost(members []Member, before, now []identity.Part) (lost []identity.Part) 
 		if n < 0 || members[n].Unread || decided && !members[n].Leaves && !members[n].Needed {
 			continue
 		}
-		if !slices.ContainsFunc(now, func(q identity.Part) bool { return q.Source == p.Source }) {
+		if !slices.ContainsFunc(now, func(q identity.Part) bool {
+			return q.Source == p.Source && (!active || !q.Over || q.Anchor == p.Anchor)
+		}) {
 			lost = append(lost, p)
 		}
 	}

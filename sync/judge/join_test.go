@@ -179,13 +179,16 @@ func TestR01LostEntries(t *testing.T) {
 			if c.unread >= 0 {
 				rules[c.unread].Unread = true
 			}
-			equal(t, judge.Lost(rules, all, c.now), c.want)
+			equal(t, judge.Lost(rules, true, all, c.now), c.want)
 		})
 	}
 	club := []identity.Part{part("club", "x"), part("gym", "y")}
-	equal(t, judge.Lost(append(members, judge.Member{Name: "gym"}), club, club[1:]), club[:1]) // known to nobody whose word ends
+	equal(t, judge.Lost(append(members, judge.Member{Name: "gym"}), true, club, club[1:]), club[:1]) // known to nobody whose word ends
 	members[2].Needed = true
-	equal(t, judge.Lost(members, all, all[:2]), all[2:])
+	equal(t, judge.Lost(members, true, all, all[:2]), all[2:])
+	over := []identity.Part{{Source: "hr", Anchor: "17-0", Over: true}, all[1], all[2]}
+	equal(t, judge.Lost(members, true, all, over), all[:1])
+	equal(t, judge.Lost(members, false, all, over), nil)
 }
 
 // TestR03ReusedKeys: somebody who left, and whose key somebody has of whom no entry is known.

@@ -92,7 +92,7 @@ func remembered(parts []identity.Part) []identity.Part {
 	}
 	out := slices.Clone(parts)
 	for i := range out {
-		out[i].Says = ""
+		out[i].Says, out[i].Over = "", false
 	}
 	return out
 }
@@ -118,7 +118,7 @@ func (r *Read) setAside(n int, w *weighed) bool {
 	if !ok || w.unreadable {
 		return false
 	}
-	lost := judge.Lost(r.rules(n, j), w.known.Parts, w.Parts)
+	lost := judge.Lost(r.rules(n, j), w.known.Active, w.known.Parts, w.Parts)
 	if len(lost) == 0 {
 		return false
 	}
@@ -261,7 +261,7 @@ func (r *Read) askParts(ctx context.Context, n int, j *join.Source, p state.Pers
 	read.Unnamed += r.nameless(n)
 	rules, missing := r.rules(n, j), r.aside[p.ID]
 	if missing == nil {
-		missing = judge.Lost(rules, p.Parts, nil)
+		missing = judge.Lost(rules, false, p.Parts, nil)
 	}
 	if len(missing) == 0 {
 		missing = p.Parts // of sources whose word does not end anything, and there is no other

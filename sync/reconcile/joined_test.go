@@ -662,3 +662,21 @@ func TestR03TwoJoinsOfOneDirectory(t *testing.T) {
 	s.pass()
 	s.expect(5, "external1")
 }
+
+// TestR01AContractIsMissing: that an old one is still listed proves nothing of the one that is not.
+func TestR01AContractIsMissing(t *testing.T) {
+	for _, leaves := range []bool{false, true} {
+		s := newStaff(t, 20, func(hr, _ *join.Member) { hr.Several, hr.AbsenceLeaves = true, leaves })
+		s.hr.people["old"] = entryOf("number", numbered(1), "fullName", "Person 1", "lastDay", "2020-06-03")
+		s.pass()
+		delete(s.hr.people, "c"+numbered(1))
+		told(t, s.pass(), "unproven", "")
+		s.expect(20)
+		if s.pass(); leaves {
+			s.pass()
+			s.expect(19, loginOf(1))
+			continue
+		}
+		s.expect(20)
+	}
+}
