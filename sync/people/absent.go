@@ -19,6 +19,9 @@ func (r *Read) JudgePeople(ctx context.Context) error {
 	if err := r.takeOver(ctx); err != nil {
 		return err
 	}
+	if err := r.swapped(); err != nil {
+		return err
+	}
 	absent, err := r.absent(ctx)
 	if err != nil {
 		return err
@@ -109,7 +112,9 @@ func (r *Read) absent(ctx context.Context) (absent []missing, err error) {
 				if err != nil {
 					return err
 				}
-				if r.rekeyed(p) {
+				if elsewhere, err := r.rekeyed(v, p); err != nil {
+					return err
+				} else if elsewhere {
 					seen[p.ID] = -1
 					continue
 				}

@@ -132,21 +132,67 @@ func (r *Read) setAside(n int, w *weighed) bool {
 	return true
 }
 
-// noteParts notes whose entries are not those that they were: they may be of somebody who is missing. The caller holds
-// r.mu.
+// noteParts notes whose entries are not those that they were: they may be of somebody else. The caller holds r.mu.
 func (r *Read) noteParts(w weighed, row int) {
-	for _, p := range remembered(w.Parts) {
-		if !slices.ContainsFunc(w.known.Parts, func(q identity.Part) bool { return q.Source == p.Source && q.Anchor == p.Anchor }) {
-			p.DN = ""
-			r.parts[p] = append(r.parts[p], row)
+	note := func(rows map[identity.Part][]int, some, others []identity.Part) {
+		for _, p := range some {
+			if !slices.ContainsFunc(others, func(q identity.Part) bool { return q.Source == p.Source && q.Anchor == p.Anchor }) {
+				p = identity.Part{Source: p.Source, Anchor: p.Anchor}
+				rows[p] = append(rows[p], row)
+			}
 		}
+	}
+	note(r.parts, w.Parts, w.known.Parts)
+	note(r.shed, w.known.Parts, w.Parts)
+}
+
+// doubt does nothing for the person of a row, and remembers of them what was: nobody can tell whose their entries are.
+func (r *Read) doubt(row int) {
+	r.Roster.Keep(row)
+	for _, li := range r.readers(r.Roster.Source(row)) {
+		r.Views[li].Scope.Clear(row)
+		r.Views[li].Unsure.Set(row)
 	}
 }
 
+// swapped has nobody leave or change whose key has entries of somebody else, while others have theirs: two numbers may have
+// been mistaken for each other, then or now.
+func (r *Read) swapped() error {
+	keys := map[int][]string{} // by row: who has what made them
+	for part, rows := range r.shed {
+		for _, row := range r.parts[part] {
+			e, err := r.Roster.Entry(row)
+			if err != nil {
+				return err
+			}
+			for _, was := range rows {
+				keys[was] = append(keys[was], fmt.Sprintf("%s %s has the key %s", part.Source, part.Anchor, e.Person.ID.Anchor))
+				r.doubt(was)
+			}
+			r.doubt(row)
+		}
+	}
+	for row, now := range keys {
+		e, err := r.Roster.Entry(row)
+		if err != nil {
+			return err
+		}
+		slices.Sort(now)
+		p := e.Person
+		r.o.Find(identity.Finding{
+			Kind: "disputed", Subject: r.o.Sources[r.Roster.Source(row)].Name + ": " + p.Name,
+			Source: r.o.Sources[r.Roster.Source(row)].Name, Person: p.ID,
+			Detail: fmt.Sprintf("entries that made %s have other keys now (%s), and others have this one: nobody can tell who is who, "+
+				"and nothing is done for any of them until the keys are corrected", p.ID.Anchor, strings.Join(now, ", ")),
+		})
+	}
+	return nil
+}
+
 // rekeyed reports whether entries of somebody who is missing are somebody else's now: they have not left, their key was
-// changed. Where nothing else shows them under the old one, and one person has it all, what is remembered of them is
-// given to who they are now; else nobody can tell who is who, and nothing is done for either. The caller reads the state.
-func (r *Read) rekeyed(p state.Person) bool {
+// changed. Where nothing else shows them under the old one, and one person without an account has it all, what is remembered
+// of them is given to who they are now; else nobody can tell who is who, and nothing is done for either. The caller reads the state.
+func (r *Read) rekeyed(v *state.Reader, p state.Person) (bool, error) {
 	var rows []int
 	for _, part := range p.Parts {
 		for _, row := range r.parts[identity.Part{Source: part.Source, Anchor: part.Anchor}] {
@@ -156,7 +202,7 @@ func (r *Read) rekeyed(p state.Person) bool {
 		}
 	}
 	if len(rows) == 0 {
-		return false
+		return false, nil
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -168,25 +214,29 @@ func (r *Read) rekeyed(p state.Person) bool {
 			continue
 		}
 		now = append(now, e.Person.ID.Anchor)
-		r.Roster.Keep(row) // as long as nobody can tell whose the entry is, it is new to whoever shows it
-		if len(rows) == 1 && r.aside[p.ID] == nil {
-			r.late[p.ID] = e.Person.ID
+		r.doubt(row)   // as long as nobody can tell whose the entry is, it is new to whoever shows it
+		taken := false // they have accounts of their own
+		for _, err := range v.LinksOf(e.Person.ID) {
+			if err != nil {
+				return false, err
+			}
+			taken = true
 		}
-		for _, li := range r.readers(r.Roster.Source(row)) {
-			r.Views[li].Scope.Clear(row)
-			r.Views[li].Unsure.Set(row)
+		if len(rows) == 1 && r.aside[p.ID] == nil && !taken {
+			r.late[p.ID] = e.Person.ID
 		}
 	}
 	r.gone[p.ID] = judge.Absent{Outcome: judge.Missed, Why: fmt.Sprintf("entries of theirs have the key %s now", now[0])}
 	if _, one := r.late[p.ID]; one {
-		return true
+		return true, nil
 	}
 	r.o.Find(identity.Finding{
 		Kind: "disputed", Subject: p.ID.Directory + ": " + p.Name, Source: p.ID.Directory, Person: p.ID,
-		Detail: fmt.Sprintf("entries that made %s (%s) have other keys now (%s), and others still have the old one: nobody can tell "+
-			"who is who, and nothing is done for any of them until the keys are corrected", p.ID.Anchor, judge.Named(p.Parts), now),
+		Detail: fmt.Sprintf("entries that made %s (%s) have other keys now (%s), and others still have the old one, or those have "+
+			"accounts of their own: nobody can tell who is who, and nothing is done for any of them until the keys are corrected, "+
+			"or one of them has no account any more (dirsweep unlink)", p.ID.Anchor, judge.Named(p.Parts), now),
 	})
-	return true
+	return true, nil
 }
 
 // takeOver gives what is remembered of the people of a source that was read by itself, and is part of a join now, to the
@@ -224,10 +274,7 @@ func (r *Read) takeOver(ctx context.Context) error {
 		return r.rename(ctx, now)
 	}
 	for _, row := range rows {
-		for _, li := range r.readers(r.Roster.Source(row)) {
-			r.Views[li].Scope.Clear(row)
-			r.Views[li].Unsure.Set(row)
-		}
+		r.doubt(row)
 	}
 	return nil
 }

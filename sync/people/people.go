@@ -138,6 +138,7 @@ type Read struct {
 	own     []identity.Own                        // people as whom sources sign in
 	aside   map[identity.PersonID][]identity.Part // who was read and lacks entries that they had: as absent as who was not
 	parts   map[identity.Part][]int               // by entry, of those whose entries are not as they were: their rows
+	shed    map[identity.Part][]int               // by entry, the rows of those who were made of it and are not any more
 }
 
 // New begins a read.
@@ -150,7 +151,7 @@ func New(o Options) *Read {
 		open: map[identity.PersonID]bool{}, stranded: map[string]*stranded{},
 		late: map[identity.PersonID]identity.PersonID{}, foundBy: map[identity.PersonID]string{},
 		asked: map[identity.PersonID][]uint64{},
-		aside: map[identity.PersonID][]identity.Part{}, parts: map[identity.Part][]int{},
+		aside: map[identity.PersonID][]identity.Part{}, parts: map[identity.Part][]int{}, shed: map[identity.Part][]int{},
 		orders: map[identity.PersonID]state.Closure{}, holders: newHolders(), unseen: map[uint64]bool{},
 	}
 	r.activeKeys = sync.OnceValue(r.keysOfActive)

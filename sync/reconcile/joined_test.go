@@ -680,3 +680,61 @@ func TestR01AContractIsMissing(t *testing.T) {
 		s.expect(20)
 	}
 }
+
+// TestR03SwappedKeys: nobody has the account of whoever had their number before, whichever sources say so.
+func TestR03SwappedKeys(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		hr     bool
+		second string // whose number the second has now
+	}{{"in one source", false, numbered(1)}, {"in every source", true, numbered(1)}, {"passed on", true, "90001"}} {
+		t.Run(c.name, func(t *testing.T) {
+			s := newStaff(t, 5, nil)
+			s.corp.people["guid"+numbered(1)]["employeeNumber"] = []string{numbered(2)}
+			s.corp.people["guid"+numbered(2)]["employeeNumber"] = []string{c.second}
+			if c.hr {
+				s.hr.people["c"+numbered(1)]["number"] = []string{numbered(2)}
+				s.hr.people["c"+numbered(2)]["number"] = []string{c.second}
+			}
+			s.corp.people["guid"+numbered(1)]["login"] = []string{"renamed"}
+			s.corp.people["guid"+numbered(2)]["locked"] = []string{"TRUE"}
+			before := s.app.Writes()
+			for range 2 {
+				told(t, s.pass(), "disputed", "")
+				s.delta()
+			}
+			s.expect(5)
+			if s.app.Writes() != before {
+				t.Fatal("somebody was changed")
+			}
+			s.corp.people["guid"+numbered(1)]["employeeNumber"] = []string{numbered(1)}
+			s.corp.people["guid"+numbered(2)]["employeeNumber"] = []string{numbered(2)}
+			s.hr.people["c"+numbered(1)]["number"] = []string{numbered(1)}
+			s.hr.people["c"+numbered(2)]["number"] = []string{numbered(2)}
+			s.pass()
+			s.expect(4, loginOf(2))
+		})
+	}
+}
+
+// TestR03OneKeyAndTwoAccounts: whose entries find each other only now may have two accounts by then; none is forgotten.
+func TestR03OneKeyAndTwoAccounts(t *testing.T) {
+	s := newStaff(t, 5, nil)
+	s.application("wiki", s.app, `account = { userName = coalesce(person.login, person.number) }`, nil)
+	s.corp.people["contractor"] = entryOf("login", "contractor")
+	s.hr.people["new"] = entryOf("number", "90001")
+	s.pass()
+	s.expect(7)
+	s.corp.people["contractor"]["employeeNumber"] = []string{"90001"}
+	for range 3 {
+		told(t, s.pass(), "disputed", "90001")
+		s.expect(7)
+	}
+	_, err := s.engine().Unlink(t.Context(), orders.Order{Person: "staff/corp:contractor", Target: "wiki", Reason: "one of two"})
+	s.must(err)
+	s.hr.people["new"]["lastDay"] = []string{"2026-05-01"}
+	s.pass()
+	if got := s.closed(); !slices.Contains(got, "90001") && !slices.Contains(got, "contractor") {
+		t.Fatalf("closed: %v", got)
+	}
+}
