@@ -228,9 +228,11 @@ type ReadFacts struct {
 type MemberFacts struct {
 	Name  string
 	Facts *ReadFacts
-	Tells bool  // its kind fills Facts in
-	Count int   // entries
-	Err   error // why it was not read; nil where it was
+	Tells bool // its kind fills Facts in
+	Count int  // entries
+	// Nameless are the entries that could not be read, or whose key could not be told: each of them may be anybody's.
+	Nameless int
+	Err      error // why it was not read; nil where it was
 }
 
 // GroupsOfFormer returns the DNs, sorted, of the groups that list a person under a DN or login which nobody who

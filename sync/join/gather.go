@@ -197,7 +197,7 @@ func (s *Source) gatherOne(ctx context.Context, g *gathered, n int, whole bool) 
 	}
 	_, follows := m.Source.(sources.Follower)
 	_, tells := m.Source.(sources.FactReader)
-	g.members[n] = sources.MemberFacts{Name: m.Name, Facts: facts, Tells: tells || follows, Count: len(refs)}
+	g.members[n] = sources.MemberFacts{Name: m.Name, Facts: facts, Tells: tells || follows, Count: len(refs), Nameless: len(nameless)}
 	return refs, nameless, nil
 }
 

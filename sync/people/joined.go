@@ -132,6 +132,19 @@ func (r *Read) setAside(n int, w *weighed) bool {
 	return true
 }
 
+// hidden reports whether somebody who has not left lacks an entry that may be among those which its source could not tell
+// whose they are: what they have of it is not known. Whoever is set aside is asked for.
+func (r *Read) hidden(n int, known state.Person, p identity.Person) bool {
+	j, ok := r.o.Sources[n].Source.(*join.Source)
+	if !ok || !p.Active || len(judge.Lost(r.rules(n, j), known.Active, known.Parts, p.Parts)) > 0 {
+		return false
+	}
+	return slices.ContainsFunc(r.readings[n].facts.Members, func(m sources.MemberFacts) bool {
+		of := func(q identity.Part) bool { return q.Source == m.Name }
+		return m.Nameless > 0 && slices.ContainsFunc(known.Parts, of) && !slices.ContainsFunc(p.Parts, of)
+	})
+}
+
 // noteParts notes whose entries are not those that they were: they may be of somebody else. The caller holds r.mu.
 func (r *Read) noteParts(w weighed, row int) {
 	note := func(rows map[identity.Part][]int, some, others []identity.Part) {

@@ -257,6 +257,7 @@ func (r *Read) enter(ctx context.Context, n int, batch []present) error {
 			if known.Parts, err = inherited(v, known, p.Person); err != nil {
 				return fmt.Errorf("read the state: %w", err)
 			}
+			p.unreadable = p.unreadable || r.hidden(n, known, p.Person)
 			judged[i] = r.weighed(n, known, old, p)
 		}
 		return nil

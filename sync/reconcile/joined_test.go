@@ -738,3 +738,45 @@ func TestR03OneKeyAndTwoAccounts(t *testing.T) {
 		t.Fatalf("closed: %v", got)
 	}
 }
+
+// A brokenDirectory cannot read some of its entries.
+type brokenDirectory struct {
+	memoryDirectory
+	broken map[string]bool
+}
+
+func (b brokenDirectory) People(ctx context.Context) iter.Seq2[identity.Person, error] {
+	return func(yield func(identity.Person, error) bool) {
+		for p, err := range b.memoryDirectory.People(ctx) {
+			if b.broken[p.ID.Anchor] {
+				err = &sources.PersonError{ID: p.ID, DN: p.DN, Err: errors.New("no text")}
+			}
+			if !yield(p, err) {
+				return
+			}
+		}
+	}
+}
+
+// TestR01AnEntryThatCannotBeRead: whose entry cannot be read in a source that says nothing of who leaves loses nothing by
+// it, and leaves by another.
+func TestR01AnEntryThatCannotBeRead(t *testing.T) {
+	s := newStaff(t, 20, func(_, corp *join.Member) { corp.Leaves = false })
+	s.application("wiki", s.app, `scope = person.employeeNumber == person.number
+	account = {
+		userName = coalesce(person.login, person.number)
+	}`, nil)
+	s.full()
+	s.sources[0].Source.(*join.Source).Members()[1].Source = brokenDirectory{
+		memoryDirectory{s.corp}, map[string]bool{"guid" + numbered(1): true},
+	}
+	before := s.app.Writes()
+	told(t, s.pass(), "unreadable", "no text")
+	s.expect(20)
+	if s.app.Writes() != before {
+		t.Fatal("somebody was changed")
+	}
+	s.hr.people["c"+numbered(1)]["lastDay"] = []string{"2026-05-01"}
+	s.pass()
+	s.expect(19, loginOf(1))
+}
