@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/dirsweep/dirsweep/sources"
 )
@@ -77,6 +78,7 @@ func (s *Source) anew(ctx context.Context, entries []entry, leaving bool) (now [
 		if e.Key, err = m.Key.Of(e.Person); err != nil {
 			return nil, fmt.Errorf("%s: %w", m.Name, err)
 		}
+		e.Key = strings.TrimSpace(e.Key)
 		if e.anchor(s.o.Members) == before {
 			now = append(now, e)
 		}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"iter"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -189,6 +190,7 @@ func (s *Source) gatherOne(ctx context.Context, g *gathered, n int, whole bool) 
 			nameless = append(nameless, &sources.PersonError{DN: m.Name + ": " + cmp.Or(p.DN, p.Name), Err: err})
 			continue
 		}
+		e.Key, e.Human = strings.TrimSpace(e.Key), strings.TrimSpace(e.Human)
 		at, err := g.spool.Add(e)
 		if err != nil {
 			return nil, nil, err

@@ -780,3 +780,17 @@ func TestR01AnEntryThatCannotBeRead(t *testing.T) {
 	s.pass()
 	s.expect(19, loginOf(1))
 }
+
+// TestH8SpacesAroundAKey: spaces make nobody another, and nothing but spaces is no key.
+func TestH8SpacesAroundAKey(t *testing.T) {
+	s := newStaff(t, 5, nil)
+	s.hire(6)
+	s.corp.people["guid"+numbered(6)]["employeeNumber"] = []string{numbered(6) + " "}
+	s.corp.people["bare1"] = entryOf("login", "bare1", "employeeNumber", " ")
+	s.corp.people["bare2"] = entryOf("login", "bare2", "employeeNumber", " ")
+	s.pass()
+	s.expect(8)
+	s.hr.people["c"+numbered(6)]["lastDay"] = []string{"2026-05-01"}
+	s.pass()
+	s.expect(7, loginOf(6))
+}
