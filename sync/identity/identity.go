@@ -78,6 +78,7 @@ type Part struct {
 	Anchor string `cbor:"2,keyasint"`           // by which that source knows the entry
 	DN     string `cbor:"3,keyasint,omitempty"` // where it is there
 	Says   string `cbor:"4,keyasint,omitempty"` // what it says: "active", "not active: status is terminated"; not remembered
+	Human  uint64 `cbor:"5,keyasint,omitempty"` // a hash of what tells humans apart who are given one key; 0 for none
 	Over   bool   `cbor:"-"`                    // it says that they are not active; not remembered
 }
 

@@ -86,7 +86,7 @@ func (s *Source) person(entries []entry, failed map[int]error, now time.Time) (P
 		p.Own = p.Own || w.entry.Person.Own
 		p.Parts = append(p.Parts, identity.Part{
 			Source: s.o.Members[w.entry.Member].Name, Anchor: w.Anchor, DN: w.entry.Person.DN, Says: says(w),
-			Over: !w.Word.Active && w.Word.Unknown == "",
+			Over: !w.Word.Active && w.Word.Unknown == "", Human: human(w.Word.Human),
 		})
 		p.Groups = append(p.Groups, w.entry.Person.Groups...)
 	}
@@ -109,6 +109,14 @@ func (s *Source) person(entries []entry, failed map[int]error, now time.Time) (P
 	p.Changed = changed(list, u)
 	s.dates(&p, entries, list, rules, u, now)
 	return p, nil
+}
+
+// human is what is remembered of what tells humans apart: a date of birth is nobody's business.
+func human(text string) uint64 {
+	if text == "" {
+		return 0
+	}
+	return hash(text)
 }
 
 // says is what an entry says, for people.

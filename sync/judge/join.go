@@ -199,17 +199,22 @@ func Lost(members []Member, active bool, before, now []identity.Part) (lost []id
 }
 
 // Succeeded says why somebody who left and is shown as active again by their key may be another human: not one of the
-// entries that they were made of is among those of now. "" where they are one, or nobody can think otherwise.
+// entries that they were made of is among those of now, or `human` says so. "" where they are one, or nobody can think otherwise.
 func Succeeded(left bool, before, now []identity.Part) string {
 	if !left || len(before) == 0 || len(now) == 0 {
 		return ""
 	}
+	same := false
 	for _, p := range before {
 		for _, q := range now {
-			if p.Source == q.Source && p.Anchor == q.Anchor {
-				return ""
+			if p.Human != q.Human && p.Human != 0 && q.Human != 0 {
+				return fmt.Sprintf("%s left, and `human` says that %s is not one with them", Named(before), Named(now))
 			}
+			same = same || p.Source == q.Source && p.Anchor == q.Anchor
 		}
+	}
+	if same {
+		return ""
 	}
 	return fmt.Sprintf("%s left, and %s has the key now", Named(before), Named(now))
 }

@@ -794,3 +794,20 @@ func TestH8SpacesAroundAKey(t *testing.T) {
 	s.pass()
 	s.expect(7, loginOf(6))
 }
+
+// TestR03AReusedNumberOfAList: a list that knows people by the number itself shows whoever has it now as the same entry;
+// their date of birth is another.
+func TestR03AReusedNumberOfAList(t *testing.T) {
+	s := newStaff(t, 5, nil)
+	s.hr.people["c"+numbered(1)]["born"] = []string{"1980-01-01"}
+	s.hr.people["c"+numbered(1)]["lastDay"] = []string{"2026-05-01"}
+	s.pass()
+	s.expect(4, loginOf(1))
+	delete(s.corp.people, "guid"+numbered(1))
+	s.corp.deleted["guid"+numbered(1)] = true
+	s.pass()
+	s.hr.people["c"+numbered(1)] = entryOf("number", numbered(1), "fullName", "Somebody Else", "born", "1999-09-09")
+	s.corp.people["another"] = entryOf("employeeNumber", numbered(1), "login", "else", "born", "1999-09-09")
+	told(t, s.pass(), "disputed", "`human` says")
+	s.expect(4, loginOf(1))
+}
