@@ -198,6 +198,16 @@ func Lost(members []Member, active bool, before, now []identity.Part) (lost []id
 	return lost
 }
 
+// LeftElsewhere reports whether somebody of whom entries are missing has left by what a source says that lacks none of
+// them: nobody has to be asked for the others.
+func LeftElsewhere(members []Member, now, lost []identity.Part) bool {
+	return slices.ContainsFunc(members, func(m Member) bool {
+		mine := func(p identity.Part) bool { return p.Source == m.Name }
+		stays := func(p identity.Part) bool { return mine(p) && !p.Over }
+		return m.Leaves && slices.ContainsFunc(now, mine) && !slices.ContainsFunc(now, stays) && !slices.ContainsFunc(lost, mine)
+	})
+}
+
 // Succeeded says why somebody who left and is shown as active again by their key may be another human: not one of the
 // entries that they were made of is among those of now, or `human` says so. "" where they are one, or nobody can think otherwise.
 func Succeeded(left bool, before, now []identity.Part) string {

@@ -122,7 +122,7 @@ func (r *Read) setAside(n int, w *weighed) bool {
 	if len(lost) == 0 {
 		return false
 	}
-	if !w.rec.Active {
+	if !w.rec.Active && judge.LeftElsewhere(r.rules(n, j), w.Parts, lost) {
 		w.rec.Parts = append(w.rec.Parts, lost...)
 		return false
 	}

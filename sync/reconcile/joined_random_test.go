@@ -76,8 +76,9 @@ func (c *colleagues) change() string {
 		}
 		return fmt.Sprint(i, " has another contract")
 	case 3:
-		if len(ids) > 1 {
-			delete(who.contracts, ids[0])
+		if len(ids) > 1 { // an ended one, where there is one: that HR lacks the last that runs says nothing for sure
+			over := slices.IndexFunc(ids, func(id string) bool { return who.contracts[id] })
+			delete(who.contracts, ids[max(over, 0)])
 		}
 		return fmt.Sprint(i, " has a contract less")
 	case 4:
