@@ -9,10 +9,12 @@ import (
 	"os/exec"
 	"os/user"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/dirsweep/dirsweep/sources/ldaptest"
 )
@@ -61,6 +63,21 @@ func (s *Server) Freeze(t testing.TB) {
 			t.Errorf("freeze the server: %v", err)
 		}
 	}
+	for _, pid := range s.processes() { // a thread that runs goes on for a moment, and may answer
+		for tries := 0; running(pid) && tries < 500; tries++ {
+			time.Sleep(10 * time.Millisecond)
+		}
+	}
+}
+
+// running reports whether a thread of a process has yet to stop.
+func running(pid int) bool {
+	threads, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", pid))
+	return slices.ContainsFunc(threads, func(name string) bool {
+		text, err := os.ReadFile(name)
+		_, state, found := strings.Cut(string(text), ") ")
+		return err == nil && found && !strings.HasPrefix(state, "T") && !strings.HasPrefix(state, "Z")
+	})
 }
 
 // Thaw ends a Freeze.
