@@ -223,11 +223,11 @@ func (r *Read) rekeyed(v *state.Reader, p state.Person) (bool, error) {
 	for _, row := range rows {
 		e, err := r.Roster.Entry(row)
 		if err != nil {
-			r.o.Log.Error("read the temporary file", "error", err)
-			continue
+			return false, err
 		}
 		now = append(now, e.Person.ID.Anchor)
-		r.doubt(row)   // as long as nobody can tell whose the entry is, it is new to whoever shows it
+		r.doubt(row) // as long as nobody can tell whose the entry is, it is new to whoever shows it
+
 		taken := false // they have accounts of their own
 		for _, err := range v.LinksOf(e.Person.ID) {
 			if err != nil {
