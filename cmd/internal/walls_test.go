@@ -110,11 +110,14 @@ var pure = []string{"sync/mapping", "sync/judge", "sync/correlate", "sync/plan",
 // layers are the packages that carry decisions out, each seeing those before it.
 var layers = []string{"sync/people", "sync/holds", "sync/survey", "sync/orders", "sync/reconcile"}
 
-// ldapClient is what the kinds of both sides share that speak LDAP.
-const ldapClient = "sources/ldapclient"
+// What the kinds of both sides share that speak LDAP, and that speak to databases.
+const (
+	ldapClient = "sources/ldapclient"
+	sqlClient  = "sources/sqlclient"
+)
 
-// sqlClient is what the kinds of both sides share that speak to databases.
-const sqlClient = "sources/sqlclient"
+// shared is what kinds of both sides may import.
+var shared = []string{ldapClient, sqlClient, "sources/arguments"}
 
 // mayImport is DESIGN's "imports flow one way", for one of our folders importing another.
 func mayImport(from, to string) bool {
@@ -152,7 +155,7 @@ func mayImport(from, to string) bool {
 	if kind == "all" {
 		return below(to, parent)
 	}
-	return to == parent || below(to, parent+"/internal", parent+"/"+kind) || (to == ldapClient || to == sqlClient) && parent != "state"
+	return to == parent || below(to, parent+"/internal", parent+"/"+kind) || slices.Contains(shared, to) && parent != "state"
 }
 
 func TestImportsFlowOneWay(t *testing.T) {

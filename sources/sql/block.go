@@ -10,6 +10,7 @@ import (
 	"github.com/hashicorp/hcl/v2"
 
 	"github.com/dirsweep/dirsweep/sources"
+	"github.com/dirsweep/dirsweep/sources/arguments"
 	"github.com/dirsweep/dirsweep/sources/sqlclient"
 )
 
@@ -74,24 +75,23 @@ func (s spec) Open(need sources.Need) (sources.Source, error) {
 }
 
 func decode(body hcl.Body, env sources.Env) (sources.Spec, hcl.Diagnostics) {
-	arguments := sqlclient.Arguments()
+	list := sqlclient.Arguments()
 	for _, name := range []string{"query", "columns", "anchor"} {
-		arguments = append(arguments, hcl.AttributeSchema{Name: name, Required: true})
+		list = append(list, hcl.AttributeSchema{Name: name, Required: true})
 	}
 	for _, name := range []string{"name", "container", "find", "complete", "groups", "changes", "overlap", "max_people"} {
-		arguments = append(arguments, hcl.AttributeSchema{Name: name})
+		list = append(list, hcl.AttributeSchema{Name: name})
 	}
-	content, diags := body.Content(&hcl.BodySchema{Attributes: arguments, Blocks: []hcl.BlockHeaderSchema{{Type: "status"}}})
-	d := decoder{&sqlclient.Decoder{
-		Arguments: content.Attributes, Eval: env.Eval, Dir: env.Dir, Diagnostics: diags, Missing: body.MissingItemRange(),
-	}}
+	schema := &hcl.BodySchema{Attributes: list, Blocks: []hcl.BlockHeaderSchema{{Type: "status"}}}
+	read, blocks := arguments.Read(body, schema, env.Eval, env.Dir)
+	d := decoder{sqlclient.Decoder{Reader: read}}
 	s := spec{source: env.Name}
 	s.Access = d.Access()
 	s.anchor = d.column("anchor", "")
 	s.name = d.column("name", s.anchor)
 	s.container = d.column("container", "")
 	others := []string{s.anchor, s.name, s.container}
-	if s.status = d.status(content.Blocks); s.status != nil {
+	if s.status = d.status(blocks); s.status != nil {
 		others = append(others, s.status.column)
 	}
 	s.columns = d.columns(others...)
@@ -114,7 +114,7 @@ func decode(body hcl.Body, env sources.Env) (sources.Spec, hcl.Diagnostics) {
 }
 
 // A decoder reads the arguments of this kind.
-type decoder struct{ *sqlclient.Decoder }
+type decoder struct{ sqlclient.Decoder }
 
 // column reads the name of a column.
 func (d decoder) column(name, preset string) string {
@@ -154,12 +154,9 @@ func (d decoder) status(blocks hcl.Blocks) *status {
 	if len(blocks) == 0 {
 		return nil
 	}
-	content, diags := blocks[0].Body.Content(&hcl.BodySchema{Attributes: []hcl.AttributeSchema{
+	inner := decoder{sqlclient.Decoder{Reader: d.Inner(blocks[0].Body, &hcl.BodySchema{Attributes: []hcl.AttributeSchema{
 		{Name: "column", Required: true}, {Name: "active", Required: true}, {Name: "left", Required: true},
-	}})
-	inner := decoder{&sqlclient.Decoder{
-		Arguments: content.Attributes, Eval: d.Eval, Diagnostics: diags, Missing: blocks[0].Body.MissingItemRange(),
-	}}
+	}})}}
 	s := &status{column: inner.column("column", ""), active: inner.Texts("active"), left: inner.Texts("left")}
 	for _, value := range s.left {
 		if isAmong(s.active, value) {

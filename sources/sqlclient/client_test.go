@@ -13,6 +13,7 @@ import (
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclparse"
 
+	"github.com/dirsweep/dirsweep/sources/arguments"
 	"github.com/dirsweep/dirsweep/sources/sqlclient"
 	"github.com/dirsweep/dirsweep/sources/sqltest"
 )
@@ -24,8 +25,9 @@ func access(t *testing.T, text string) (sqlclient.Access, hcl.Diagnostics) {
 	if diags.HasErrors() {
 		t.Fatal(diags)
 	}
-	content, diags := file.Body.Content(&hcl.BodySchema{Attributes: sqlclient.Arguments()})
-	d := &sqlclient.Decoder{Arguments: content.Attributes, Dir: "/etc/dirsweep", Diagnostics: diags, Missing: file.Body.MissingItemRange()}
+	schema := &hcl.BodySchema{Attributes: sqlclient.Arguments()}
+	read, _ := arguments.Read(file.Body, schema, nil, "/etc/dirsweep")
+	d := sqlclient.Decoder{Reader: read}
 	a := d.Access()
 	return a, d.Diagnostics
 }

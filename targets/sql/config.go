@@ -15,6 +15,7 @@ import (
 	"github.com/hashicorp/hcl/v2"
 	"github.com/zclconf/go-cty/cty"
 
+	"github.com/dirsweep/dirsweep/sources/arguments"
 	"github.com/dirsweep/dirsweep/sources/sqlclient"
 	"github.com/dirsweep/dirsweep/sync/identity"
 	"github.com/dirsweep/dirsweep/targets"
@@ -45,7 +46,7 @@ type spec struct {
 	plugin       string   // by which new ones of MariaDB's sign in; "" for a password that nobody knows
 }
 
-func arguments() []hcl.AttributeSchema {
+func schema() []hcl.AttributeSchema {
 	list := sqlclient.Arguments()
 	for _, name := range []string{
 		"profile", "table", "key", "columns", "allow_delete", "remove_password", "hosts", "authentication",
@@ -56,30 +57,28 @@ func arguments() []hcl.AttributeSchema {
 }
 
 func decode(body hcl.Body, env targets.Env) (targets.Spec, hcl.Diagnostics) {
-	content, diags := body.Content(&hcl.BodySchema{
-		Attributes: arguments(),
+	read, blocks := arguments.Read(body, &hcl.BodySchema{
+		Attributes: schema(),
 		Blocks: []hcl.BlockHeaderSchema{
 			{Type: "active"},
 			{Type: "entitlements"},
 			{Type: "statement", LabelNames: []string{"operation"}},
 			{Type: "closing", LabelNames: []string{"name"}},
 		},
-	})
-	d := &decoder{Decoder: sqlclient.Decoder{
-		Arguments: content.Attributes, Eval: env.Eval, Dir: env.Dir, Diagnostics: diags, Missing: body.MissingItemRange(),
-	}}
+	}, env.Eval, env.Dir)
+	d := &decoder{sqlclient.Decoder{Reader: read}}
 	s := &spec{Access: d.Access(), deletes: d.Flag("allow_delete", false)}
 	if s.Driver == "" {
 		return s, d.Diagnostics
 	}
 	switch s.profile = d.Text("profile", ""); {
 	case s.profile == "":
-		d.table(s, content.Blocks)
+		d.table(s, blocks)
 	case s.profile == rolesProfile && s.Driver == sqlclient.PostgreSQL:
-		d.only(content.Blocks, "remove_password")
+		d.only(blocks, "remove_password")
 		s.keepPassword = !d.Flag("remove_password", true)
 	case s.profile == accountsProfile && s.Driver == sqlclient.MariaDB:
-		d.only(content.Blocks, "hosts", "authentication")
+		d.only(blocks, "hosts", "authentication")
 		d.accounts(s)
 	case s.profile == rolesProfile, s.profile == accountsProfile:
 		d.Fail("profile", "The wrong driver", fmt.Sprintf("%s is not for driver = %q.", s.profile, s.Driver))
@@ -214,10 +213,7 @@ func (d *decoder) inner(block *hcl.Block, names ...string) *decoder {
 			Required: strings.HasSuffix(name, "*"),
 		})
 	}
-	content, diags := block.Body.Content(schema)
-	return &decoder{sqlclient.Decoder{
-		Arguments: content.Attributes, Eval: d.Eval, Dir: d.Dir, Diagnostics: diags, Missing: block.Body.MissingItemRange(),
-	}}
+	return &decoder{sqlclient.Decoder{Reader: d.Inner(block.Body, schema)}}
 }
 
 func (d *decoder) active(t *table, block *hcl.Block) {

@@ -9,6 +9,7 @@ import (
 	"github.com/hashicorp/hcl/v2"
 
 	"github.com/dirsweep/dirsweep/sources"
+	"github.com/dirsweep/dirsweep/sources/arguments"
 	"github.com/dirsweep/dirsweep/sources/ldapclient"
 )
 
@@ -97,11 +98,11 @@ func (dialect Dialect) arguments() []hcl.AttributeSchema {
 }
 
 func (dialect Dialect) decode(body hcl.Body, env sources.Env) (sources.Spec, hcl.Diagnostics) {
-	content, diags := body.Content(&hcl.BodySchema{
+	read, blocks := arguments.Read(body, &hcl.BodySchema{
 		Attributes: dialect.arguments(),
 		Blocks:     []hcl.BlockHeaderSchema{{Type: "groups"}},
-	})
-	d := &ldapclient.Decoder{Arguments: content.Attributes, Eval: env.Eval, Dir: env.Dir, Diagnostics: diags, Missing: body.MissingItemRange()}
+	}, env.Eval, env.Dir)
+	d := ldapclient.Decoder{Reader: read}
 	s := spec{source: env.Name}
 	s.Access = d.Access()
 	if dialect.Domain {
@@ -143,11 +144,11 @@ func (dialect Dialect) decode(body hcl.Body, env sources.Env) (sources.Spec, hcl
 	for _, attribute := range s.attributes {
 		d.Attribute("attributes", attribute)
 	}
-	s.groups = groups(d, content.Blocks)
+	s.groups = groups(d, blocks)
 	return s, d.Diagnostics
 }
 
-func scope(d *ldapclient.Decoder) int {
+func scope(d ldapclient.Decoder) int {
 	switch depth := d.Text("scope_depth", "subtree"); depth {
 	case "subtree":
 		return ldap.ScopeWholeSubtree
@@ -163,7 +164,7 @@ func scope(d *ldapclient.Decoder) int {
 	}
 }
 
-func groups(d *ldapclient.Decoder, blocks hcl.Blocks) *groupsBlock {
+func groups(d ldapclient.Decoder, blocks hcl.Blocks) *groupsBlock {
 	if len(blocks) == 0 {
 		return nil
 	}
@@ -173,8 +174,8 @@ func groups(d *ldapclient.Decoder, blocks hcl.Blocks) *groupsBlock {
 			Detail: "base_dn may be a list: one block is enough.", Subject: blocks[1].DefRange.Ptr(),
 		})
 	}
-	content, diags := blocks[0].Body.Content(&hcl.BodySchema{Attributes: names("base_dn", "filter", "member", "name")})
-	inner := &ldapclient.Decoder{Arguments: content.Attributes, Eval: d.Eval, Dir: d.Dir, Missing: blocks[0].Body.MissingItemRange()}
+	schema := &hcl.BodySchema{Attributes: names("base_dn", "filter", "member", "name")}
+	inner := ldapclient.Decoder{Reader: d.Inner(blocks[0].Body, schema)}
 	g := &groupsBlock{
 		bases: inner.DNs("base_dn"), filter: inner.Filter("filter", defaultGroupsFilter),
 		member: inner.Texts("member"), name: inner.Text("name", "cn"),
@@ -186,7 +187,7 @@ func groups(d *ldapclient.Decoder, blocks hcl.Blocks) *groupsBlock {
 		inner.Attribute("member", attribute)
 	}
 	inner.Attribute("name", g.name)
-	d.Diagnostics = d.Diagnostics.Extend(diags).Extend(inner.Diagnostics)
+	d.Diagnostics = d.Diagnostics.Extend(inner.Diagnostics)
 	return g
 }
 
@@ -196,7 +197,7 @@ func (g *groupsBlock) byLogin() bool {
 }
 
 // exclusions refuses what would leave nobody, or does nothing.
-func exclusions(d *ldapclient.Decoder, bases, excluded []string) {
+func exclusions(d ldapclient.Decoder, bases, excluded []string) {
 	for _, dn := range excluded {
 		switch {
 		case slices.ContainsFunc(bases, func(base string) bool { return ldapclient.Within(base, dn) }):

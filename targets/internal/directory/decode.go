@@ -11,7 +11,7 @@ import (
 )
 
 // A decoder reads the arguments of a target block.
-type decoder struct{ *ldapclient.Decoder }
+type decoder struct{ ldapclient.Decoder }
 
 // name reads the name of an attribute.
 func (d *decoder) name(argument, preset string) string {
@@ -91,10 +91,7 @@ func (d *decoder) section(blocks hcl.Blocks, name string, required string, argum
 		for _, argument := range arguments {
 			schema.Attributes = append(schema.Attributes, hcl.AttributeSchema{Name: argument, Required: argument == required})
 		}
-		content, diags := block.Body.Content(schema)
-		found = &decoder{&ldapclient.Decoder{
-			Arguments: content.Attributes, Eval: d.Eval, Dir: d.Dir, Diagnostics: diags, Missing: block.Body.MissingItemRange(),
-		}}
+		found = &decoder{ldapclient.Decoder{Reader: d.Inner(block.Body, schema)}}
 	}
 	return found
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/hashicorp/go-hclog"
 	"github.com/hashicorp/hcl/v2"
 
+	"github.com/dirsweep/dirsweep/sources/arguments"
 	"github.com/dirsweep/dirsweep/sources/ldapclient"
 	"github.com/dirsweep/dirsweep/sync/identity"
 	"github.com/dirsweep/dirsweep/targets"
@@ -79,7 +80,7 @@ const (
 	groupsSection = "groups"
 )
 
-func arguments(domain bool) []hcl.AttributeSchema {
+func schema(domain bool) []hcl.AttributeSchema {
 	list := []string{
 		"url", "starttls", "ca_file", "cert_file", "key_file", "tls_insecure", "bind", "bind_dn", "bind_password",
 		"principal", "keytab", "credential_cache", "krb5_conf", "timeout", "base_dn", "filter", "object_classes", "id",
@@ -96,13 +97,11 @@ func arguments(domain bool) []hcl.AttributeSchema {
 }
 
 func (dialect Dialect) decode(body hcl.Body, env targets.Env) (targets.Spec, hcl.Diagnostics) {
-	content, diags := body.Content(&hcl.BodySchema{
-		Attributes: arguments(dialect.Domain),
+	read, blocks := arguments.Read(body, &hcl.BodySchema{
+		Attributes: schema(dialect.Domain),
 		Blocks:     []hcl.BlockHeaderSchema{{Type: groupsSection}, {Type: closedBlock}},
-	})
-	d := &decoder{&ldapclient.Decoder{
-		Arguments: content.Attributes, Eval: env.Eval, Dir: env.Dir, Diagnostics: diags, Missing: body.MissingItemRange(),
-	}}
+	}, env.Eval, env.Dir)
+	d := &decoder{ldapclient.Decoder{Reader: read}}
 	s := &spec{name: env.Name, domain: dialect.Domain, Access: d.Access()}
 	s.bases = d.DNs("base_dn")
 	for i, base := range s.bases {
@@ -121,8 +120,8 @@ func (dialect Dialect) decode(body hcl.Body, env targets.Env) (targets.Spec, hcl
 	}
 	s.most = d.Count("max_entries", mostEntries, 1, 1_000_000_000)
 	s.children = d.Texts("delete_children")
-	s.groups = d.groups(content.Blocks, s.domain)
-	s.closing = d.closing(content.Blocks, s.domain)
+	s.groups = d.groups(blocks, s.domain)
+	s.closing = d.closing(blocks, s.domain)
 	if len(s.doors) > 0 && !s.closing.password && !s.heeds() {
 		d.Fail("profile", "The directory lets them in", "What the profiles change is looked at by other programs: with the "+
 			"password of before somebody who left signs in to the directory itself. Leave reset_password = false out, or add "+
