@@ -11,13 +11,11 @@ import (
 
 	"github.com/hashicorp/go-hclog"
 	"github.com/hashicorp/hcl/v2"
-	"github.com/hashicorp/hcl/v2/gohcl"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 	"github.com/zclconf/go-cty/cty"
-	"github.com/zclconf/go-cty/cty/convert"
-	"github.com/zclconf/go-cty/cty/gocty"
 
 	"github.com/dirsweep/dirsweep/sources"
+	"github.com/dirsweep/dirsweep/sources/arguments"
 )
 
 //go:embed sample.hcl
@@ -63,8 +61,8 @@ type completeness struct {
 // declared reports whether anything says that a file is whole.
 func (c completeness) declared() bool { return c != completeness{} }
 
-// arguments is the shape of the block. Expressions are kept, so that mistakes are told at their place.
-type arguments struct {
+// shape is that of the block. Expressions are kept, so that mistakes are told at their place.
+type shape struct {
 	Files     hcl.Expression `hcl:"files"`
 	Newest    hcl.Expression `hcl:"newest,optional"`
 	Columns   hcl.Expression `hcl:"columns"`
@@ -118,27 +116,27 @@ func (s spec) Open(need sources.Need) (sources.Source, error) {
 }
 
 func decode(body hcl.Body, env sources.Env) (sources.Spec, hcl.Diagnostics) {
-	var a arguments
-	d := &decoder{eval: env.Eval, diags: gohcl.DecodeBody(body, env.Eval, &a)}
-	if d.diags.HasErrors() {
-		return nil, d.diags
+	var a shape
+	d := decoder{arguments.Decode(body, &a, env.Eval, env.Dir)}
+	if d.Diagnostics.HasErrors() {
+		return nil, d.Diagnostics
 	}
 	s := spec{source: env.Name}
-	d.require(a.Files, "files")
-	d.require(a.Columns, "columns")
-	d.require(a.Anchor, "anchor")
-	if d.diags.HasErrors() {
-		return nil, d.diags
+	d.Require(a.Files, "files")
+	d.Require(a.Columns, "columns")
+	d.Require(a.Anchor, "anchor")
+	if d.Diagnostics.HasErrors() {
+		return nil, d.Diagnostics
 	}
 	s.dir = env.Dir
 	s.patterns = d.patterns(a.Files)
-	d.value(a.Newest, cty.Bool, &s.newest)
+	d.Value(a.Newest, cty.Bool, &s.newest)
 	d.columns(a.Columns, &s.block)
 	s.anchor = d.attribute(a.Anchor, "anchor", "", &s.block)
 	s.name = d.attribute(a.Name, "name", s.anchor, &s.block)
 	s.encoding = strings.ToLower(d.text(a.Encoding))
 	if s.encoding != "" && !slices.Contains(encodings(), s.encoding) {
-		d.fail(
+		d.Fail(
 			a.Encoding, "Unknown encoding", fmt.Sprintf("%q is none of %s.", s.encoding, strings.Join(encodings(), ", ")),
 		)
 	}
@@ -146,7 +144,7 @@ func decode(body hcl.Body, env sources.Env) (sources.Spec, hcl.Diagnostics) {
 	s.maxAge = d.duration(a.MaxAge, defaultMaxAge)
 	s.settle = d.duration(a.Settle, defaultSettle)
 	if s.settle > time.Minute {
-		d.fail(
+		d.Fail(
 			a.Settle, "Too long to wait",
 			"A pass waits for a file to be left alone, and leavers of other sources with it: a minute at most.",
 		)
@@ -158,100 +156,62 @@ func decode(body hcl.Body, env sources.Env) (sources.Spec, hcl.Diagnostics) {
 		}
 		for _, value := range s.status.active {
 			if slices.Contains(s.status.left, value) {
-				d.fail(a.Status.Left, "Both active and left", fmt.Sprintf("%q is in both lists.", value))
+				d.Fail(a.Status.Left, "Both active and left", fmt.Sprintf("%q is in both lists.", value))
 			}
 		}
 	}
 	if a.Complete != nil {
 		s.complete = completeness{d.text(a.Complete.Trailer), d.text(a.Complete.Done), d.text(a.Complete.SHA256)}
 		if !s.complete.declared() {
-			d.fail(
+			d.Fail(
 				a.Files, "An empty complete block",
 				"Say how the export tells that a file is whole: trailer, done or sha256; or take complete away.",
 			)
 		}
 	}
-	return s, d.diags
+	return s, d.Diagnostics
 }
 
-// A decoder keeps every mistake, each at its line.
-type decoder struct {
-	eval  *hcl.EvalContext
-	diags hcl.Diagnostics
-}
+// A decoder reads the arguments of this kind.
+type decoder struct{ *arguments.Expressions }
 
-func (d *decoder) fail(e hcl.Expression, summary, detail string) {
-	d.diags = d.diags.Append(&hcl.Diagnostic{
-		Severity: hcl.DiagError, Summary: summary, Detail: detail, Subject: e.Range().Ptr(),
-	})
-}
-
-// require complains where an argument is not there: gohcl takes every expression for optional.
-func (d *decoder) require(e hcl.Expression, name string) {
-	if v, diags := e.Value(d.eval); !diags.HasErrors() && v.IsNull() {
-		d.fail(e, "Missing argument", name+" is required.")
-	}
-}
-
-// value evaluates an argument, and reports whether it is there and of that type.
-func (d *decoder) value(e hcl.Expression, want cty.Type, into any) bool {
-	v, diags := e.Value(d.eval)
-	d.diags = append(d.diags, diags...)
-	if diags.HasErrors() {
-		return false
-	}
-	v, _ = v.UnmarkDeep()
-	if v.IsNull() || !v.IsWhollyKnown() {
-		return false
-	}
-	v, err := convert.Convert(v, want)
-	if err == nil {
-		err = gocty.FromCtyValue(v, into)
-	}
-	if err != nil {
-		d.fail(e, "Wrong kind of value", fmt.Sprintf("Expected %s: %s.", want.FriendlyNameForConstraint(), err))
-	}
-	return err == nil
-}
-
-func (d *decoder) text(e hcl.Expression) string {
-	var text string
-	d.value(e, cty.String, &text)
-	return strings.TrimSpace(text)
+// text reads a text, without the space around it.
+func (d decoder) text(e hcl.Expression) string {
+	return strings.TrimSpace(d.Text(e))
 }
 
 // texts reads a list, or one text that stands for a list of one.
-func (d *decoder) texts(e hcl.Expression) (list []string) {
-	if v, diags := e.Value(d.eval); !diags.HasErrors() && v.Type() == cty.String {
+func (d decoder) texts(e hcl.Expression) (list []string) {
+	if v, diags := e.Value(d.Eval); !diags.HasErrors() && v.Type() == cty.String {
 		if text := d.text(e); text != "" {
 			list = []string{text}
 		}
 		return list
 	}
-	d.value(e, cty.List(cty.String), &list)
+	d.Value(e, cty.List(cty.String), &list)
 	return list
 }
 
-func (d *decoder) patterns(e hcl.Expression) []string {
-	before := len(d.diags)
+func (d decoder) patterns(e hcl.Expression) []string {
+	before := len(d.Diagnostics)
 	list := d.texts(e)
-	if len(list) == 0 && len(d.diags) == before {
-		d.fail(e, "No file", `Write files = ["hr/people.csv"].`)
+	if len(list) == 0 && len(d.Diagnostics) == before {
+		d.Fail(e, "No file", `Write files = ["hr/people.csv"].`)
 	}
 	for i, pattern := range list {
 		if _, err := filepath.Match(pattern, ""); err != nil || strings.TrimSpace(pattern) == "" {
-			d.fail(e, "Not a file name", fmt.Sprintf(`%q is no pattern such as "hr/people-*.csv".`, pattern))
+			d.Fail(e, "Not a file name", fmt.Sprintf(`%q is no pattern such as "hr/people-*.csv".`, pattern))
 		}
 		if slices.Contains(list[:i], pattern) {
-			d.fail(e, "Named twice", fmt.Sprintf("%q is in the list already.", pattern))
+			d.Fail(e, "Named twice", fmt.Sprintf("%q is in the list already.", pattern))
 		}
 	}
 	return list
 }
 
-func (d *decoder) columns(e hcl.Expression, b *block) {
+func (d decoder) columns(e hcl.Expression, b *block) {
 	b.columns = map[string]string{}
-	if !d.value(e, cty.Map(cty.String), &b.columns) {
+	if !d.Value(e, cty.Map(cty.String), &b.columns) {
 		return
 	}
 	called := map[string]string{} // plain to as it is written: of attributes, and of headers
@@ -262,20 +222,20 @@ func (d *decoder) columns(e hcl.Expression, b *block) {
 	for _, attribute := range b.attributes {
 		column := b.columns[attribute]
 		if !hclsyntax.ValidIdentifier(attribute) {
-			d.fail(
+			d.Fail(
 				e, "Not a name for expressions",
 				fmt.Sprintf("%q cannot be written as person.NAME: use letters, digits, - and _.", attribute),
 			)
 		}
 		if plainName(column) == "" {
-			d.fail(e, "A column without a name", fmt.Sprintf("%s has to name a column of the header.", attribute))
+			d.Fail(e, "A column without a name", fmt.Sprintf("%s has to name a column of the header.", attribute))
 		}
 		if other, twice := called["attribute "+strings.ToLower(attribute)]; twice {
-			d.fail(e, "Two attributes of one name", fmt.Sprintf("%s and %s differ in letter case alone.", other, attribute))
+			d.Fail(e, "Two attributes of one name", fmt.Sprintf("%s and %s differ in letter case alone.", other, attribute))
 		}
 		called["attribute "+strings.ToLower(attribute)] = attribute
 		if other, twice := called[plainName(column)]; twice {
-			d.fail(
+			d.Fail(
 				e, "One column twice", fmt.Sprintf("%s and %s are both %q: one of them is enough.", other, attribute, column),
 			)
 		}
@@ -284,13 +244,13 @@ func (d *decoder) columns(e hcl.Expression, b *block) {
 }
 
 // attribute reads an argument that names one of columns.
-func (d *decoder) attribute(e hcl.Expression, argument, preset string, b *block) string {
+func (d decoder) attribute(e hcl.Expression, argument, preset string, b *block) string {
 	name := d.text(e)
 	if name == "" {
 		name = preset
 	}
 	if len(b.columns) > 0 && b.columns[name] == "" {
-		d.fail(
+		d.Fail(
 			e, "Not among columns",
 			fmt.Sprintf("%s = %q has to be one of %s.", argument, name, strings.Join(b.attributes, ", ")),
 		)
@@ -298,32 +258,32 @@ func (d *decoder) attribute(e hcl.Expression, argument, preset string, b *block)
 	return name
 }
 
-func (d *decoder) values(e hcl.Expression, argument string) (list []string) {
+func (d decoder) values(e hcl.Expression, argument string) (list []string) {
 	for _, value := range d.texts(e) {
 		list = append(list, plainName(value))
 	}
 	if len(list) == 0 {
-		d.fail(e, "Nothing listed", fmt.Sprintf("%s lists the values that mean it.", argument))
+		d.Fail(e, "Nothing listed", fmt.Sprintf("%s lists the values that mean it.", argument))
 	}
 	return list
 }
 
-func (d *decoder) delimiter(e hcl.Expression) byte {
+func (d decoder) delimiter(e hcl.Expression) byte {
 	var text string
-	if !d.value(e, cty.String, &text) {
+	if !d.Value(e, cty.String, &text) {
 		return 0
 	}
 	if text == "tab" {
 		text = "\t"
 	}
 	if len(text) != 1 || text[0] == '"' || text[0] == '\r' || text[0] == '\n' || text[0] >= 0x80 {
-		d.fail(e, "Not a delimiter", `A delimiter is one character, such as ",", ";", "|" or "tab".`)
+		d.Fail(e, "Not a delimiter", `A delimiter is one character, such as ",", ";", "|" or "tab".`)
 		return 0
 	}
 	return text[0]
 }
 
-func (d *decoder) duration(e hcl.Expression, preset time.Duration) time.Duration {
+func (d decoder) duration(e hcl.Expression, preset time.Duration) time.Duration {
 	text := d.text(e)
 	if text == "" {
 		return preset
@@ -334,7 +294,7 @@ func (d *decoder) duration(e hcl.Expression, preset time.Duration) time.Duration
 		span *= 24
 	}
 	if err != nil || span <= 0 {
-		d.fail(e, "Not a duration", `Write a time span such as "5s", "36h" or "8d".`)
+		d.Fail(e, "Not a duration", `Write a time span such as "5s", "36h" or "8d".`)
 		return preset
 	}
 	return span

@@ -5,17 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"path/filepath"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/hashicorp/hcl/v2"
-	"github.com/hashicorp/hcl/v2/gohcl"
 	"github.com/zclconf/go-cty/cty"
-	"github.com/zclconf/go-cty/cty/convert"
-	"github.com/zclconf/go-cty/cty/gocty"
 
+	"github.com/dirsweep/dirsweep/sources/arguments"
 	"github.com/dirsweep/dirsweep/targets"
 )
 
@@ -41,47 +38,42 @@ type block struct {
 
 func decode(body hcl.Body, env targets.Env) (targets.Spec, hcl.Diagnostics) {
 	var b block
-	d := &decoder{env: env}
-	d.diags = gohcl.DecodeBody(body, env.Eval, &b)
-	if d.diags.HasErrors() {
-		return nil, d.diags
+	d := decoder{arguments.Decode(body, &b, env.Eval, env.Dir)}
+	if d.Diagnostics.HasErrors() {
+		return nil, d.Diagnostics
 	}
 	p := Program{
 		Folder: env.Dir, Directory: env.Dir, Parallel: defaultParallel,
 		Timeout: d.duration(b.Timeout, defaultTimeout), StartTimeout: d.duration(b.StartTimeout, defaultStartTimeout),
 	}
-	d.value(b.Command, cty.List(cty.String), &p.Command)
-	var directory string
-	if d.value(b.Directory, cty.String, &directory); directory != "" {
+	d.Value(b.Command, cty.List(cty.String), &p.Command)
+	if directory := d.Path(b.Directory); directory != "" {
 		p.Directory = directory
-		if !filepath.IsAbs(directory) {
-			p.Directory = filepath.Join(env.Dir, directory)
-		}
 	}
-	d.value(b.Environment, cty.Map(cty.String), &p.Environment)
+	d.Value(b.Environment, cty.Map(cty.String), &p.Environment)
 	for _, name := range slices.Sorted(maps.Keys(p.Environment)) {
 		if name == "" || strings.ContainsAny(name, "=\x00") || strings.Contains(p.Environment[name], "\x00") {
-			d.fail(b.Environment, "Not an environment variable",
+			d.Fail(b.Environment, "Not an environment variable",
 				fmt.Sprintf("%q cannot be one: its name holds =, or it holds NUL.", name))
 		}
 	}
-	d.value(b.Processes, cty.Number, &p.Parallel)
+	d.Value(b.Processes, cty.Number, &p.Parallel)
 	if p.Parallel < 1 || p.Parallel > 16 {
-		d.fail(b.Processes, "processes out of range",
+		d.Fail(b.Processes, "processes out of range",
 			"The program runs 1 to 16 times at once, and once more where accounts are listed.")
 	}
 	switch {
-	case d.diags.HasErrors():
+	case d.Diagnostics.HasErrors():
 	case len(p.Command) == 0 || p.Command[0] == "":
-		d.fail(b.Command, "No program",
+		d.Fail(b.Command, "No program",
 			`command is a list: the program, then its arguments, as in ["./wiki-accounts", "--live"].`)
 	case len(p.Command) == 1 && strings.Contains(p.Command[0], " "):
-		d.warn(b.Command, "A blank in the program's name",
+		d.Warn(b.Command, "A blank in the program's name",
 			"No shell splits it: arguments are elements of the list of their own.")
 	case slices.ContainsFunc(p.Command, func(s string) bool { return strings.Contains(s, "\x00") }):
-		d.fail(b.Command, "NUL in the command", "No program can be given it.")
+		d.Fail(b.Command, "NUL in the command", "No program can be given it.")
 	}
-	return &spec{p}, d.diags
+	return &spec{p}, d.Diagnostics
 }
 
 // Accepts leaves it to the program what it keeps: its hello says so.
@@ -105,52 +97,17 @@ func (s *spec) Correlate() []string { return []string{"externalId", "userName"} 
 
 func (s *spec) Open(need targets.Need) (targets.Target, error) { return Open(s.program, need) }
 
-// A decoder evaluates expressions and gathers every mistake.
-type decoder struct {
-	env   targets.Env
-	diags hcl.Diagnostics
-}
+// A decoder reads the arguments of this kind.
+type decoder struct{ *arguments.Expressions }
 
-func (d *decoder) value(e hcl.Expression, want cty.Type, into any) {
-	v, diags := e.Value(d.env.Eval)
-	d.diags = append(d.diags, diags...)
-	if diags.HasErrors() {
-		return
-	}
-	v, _ = v.UnmarkDeep()
-	if v.IsNull() {
-		return
-	}
-	v, err := convert.Convert(v, want)
-	if err == nil && v.IsWhollyKnown() {
-		err = gocty.FromCtyValue(v, into)
-	}
-	if err != nil {
-		d.fail(e, "Wrong kind of value", fmt.Sprintf("Expected %s: %s.", want.FriendlyName(), err))
-	}
-}
-
-func (d *decoder) duration(e hcl.Expression, otherwise time.Duration) time.Duration {
-	var text string
-	if d.value(e, cty.String, &text); text == "" {
+func (d decoder) duration(e hcl.Expression, otherwise time.Duration) time.Duration {
+	text := d.Text(e)
+	if text == "" {
 		return otherwise
 	}
 	span, err := time.ParseDuration(text)
 	if err != nil || span <= 0 || span > time.Hour {
-		d.fail(e, "Not a duration", `A timeout is written like "30s", and is at most an hour.`)
+		d.Fail(e, "Not a duration", `A timeout is written like "30s", and is at most an hour.`)
 	}
 	return span
-}
-
-func (d *decoder) fail(e hcl.Expression, summary, detail string) {
-	d.add(hcl.DiagError, e, summary, detail)
-}
-
-func (d *decoder) warn(e hcl.Expression, summary, detail string) {
-	d.add(hcl.DiagWarning, e, summary, detail)
-}
-
-func (d *decoder) add(severity hcl.DiagnosticSeverity, e hcl.Expression, summary, detail string) {
-	at := e.Range()
-	d.diags = append(d.diags, &hcl.Diagnostic{Severity: severity, Summary: summary, Detail: detail, Subject: &at})
 }

@@ -4,18 +4,15 @@ import (
 	_ "embed"
 	"errors"
 	"fmt"
-	"path/filepath"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/agext/levenshtein"
 	"github.com/hashicorp/hcl/v2"
-	"github.com/hashicorp/hcl/v2/gohcl"
 	"github.com/zclconf/go-cty/cty"
-	"github.com/zclconf/go-cty/cty/convert"
-	"github.com/zclconf/go-cty/cty/gocty"
 
+	"github.com/dirsweep/dirsweep/sources/arguments"
 	"github.com/dirsweep/dirsweep/sync/identity"
 	"github.com/dirsweep/dirsweep/targets"
 	"github.com/dirsweep/dirsweep/targets/internal/rest"
@@ -73,46 +70,45 @@ type oauthBlock struct {
 
 func decode(body hcl.Body, env targets.Env) (targets.Spec, hcl.Diagnostics) {
 	var b block
-	d := &decoder{env: env}
-	d.diags = gohcl.DecodeBody(body, env.Eval, &b)
-	if d.diags.HasErrors() {
-		return nil, d.diags
+	d := decoder{arguments.Decode(body, &b, env.Eval, env.Dir)}
+	if d.Diagnostics.HasErrors() {
+		return nil, d.Diagnostics
 	}
 	s := &spec{
-		name: env.Name, url: d.text(b.URL), caFile: d.file(b.CAFile), userType: d.text(b.UserType),
-		auth: rest.Auth{Bearer: d.secret(b.BearerToken, "bearer_token"), CertFile: d.file(b.CertFile), KeyFile: d.file(b.KeyFile)},
+		name: env.Name, url: d.Text(b.URL), caFile: d.Path(b.CAFile), userType: d.Text(b.UserType),
+		auth: rest.Auth{Bearer: d.secret(b.BearerToken, "bearer_token"), CertFile: d.Path(b.CertFile), KeyFile: d.Path(b.KeyFile)},
 	}
-	d.value(b.AllowDelete, cty.Bool, &s.allowDelete)
-	d.value(b.TLSInsecure, cty.Bool, &s.tlsInsecure)
-	d.value(b.PageSize, cty.Number, &s.pageSize)
+	d.Value(b.AllowDelete, cty.Bool, &s.allowDelete)
+	d.Value(b.TLSInsecure, cty.Bool, &s.tlsInsecure)
+	d.Value(b.PageSize, cty.Number, &s.pageSize)
 	if s.pageSize < 0 || s.pageSize > 10_000 {
-		d.fail(b.PageSize, "page_size out of range", "A page holds 1 to 10000 accounts.")
+		d.Fail(b.PageSize, "page_size out of range", "A page holds 1 to 10000 accounts.")
 	}
-	if text := d.text(b.Timeout); text != "" {
+	if text := d.Text(b.Timeout); text != "" {
 		var err error
 		if s.timeout, err = time.ParseDuration(text); err != nil || s.timeout <= 0 {
-			d.fail(b.Timeout, "Not a duration", `A timeout is written like "30s".`)
+			d.Fail(b.Timeout, "Not a duration", `A timeout is written like "30s".`)
 		}
 	}
 	d.profile(b.Profile, s)
 	d.auth(&b, s)
-	if !d.require(b.URL, "url") {
-		return s, d.diags
+	if !d.Require(b.URL, "url") {
+		return s, d.Diagnostics
 	}
 	base, err := rest.CheckURL(s.url)
 	switch {
 	case err != nil:
-		d.fail(b.URL, "Address not accepted", err.Error()+".")
+		d.Fail(b.URL, "Address not accepted", err.Error()+".")
 	case s.tlsInsecure && !rest.Loopback(base.Hostname()):
-		d.fail(b.TLSInsecure, "tls_insecure refused", "Only loopback may go unverified. Name the issuer's certificate in ca_file.")
+		d.Fail(b.TLSInsecure, "tls_insecure refused", "Only loopback may go unverified. Name the issuer's certificate in ca_file.")
 	case s.tlsInsecure:
-		d.warn(b.TLSInsecure, "TLS is not verified", "Whoever answers at "+base.Host+" gets the credentials.")
+		d.Warn(b.TLSInsecure, "TLS is not verified", "Whoever answers at "+base.Host+" gets the credentials.")
 	}
-	return s, d.diags
+	return s, d.Diagnostics
 }
 
-func (d *decoder) profile(e hcl.Expression, s *spec) {
-	name := d.text(e)
+func (d decoder) profile(e hcl.Expression, s *spec) {
+	name := d.Text(e)
 	if name == "" {
 		return
 	}
@@ -128,7 +124,7 @@ func (d *decoder) profile(e hcl.Expression, s *spec) {
 	if near := nearest(name, names); near != "" {
 		detail = fmt.Sprintf("Did you mean %q? %s", near, detail)
 	}
-	d.fail(e, fmt.Sprintf("No profile %q", name), detail)
+	d.Fail(e, fmt.Sprintf("No profile %q", name), detail)
 }
 
 // nearest is the name that was probably meant; "" where none is near.
@@ -141,40 +137,40 @@ func nearest(given string, names []string) string {
 	return near
 }
 
-func (d *decoder) auth(b *block, s *spec) {
+func (d decoder) auth(b *block, s *spec) {
 	ways := 0
-	if !isNull(b.BearerToken) {
+	if !arguments.Absent(b.BearerToken) {
 		ways++
 	}
 	if b.Basic != nil {
 		ways++
-		d.require(b.Basic.Username, "username")
-		d.require(b.Basic.Password, "password")
-		s.auth.Basic = &rest.Basic{Username: d.text(b.Basic.Username), Password: d.secret(b.Basic.Password, "password")}
+		d.Require(b.Basic.Username, "username")
+		d.Require(b.Basic.Password, "password")
+		s.auth.Basic = &rest.Basic{Username: d.Text(b.Basic.Username), Password: d.secret(b.Basic.Password, "password")}
 	}
 	if b.OAuth != nil {
 		ways++
 		s.auth.OAuth = &rest.OAuth{
-			TokenURL: d.text(b.OAuth.TokenURL), ClientID: d.text(b.OAuth.ClientID), ClientSecret: d.secret(b.OAuth.ClientSecret, "client_secret"),
+			TokenURL: d.Text(b.OAuth.TokenURL), ClientID: d.Text(b.OAuth.ClientID), ClientSecret: d.secret(b.OAuth.ClientSecret, "client_secret"),
 		}
-		d.value(b.OAuth.Scopes, cty.List(cty.String), &s.auth.OAuth.Scopes)
-		d.require(b.OAuth.ClientID, "client_id")
-		d.require(b.OAuth.ClientSecret, "client_secret")
-		if !d.require(b.OAuth.TokenURL, "token_url") {
+		d.Value(b.OAuth.Scopes, cty.List(cty.String), &s.auth.OAuth.Scopes)
+		d.Require(b.OAuth.ClientID, "client_id")
+		d.Require(b.OAuth.ClientSecret, "client_secret")
+		if !d.Require(b.OAuth.TokenURL, "token_url") {
 			return
 		}
 		if _, err := rest.CheckURL(s.auth.OAuth.TokenURL); err != nil {
-			d.fail(b.OAuth.TokenURL, "Address not accepted", err.Error()+".")
+			d.Fail(b.OAuth.TokenURL, "Address not accepted", err.Error()+".")
 		}
 	}
 	switch {
 	case ways > 1:
-		d.fail(b.URL, "More than one way to sign in", "Give one of bearer_token, basic and oauth.")
+		d.Fail(b.URL, "More than one way to sign in", "Give one of bearer_token, basic and oauth.")
 	case ways == 0 && s.auth.CertFile == "":
-		d.fail(b.URL, "No way to sign in", "Give bearer_token, basic, oauth, or cert_file with key_file.")
+		d.Fail(b.URL, "No way to sign in", "Give bearer_token, basic, oauth, or cert_file with key_file.")
 	}
 	if (s.auth.CertFile == "") != (s.auth.KeyFile == "") {
-		d.fail(b.URL, "Half a client certificate", "cert_file and key_file go together.")
+		d.Fail(b.URL, "Half a client certificate", "cert_file and key_file go together.")
 	}
 }
 
@@ -261,83 +257,20 @@ func (s *spec) Open(need targets.Need) (targets.Target, error) {
 	return t, nil
 }
 
-// A decoder evaluates expressions and gathers every mistake.
-type decoder struct {
-	env   targets.Env
-	diags hcl.Diagnostics
-}
-
-func isNull(e hcl.Expression) bool {
-	v, diags := e.Value(nil)
-	return !diags.HasErrors() && v.IsNull()
-}
-
-// require reports whether the argument is there: gohcl takes every expression for optional.
-func (d *decoder) require(e hcl.Expression, name string) bool {
-	if isNull(e) {
-		d.fail(e, "Missing argument", name+" is required.")
-		return false
-	}
-	return true
-}
-
-func (d *decoder) value(e hcl.Expression, want cty.Type, into any) {
-	v, diags := e.Value(d.env.Eval)
-	d.diags = append(d.diags, diags...)
-	if diags.HasErrors() {
-		return
-	}
-	v, _ = v.UnmarkDeep()
-	if v.IsNull() {
-		return
-	}
-	v, err := convert.Convert(v, want)
-	if err == nil && v.IsWhollyKnown() {
-		err = gocty.FromCtyValue(v, into)
-	}
-	if err != nil {
-		d.fail(e, "Wrong kind of value", fmt.Sprintf("Expected %s: %s.", want.FriendlyName(), err))
-	}
-}
-
-func (d *decoder) text(e hcl.Expression) string {
-	var s string
-	d.value(e, cty.String, &s)
-	return s
-}
-
-func (d *decoder) file(e hcl.Expression) string {
-	name := d.text(e)
-	if name == "" || filepath.IsAbs(name) {
-		return name
-	}
-	return filepath.Join(d.env.Dir, name)
-}
+// A decoder reads the arguments of this kind.
+type decoder struct{ *arguments.Expressions }
 
 // secret reads a secret, and says so where it stands in the file itself.
-func (d *decoder) secret(e hcl.Expression, name string) identity.Secret {
-	text := strings.TrimSpace(d.text(e))
-	if isNull(e) {
+func (d decoder) secret(e hcl.Expression, name string) identity.Secret {
+	text := strings.TrimSpace(d.Text(e))
+	if arguments.Absent(e) {
 		return identity.Secret{}
 	}
 	if _, diags := e.Value(nil); !diags.HasErrors() {
-		d.warn(e, "A secret in the config file", name+" is better kept outside: env(), file() or credential().")
+		d.Warn(e, "A secret in the config file", name+" is better kept outside: env(), file() or credential().")
 	}
-	if text == "" && !d.diags.HasErrors() {
-		d.fail(e, "An empty secret", name+" is empty.")
+	if text == "" && !d.Diagnostics.HasErrors() {
+		d.Fail(e, "An empty secret", name+" is empty.")
 	}
 	return identity.NewSecret(text)
-}
-
-func (d *decoder) fail(e hcl.Expression, summary, detail string) {
-	d.add(hcl.DiagError, e, summary, detail)
-}
-
-func (d *decoder) warn(e hcl.Expression, summary, detail string) {
-	d.add(hcl.DiagWarning, e, summary, detail)
-}
-
-func (d *decoder) add(severity hcl.DiagnosticSeverity, e hcl.Expression, summary, detail string) {
-	at := e.Range()
-	d.diags = append(d.diags, &hcl.Diagnostic{Severity: severity, Summary: summary, Detail: detail, Subject: &at})
 }
