@@ -117,7 +117,7 @@ const (
 )
 
 // shared is what kinds of both sides may import.
-var shared = []string{ldapClient, sqlClient, "sources/arguments"}
+var shared = []string{ldapClient, sqlClient, "sources/arguments", "sources/certificates"}
 
 // mayImport is DESIGN's "imports flow one way", for one of our folders importing another.
 func mayImport(from, to string) bool {

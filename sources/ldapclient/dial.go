@@ -4,17 +4,16 @@ import (
 	"cmp"
 	"context"
 	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"net"
 	"net/url"
-	"os"
 	"strings"
 	"time"
 
 	"github.com/go-ldap/ldap/v3"
 
+	"github.com/dirsweep/dirsweep/sources/certificates"
 	"github.com/dirsweep/dirsweep/sources/internal/kerberos"
 	"github.com/dirsweep/dirsweep/sync/identity"
 )
@@ -250,28 +249,11 @@ func because(ctx context.Context, err error) error {
 
 // TLSConfig reads the certificate files each time, so that renewed ones are used without a restart.
 func (a Access) TLSConfig(host string) (*tls.Config, error) {
-	config := &tls.Config{
-		ServerName:         host,
-		MinVersion:         tls.VersionTLS12,
-		InsecureSkipVerify: a.Insecure,
-	} //nolint:gosec // loopback only
-	if a.CAFile != "" {
-		pem, err := os.ReadFile(a.CAFile)
-		if err != nil {
-			return nil, fmt.Errorf("ca_file: %w", err)
-		}
-		config.RootCAs = x509.NewCertPool()
-		if !config.RootCAs.AppendCertsFromPEM(pem) {
-			return nil, fmt.Errorf("ca_file: %s holds no PEM certificate", a.CAFile)
-		}
+	config, err := certificates.Files{CA: a.CAFile, Cert: a.certFile, Key: a.keyFile}.Config(host)
+	if err != nil {
+		return nil, err
 	}
-	if a.certFile != "" {
-		pair, err := tls.LoadX509KeyPair(a.certFile, a.keyFile)
-		if err != nil {
-			return nil, fmt.Errorf("cert_file, key_file: %w", err)
-		}
-		config.Certificates = []tls.Certificate{pair}
-	}
+	config.InsecureSkipVerify = a.Insecure //nolint:gosec // loopback only
 	return config, nil
 }
 

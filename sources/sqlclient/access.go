@@ -4,7 +4,6 @@ package sqlclient
 
 import (
 	"crypto/tls"
-	"crypto/x509"
 	"database/sql/driver"
 	"fmt"
 	"net"
@@ -17,6 +16,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/stdlib"
 
+	"github.com/dirsweep/dirsweep/sources/certificates"
 	"github.com/dirsweep/dirsweep/sync/identity"
 )
 
@@ -163,23 +163,5 @@ func (a Access) tlsConfig() (*tls.Config, error) {
 	if err != nil {
 		return nil, fmt.Errorf("address: %w", err)
 	}
-	config := &tls.Config{ServerName: host, MinVersion: tls.VersionTLS12}
-	if a.caFile != "" {
-		pem, err := os.ReadFile(a.caFile)
-		if err != nil {
-			return nil, fmt.Errorf("ca_file: %w", err)
-		}
-		config.RootCAs = x509.NewCertPool()
-		if !config.RootCAs.AppendCertsFromPEM(pem) {
-			return nil, fmt.Errorf("ca_file: %s holds no PEM certificate", a.caFile)
-		}
-	}
-	if a.certFile != "" {
-		pair, err := tls.LoadX509KeyPair(a.certFile, a.keyFile)
-		if err != nil {
-			return nil, fmt.Errorf("cert_file, key_file: %w", err)
-		}
-		config.Certificates = []tls.Certificate{pair}
-	}
-	return config, nil
+	return certificates.Files{CA: a.caFile, Cert: a.certFile, Key: a.keyFile}.Config(host)
 }

@@ -2,19 +2,17 @@ package rest
 
 import (
 	"context"
-	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"net"
 	"net/http"
 	"net/url"
-	"os"
 	"time"
 
 	"golang.org/x/oauth2"
 	"golang.org/x/oauth2/clientcredentials"
 
+	"github.com/dirsweep/dirsweep/sources/certificates"
 	"github.com/dirsweep/dirsweep/sync/identity"
 	"github.com/dirsweep/dirsweep/targets"
 )
@@ -73,24 +71,11 @@ func Loopback(host string) bool {
 }
 
 func newTransport(o Options) (*http.Transport, error) {
-	config := &tls.Config{MinVersion: tls.VersionTLS12, InsecureSkipVerify: o.TLSInsecure}
-	if o.CAFile != "" {
-		pem, err := os.ReadFile(o.CAFile)
-		if err != nil {
-			return nil, fmt.Errorf("ca_file: %w", err)
-		}
-		config.RootCAs = x509.NewCertPool()
-		if !config.RootCAs.AppendCertsFromPEM(pem) {
-			return nil, fmt.Errorf("ca_file: %s holds no certificate in PEM form", o.CAFile)
-		}
+	config, err := certificates.Files{CA: o.CAFile, Cert: o.Auth.CertFile, Key: o.Auth.KeyFile}.Config("")
+	if err != nil {
+		return nil, err
 	}
-	if o.Auth.CertFile != "" {
-		cert, err := tls.LoadX509KeyPair(o.Auth.CertFile, o.Auth.KeyFile)
-		if err != nil {
-			return nil, fmt.Errorf("cert_file, key_file: %w", err)
-		}
-		config.Certificates = []tls.Certificate{cert}
-	}
+	config.InsecureSkipVerify = o.TLSInsecure
 	return &http.Transport{
 		Proxy:                  http.ProxyFromEnvironment,
 		DialContext:            (&net.Dialer{Timeout: 10 * time.Second, KeepAlive: 30 * time.Second}).DialContext,
