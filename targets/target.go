@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"slices"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
@@ -158,6 +159,13 @@ var (
 	// ErrIncomplete: a list did not come whole (R2).
 	ErrIncomplete = errors.New("the list of accounts is incomplete")
 )
+
+// Classed reports whether an error is of one of the classes.
+func Classed(err error) bool {
+	return slices.ContainsFunc([]error{
+		ErrUnavailable, ErrConflict, ErrUnauthorized, ErrForbidden, ErrRejected, ErrNotFound, ErrIncomplete,
+	}, func(class error) bool { return errors.Is(err, class) })
+}
 
 // A RejectedError is of the class ErrRejected and names the attribute that the application does not take.
 type RejectedError struct {

@@ -1,7 +1,6 @@
 package sql
 
 import (
-	"errors"
 	"fmt"
 
 	"github.com/dirsweep/dirsweep/sources/sqlclient"
@@ -11,7 +10,7 @@ import (
 // classed makes an error one of the classes of package targets. reading: what we may not read is nobody's account in
 // particular.
 func classed(err error, reading bool) error {
-	if err == nil || inClass(err) {
+	if err == nil || targets.Classed(err) {
 		return err
 	}
 	var class error
@@ -32,18 +31,6 @@ func classed(err error, reading bool) error {
 		return err
 	}
 	return fmt.Errorf("%w: %w", class, err)
-}
-
-func inClass(err error) bool {
-	for _, class := range []error{
-		targets.ErrUnavailable, targets.ErrConflict, targets.ErrUnauthorized, targets.ErrForbidden, targets.ErrRejected,
-		targets.ErrNotFound, targets.ErrIncomplete,
-	} {
-		if errors.Is(err, class) {
-			return true
-		}
-	}
-	return false
 }
 
 // unfit reports whether a value cannot be one of the column's type (PostgreSQL: class 22): no row has it.

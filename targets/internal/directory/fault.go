@@ -13,7 +13,7 @@ import (
 
 // classed makes an error one of the classes of package targets. One that is of a class already stays as it is.
 func classed(err error) error {
-	if err == nil || inClass(err) {
+	if err == nil || targets.Classed(err) {
 		return err
 	}
 	var signIn *ldapclient.SignInError
@@ -29,18 +29,6 @@ func classed(err error) error {
 		return &advisedError{class, err, advice(err)}
 	}
 	return err
-}
-
-func inClass(err error) bool {
-	for _, class := range []error{
-		targets.ErrUnavailable, targets.ErrConflict, targets.ErrUnauthorized, targets.ErrForbidden, targets.ErrRejected,
-		targets.ErrNotFound, targets.ErrIncomplete,
-	} {
-		if errors.Is(err, class) {
-			return true
-		}
-	}
-	return false
 }
 
 // classOf is the class of a result code (RFC 4511, 4.1.9 and appendix A); nil for what is no answer of a server.
