@@ -8,7 +8,6 @@ import (
 
 	"github.com/dirsweep/dirsweep/sources"
 	"github.com/dirsweep/dirsweep/state"
-	"github.com/dirsweep/dirsweep/sync/join"
 )
 
 // A directory is what a source reads: several may read one.
@@ -82,7 +81,7 @@ func (r *Read) directoryOf(ctx context.Context, s Source, records []state.Source
 		return d
 	}
 	// Keys are a join's own: those of another one that the config has too mean other people, though both read one directory.
-	_, joined := s.Source.(*join.Source)
+	joined := s.join() != nil
 	for _, record := range records {
 		others := joined && slices.ContainsFunc(r.o.Sources, func(other Source) bool { return other.Name == record.Name })
 		if record.DirectoryID == d.id && !others {

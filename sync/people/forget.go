@@ -35,7 +35,7 @@ func (r *Read) forget(ctx context.Context) error {
 				if err != nil {
 					return err
 				}
-				if _, here := r.Roster.Find(id); here || r.aside[id] != nil {
+				if _, here := r.Roster.Find(id); here || r.missingParts[id] != nil {
 					continue
 				}
 				left, err := kept.of(v, id)

@@ -15,10 +15,16 @@ import (
 	"github.com/dirsweep/dirsweep/sync/judge"
 )
 
+// join is the join that the source is; nil where it is none.
+func (s Source) join() *join.Source {
+	j, _ := s.Source.(*join.Source)
+	return j
+}
+
 // joinOf is the join that reads a directory, and its place among the sources; nil where none does.
 func (r *Read) joinOf(directory string) (n int, j *join.Source) {
 	for _, n := range r.readersOf(directory) {
-		if j, ok := r.o.Sources[n].Source.(*join.Source); ok {
+		if j := r.o.Sources[n].join(); j != nil {
 			return n, j
 		}
 	}
@@ -97,49 +103,47 @@ func remembered(parts []identity.Part) []identity.Part {
 	return out
 }
 
-// rules are the members of a join as judge sees them in this read.
-func (r *Read) rules(n int, j *join.Source) []judge.Member {
-	var list []judge.Member
+// rulesOf are the members of a join as judge sees them in a read.
+func rulesOf(j *join.Source, facts *sources.ReadFacts) (list []judge.Member) {
 	for i, m := range j.Members() {
 		rule := m.Member
-		if facts := r.readings[n].facts.Members; i < len(facts) {
-			rule.Unread = facts[i].Err != nil
+		if i < len(facts.Members) {
+			rule.Unread = facts.Members[i].Err != nil
 		}
 		list = append(list, rule)
 	}
 	return list
 }
 
-// setAside reports whether somebody who was read lacks entries that they had. As far as their sources go they are missing:
+// lost are the entries that somebody had and lacks in this read; none of whom no join reads.
+func (r *Read) lost(n int, known state.Person, p identity.Person) []identity.Part {
+	if r.readings[n].rules == nil {
+		return nil
+	}
+	return judge.Lost(r.readings[n].rules(), known.Active, known.Parts, p.Parts)
+}
+
+// isMissing reports whether somebody who was read lacks entries that they had. As far as their sources go they are missing:
 // they are looked for as whoever was not read at all. But whom the entries that are there say to have left has, and what
 // they lack is still remembered.
-func (r *Read) setAside(n int, w *weighed) bool {
-	j, ok := r.o.Sources[n].Source.(*join.Source)
-	if !ok || w.unreadable {
+func (r *Read) isMissing(n int, w *weighed) bool {
+	if len(w.lost) == 0 || w.unreadable {
 		return false
 	}
-	lost := judge.Lost(r.rules(n, j), w.known.Active, w.known.Parts, w.Parts)
-	if len(lost) == 0 {
-		return false
-	}
-	if !w.rec.Active && judge.LeftElsewhere(r.rules(n, j), w.Parts, lost) {
-		w.rec.Parts = append(w.rec.Parts, lost...)
+	if !w.rec.Active && judge.LeftElsewhere(r.readings[n].rules(), w.Parts, w.lost) {
+		w.rec.Parts = append(w.rec.Parts, w.lost...)
 		return false
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.aside[w.ID] = lost
+	r.missingParts[w.ID] = w.lost
 	return true
 }
 
 // hidden reports whether somebody who has not left lacks an entry that may be among those which its source could not tell
-// whose they are: what they have of it is not known. Whoever is set aside is asked for.
+// whose they are: what they have of it is not known.
 func (r *Read) hidden(n int, known state.Person, p identity.Person) bool {
-	j, ok := r.o.Sources[n].Source.(*join.Source)
-	if !ok || !p.Active || len(judge.Lost(r.rules(n, j), known.Active, known.Parts, p.Parts)) > 0 {
-		return false
-	}
-	return slices.ContainsFunc(r.readings[n].facts.Members, func(m sources.MemberFacts) bool {
+	return p.Active && slices.ContainsFunc(r.readings[n].facts.Members, func(m sources.MemberFacts) bool {
 		of := func(q identity.Part) bool { return q.Source == m.Name }
 		return m.Nameless > 0 && slices.ContainsFunc(known.Parts, of) && !slices.ContainsFunc(p.Parts, of)
 	})
@@ -155,8 +159,8 @@ func (r *Read) noteParts(w weighed, row int) {
 			}
 		}
 	}
-	note(r.parts, w.Parts, w.known.Parts)
-	note(r.shed, w.known.Parts, w.Parts)
+	note(r.newRows, w.Parts, w.known.Parts)
+	note(r.formerRows, w.known.Parts, w.Parts)
 }
 
 // doubt does nothing for the person of a row, and remembers of them what was: nobody can tell whose their entries are.
@@ -172,8 +176,8 @@ func (r *Read) doubt(row int) {
 // been mistaken for each other, then or now.
 func (r *Read) swapped() error {
 	keys := map[int][]string{} // by row: who has what made them
-	for part, rows := range r.shed {
-		for _, row := range r.parts[part] {
+	for part, rows := range r.formerRows {
+		for _, row := range r.newRows[part] {
 			e, err := r.Roster.Entry(row)
 			if err != nil {
 				return err
@@ -208,7 +212,7 @@ func (r *Read) swapped() error {
 func (r *Read) rekeyed(v *state.Reader, p state.Person) (bool, error) {
 	var rows []int
 	for _, part := range p.Parts {
-		for _, row := range r.parts[identity.Part{Source: part.Source, Anchor: part.Anchor}] {
+		for _, row := range r.newRows[identity.Part{Source: part.Source, Anchor: part.Anchor}] {
 			if !slices.Contains(rows, row) {
 				rows = append(rows, row)
 			}
@@ -235,7 +239,7 @@ func (r *Read) rekeyed(v *state.Reader, p state.Person) (bool, error) {
 			}
 			taken = true
 		}
-		if len(rows) == 1 && r.aside[p.ID] == nil && !taken {
+		if len(rows) == 1 && r.missingParts[p.ID] == nil && !taken {
 			r.late[p.ID] = e.Person.ID
 		}
 	}
@@ -268,7 +272,7 @@ func (r *Read) takeOver(ctx context.Context) error {
 				return err
 			}
 			member, was := former[id.Directory]
-			of := r.parts[identity.Part{Source: member, Anchor: id.Anchor}]
+			of := r.newRows[identity.Part{Source: member, Anchor: id.Anchor}]
 			if !was || len(of) != 1 {
 				continue
 			}
@@ -296,8 +300,8 @@ func (r *Read) takeOver(ctx context.Context) error {
 func (r *Read) formerly(v *state.Reader) (map[string]string, error) {
 	former := map[string]string{}
 	for n, s := range r.o.Sources {
-		j, ok := s.Source.(*join.Source)
-		if !ok || r.readings[n] == nil || !r.readings[n].complete {
+		j := s.join()
+		if j == nil || r.readings[n] == nil || !r.readings[n].complete {
 			continue
 		}
 		for _, m := range j.Members() {
@@ -319,12 +323,9 @@ func (r *Read) askParts(ctx context.Context, n int, j *join.Source, p state.Pers
 		return judge.Absence(read, nil)
 	}
 	read.Unnamed += r.nameless(n)
-	rules, missing := r.rules(n, j), r.aside[p.ID]
+	missing := r.missingParts[p.ID]
 	if missing == nil {
-		missing = judge.Lost(rules, false, p.Parts, nil)
-	}
-	if len(missing) == 0 {
-		missing = p.Parts // of sources whose word does not end anything, and there is no other
+		missing = judge.Lost(r.readings[n].rules(), false, p.Parts, nil)
 	}
 	var said []judge.Absent
 	for i, m := range j.Members() {
@@ -349,7 +350,16 @@ func (r *Read) partSighting(ctx context.Context, n, at int, m join.Member, p sta
 	of := r.readings[n].facts.Members[at]
 	finder, ok := m.Source.(sources.Finder)
 	if !ok {
-		return r.partUnlisted(m, of, p, part)
+		before := sources.Currency{}
+		for sequence, position := range p.LackedIn {
+			if own, ok := strings.CutPrefix(sequence, join.Sequence(m.Name, "")); ok {
+				before[own] = position
+			}
+		}
+		return r.unlisted(listing{
+			source: m.Name, leaves: m.AbsenceLeaves, facts: of.Facts, before: before,
+			lacks: fmt.Sprintf("%d entries, lacks theirs (%s)", of.Count, part.Anchor), one: "entry",
+		}, p)
 	}
 	seen, err := finder.Find(ctx, sources.Lookup{Anchor: part.Anchor, DN: part.DN, Leaving: true})
 	if err != nil {
@@ -359,32 +369,6 @@ func (r *Read) partSighting(ctx context.Context, n, at int, m join.Member, p sta
 	out.Untraced = seen.Untraced && part.DN != "" && r.o.Now.Sub(r.readings[n].record.At) < traced
 	if !of.Tells {
 		out.Order, out.Witness, out.Place = judge.Current, true, judge.PlacePeopled
-	}
-	return out
-}
-
-// partUnlisted is what a list says of an entry that it lacks, of a joined source that cannot be asked for one.
-func (r *Read) partUnlisted(m join.Member, of sources.MemberFacts, p state.Person, part identity.Part) judge.Sighting {
-	before := sources.Currency{}
-	for sequence, position := range p.LackedIn {
-		if own, ok := strings.CutPrefix(sequence, join.Sequence(m.Name, "")); ok {
-			before[own] = position
-		}
-	}
-	out := judge.Sighting{
-		Source: m.Name, Where: judge.Unlisted, Order: judge.Current, Same: true, At: r.o.Now,
-		Version: of.Facts.Version, Lacked: p.Lacked, Later: renewed(of.Facts.Until, before),
-		Proof: fmt.Sprintf("a complete read of source %s, with %d entries, lacks theirs (%s), as one before it did; it cannot be "+
-			"asked for one entry, and absence = \"leaves\" takes that for leaving", m.Name, of.Count, part.Anchor),
-	}
-	if !m.AbsenceLeaves {
-		out.Where, out.Proof = judge.NoAnswer, ""
-		out.Trouble = `the source cannot look one entry up; absence = "leaves" takes absence for leaving`
-	}
-	if i, here := r.withoutZeros(p.ID); here {
-		if e, err := r.Roster.Entry(i); err == nil {
-			out.Alike = e.Person.ID.Anchor
-		}
 	}
 	return out
 }

@@ -133,12 +133,12 @@ type Read struct {
 	// foundBy is the attribute by which a look-up found somebody, wherever they are.
 	foundBy map[identity.PersonID]string
 	// asked is what the config asked, when they last stayed, of those who seem to be inactive by another anchor.
-	asked   map[identity.PersonID][]uint64
-	records []state.Person
-	own     []identity.Own                        // people as whom sources sign in
-	aside   map[identity.PersonID][]identity.Part // who was read and lacks entries that they had: as absent as who was not
-	parts   map[identity.Part][]int               // by entry, of those whose entries are not as they were: their rows
-	shed    map[identity.Part][]int               // by entry, the rows of those who were made of it and are not any more
+	asked        map[identity.PersonID][]uint64
+	records      []state.Person
+	own          []identity.Own                        // people as whom sources sign in
+	missingParts map[identity.PersonID][]identity.Part // who was read and lacks entries that they had: as absent as who was not
+	newRows      map[identity.Part][]int               // by entry, of those whose entries are not as they were: their rows
+	formerRows   map[identity.Part][]int               // by entry, the rows of those who were made of it and are not any more
 }
 
 // New begins a read.
@@ -150,8 +150,8 @@ func New(o Options) *Read {
 		gone: map[identity.PersonID]judge.Absent{}, keys: map[identity.PersonID]uint64{},
 		open: map[identity.PersonID]bool{}, stranded: map[string]*stranded{},
 		late: map[identity.PersonID]identity.PersonID{}, foundBy: map[identity.PersonID]string{},
-		asked: map[identity.PersonID][]uint64{},
-		aside: map[identity.PersonID][]identity.Part{}, parts: map[identity.Part][]int{}, shed: map[identity.Part][]int{},
+		asked:        map[identity.PersonID][]uint64{},
+		missingParts: map[identity.PersonID][]identity.Part{}, newRows: map[identity.Part][]int{}, formerRows: map[identity.Part][]int{},
 		orders: map[identity.PersonID]state.Closure{}, holders: newHolders(), unseen: map[uint64]bool{},
 	}
 	r.activeKeys = sync.OnceValue(r.keysOfActive)

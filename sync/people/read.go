@@ -45,7 +45,8 @@ type reading struct {
 	alike      map[string]*alike // people who have kept all that they had, by what that is
 	lacking    []int             // rows of people who lack something that they had
 	suspicions []*suspicion
-	approved   map[string]bool // anomalies that an operator takes as they are, by what they are
+	rules      func() []judge.Member // of a join: its members, as this read has found them; nil of any other source
+	approved   map[string]bool       // anomalies that an operator takes as they are, by what they are
 }
 
 // A Renewal is what became of reading a source anew before its turn.
@@ -216,6 +217,9 @@ func (r *Read) newReading(ctx context.Context, n int) (*reading, error) {
 		return nil, fmt.Errorf("read the state: %w", err)
 	}
 	g.anchor, _ = r.o.Sources[n].selection()
+	if j := r.o.Sources[n].join(); j != nil {
+		g.rules = sync.OnceValue(func() []judge.Member { return rulesOf(j, g.facts) })
+	}
 	g.views = r.readers(n)
 	for _, li := range g.views {
 		g.targets = append(g.targets, r.Views[li].Name)
@@ -257,7 +261,6 @@ func (r *Read) enter(ctx context.Context, n int, batch []present) error {
 			if known.Parts, err = inherited(v, known, p.Person); err != nil {
 				return fmt.Errorf("read the state: %w", err)
 			}
-			p.unreadable = p.unreadable || r.hidden(n, known, p.Person)
 			judged[i] = r.weighed(n, known, old, p)
 		}
 		return nil
@@ -269,7 +272,7 @@ func (r *Read) enter(ctx context.Context, n int, batch []present) error {
 		return err
 	}
 	for i := range judged {
-		if r.setAside(n, &judged[i]) {
+		if r.isMissing(n, &judged[i]) {
 			continue
 		}
 		if err := r.enterOne(n, judged[i]); err != nil {
@@ -286,12 +289,14 @@ type weighed struct {
 	old         bool // somebody is known
 	fingerprint uint64
 	rec         state.Person
-	unsure      []string // the targets at which nobody can tell
+	unsure      []string        // the targets at which nobody can tell
+	lost        []identity.Part // entries of other sources that they had and lack, of a join
 }
 
 func (r *Read) weighed(n int, known state.Person, old bool, p present) weighed {
-	w := weighed{present: p, known: known, old: old, fingerprint: p.Fingerprint()}
-	w.rec, w.unsure = r.weigh(n, known, p, w.fingerprint)
+	w := weighed{present: p, known: known, old: old, fingerprint: p.Fingerprint(), lost: r.lost(n, known, p.Person)}
+	w.unreadable = w.unreadable || len(w.lost) == 0 && r.hidden(n, known, p.Person)
+	w.rec, w.unsure = r.weigh(n, known, w.present, w.fingerprint)
 	return w
 }
 

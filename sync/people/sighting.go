@@ -126,7 +126,10 @@ func (r *Read) sighting(ctx context.Context, n int, p state.Person) judge.Sighti
 		}
 	}
 	if !ok {
-		return r.unlisted(n, p)
+		return r.unlisted(listing{
+			source: s.Name, leaves: s.AbsenceLeaves, facts: g.facts, before: p.LackedIn,
+			lacks: fmt.Sprintf("%d people, lacks them", r.Roster.Count(n)), one: "person",
+		}, p)
 	}
 	seen, err := finder.Find(ctx, sources.Lookup{Anchor: p.ID.Anchor, DN: p.DN, Leaving: true})
 	late := false

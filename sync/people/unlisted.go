@@ -13,18 +13,27 @@ import (
 	"github.com/dirsweep/dirsweep/sync/judge"
 )
 
-// unlisted is what a list says of somebody whom it lacks, of a source that cannot be asked for one person.
-func (r *Read) unlisted(n int, p state.Person) judge.Sighting {
-	s, g := r.o.Sources[n], r.readings[n]
+// A listing is a source that cannot be asked for one person, or one entry, and what a read of it has shown.
+type listing struct {
+	source string
+	leaves bool // absence = "leaves"
+	facts  *sources.ReadFacts
+	before sources.Currency // how current the list was that lacked the person first
+	lacks  string           // for evidence: "40 people, lacks them"
+	one    string           // what it cannot be asked for: "person"
+}
+
+// unlisted is what a list says of somebody whom it lacks.
+func (r *Read) unlisted(l listing, p state.Person) judge.Sighting {
 	out := judge.Sighting{
-		Source: s.Name, Where: judge.Unlisted, Order: judge.Current, Same: true, At: r.o.Now,
-		Version: g.facts.Version, Lacked: p.Lacked, Later: renewed(g.facts.Until, p.LackedIn),
-		Proof: fmt.Sprintf("a complete read of source %s, with %d people, lacks them, as one before it did; it cannot be "+
-			"asked for one person, and absence = \"leaves\" takes that for leaving", s.Name, r.Roster.Count(n)),
+		Source: l.source, Where: judge.Unlisted, Order: judge.Current, Same: true, At: r.o.Now,
+		Version: l.facts.Version, Lacked: p.Lacked, Later: renewed(l.facts.Until, l.before),
+		Proof: fmt.Sprintf("a complete read of source %s, with %s, as one before it did; it cannot be asked for one %s, and "+
+			"absence = \"leaves\" takes that for leaving", l.source, l.lacks, l.one),
 	}
-	if !s.AbsenceLeaves {
+	if !l.leaves {
 		out.Where, out.Proof = judge.NoAnswer, ""
-		out.Trouble = `the source cannot look one person up; absence = "leaves" takes absence for leaving`
+		out.Trouble = fmt.Sprintf(`the source cannot look one %s up; absence = "leaves" takes absence for leaving`, l.one)
 	}
 	if i, here := r.withoutZeros(p.ID); here {
 		if e, err := r.Roster.Entry(i); err == nil {
@@ -60,7 +69,7 @@ func (r *Read) lacked(p state.Person) state.Person {
 	p.Lacked, p.LackedIn = r.o.Now, map[string]string{}
 	if n, j := r.joinOf(p.ID.Directory); j != nil {
 		for i, m := range j.Members() {
-			of, lost := r.readings[n].facts.Members[i], r.aside[p.ID]
+			of, lost := r.readings[n].facts.Members[i], r.missingParts[p.ID]
 			lacks := lost == nil || slices.ContainsFunc(lost, func(part identity.Part) bool { return part.Source == m.Name })
 			if of.Err != nil || !lacks {
 				continue
@@ -126,6 +135,5 @@ func (r *Read) keepAlike(absent []missing) {
 // enough to say no.
 func (r *Read) finds(n int) bool {
 	_, finder := r.o.Sources[n].Source.(sources.Finder)
-	_, joined := r.o.Sources[n].Source.(*join.Source)
-	return finder && !joined
+	return finder && r.o.Sources[n].join() == nil
 }
