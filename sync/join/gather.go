@@ -18,13 +18,10 @@ import (
 	"github.com/dirsweep/dirsweep/sync/roster"
 )
 
-// Person is what a join's sequences hold.
-type Person = identity.Person
-
 // An entry is one person of one member, in the temporary file.
 type entry struct {
 	Member int
-	Person Person
+	Person identity.Person
 	Key    string // "" for none
 	Human  string
 }
@@ -227,18 +224,18 @@ func (s *Source) latest() *gathered {
 }
 
 // read gathers the members, and hands out the people that their entries make.
-func (s *Source) read(ctx context.Context, facts *sources.ReadFacts, whole bool) iter.Seq2[Person, error] {
-	return func(yield func(Person, error) bool) {
+func (s *Source) read(ctx context.Context, facts *sources.ReadFacts, whole bool) iter.Seq2[identity.Person, error] {
+	return func(yield func(identity.Person, error) bool) {
 		g, err := s.gather(ctx, whole)
 		if err != nil {
-			yield(Person{}, err)
+			yield(identity.Person{}, err)
 			return
 		}
 		defer g.release()
 		s.keep(g)
 		facts.Members = g.members
 		for _, e := range g.nameless {
-			if !yield(Person{}, e) {
+			if !yield(identity.Person{}, e) {
 				return
 			}
 		}
@@ -246,7 +243,7 @@ func (s *Source) read(ctx context.Context, facts *sources.ReadFacts, whole bool)
 		for group := range g.groups() {
 			made, err := g.entries(s.o.Members, group)
 			if err != nil {
-				yield(Person{}, err)
+				yield(identity.Person{}, err)
 				return
 			}
 			for _, entries := range made {
@@ -261,12 +258,12 @@ func (s *Source) read(ctx context.Context, facts *sources.ReadFacts, whole bool)
 			}
 		}
 		if ctx.Err() != nil {
-			yield(Person{}, context.Cause(ctx))
+			yield(identity.Person{}, context.Cause(ctx))
 			return
 		}
 		s.facts(facts, g, counts, people)
 		if err := s.partial(g); err != nil {
-			yield(Person{}, err)
+			yield(identity.Person{}, err)
 		}
 	}
 }

@@ -17,9 +17,8 @@ import (
 	"sync"
 	"time"
 
-	"github.com/hashicorp/go-hclog"
-
 	"github.com/dirsweep/dirsweep/sources"
+	"github.com/dirsweep/dirsweep/sync/identity"
 	"github.com/dirsweep/dirsweep/sync/judge"
 	"github.com/dirsweep/dirsweep/sync/mapping"
 )
@@ -41,9 +40,8 @@ type Member struct {
 // Options are what a join is made of.
 type Options struct {
 	Name    string
-	Members []Member // in the order of precedence
-	Scratch string   // a folder for temporary files; "" for the system's
-	Log     hclog.Logger
+	Members []Member         // in the order of precedence
+	Scratch string           // a folder for temporary files; "" for the system's
 	Clock   func() time.Time // time.Now where nil
 }
 
@@ -68,17 +66,17 @@ func New(o Options) *Source {
 func (s *Source) Members() []Member { return s.o.Members }
 
 // People implements sources.Source.
-func (s *Source) People(ctx context.Context) iter.Seq2[Person, error] {
+func (s *Source) People(ctx context.Context) iter.Seq2[identity.Person, error] {
 	return s.PeopleAndFacts(ctx, new(sources.ReadFacts))
 }
 
 // PeopleAndFacts implements sources.FactReader: every member is read whole.
-func (s *Source) PeopleAndFacts(ctx context.Context, facts *sources.ReadFacts) iter.Seq2[Person, error] {
+func (s *Source) PeopleAndFacts(ctx context.Context, facts *sources.ReadFacts) iter.Seq2[identity.Person, error] {
 	return s.read(ctx, facts, true)
 }
 
 // Latest implements sources.Follower: members that can be followed tell what has changed, the others are read whole.
-func (s *Source) Latest(ctx context.Context, facts *sources.ReadFacts) iter.Seq2[Person, error] {
+func (s *Source) Latest(ctx context.Context, facts *sources.ReadFacts) iter.Seq2[identity.Person, error] {
 	return s.read(ctx, facts, false)
 }
 

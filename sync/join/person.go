@@ -33,11 +33,11 @@ type saying struct {
 }
 
 // say asks the member's own block about an entry.
-func (s *Source) say(e entry, presence func(*mapping.Source, Person) (mapping.Presence, error)) saying {
+func (s *Source) say(e entry, at time.Time) saying {
 	m := s.o.Members[e.Member]
 	out := saying{entry: e, Word: judge.Word{Member: e.Member, Anchor: e.Person.ID.Anchor, Human: e.Human}}
 	var err error
-	out.presence, err = presence(m.Mapping, e.Person)
+	out.presence, err = m.Mapping.Later(e.Person, at)
 	switch {
 	case err != nil:
 		out.Word.Unknown = err.Error()
@@ -49,22 +49,13 @@ func (s *Source) say(e entry, presence func(*mapping.Source, Person) (mapping.Pr
 	return out
 }
 
-// said is what all entries of a key say now, in the order of precedence.
-func (s *Source) said(entries []entry, now time.Time) []saying {
-	var list []saying
-	for _, e := range entries {
-		list = append(list, s.say(e, func(m *mapping.Source, p Person) (mapping.Presence, error) { return m.Presence(p, now) }))
+// said is what all entries of a key say at an instant, now or to come, in the order of precedence.
+func (s *Source) said(entries []entry, at time.Time) []saying {
+	list := make([]saying, len(entries))
+	for i, e := range entries {
+		list[i] = s.say(e, at)
 	}
 	slices.SortFunc(list, func(a, b saying) int { return judge.Precedence(a.Word, b.Word) })
-	return list
-}
-
-// later is what they say at an instant that is yet to come.
-func (s *Source) later(entries []entry, at time.Time) []saying {
-	var list []saying
-	for _, e := range entries {
-		list = append(list, s.say(e, func(m *mapping.Source, p Person) (mapping.Presence, error) { return m.Later(p, at) }))
-	}
 	return list
 }
 
@@ -77,10 +68,10 @@ func words(list []saying) []judge.Word {
 }
 
 // person is who the entries of one key are. Where that cannot be told the error is a *sources.PersonError.
-func (s *Source) person(entries []entry, failed map[int]error, now time.Time) (Person, error) {
+func (s *Source) person(entries []entry, failed map[int]error, now time.Time) (identity.Person, error) {
 	rules, list := s.rules(failed), s.said(entries, now)
 	first := list[0]
-	p := Person{ID: identity.PersonID{Anchor: first.anchor(s.o.Members)}, Source: s.o.Name, DN: first.Person.DN}
+	p := identity.Person{ID: identity.PersonID{Anchor: first.anchor(s.o.Members)}, Source: s.o.Name, DN: first.Person.DN}
 	for _, w := range list {
 		p.Name = cmp.Or(p.Name, w.entry.Person.Name)
 		p.Own = p.Own || w.entry.Person.Own
@@ -148,7 +139,7 @@ func changed(list []saying, u judge.Union) (at time.Time) {
 // attributes gives a person of each attribute what the first entry has that has it: by precedence, but for those about
 // which another member has the first word. What a member of higher precedence that was not read would have said is not
 // known, whatever the others have.
-func (s *Source) attributes(p *Person, list []saying, failed map[int]error) {
+func (s *Source) attributes(p *identity.Person, list []saying, failed map[int]error) {
 	p.Attributes, p.From = identity.Attributes{}, map[string]string{}
 	unreadable, unread := map[string]bool{}, map[string]bool{}
 	known := func(name string) bool {
@@ -195,7 +186,7 @@ const mostTurns = 64
 
 // dates says when the clock alone makes somebody come or leave, and since when it has them not active: by what all their
 // entries say together. One contract that ends as the next begins is neither.
-func (s *Source) dates(p *Person, entries []entry, list []saying, rules []judge.Member, u judge.Union, now time.Time) {
+func (s *Source) dates(p *identity.Person, entries []entry, list []saying, rules []judge.Member, u judge.Union, now time.Time) {
 	if !u.Active {
 		for _, i := range u.By {
 			w := list[i]
@@ -221,7 +212,7 @@ func (s *Source) dates(p *Person, entries []entry, list []saying, rules []judge.
 			return
 		}
 		at = next.At
-		list = s.later(entries, at)
+		list = s.said(entries, at)
 		then := judge.Join(rules, words(list))
 		switch by := s.o.Members[member].Name + ": " + next.By; {
 		case then.Unknown != "" || then.Disputed != "" || then.Active == u.Active:

@@ -158,7 +158,7 @@ func (s *Source) Presence(p identity.Person, at time.Time) (Presence, error) {
 	return now, nil
 }
 
-// Later is Presence at an instant that is yet to come, with the kind's own judgement as it will be then.
+// Later is Presence at an instant that may be yet to come, with the kind's own judgement as it will be then.
 func (s *Source) Later(p identity.Person, at time.Time) (Presence, error) {
 	return s.Presence(judgedAt(p, at), at)
 }

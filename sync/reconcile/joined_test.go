@@ -11,7 +11,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/hashicorp/go-hclog"
 	"github.com/hashicorp/hcl/v2"
 
 	"github.com/dirsweep/dirsweep/sources"
@@ -163,7 +162,7 @@ func (s *staff) join(adjust func(hr, corp *join.Member)) {
 	if adjust != nil {
 		adjust(&hr, &corp)
 	}
-	source := join.New(join.Options{Name: "staff", Members: []join.Member{hr, corp}, Scratch: s.dir, Log: hclog.NewNullLogger(), Clock: s.now})
+	source := join.New(join.Options{Name: "staff", Members: []join.Member{hr, corp}, Scratch: s.dir, Clock: s.now})
 	schema := mapping.Schema{Attributes: []string{"number", "fullName", "employeeNumber", "login", "mail", "firstDay", "lastDay", "locked", "born"}}
 	compiled, diags := mapping.CompileSource(mapping.SourceExpressions{}, schema, mapping.Env{Clock: s.now, Files: map[string]*hcl.File{}})
 	if diags.HasErrors() {

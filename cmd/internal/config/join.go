@@ -208,7 +208,7 @@ func (s *joinSpec) Exact() []string { return s.exact }
 // Open implements sources.Spec: every joined source is opened, for what the config wants of the join and for what the
 // source's own block asks.
 func (s *joinSpec) Open(need sources.Need) (sources.Source, error) {
-	o := join.Options{Name: s.name, Scratch: need.Scratch, Log: need.Log, Clock: s.clock}
+	o := join.Options{Name: s.name, Scratch: need.Scratch, Clock: s.clock}
 	closeAll := func() (errs []error) {
 		for _, m := range o.Members {
 			errs = append(errs, m.Source.Close())
